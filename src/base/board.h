@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The board: what the gateway has to know, in memory shared by the supervisor and the workers. The supervisor alone
+ * writes, the workers alone read. It knows listeners, routes, services and endpoints; never pids or containers.
+ *
+ * Layout: no pointers, fixed-size slots, a layout version. Slots are filled from index 0 and `used_…` counts the
+ * slots that were ever taken, so a reader copies only that many.
+ *
+ *     struct board ┌ header: magic, layout, sequence, used_…
+ *                  ├ listeners[]   where the gateway listens; the descriptor itself travels by SCM_RIGHTS
+ *                  ├ routes[]      listener → services, with time limits and retry rules
+ *                  ├ services[]    placement and the hold rule
+ *                  └ endpoints[]   one running instance's address, its state, and how it died
+ *
+ * Consistency: one sequence lock. The writer makes `sequence` odd, writes, makes it even again and rings every
+ * worker's eventfd. A reader that saw an unchanged even number before and after its copy has a consistent picture.
+ */
+#ifndef DARUMA_BASE_BOARD_H
+#define DARUMA_BASE_BOARD_H
+
+#include "base/cause.h"
+#include "base/err.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
+#define BOARD_LAYOUT 1u
+
+enum {
+    BOARD_LISTENERS = 256,
+    BOARD_ROUTES = 512,
+    BOARD_SERVICES = 1024,
+    BOARD_ENDPOINTS = 8192,
+    BOARD_TARGETS = 16, /* services a route spreads over */
+    BOARD_NAME = 64,
+};
+
+/* An address in the form connect(2) takes it: IPv4, IPv6 or a Unix socket's path. */
+struct board_address {
+    uint32_t len; /* 0: none */
+    uint32_t pad;
+    union {
+        struct sockaddr any;
+        uint8_t bytes[112]; /* enough for sockaddr_un (110) */
+        uint64_t align;
+    } u;
+};
+
+enum board_protocol { BOARD_HTTP, BOARD_TCP };
+enum board_listener_state { BOARD_LISTENER_FREE, BOARD_LISTENER_ACTIVE, BOARD_LISTENER_CLOSED };
+enum board_placement { BOARD_P2C_EWMA, BOARD_ROUND_ROBIN, BOARD_LEAST_INFLIGHT, BOARD_PLACEMENTS };
+
+/* What a route retries on; or'ed. `error`: connect failed, or the connection broke before the first response byte. */
+enum board_retry_on {
+    BOARD_RETRY_ERROR = 1 << 0,
+    BOARD_RETRY_TIMEOUT = 1 << 1,
+    BOARD_RETRY_500 = 1 << 2,
+    BOARD_RETRY_502 = 1 << 3,
+    BOARD_RETRY_503 = 1 << 4,
+    BOARD_RETRY_504 = 1 << 5,
+    BOARD_RETRY_429 = 1 << 6,
+    BOARD_RETRY_NON_IDEMPOTENT = 1 << 7, /* the user says that POSTs may be sent twice */
+};
+
+struct board_listener {
+    uint32_t state;      /* enum board_listener_state */
+    uint32_t generation; /* changes when the slot is taken again */
+    uint32_t protocol;   /* enum board_protocol */
+    uint32_t route;      /* TCP: its one route. HTTP: unused, routes name their listener */
+    struct board_address address;
+    char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
+};
+
+struct board_route {
+    uint32_t used; /* 0: free */
+    uint32_t listener;
+    uint32_t targets;  /* how many of service[] count */
+    uint32_t retry_on; /* enum board_retry_on */
+    uint32_t attempts; /* tries in all, the first included; 1: no retry */
+    uint32_t pad;
+    uint16_t service[BOARD_TARGETS];
+    int64_t connect_timeout_ns;
+    int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
+    int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */
+    int64_t hold_ns;             /* how long a request waits for an endpoint before it gets 503 */
+};
+
+struct board_service {
+    uint32_t used;
+    uint32_t placement; /* enum board_placement */
+    char name[BOARD_NAME];
+};
+
+enum board_endpoint_state {
+    BOARD_ENDPOINT_FREE,
+    BOARD_ENDPOINT_UP,       /* in rotation */
+    BOARD_ENDPOINT_DRAINING, /* no new requests; what is in flight ends by itself */
+    BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
+};
+
+/* How long a dead endpoint stays readable, so that every worker with a request on it can learn the cause. */
+#define BOARD_GONE_NS INT64_C(5000000000)
+
+struct board_endpoint {
+    uint32_t generation; /* changes each time the slot is given to another instance; 0: never used */
+    uint16_t service;
+    uint8_t state;     /* enum board_endpoint_state */
+    uint8_t cause;     /* enum cause; valid in GONE */
+    uint32_t suspects; /* GONE: requests in flight on it, over all workers, when it died */
+    uint32_t weight;   /* 1 … 1000; 100 is usual */
+    int64_t since_ns;  /* monotonic: when the present state began */
+    struct board_address address;
+    char instance[BOARD_NAME]; /* "app-1": for X-Served-By and messages */
+};
+
+struct board {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t pad;
+    alignas(64) _Atomic uint32_t sequence; /* odd: being written */
+    uint32_t used_listeners, used_routes, used_services, used_endpoints;
+    uint32_t served_by; /* bool: answers carry X-Served-By */
+    alignas(64) struct board_listener listeners[BOARD_LISTENERS];
+    struct board_route routes[BOARD_ROUTES];
+    struct board_service services[BOARD_SERVICES];
+    struct board_endpoint endpoints[BOARD_ENDPOINTS];
+};
+
+static_assert(sizeof(struct board_address) == 120, "layout");
+static_assert(sizeof(struct board_endpoint) == 208, "layout");
+
+/* Maps a new board that children inherit. NULL with `err` when there is no memory. */
+struct board *board_new(struct err *err);
+void board_free(struct board *board);
+
+/*
+ * The writer's bracket. Everything between the two calls appears to readers at once. They nest, so that a function
+ * that publishes one thing may be called inside a larger change. The caller rings the workers after the outermost end.
+ */
+void board_write_begin(struct board *board);
+void board_write_end(struct board *board);
+
+/* Each takes a free slot (services are found again by name), inside the bracket or alone. Index, or -ENOSPC. */
+int board_listener_add(struct board *board, const struct board_listener *listener);
+int board_route_add(struct board *board, const struct board_route *route);
+int board_service_add(struct board *board, const char *name, enum board_placement placement);
+/* An endpoint comes as UP. `instance` is shortened to BOARD_NAME - 1. */
+int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,
+                       int64_t now_ns);
+/* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
+void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
+                        uint32_t suspects, int64_t now_ns);
+
+/*
+ * The reader's side: copies what is in use into `view` (a private struct board), unless `view` is up to date already.
+ * True when something was copied. Never blocks: it tries again while the writer writes, a few microseconds at most.
+ */
+bool board_refresh(const struct board *board, struct board *view);
+
+/* "127.0.0.1:8080", "[::1]:80", "unix:/path" into `text`. */
+#define BOARD_ADDRESS_TEXT 136
+const char *board_address_format(const struct board_address *address, char text[BOARD_ADDRESS_TEXT]);
+
+#endif

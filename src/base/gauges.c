@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/gauges.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+struct gauges *gauges_new(unsigned workers, struct err *err)
+{
+    struct gauges *gauges =
+        mmap(NULL, sizeof(struct gauges), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (gauges == MAP_FAILED) {
+        (void)err_errno(err, -errno, "cannot map the gauges");
+        return NULL;
+    }
+    gauges->magic = GAUGES_MAGIC;
+    gauges->layout = GAUGES_LAYOUT;
+    gauges->workers = workers < GAUGES_WORKERS ? workers : GAUGES_WORKERS;
+    return gauges;
+}
+
+void gauges_free(struct gauges *gauges)
+{
+    if (gauges)
+        (void)munmap(gauges, sizeof(*gauges));
+}
+
+uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation)
+{
+    uint32_t sum = 0;
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[endpoint];
+        if (atomic_load_explicit(&gauge->generation, memory_order_acquire) == generation)
+            sum += atomic_load_explicit(&gauge->inflight, memory_order_relaxed);
+    }
+    return sum;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The gauges: what the workers have counted, in memory shared with the supervisor. Each worker writes its own part
+ * only (plain relaxed atomics, no contention); the supervisor and the admin API read and add up.
+ */
+#ifndef DARUMA_BASE_GAUGES_H
+#define DARUMA_BASE_GAUGES_H
+
+#include "base/board.h"
+#include "base/err.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
+#define GAUGES_LAYOUT  1u
+#define GAUGES_WORKERS 64
+
+/* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
+   belong to an earlier instance and count as zero. The worker zeroes the slot when it first sees a new generation. */
+struct endpoint_gauge {
+    _Atomic uint32_t generation;
+    _Atomic uint32_t inflight; /* requests (HTTP) or connections (TCP) that have been placed on it and are not ended;
+                                  one that broke off counts until its cause of death is known */
+    _Atomic uint64_t requests; /* placed on it, retries included */
+    _Atomic uint64_t errors;   /* connect failures, resets, timeouts, answers 500 … 599 */
+    _Atomic uint32_t ewma_us;  /* latency, peak-sensitive moving average */
+    _Atomic uint32_t ejected;  /* bool: this worker has taken it out by itself for consecutive errors */
+};
+
+struct route_gauge {
+    _Atomic uint64_t requests;  /* whole requests received */
+    _Atomic uint64_t status[6]; /* answers by class: [1] 1xx … [5] 5xx; [0]: connection given up without an answer */
+    _Atomic uint64_t own_5xx;   /* of those, made by the gateway itself */
+    _Atomic uint64_t held;      /* had to wait for an endpoint */
+    _Atomic uint64_t hold_expired;
+    _Atomic uint64_t retried;      /* attempts after the first */
+    _Atomic uint64_t retry_denied; /* wanted, but budget, method or bytes already sent forbade it */
+    _Atomic uint64_t poisoned;     /* refused or answered 502 under the poison rule */
+    _Atomic uint64_t truncated;    /* upstream broke off in the middle of a response */
+};
+
+struct worker_gauges {
+    alignas(64) _Atomic int64_t heartbeat_ns; /* monotonic; written each turn of the worker's loop */
+    _Atomic uint32_t connections;             /* client connections now */
+    _Atomic uint32_t holding;                 /* requests waiting for an endpoint now */
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t bad_requests; /* refused by the parser */
+    _Atomic uint64_t accept_errors;
+    struct route_gauge routes[BOARD_ROUTES];
+    struct endpoint_gauge endpoints[BOARD_ENDPOINTS];
+};
+
+struct gauges {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t workers; /* how many parts are in use */
+    struct worker_gauges worker[GAUGES_WORKERS];
+};
+
+/* Maps gauges that children inherit. NULL with `err` when there is no memory. */
+struct gauges *gauges_new(unsigned workers, struct err *err);
+void gauges_free(struct gauges *gauges);
+
+/* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
+uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * struct spec: what the compose file says, after interpolation, merging and normalising; immutable. It holds in typed
+ * form what daruma acts on; the whole normalised model, every attribute of the specification, is `model`.
+ *
+ * All memory belongs to the spec and goes with spec_free(). Strings are never NULL unless said so; lists end with a
+ * NULL entry (strings) or have a count.
+ */
+#ifndef DARUMA_COMPOSE_SPEC_H
+#define DARUMA_COMPOSE_SPEC_H
+
+#include "base/err.h"
+#include "compose/problem.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum spec_runtime { SPEC_RUNTIME_UNSET, SPEC_RUNTIME_PROCESS, SPEC_RUNTIME_DOCKER };
+
+enum spec_restart { SPEC_RESTART_NO, SPEC_RESTART_ALWAYS, SPEC_RESTART_ON_FAILURE, SPEC_RESTART_UNLESS_STOPPED };
+
+/* `restart` and deploy.restart_policy in one form; the latter wins where both are given, as in Compose. */
+struct spec_restart_policy {
+    enum spec_restart condition;
+    int64_t max_attempts; /* -1: no limit */
+    int64_t delay_ns;     /* deploy.restart_policy.delay; 0: our own backoff decides */
+    int64_t window_ns;    /* deploy.restart_policy.window; 0: ours */
+};
+
+enum spec_test { SPEC_TEST_NONE, SPEC_TEST_CMD, SPEC_TEST_SHELL, SPEC_TEST_HTTP, SPEC_TEST_TCP };
+
+struct spec_healthcheck {
+    enum spec_test test;       /* NONE: no health check (absent, `disable: true` or NONE) */
+    char **command;            /* CMD: argv; SHELL: one string; HTTP, TCP: NULL */
+    char *url;                 /* HTTP: path and query ("/health"); TCP: "" */
+    char *host;                /* HTTP, TCP: NULL: the instance's own address */
+    uint16_t port;             /* HTTP, TCP: 0: the instance's first port; else a target port of it, or of `host` */
+    int64_t interval_ns;       /* defaults as in the specification: 30 s */
+    int64_t timeout_ns;        /* 30 s */
+    int64_t start_period_ns;   /* 0 s */
+    int64_t start_interval_ns; /* 0: not given; daruma then probes every 100 ms until ready */
+    int32_t retries;           /* 3 */
+    struct place place;
+};
+
+enum spec_condition { SPEC_STARTED, SPEC_HEALTHY, SPEC_COMPLETED };
+
+struct spec_dependency {
+    char *service;
+    enum spec_condition condition;
+    bool restart;  /* restart the dependent when the dependency was restarted */
+    bool required; /* false: start also when the dependency is not there or failed */
+    struct place place;
+};
+
+enum spec_protocol { SPEC_PROTOCOL_HTTP, SPEC_PROTOCOL_TCP, SPEC_PROTOCOL_UDP };
+
+/* One published or exposed port. Ranges are expanded: one entry a port. */
+struct spec_port {
+    uint16_t target;
+    uint16_t published; /* 0: only exposed, or (`ephemeral`) any free port */
+    bool is_published;
+    bool ephemeral; /* published without a number */
+    char *host_ip;  /* "" : all addresses */
+    enum spec_protocol
+        protocol; /* from app_protocol, else by well-known target port, else http; udp cannot be served yet */
+    struct place place;
+};
+
+struct spec_ulimit {
+    int resource;       /* RLIMIT_… */
+    int64_t soft, hard; /* -1: unlimited */
+    char *name;
+    struct place place;
+};
+
+struct spec_service {
+    char *name;
+    struct place place; /* of the service's key */
+    char *image;        /* "" when the file names none */
+    bool has_build;
+    char **entrypoint; /* NULL: not given */
+    char **command;    /* NULL: not given; split as the specification says */
+    struct place command_place;
+    char *
+        *process_command;  /* x-daruma.process.command as argv; a string became {"/bin/sh", "-c", string}. NULL: none */
+    bool process_socket;   /* x-daruma.process.socket: the listening socket is opened for it (LISTEN_FDS) */
+    uint16_t process_port; /* x-daruma.process.port: a port it serves that `ports` and `expose` do not name; 0: none */
+    char *working_dir;     /* absolute; "" : the project's directory */
+    struct place working_dir_place;
+    char *user; /* "uid[:gid]" or names; "" : ours */
+    struct place user_place;
+    char *hostname;          /* "" when not given */
+    char *container_name;    /* "" when not given */
+    char **environment;      /* "NAME=value", env_file merged in; sorted by name */
+    struct spec_port *ports; /* published first, then exposed and process_port; no target twice */
+    size_t ports_len;
+    struct spec_ulimit *ulimits;
+    size_t ulimits_len;
+    int stop_signal;              /* SIGTERM unless given */
+    int64_t stop_grace_period_ns; /* 10 s unless given */
+    int32_t replicas;             /* deploy.replicas or scale; 1 unless given; may be 0 */
+    struct spec_restart_policy restart;
+    struct spec_healthcheck healthcheck;
+    struct spec_dependency *depends_on;
+    size_t depends_on_len;
+    int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
+    bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
+    char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
+};
+
+/* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
+struct spec_route {
+    char **to; /* service names */
+    uint32_t retry_on;
+    uint32_t attempts;           /* all tries, the first included */
+    int64_t connect_timeout_ns;  /* 1 s unless given */
+    int64_t response_timeout_ns; /* 60 s unless given */
+    int64_t idle_timeout_ns;     /* 5 min unless given */
+    int64_t hold_ns;             /* 10 s unless given */
+    struct place place;
+};
+
+struct spec_listener {
+    char *host; /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
+    uint16_t port;
+    enum spec_protocol protocol;
+    int placement; /* enum board_placement */
+    struct spec_route *routes;
+    size_t routes_len;
+    struct place place;
+};
+
+struct spec {
+    char *name;                    /* project name */
+    char *working_dir;             /* absolute: the project's directory */
+    char **files;                  /* absolute paths, in order */
+    enum spec_runtime runtime;     /* x-daruma.runtime; UNSET when the file does not say */
+    char **profiles;               /* active ones */
+    bool served_by;                /* x-gateway.served_by: answers carry X-Served-By; true unless given */
+    struct spec_service *services; /* active ones, sorted by name */
+    size_t services_len;
+    struct spec_listener *listeners; /* x-gateway.listeners, then one for each published port */
+    size_t listeners_len;
+    json_t *model; /* the whole normalised model, as `daruma config --format json` prints it */
+    void *memory;  /* the loader's */
+};
+
+/* What the caller asks to be loaded. NULL lists are empty. */
+struct compose_request {
+    const char *working_dir;  /* where the command was given; absolute */
+    const char *project_dir;  /* --project-directory; NULL: the first file's directory */
+    const char *project_name; /* -p; NULL: COMPOSE_PROJECT_NAME, the file's `name`, else the directory's name */
+    const char *const
+        *files; /* -f; empty: COMPOSE_FILE, else searched for upwards from working_dir, override included */
+    const char *const *env_files;   /* --env-file; empty: .env beside the project, when it is there */
+    const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
+    const char *const *environment; /* "NAME=value": what interpolation sees before env files */
+    bool no_interpolate;
+};
+
+/*
+ * Loads the project. On success `ret` is the caller's (spec_free()) and `problems` holds warnings at most. Fails with
+ * -EINVAL when `problems` holds errors, -ENOENT when there is no compose file (also told in `problems`), -ENOMEM.
+ */
+int compose_load(const struct compose_request *request, struct spec **ret, struct problems *problems);
+
+/* Accepts NULL. */
+void spec_free(struct spec *spec);
+
+/* The service of that name, or NULL. */
+const struct spec_service *spec_find_service(const struct spec *spec, const char *name);
+
+/* Which runtime shall it be: `wanted` (--runtime or DARUMA_RUNTIME; NULL: neither), else the file's, else process when
+   every service says what to run as a process, else docker. -EINVAL with `err` for an unknown name. */
+int spec_choose_runtime(const struct spec *spec, const char *wanted, enum spec_runtime *ret, struct err *err);
+
+/* Does the service say what to run without an image: x-daruma.process.command, or a command without image and build. */
+bool spec_service_is_process(const struct spec_service *service);
+
+/* How one service differs between two specs of the same project. */
+enum spec_change {
+    SPEC_SAME,
+    SPEC_ADDED,    /* only in the new one */
+    SPEC_REMOVED,  /* only in the old one */
+    SPEC_RESCALED, /* only the number of replicas, or what needs no new instance (restart policy, timings) */
+    SPEC_CHANGED,  /* needs new instances */
+};
+enum spec_change spec_service_change(const struct spec_service *before, const struct spec_service *after);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The gateway as the house sees it: worker processes that serve what the board says. Includes only base/.
+ */
+#ifndef DARUMA_GATEWAY_GATEWAY_H
+#define DARUMA_GATEWAY_GATEWAY_H
+
+#include "base/board.h"
+#include "base/gauges.h"
+
+/* What a worker is given. All of it is inherited over fork(2). */
+struct gateway_worker_setup {
+    unsigned number; /* 0 … workers-1: its part of the gauges */
+    const struct board *board;
+    struct gauges *gauges;
+    void *shared;           /* gateway_shared_new(): quarantine, shared by all workers */
+    int bell_fd;            /* eventfd: the board changed */
+    int supervisor_bell_fd; /* eventfd: to ring when a draining endpoint has nothing in flight any more */
+    int channel_fd;         /* SOCK_SEQPACKET: struct gateway_message with a descriptor; EOF: end at once */
+    unsigned connections;   /* client connections it may hold */
+};
+
+/* The supervisor's words to a worker. */
+enum gateway_message_kind {
+    GATEWAY_LISTEN = 1, /* SCM_RIGHTS carries the listening socket of board listener `index`, `generation` */
+    GATEWAY_CLOSE,      /* stop listening on `index` */
+    GATEWAY_DRAIN,      /* accept nothing more, end what is in flight, then exit 0 */
+};
+struct gateway_message {
+    uint32_t kind;
+    uint32_t index;
+    uint32_t generation;
+    uint32_t pad;
+};
+
+/* What all workers share beside board and gauges (the quarantine of poisonous requests). NULL with `err`. */
+void *gateway_shared_new(struct err *err);
+void gateway_shared_free(void *shared);
+
+/* Runs a worker until it is told to end; returns its exit status. The caller is a fresh child that has closed every
+   descriptor but those above and 0 … 2. */
+int gateway_worker_run(const struct gateway_worker_setup *setup);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a runtime is: something that can run one copy of a service. Everything is asynchronous in the supervisor's
+ * loop; answers come through callbacks, never from inside the call that asked. The supervisor decides, the runtime
+ * obeys: it restarts nothing by itself and knows no states but "there" and "gone".
+ */
+#ifndef DARUMA_RUNTIME_RUNTIME_H
+#define DARUMA_RUNTIME_RUNTIME_H
+
+#include "base/board.h"
+#include "base/cause.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "compose/spec.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { RUNTIME_PORTS = 16 };
+
+/* One port of a running copy. */
+struct runtime_port {
+    uint16_t target; /* as the file names it */
+    struct board_address address;
+};
+
+/* How a copy ended. */
+struct runtime_exit {
+    enum cause cause; /* what the runtime itself can tell: EXIT, CRASH, KILLED, OOM, SPAWN, UNKNOWN */
+    int status;       /* exit status, or signal number when by_signal */
+    bool by_signal;
+    int64_t at_ns;  /* monotonic */
+    struct err err; /* SPAWN: why */
+};
+
+/* Who is told. Calls come from the loop, with `owner` as given to start. */
+struct runtime_events {
+    /* The program runs (exec succeeded; the container started). `pid` is 0 where there is none on this host. */
+    void (*started)(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len);
+    /* It is gone, or (cause SPAWN) never ran. The last call for this handle; the supervisor then frees it. All output
+       that it wrote was delivered before. */
+    void (*exited)(void *owner, const struct runtime_exit *how);
+    /* It wrote. `stream` is 1 or 2. Not cut at lines. */
+    void (*output)(void *owner, int stream, const char *data, size_t len);
+};
+
+struct runtime_start {
+    const struct spec *spec;
+    const struct spec_service *service;
+    const char *instance;     /* "app-1" */
+    int number;               /* 1 … replicas */
+    const char *const *peers; /* more environment: "<SERVICE>_HOST=…", NULL-terminated; the file's own entries win */
+    void *owner;
+};
+
+struct runtime_handle; /* one copy; each runtime has its own */
+
+struct runtime_exec {
+    char *const *argv;  /* run beside the copy, in its environment */
+    int64_t timeout_ns; /* then it is killed with its whole process group */
+    void *owner;
+    /* Ended: exit status 0 … 255, or -ETIMEDOUT, or another negative errno. `output` holds its first bytes. */
+    void (*done)(void *owner, int result, const char *output, size_t len);
+};
+struct runtime_execution;
+
+struct runtime {
+    const char *name; /* "process" */
+
+    /* What cannot work is said before anything starts: program not found, not executable, user unknown, directory
+       missing (errors); attributes that this runtime does not honour (warnings). */
+    void (*check)(struct runtime *runtime, const struct spec *spec, struct problems *problems);
+
+    /* Begins to start a copy. The handle is valid until `exited` was called and runtime->release() after it. Negative
+       errno with `err` when not even that was possible; nothing is called back then. */
+    int (*start)(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
+                 struct err *err);
+
+    /* Sends a signal to the copy's main process (SIGKILL: to all of its processes). 0, -ESRCH when it is gone. */
+    int (*signal)(struct runtime *runtime, struct runtime_handle *handle, int signo);
+
+    /* Runs a command beside it (health checks). cancel() kills it and is the last to be heard of it. */
+    int (*exec)(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
+                struct runtime_execution **ret, struct err *err);
+    void (*exec_cancel)(struct runtime *runtime, struct runtime_execution *execution);
+
+    /* Frees the handle of a copy that is gone. */
+    void (*release)(struct runtime *runtime, struct runtime_handle *handle);
+
+    /* Kills what is still there and frees the runtime. */
+    void (*destroy)(struct runtime *runtime);
+};
+
+/* The runtime for plain processes. `events` must outlive it. NULL with `err` when out of resources. */
+struct runtime *runtime_process_new(struct loop *loop, const struct runtime_events *events, const char *run_dir,
+                                    struct err *err);
+
+#endif

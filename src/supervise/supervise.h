@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The supervisor: keeps every service of a spec as it is wanted, and tells the board which endpoints may be used.
+ * Runs in the supervisor process, single-threaded, on its loop. Owns services and instances; does not know who asks
+ * (admin API, signals, chaos) nor who reads its events.
+ */
+#ifndef DARUMA_SUPERVISE_SUPERVISE_H
+#define DARUMA_SUPERVISE_SUPERVISE_H
+
+#include "base/board.h"
+#include "base/event.h"
+#include "base/gauges.h"
+#include "base/loop.h"
+#include "compose/spec.h"
+#include "runtime/runtime.h"
+
+struct supervisor;
+
+/* What the supervisor needs from the house; all outlive it. */
+struct supervisor_peers {
+    struct loop *loop;
+    struct runtime *runtime;
+    struct event_bus *events;
+    struct board *board;
+    const struct gauges *gauges;
+    void *data;
+    /* The board changed: ring the workers. */
+    void (*ring)(void *data);
+    /* The board's index of a service; called once for each service when it appears. */
+    int (*board_service)(void *data, const char *service);
+    /* An instance wrote to its standard output (1) or error (2). */
+    void (*output)(void *data, const char *service, const char *instance, int stream, const char *text, size_t len);
+    /* "<SERVICE>_HOST=…", "<SERVICE>_PORT=…" of all services that have a port: NULL-terminated, valid until next call. */
+    const char *const *(*peer_environment)(void *data);
+};
+
+/* The callbacks that the runtime is to be given (owner: struct instance of this folder). */
+extern const struct runtime_events supervisor_runtime_events;
+
+struct supervisor *supervisor_new(const struct supervisor_peers *peers);
+/* Only after supervisor_is_down(), or to give up without waiting (the runtime's destroy kills what is left). */
+void supervisor_free(struct supervisor *supervisor);
+
+/*
+ * Makes the project be as `spec` says: starts what is new, in the order of depends_on; stops what is gone; replaces
+ * what changed, one instance after the other, drained first; leaves the rest alone. The spec becomes the supervisor's
+ * and is freed by it; the one before is freed as soon as nothing refers to it. `only` (NULL-terminated, NULL: all)
+ * restricts to these services and what they depend on. 0 or a negative errno with `err` (nothing changed then).
+ */
+int supervisor_apply(struct supervisor *supervisor, struct spec *spec, const char *const *only, struct err *err);
+const struct spec *supervisor_spec(const struct supervisor *supervisor);
+
+/* Stops everything in reverse order of depends_on, drained. A second call ends it at once with SIGKILL. */
+void supervisor_down(struct supervisor *supervisor);
+bool supervisor_is_down(const struct supervisor *supervisor);
+
+/* Restarts the instances of a service (drained, one after the other), or all when NULL. -ENOENT: no such service. */
+int supervisor_restart(struct supervisor *supervisor, const char *service, struct err *err);
+/* Wants `replicas` of it from now on. -ENOENT, -EINVAL (container_name, fixed), with `err`. */
+int supervisor_scale(struct supervisor *supervisor, const char *service, int replicas, struct err *err);
+/* Sends a signal to a service's instances, or to one instance by its name. What dies of it died CAUSE_KILLED. */
+int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, struct err *err);
+
+/*
+ * Chaos: picks a running, ready instance at random (`pick`: any number) among `services` (NULL: all) and sends `signo`
+ * (0: sends nothing, only names the victim, for faults that are done otherwise). Refuses with -EBUSY and `err` when
+ * the victim would be the last ready one of its route and `allow_last` is not set. Name goes to `ret` (EVENT_NAME).
+ */
+int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *services, uint64_t pick, int signo,
+                          bool allow_last, char ret[EVENT_NAME], struct err *err);
+
+/* What `ps` shows of one instance. */
+struct instance_info {
+    char service[EVENT_NAME], instance[EVENT_NAME];
+    const char *state;  /* instance_state_name() */
+    const char *health; /* "", "starting", "healthy", "unhealthy" */
+    pid_t pid;          /* 0: none */
+    uint32_t restarts;
+    int64_t since_ns;    /* monotonic: when its present process started; 0: none runs */
+    int64_t retry_at_ns; /* monotonic: when it is started again; 0: not waiting */
+    uint32_t inflight;
+    struct board_address address; /* of its first port; len 0: none */
+    enum cause last_cause;        /* of its last death; NONE: never died */
+    int last_status;
+    bool last_by_signal;
+    char waits_for[EVENT_NAME]; /* the dependency that keeps it from starting; "" : none */
+};
+/* Calls `fn` for every instance, sorted by service and number. */
+void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data, const struct instance_info *info),
+                     void *data);
+
+/* How the project as a whole is, for `up -d` and `ps`. */
+enum supervisor_state {
+    SUPERVISOR_STARTING, /* something wanted is not ready yet and may still become so */
+    SUPERVISOR_READY,    /* everything wanted is ready, or completed with status 0 where that was its job */
+    SUPERVISOR_DEGRADED, /* something failed, or a dependency will never be met */
+    SUPERVISOR_STOPPING,
+    SUPERVISOR_DOWN,
+};
+enum supervisor_state supervisor_state(const struct supervisor *supervisor);
+
+#endif
