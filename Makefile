@@ -54,7 +54,7 @@ $(BUILD)/daruma: $(BUILD)/obj/src/cli/main.o $(LIBRARY)
 
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -85,7 +85,7 @@ build/tests/fuzz/%: tests/fuzz/%.c build/fuzz/libdaruma.a
 
 build/fuzz/libdaruma.a: $(patsubst %.c,build/fuzz/obj/%.o,$(filter-out src/cli/main.c,$(SOURCES)))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
