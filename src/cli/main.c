@@ -1,4 +1,112 @@
-int main(void)
+/* SPDX-License-Identifier: MIT
+ *
+ * daruma: the table of commands. Each is a file cmd_NAME.c beside this one.
+ */
+#include "cli/cli.h"
+
+#include <curl/curl.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In the order in which `daruma --help` shows them. */
+static const struct cli_command *const commands[] = {
+    NULL,
+};
+
+static void print_help(const struct cli_option *options)
 {
-    return 0;
+    printf("daruma makes the services of a compose file indestructible: it runs them, stands in front of them,\n"
+           "replaces them, and proves that nobody noticed.\n\n"
+           "Usage: daruma [OPTIONS] COMMAND\n\nCommands:\n");
+    for (const struct cli_command *const *command = commands; *command; command++)
+        printf("  %-9s %s\n", (*command)->name, (*command)->help);
+    printf("\nOptions, before or behind the command:\n");
+    cli_print_options(stdout, options);
+    printf("      --help     this text, or a command's: daruma COMMAND --help\n"
+           "      --version  the version\n\n"
+           "Exit codes: 0 done, 1 failed, 2 wrong usage or files, 3 rolled back, 4 SLO missed.\n");
+}
+
+static const struct cli_command *find_command(const char *name)
+{
+    for (const struct cli_command *const *command = commands; *command; command++)
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
+    return NULL;
+}
+
+static int unknown_command(const struct cli *cli, const char *name)
+{
+    const char *names[sizeof(commands) / sizeof(commands[0])];
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        names[i] = commands[i] ? commands[i]->name : NULL;
+    const char *meant = cli_nearest(name, names);
+    if (meant)
+        return cli_usage(cli, "there is no command \"%s\"; did you mean \"%s\"?", name, meant);
+    return cli_usage(cli, "there is no command \"%s\"", name);
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    bool help = false, version = false;
+    const struct cli_option front[] = {
+        { .name = "help", .letter = 'h', .flag = &help },
+        { .name = "version", .flag = &version },
+        { 0 },
+    };
+    struct cli_option globals[CLI_GLOBALS];
+
+    int at = cli_parse_front(cli, front, argc, argv);
+    if (at < 0)
+        return cli->status;
+    cli_global_options(cli, globals);
+    if (version) {
+        printf("daruma %s\n", CLI_VERSION);
+        return CLI_DONE;
+    }
+    /* `daruma help up` is what many fingers type. */
+    if (help || at == argc || strcmp(argv[at], "help") == 0) {
+        bool asked = help || at < argc;
+        if (at + 1 >= argc) {
+            print_help(globals);
+            return asked ? CLI_DONE : CLI_USAGE;
+        }
+        if (!help)
+            at++;
+        help = true;
+    }
+    cli->command = find_command(argv[at]);
+    if (!cli->command)
+        return unknown_command(cli, argv[at]);
+    if (help)
+        return cli->command->run(cli, 2, (char *[]){ argv[at], (char[]){ "--help" }, NULL });
+    return cli->command->run(cli, argc - at, argv + at);
+}
+
+int main(int argc, char **argv)
+{
+    bool colour = !getenv("NO_COLOR") || !*getenv("NO_COLOR");
+    struct cli cli = {
+        .colour_out = colour && isatty(STDOUT_FILENO),
+        .colour_err = colour && isatty(STDERR_FILENO),
+        .live = isatty(STDOUT_FILENO),
+    };
+
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+        (void)fprintf(stderr, "daruma: libcurl cannot be initialised\n");
+        return CLI_FAILED;
+    }
+    int status = run(&cli, argc, argv);
+    /* What could not be written (disk full, closed pipe) was not done. */
+    if (fflush(stdout) != 0 && status == CLI_DONE)
+        status = CLI_FAILED;
+    free(cli.files.items);
+    free(cli.env_files.items);
+    free(cli.profiles.items);
+    curl_global_cleanup();
+    return status;
 }

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The admin API's client (see client.h) and how a command finds its project.
+ */
+#include "cli/client.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Loads the files only for the project's name. `text` gets the problems when that does not work. */
+static int name_from_files(const struct cli *cli, struct rundir *ret, struct buf *text, struct err *err)
+{
+    struct compose_request request = cli_compose_request(cli);
+    struct problems problems = { 0 };
+    struct spec *spec = NULL;
+
+    int r = compose_load(&request, &spec, &problems);
+    if (r == 0)
+        r = rundir_name(ret, spec->name, err);
+    else
+        problems_format(&problems, cli->colour_err, text);
+    spec_free(spec);
+    problems_free(&problems);
+    return r;
+}
+
+int client_find(const struct cli *cli, struct client *ret)
+{
+    const char *name = cli->project_name ? cli->project_name : getenv("COMPOSE_PROJECT_NAME");
+    CLEANUP_BUF struct buf text = { 0 };
+    struct err err = { 0 };
+
+    if (name && *name) {
+        int r = rundir_name(&ret->dir, name, &err);
+        return r == 0 ? 0 : (cli_fail(cli, &err), CLI_USAGE);
+    }
+    int r = name_from_files(cli, &ret->dir, &text, &err);
+    if (r == 0)
+        return 0;
+    /* What runs must stay reachable although its file is broken or gone meanwhile. */
+    if (cli->files.len == 0 && rundir_find(cli_compose_request(cli).working_dir, &ret->dir) == 0)
+        return 0;
+    if (text.len > 0)
+        (void)fputs(text.data, stderr);
+    else
+        (void)cli_fail(cli, err.code ? &err : &(struct err){ .code = r });
+    return CLI_USAGE;
+}
+
+int client_open(const struct cli *cli, struct client *ret)
+{
+    int status = client_find(cli, ret);
+
+    if (status == 0 && !rundir_busy(&ret->dir)) {
+        struct err err = { 0 };
+        (void)err_set(&err, -ENOTCONN, "project \"%s\" does not run; `daruma up` starts it", ret->dir.project);
+        status = cli_fail(cli, &err);
+    }
+    return status;
+}
+
+static size_t add_to_buf(char *data, size_t size, size_t n, void *target)
+{
+    struct buf *buf = target;
+    buf_add(buf, data, size * n);
+    return buf->failed ? 0 : size * n;
+}
+
+/* A handle that talks to the project's socket, whatever proxies the environment names. */
+static CURL *easy_new(const struct client *client, const char *path, char **ret_url)
+{
+    char socket_path[PATH_MAX];
+    CURL *easy = curl_easy_init();
+
+    if (!easy)
+        return NULL;
+    if (asprintf(ret_url, "http://daruma%s", path) < 0) {
+        *ret_url = NULL;
+        curl_easy_cleanup(easy);
+        return NULL;
+    }
+    (void)curl_easy_setopt(easy, CURLOPT_URL, *ret_url);
+    (void)curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, rundir_file(&client->dir, "admin.sock", socket_path));
+    (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    return easy;
+}
+
+/* What the answer's status means, with the supervisor's own words. */
+static int explain_status(long status, const json_t *answer, struct err *err)
+{
+    const char *text = json_string_value(json_object_get(answer, "error"));
+    int code = -EREMOTEIO;
+
+    if (status == 400 || status == 422)
+        code = -EINVAL;
+    else if (status == 404)
+        code = -ENOENT;
+    else if (status == 409)
+        code = -EBUSY;
+    if (!text)
+        return err_set(err, code, "the supervisor answered with status %ld", status);
+    return err_set(err, code, "%s", text);
+}
+
+static int explain_curl(CURLcode code, const struct client *client, struct err *err)
+{
+    if (code == CURLE_COULDNT_CONNECT)
+        return err_set(err, -ENOTCONN, "the supervisor of project \"%s\" does not answer: it starts or ends just now",
+                       client->dir.project);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return err_set(err, -ETIMEDOUT, "the supervisor of project \"%s\" took too long to answer",
+                       client->dir.project);
+    return err_set(err, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EREMOTEIO, "talking to the supervisor failed: %s",
+                   curl_easy_strerror(code));
+}
+
+int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
+                struct err *err)
+{
+    CLEANUP_BUF struct buf answer = { 0 };
+    CLEANUP_FREE char *url = NULL;
+    CLEANUP_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : strdup("");
+    CURL *easy = easy_new(client, path, &url);
+    long status = 0;
+
+    if (!easy || !text) {
+        curl_easy_cleanup(easy);
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    if (strcmp(method, "GET") != 0) {
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(text));
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, text);
+    }
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 60000L);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, add_to_buf);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
+    CURLcode code = curl_easy_perform(easy);
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(easy);
+    if (code != CURLE_OK)
+        return explain_curl(code, client, err);
+
+    json_t *json = answer.len > 0 ? json_loadb(answer.data, answer.len, JSON_DECODE_ANY, NULL) : NULL;
+    int r = status >= 400 ? explain_status(status, json, err) : 0;
+    if (r == 0 && ret && !json)
+        r = err_set(err, -EBADMSG, "the supervisor's answer is no JSON");
+    if (ret)
+        *ret = json;
+    else
+        json_decref(json);
+    return r;
+}
+
+int client_streams_init(struct client_streams *streams, struct err *err)
+{
+    streams->multi = curl_multi_init();
+    return streams->multi ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+void client_streams_free(struct client_streams *streams)
+{
+    if (streams->multi)
+        (void)curl_multi_cleanup(streams->multi);
+    streams->multi = NULL;
+}
+
+static void take_line(struct client_stream *stream, const char *line, size_t len)
+{
+    /* Empty lines keep the connection alive. */
+    json_t *object = len > 0 ? json_loadb(line, len, 0, NULL) : NULL;
+    if (object)
+        stream->line(stream, object);
+    json_decref(object);
+}
+
+static size_t take_bytes(char *data, size_t size, size_t n, void *target)
+{
+    struct client_stream *stream = target;
+    size_t len = size * n, from = 0;
+
+    buf_add(&stream->rest, data, len);
+    if (stream->rest.failed)
+        return 0;
+    for (char *end; (end = memchr(stream->rest.data + from, '\n', stream->rest.len - from));) {
+        size_t line = (size_t)(end - stream->rest.data) - from;
+        take_line(stream, stream->rest.data + from, line);
+        from += line + 1;
+    }
+    buf_consume(&stream->rest, from);
+    return len;
+}
+
+int client_stream_open(struct client_streams *streams, const struct client *client, const char *path,
+                       struct client_stream *stream, struct err *err)
+{
+    stream->easy = easy_new(client, path, &stream->url);
+    if (!stream->easy)
+        return err_set(err, -ENOMEM, "out of memory");
+    stream->client = client;
+    (void)curl_easy_setopt(stream->easy, CURLOPT_WRITEFUNCTION, take_bytes);
+    (void)curl_easy_setopt(stream->easy, CURLOPT_WRITEDATA, stream);
+    (void)curl_easy_setopt(stream->easy, CURLOPT_PRIVATE, stream);
+    if (curl_multi_add_handle(streams->multi, stream->easy) != CURLM_OK) {
+        client_stream_close(streams, stream);
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+void client_stream_close(struct client_streams *streams, struct client_stream *stream)
+{
+    if (stream->easy) {
+        (void)curl_multi_remove_handle(streams->multi, stream->easy);
+        curl_easy_cleanup(stream->easy);
+    }
+    stream->easy = NULL;
+    free(stream->url);
+    stream->url = NULL;
+    buf_free(&stream->rest);
+}
+
+/* A stream is over: properly, with an error status (whose text is in `rest`), or because the supervisor is gone. */
+static void finish(struct client_stream *stream, CURLcode code)
+{
+    long status = 0;
+
+    stream->ended = true;
+    (void)curl_easy_getinfo(stream->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code != CURLE_OK) {
+        (void)explain_curl(code, stream->client, &stream->err);
+    } else if (status >= 400) {
+        json_t *answer = stream->rest.len > 0 ? json_loadb(stream->rest.data, stream->rest.len, 0, NULL) : NULL;
+        (void)explain_status(status, answer, &stream->err);
+        json_decref(answer);
+    }
+}
+
+int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err)
+{
+    struct curl_waitfd extra = { .fd = fd, .events = CURL_WAIT_POLLIN };
+    int running = 0, left;
+
+    CURLMcode code = curl_multi_perform(streams->multi, &running);
+    if (code == CURLM_OK && running > 0)
+        code = curl_multi_poll(streams->multi, &extra, fd >= 0 ? 1 : 0, timeout_ms, NULL);
+    if (code == CURLM_OK)
+        code = curl_multi_perform(streams->multi, &running);
+    for (CURLMsg *message; (message = curl_multi_info_read(streams->multi, &left));) {
+        struct client_stream *stream = NULL;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&stream);
+        finish(stream, message->data.result);
+    }
+    if (code != CURLM_OK)
+        return err_set(err, -EREMOTEIO, "talking to the supervisor failed: %s", curl_multi_strerror(code));
+    return 0;
+}
+
+int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err)
+{
+    struct client_streams streams = { 0 };
+
+    int r = client_streams_init(&streams, err);
+    if (r == 0)
+        r = client_stream_open(&streams, client, path, stream, err);
+    while (r == 0 && !stream->ended)
+        r = client_streams_wait(&streams, -1, 1000, err);
+    if (r == 0 && stream->err.code) {
+        *err = stream->err;
+        r = err->code;
+    }
+    client_stream_close(&streams, stream);
+    client_streams_free(&streams);
+    return r;
+}

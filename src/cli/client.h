@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client of the admin API (docs/admin-api.md) over the project's Unix socket, with libcurl. One exchange at a time
+ * for questions; any number of streams of JSON lines beside each other.
+ */
+#ifndef DARUMA_CLI_CLIENT_H
+#define DARUMA_CLI_CLIENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/cli.h"
+#include "daemon/rundir.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+struct client {
+    struct rundir dir; /* of the project */
+};
+
+/*
+ * The running project that the options mean: by name (-p, COMPOSE_PROJECT_NAME), else by the compose file, else, when
+ * the file cannot be read any more, by the directory it was started from. 0, or the exit code with the reason printed
+ * (CLI_FAILED: it does not run).
+ */
+int client_open(const struct cli *cli, struct client *ret);
+
+/* As client_open(), but only finds out which project is meant; it need not run. */
+int client_find(const struct cli *cli, struct client *ret);
+
+/*
+ * One exchange. `body` NULL: none. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also when the
+ * answer is an error. 0; -ENOTCONN when no supervisor listens; -EINVAL for 400 and 422, -ENOENT for 404, -EBUSY for
+ * 409, -EREMOTEIO for all else; `err` says what the supervisor said.
+ */
+int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
+                struct err *err);
+
+/* One stream of JSON lines. Zero-initialised by the caller, who sets `line` and `data`. */
+struct client_stream {
+    void (*line)(struct client_stream *stream, const json_t *object);
+    void *data;
+    bool ended;     /* the supervisor closed it, or it broke */
+    struct err err; /* ended: code is 0 when it ended properly */
+    const struct client *client;
+    CURL *easy;
+    struct buf rest; /* the beginning of a line whose end has not come yet */
+    char *url;
+};
+
+struct client_streams {
+    CURLM *multi;
+};
+
+int client_streams_init(struct client_streams *streams, struct err *err);
+/* After client_stream_close() of all its streams. Accepts a zeroed one. */
+void client_streams_free(struct client_streams *streams);
+
+int client_stream_open(struct client_streams *streams, const struct client *client, const char *path,
+                       struct client_stream *stream, struct err *err);
+/* Accepts a stream that was never opened. */
+void client_stream_close(struct client_streams *streams, struct client_stream *stream);
+
+/* Waits at most `timeout_ms` for lines, or until `fd` (-1: none) is readable; calls `line` for whole lines. */
+int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err);
+
+/* Follows one stream to its end. */
+int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a running project keeps its things: DARUMA_RUN_DIR, else /run/daruma for root, else $XDG_RUNTIME_DIR/daruma,
+ * else /tmp/daruma-UID; in it one folder for each project, mode 0700 and ours:
+ *
+ *     PROJECT/lock         held (flock) by the supervisor as long as it lives; who holds it may clean up the rest
+ *             admin.sock   the admin API
+ *             origin       the project's directory, for commands that cannot read the compose file any more
+ *             daruma.log   what the supervisor has to say
+ *             logs/        what the instances wrote (observe/logs.h)
+ *
+ * Used by the supervisor and by every command.
+ */
+#ifndef DARUMA_DAEMON_RUNDIR_H
+#define DARUMA_DAEMON_RUNDIR_H
+
+#include "base/err.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+enum { RUNDIR_NAME = 64 };
+
+struct rundir {
+    char project[RUNDIR_NAME];
+    char path[PATH_MAX]; /* of the project's folder */
+};
+
+/* The folder of all projects, as the environment says. -ENAMETOOLONG with `err`. */
+int rundir_base(char path[PATH_MAX], struct err *err);
+
+/* Names the project's folder; creates nothing. -EINVAL when that cannot be a project's name, -ENAMETOOLONG. */
+int rundir_name(struct rundir *ret, const char *project, struct err *err);
+
+/* Creates the project's folder and those in it. -EACCES, -EROFS, -EPERM (it belongs to somebody else) with `err`. */
+int rundir_create(const struct rundir *dir, struct err *err);
+
+/* The path of something in the folder. A shortened path cannot happen: rundir_name() left room. */
+const char *rundir_file(const struct rundir *dir, const char *name, char path[PATH_MAX]);
+
+/*
+ * Takes the project's lock: a descriptor (close-on-exec) that holds it until it and its copies in forked children
+ * are closed. -EWOULDBLOCK when another one holds it and `timeout_ms` passed (0: does not wait at all), -ENOENT when
+ * there is no such folder.
+ */
+int rundir_lock(const struct rundir *dir, int timeout_ms);
+
+/* Does a supervisor (or one that just starts) hold the lock? */
+bool rundir_busy(const struct rundir *dir);
+
+/* Writes or reads `origin`. Reading: 0 or -ENOENT. */
+int rundir_set_origin(const struct rundir *dir, const char *working_dir, struct err *err);
+int rundir_origin(const struct rundir *dir, char working_dir[PATH_MAX]);
+
+/* The running project that was started from `cwd` or the nearest directory above it. 0 or -ENOENT. */
+int rundir_find(const char *cwd, struct rundir *ret);
+
+#endif
