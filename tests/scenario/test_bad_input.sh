@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+# What is wrong is said with its place, all of it in one go, with exit code 2 and nothing started.
+
+# Starts ./compose.yaml, which must be refused; every word must be in what is said.
+refused() { # WORDS…
+    local word
+    expect_exit 2 daruma up -d
+    for word; do
+        assert_contains "$(cat err)" "$word" "the refusal"
+    done
+    becomes 2 nothing_left
+    [[ ! -e started ]] || fail "something was started"
+}
+
+story_broken_yaml_is_refused_with_its_place() {
+    printf 'services:\n  app:\n    image: "unclosed\n' | compose
+    refused "compose.yaml:3:"
+}
+
+story_all_problems_are_told_at_once() { # sanitized
+    compose <<'END'
+services:
+  first:
+    comand: [touch, started]
+    image: x
+  second:
+    x-daruma: {process: {command: [touch, started]}}
+    stop_grace_period: soon
+  third:
+    x-daruma: {process: {command: [touch, started]}}
+    depends_on: [nobody]
+END
+    refused "compose.yaml:3:5:" "comand" "compose.yaml:7:" "stop_grace_period" "nobody"
+}
+
+story_a_cycle_is_refused_by_name() {
+    compose <<'END'
+services:
+  a: {depends_on: [b], x-daruma: {process: {command: [touch, started]}}}
+  b: {depends_on: [c], x-daruma: {process: {command: [touch, started]}}}
+  c: {depends_on: [a], x-daruma: {process: {command: [touch, started]}}}
+END
+    refused "compose.yaml:" "a" "b" "c"
+}
+
+story_a_missing_variable_is_refused_with_its_message() {
+    compose <<'END'
+services:
+  a:
+    environment: {KEY: "${SECRET_KEY:?set it to the key of the shop}"}
+    x-daruma: {process: {command: [touch, started]}}
+END
+    refused "compose.yaml:3:" "SECRET_KEY" "set it to the key of the shop"
+}
+
+story_a_command_that_does_not_exist_is_refused() {
+    compose <<'END'
+services:
+  a: {x-daruma: {process: {command: [touch, started]}}}
+  b:
+    x-daruma:
+      process:
+        command: [/no/such/program]
+END
+    refused "compose.yaml:6:" "/no/such/program"
+}
+
+story_a_file_that_is_not_executable_is_refused() {
+    echo data >data.txt
+    compose <<'END'
+services:
+  a: {x-daruma: {process: {command: [./data.txt]}}}
+END
+    refused "compose.yaml:2:" "data.txt" "executable"
+}
+
+story_an_unknown_user_is_refused() {
+    compose <<'END'
+services:
+  a:
+    user: nobody-of-that-name
+    x-daruma: {process: {command: [touch, started]}}
+END
+    refused "compose.yaml:3:" "nobody-of-that-name"
+}
+
+story_a_port_that_is_taken_is_refused() {
+    port=$(free_port)
+    HOSTNAME=other PORT=$port "$app" >/dev/null &
+    local other=$!
+    becomes 5 "(exec 3<>/dev/tcp/127.0.0.1/$port)"
+    compose <<END
+services:
+  a:
+    ports: ["127.0.0.1:$port:5000"]
+    x-daruma: {process: {command: [touch, started]}}
+END
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "$port" "the refusal"
+    assert_contains "$(cat err)" "compose.yaml:3:" "the refusal"
+    [[ ! -e started ]] || fail "something was started"
+    kill $other
+    wait $other || true
+}
+
+story_no_compose_file_says_which_names_were_tried() {
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "compose.yaml"
+}
+
+story_an_image_without_a_process_needs_the_other_runtime() {
+    compose <<'END'
+services:
+  a: {image: nginx}
+END
+    refused "compose.yaml" "docker"
+}
+
+story_a_run_directory_that_may_not_be_written_is_refused() {
+    [[ $(id -u) -eq 0 ]] && { touch "$dir/blocked"; export DARUMA_RUN_DIR=$dir/blocked/run; } || {
+        mkdir -m 500 "$dir/blocked"
+        export DARUMA_RUN_DIR=$dir/blocked/run
+    }
+    compose <<'END'
+services:
+  a: {x-daruma: {process: {command: [touch, started]}}}
+END
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "$dir/blocked" "the refusal"
+    [[ ! -e started ]] || fail "something was started"
+}
+
+story_usage_mistakes_are_explained() {
+    expect_exit 2 daruma
+    expect_exit 2 daruma upp
+    assert_contains "$(cat err)" "up"
+    expect_exit 2 daruma up --no-such-option
+    expect_exit 2 daruma scale
+    expect_exit 0 daruma --help
+    expect_exit 0 daruma --version
+}
+
+story_an_attribute_that_processes_cannot_honour_is_a_warning() {
+    compose <<'END'
+services:
+  a:
+    x-daruma: {process: {command: "touch started; exec sleep 1000"}}
+    cap_add: [NET_ADMIN]
+END
+    up
+    assert_contains "$(cat out err)" "compose.yaml:4:" "the warning"
+    assert_contains "$(cat out err)" "cap_add" "the warning"
+    becomes 5 '[[ -e started ]]'
+}

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+# The monkey and the monitor.
+
+story_the_monkey_kills_and_says_whom_it_hit() { # sanitized
+    two_instances
+    up
+    load 50 4
+    expect_exit 0 daruma chaos kill --every 500ms --count 5 --seed 7
+    assert_eq "$(grep -c 'app[12]-1' out)" 5 "victims named in: $(cat out)"
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(events instance.exit '.signal == 9')" 5 "instances that were killed"
+}
+
+story_the_monkey_spares_the_last_healthy_instance() {
+    one_instance
+    up
+    local pid
+    pid=$(instance app-1 .pid)
+    expect_exit 1 daruma chaos kill --count 1
+    assert_contains "$(cat err)" "last"
+    assert_eq "$(instance app-1 .pid)" "$pid" "its process"
+    expect_exit 0 daruma chaos kill --count 1 --allow-last
+    becomes 5 "[[ \$(instance app-1 .restarts) -eq 1 ]]"
+}
+
+story_the_monkey_asks_the_instance_itself() {
+    two_instances
+    up
+    expect_exit 0 daruma chaos kill app1 --via /crash --count 1
+    becomes 5 "[[ \$(instance app1-1 .restarts) -eq 1 ]]"
+    assert_eq "$(instance app1-1 .last_exit.cause)" exit "cause of death"
+    assert_eq "$(instance app2-1 .restarts)" 0 "restarts of the other"
+}
+
+story_the_monitor_exits_4_when_the_goal_is_missed() {
+    url=http://127.0.0.1:$(free_port)
+    expect_exit 4 daruma watch "$url/" --rate 20 --duration 1s --slo 99.9
+    expect_exit 4 daruma watch "$url/" --rate 20 --duration 1s --slo 99.9 --json
+    assert_eq "$(jq .failed out)" 20 "failed probes"
+    assert_eq "$(jq .sent out)" 20 "sent probes"
+}
+
+story_the_monitor_keeps_a_session() {
+    two_instances
+    with_redis
+    up
+    expect_exit 0 daruma watch "$url/" --rate 20 --duration 1s --slo 100 --session --json
+    assert_eq "$(redis KEYS 'session:*' | grep -c .)" 1 "sessions that the monitor began"
+}
+
+story_the_demonstration_proves_its_point() {
+    DEMO_SECONDS=6 DEMO_PORT=$(free_port) TMPDIR=$dir expect_exit 0 "$root/examples/indestructible/demo.sh"
+    assert_contains "$(cat out)" "Not one request was lost."
+    assert_contains "$(cat out)" "make test"
+    becomes 5 nothing_left
+}
+
+story_the_interrupted_demonstration_leaves_nothing_behind() {
+    DEMO_SECONDS=60 DEMO_PORT=$(free_port) TMPDIR=$dir setsid "$root/examples/indestructible/demo.sh" >out 2>err &
+    local demo=$!
+    becomes 15 'grep -q "killed" out || grep -q "app[12]-1.*SIGKILL" out || [[ $(wc -l <out) -gt 30 ]]'
+    kill -INT -- "-$demo" 2>/dev/null || kill -TERM "$demo"
+    wait "$demo" || true
+    becomes 10 nothing_left
+}

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+# `up` in the foreground, `down`, and who may run what twice.
+
+foreground_up() {
+    setsid "$BUILD/daruma" up >foreground 2>&1 &
+    up=$!
+    wait_for 10 all_ready
+}
+
+story_sigterm_to_up_leaves_no_process() { # sanitized
+    two_instances
+    foreground_up
+    assert_eq "$(http_status "$url/")" 200
+    kill -TERM $up
+    wait $up || true
+    becomes 10 nothing_left
+    assert_eq "$(http_status "$url/")" 000 "an answer after the end"
+}
+
+story_ctrl_c_stops_in_order_and_leaves_no_process() {
+    two_instances
+    foreground_up
+    becomes 5 'grep -q "serves 127.0.0.1" foreground' # logs are streamed
+    kill -INT $up
+    wait $up || true
+    becomes 10 nothing_left
+    assert_contains "$(cat foreground)" "SIGTERM: finishing" "what the instances said"
+}
+
+story_ctrl_c_twice_stops_at_once() {
+    compose <<'END'
+services:
+  deaf:
+    stop_grace_period: 60s
+    x-daruma: {process: {command: "trap '' TERM; while :; do sleep 0.1; done"}}
+END
+    foreground_up
+    local begun
+    begun=$(now_ms)
+    kill -INT $up
+    sleep 0.5
+    kill -INT $up
+    wait $up || true
+    [[ $(($(now_ms) - begun)) -lt 5000 ]] || fail "it took $(($(now_ms) - begun)) ms"
+    becomes 5 nothing_left
+}
+
+story_down_without_a_project_says_so() {
+    compose <<'END'
+services:
+  idle: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    expect_exit 1 daruma down
+    assert_contains "$(cat err)" "not running"
+}
+
+story_a_second_project_of_the_same_name_is_refused() {
+    compose <<'END'
+name: twin
+services:
+  idle: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    local pid
+    pid=$(instance idle-1 .pid)
+    mkdir ../other
+    sed 's/1000/2000/' compose.yaml >../other/compose.yaml
+    cd ../other
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "$dir/project" "the refusal"
+    cd ../project
+    assert_eq "$(instance idle-1 .pid)" "$pid" "the first project's process"
+}
+
+story_down_finishes_requests_that_are_in_flight() {
+    one_instance
+    up
+    curl -s "$url/slow?ms=1000" >slow &
+    local slow=$!
+    becomes 5 '[[ $(instance app-1 .in_flight) -eq 1 ]]'
+    expect_exit 0 daruma down
+    wait $slow
+    assert_contains "$(cat slow)" '"slept_ms":1000' "the answer"
+    becomes 5 nothing_left
+}

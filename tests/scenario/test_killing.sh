@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+# The first demonstration: instances are killed, and nobody who asks notices.
+
+story_killing_instances_in_turn_under_load_loses_no_get() { # sanitized
+    two_instances
+    up
+    load 200 6
+    local kills=0 victim=app1-1
+    while kill -0 "$load" 2>/dev/null && [[ $kills -lt 7 ]]; do
+        sleep 0.6
+        wait_for 5 all_ready
+        kill_instance $victim
+        kills=$((kills + 1))
+        [[ $victim == app1-1 ]] && victim=app2-1 || victim=app1-1
+    done
+    load_ended
+    assert_eq "$(receipt .sent)" 1200 "probes sent"
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    [[ $kills -ge 5 ]] || fail "only $kills kills happened, so little was proved"
+    assert_eq "$(events instance.exit '.cause == "killed"')" $kills "deaths that were noticed"
+}
+
+story_a_single_killed_instance_makes_requests_wait_and_none_fail() { # sanitized
+    one_instance
+    # It takes 300 ms to start, so that requests must be held.
+    sed -i "s|command: \[.*\]|command: \"sleep 0.3; exec $app\"|" compose.yaml
+    up
+    load 100 4
+    sleep 0.5
+    local i
+    for i in 1 2 3; do
+        wait_for 5 all_ready
+        kill_instance app-1
+        sleep 1
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_number "$(receipt .latency_ms.max)" '> 250' "the longest wait, in ms"
+    assert_number "$(receipt .latency_ms.max)" '< 1500' "the longest wait, in ms"
+    assert_number "$(curl_admin gateway | jq '[.routes[].held] | add')" '> 0' "held requests"
+}
+
+story_a_killed_instance_is_started_again_within_milliseconds() {
+    two_instances
+    up
+    local i
+    for i in 1 2 3 4 5; do
+        wait_for 5 all_ready
+        kill_instance app1-1
+        becomes 5 "[[ \$(instance app1-1 .restarts) -eq $i ]]"
+    done
+    local median
+    median=$(daruma events --json | jq -s '[.[] | select(.kind == "instance.spawn" and .starts > 1) | .span_ms] | sort | .[2]')
+    assert_number "$median" '< 25' "milliseconds from exit to exec (median)"
+}
+
+story_killing_both_instances_at_once_makes_requests_wait() {
+    two_instances
+    up
+    load 100 3
+    sleep 0.8
+    kill -KILL "$(instance app1-1 .pid)" "$(instance app2-1 .pid)"
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+}
+
+story_a_post_is_never_executed_twice_while_instances_are_killed() {
+    two_instances
+    with_redis
+    up
+    # 3,000 orders, each with an id of its own, from eight clients at once.
+    curl -s --no-progress-meter --parallel --parallel-max 8 -o /dev/null -w '%{http_code}\n' -X POST \
+        "$url/orders/[1-3000]" >statuses &
+    local client=$! kills=0
+    while kill -0 $client 2>/dev/null; do
+        wait_for 5 all_ready
+        kill_instance "app$((kills % 2 + 1))-1"
+        kills=$((kills + 1))
+        sleep 0.2
+    done
+    wait $client || true
+    [[ $kills -ge 2 ]] || fail "only $kills kills happened, so little was proved"
+    local executed twice acknowledged
+    executed=$(redis KEYS 'order:*' | sort | uniq | grep -c .)
+    twice=$(redis EVAL "local n = 0 for _, k in ipairs(redis.call('KEYS', 'order:*')) do
+        if tonumber(redis.call('GET', k)) > 1 then n = n + 1 end end return n" 0)
+    acknowledged=$(grep -c '^201$' statuses)
+    assert_eq "$twice" 0 "orders that were executed twice"
+    [[ $acknowledged -le $executed ]] || fail "$acknowledged orders were acknowledged, $executed executed"
+    # Only what was in flight on a victim may fail: eight clients at most for each kill.
+    [[ $((3000 - acknowledged)) -le $((8 * kills)) ]] ||
+        fail "$((3000 - acknowledged)) orders failed over $kills kills: $(sort statuses | uniq -c)"
+}
+
+story_one_get_crash_ends_one_instance_and_costs_only_that_request() { # sanitized
+    two_instances
+    up
+    load 50 3
+    sleep 0.5
+    assert_eq "$(http_status "$url/crash")" 502 "the answer to GET /crash"
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes of others"
+    assert_eq "$(events instance.exit)" 1 "instances that ended"
+    assert_eq "$(events instance.exit '.cause == "exit" and .status == 1')" 1 "instances that ended by themselves"
+    wait_for 5 all_ready
+}
+
+story_a_crash_that_is_asked_for_again_and_again_never_takes_all_instances() {
+    two_instances
+    up
+    local i
+    for i in 1 2 3 4; do
+        wait_for 10 all_ready
+        http_status "$url/crash" >/dev/null
+        assert_eq "$(http_status "$url/")" 200 "another request after crash $i"
+    done
+}
+
+story_redis_is_killed_and_the_sessions_come_back() {
+    two_instances
+    with_redis
+    up
+    local i
+    for i in 1 2 3; do curl -s -b jar -c jar "$url/" >page; done
+    assert_contains "$(cat page)" "visit 3 of your session"
+    kill_instance redis-1 STOP
+    # A hung Redis delays one answer by its timeout, and no health check.
+    assert_contains "$(curl -s -b jar "$url/")" "redis is away"
+    kill_instance redis-1 KILL
+    becomes 10 'curl -s -b jar "$url/" | grep -q "of your session"'
+    assert_contains "$(curl -s -b jar "$url/")" "of your session"
+    curl -s -b jar "$url/" >page
+    [[ $(sed 's/.*visit \([0-9]*\) of your.*/\1/' page) -ge 4 ]] || fail "the session began anew: $(cat page)"
+    assert_eq "$(events instance.exit '.service != "redis"')" 0 "instances of the app that ended"
+}
