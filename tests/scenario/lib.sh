@@ -191,7 +191,7 @@ load_ended() { wait "$load" || true; }
 # that work in its directory (instances).
 leftovers() {
     local pid sid
-    for pid in $(env -u DARUMA_RUN_DIR grep -lszF "DARUMA_RUN_DIR=$dir/" /proc/[0-9]*/environ | cut -d/ -f3); do
+    for pid in $(unset DARUMA_RUN_DIR; grep -lszF "DARUMA_RUN_DIR=$dir/" /proc/[0-9]*/environ | cut -d/ -f3); do
         [[ $pid == "$$" ]] || echo "$pid"
     done
     for pid in $(find /proc -maxdepth 2 -name cwd -lname "$dir*" 2>/dev/null | cut -d/ -f3); do
@@ -217,8 +217,8 @@ dump() {
 
 story_end() {
     local status=$?
-    trap - EXIT
-    set +e
+    trap - EXIT ERR
+    set +eE
     [[ $status -eq 0 || $status -eq 77 ]] || dump
     local tries pids
     for tries in {1..50}; do
