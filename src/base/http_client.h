@@ -32,6 +32,7 @@ struct http_client {
     int error;       /* FAILED: negative errno; -EBADMSG: malformed response, -EPIPE: closed before its end */
     bool reusable;   /* DONE: another request may be sent on this connection */
     bool reused;     /* this exchange was sent on a connection that had served before */
+    bool keep_alive; /* from BODY on: the response allows another request on this connection */
     uint16_t status; /* from BODY on */
     uint64_t body_bytes;
     const char *request; /* the caller's, until the exchange ended */
@@ -40,11 +41,10 @@ struct http_client {
     enum http1_framing framing;
     uint64_t body_left;
     struct http1_chunked chunked;
-    uint32_t head_len; /* buffer[0 … head_len): the response head, readable until the next exchange */
-    uint32_t buffer_len;
-    struct http1_head
-        *head; /* scratch the caller lends (large; one may serve many clients); valid in the callback's turn
-                                in which `state` first left HEAD */
+    uint32_t head_len;   /* buffer[0 … head_len): the response head, readable until the next exchange */
+    uint32_t buffer_len; /* buffer[head_len … buffer_len): the body's first bytes, chunk framing taken off */
+    /* Scratch that the caller lends (large; one may serve many clients): valid in the step in which `state` left HEAD. */
+    struct http1_head *head;
     char buffer[HTTP_CLIENT_BUFFER];
 };
 
