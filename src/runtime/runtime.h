@@ -87,11 +87,22 @@ struct runtime {
     /* Frees the handle of a copy that is gone. */
     void (*release)(struct runtime *runtime, struct runtime_handle *handle);
 
-    /* Kills what is still there and frees the runtime. */
+    /* The instance of that name is gone and no longer wanted: what was kept for its next life (its listening socket) is
+       closed. */
+    void (*forget)(struct runtime *runtime, const char *instance);
+
+    /* Kills what is still there, also what has escaped its session, waits for it, and frees the runtime with every
+       handle and execution. Calls nobody back. */
     void (*destroy)(struct runtime *runtime);
 };
 
-/* The runtime for plain processes. `events` must outlive it. NULL with `err` when out of resources. */
+/*
+ * The runtime for plain processes. `events` must outlive it. NULL with `err` when out of resources.
+ *
+ * It makes the calling process the reaper of orphans (PR_SET_CHILD_SUBREAPER) and raises its own RLIMIT_NOFILE to the
+ * hard limit; instances get the limit back as it was. Whatever it starts has a session of its own: children of the
+ * caller in the caller's session are the caller's, and this runtime neither reaps nor kills them.
+ */
 struct runtime *runtime_process_new(struct loop *loop, const struct runtime_events *events, const char *run_dir,
                                     struct err *err);
 

@@ -50,9 +50,13 @@ void supervisor_free(struct supervisor *supervisor);
 int supervisor_apply(struct supervisor *supervisor, struct spec *spec, const char *const *only, struct err *err);
 const struct spec *supervisor_spec(const struct supervisor *supervisor);
 
-/* Stops everything in reverse order of depends_on, drained. A second call ends it at once with SIGKILL. */
+/* Stops everything in reverse order of depends_on, drained. A second call ends it at once with SIGKILL. When all is
+   gone an EVENT_PROJECT follows, at which supervisor_is_down() is true. */
 void supervisor_down(struct supervisor *supervisor);
 bool supervisor_is_down(const struct supervisor *supervisor);
+
+/* The bell of the gateway rang: an endpoint that is being drained may have nothing in flight any more. */
+void supervisor_drained_bell(struct supervisor *supervisor);
 
 /* Restarts the instances of a service (drained, one after the other), or all when NULL. -ENOENT: no such service. */
 int supervisor_restart(struct supervisor *supervisor, const char *service, struct err *err);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inside of the process runtime, for the files process*.c.
+ */
+#ifndef DARUMA_RUNTIME_PROCESS_H
+#define DARUMA_RUNTIME_PROCESS_H
+
+#include "runtime/launch.h"
+#include "runtime/ports.h"
+#include "runtime/runtime.h"
+#include "runtime/sockets.h"
+#include "runtime/spawn.h"
+
+enum {
+    PROCESS_OUTPUT = 64 * 1024,    /* what is read from a pipe at once: its usual capacity */
+    PROCESS_EXEC_OUTPUT = 4 * 1024 /* what is kept of a health check's output */
+};
+
+struct process {
+    struct runtime runtime; /* first: what the supervisor holds */
+    struct loop *loop;
+    const struct runtime_events *events;
+    struct ports ports;
+    struct sockets sockets;
+    struct rlimit nofile; /* as it was before it was raised */
+    int null_fd;
+    pid_t session;
+    struct loop_timer reaper;
+    struct runtime_handle *handles;
+    struct runtime_execution *executions;
+    char output[PROCESS_OUTPUT];
+};
+
+/* One of the child's output pipes. */
+struct process_stream {
+    struct loop_io io;
+    int fd;     /* -1: closed */
+    int number; /* 1 or 2 */
+};
+
+struct runtime_handle {
+    struct runtime_handle *next, **link;
+    struct process *process;
+    void *owner;
+    struct launch launch;
+    struct spawned child; /* descriptors are -1 once they are closed */
+    struct loop_io exit_io, exec_io;
+    struct process_stream streams[2];
+    struct spawn_failure failure; /* error 0: none */
+    bool gone;
+    struct runtime_port ports[RUNTIME_PORTS];
+    size_t ports_len;
+    uint16_t taken[RUNTIME_PORTS]; /* private ports to give back; 0: none */
+};
+
+struct runtime_execution {
+    struct runtime_execution *next, **link;
+    struct process *process;
+    void *owner;
+    void (*done)(void *owner, int result, const char *output, size_t len); /* NULL: cancelled */
+    struct spawned child;
+    struct loop_io exit_io, exec_io, output_io;
+    struct loop_timer timeout;
+    int output_fd;
+    bool timed_out;
+    struct spawn_failure failure;
+    size_t len;
+    char output[PROCESS_EXEC_OUTPUT];
+};
+
+/* process.c: reads what exec_fd has to say, and closes it. True when the program runs, false when not or not yet. */
+bool process_read_report(struct loop *loop, struct loop_io *io, struct spawned *child, struct spawn_failure *failure);
+/* Reaps the main process after killing what is left of its group, and closes the pidfd. */
+void process_reap(struct loop *loop, struct loop_io *io, struct spawned *child, struct runtime_exit *ret);
+/* What the program of `launch` is, as a path. */
+int process_find_program(const struct launch *launch, const char *name, char **ret, struct err *err);
+
+/* process_exec.c: the runtime's exec and exec_cancel. */
+int process_exec(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
+                 struct runtime_execution **ret, struct err *err);
+void process_exec_cancel(struct runtime *runtime, struct runtime_execution *execution);
+void process_exec_free(struct runtime_execution *execution);
+
+/* process_orphans.c: reaps orphans that have ended; kills and reaps all that came from an instance. */
+void process_reap_orphans(struct process *process);
+void process_kill_all(struct process *process);
+
+/* process_check.c: the runtime's check. */
+void process_check(struct runtime *runtime, const struct spec *spec, struct problems *problems);
+
+#endif

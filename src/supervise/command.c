@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What people, chaos and `ps` ask of a running project.
+ */
+#include "supervise/supervisor.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static int no_such_service(const char *name, struct err *err)
+{
+    return err_set(err, -ENOENT, "there is no service \"%s\"; \"daruma ps\" shows those that are", name);
+}
+
+int supervisor_restart(struct supervisor *supervisor, const char *name, struct err *err)
+{
+    if (name) {
+        struct service *service = supervisor_find(supervisor, name);
+        if (!service)
+            return no_such_service(name, err);
+        service_replace(service, CAUSE_STOP);
+        return 0;
+    }
+    for (size_t i = 0; i < supervisor->len; i++)
+        service_replace(supervisor->services[i], CAUSE_STOP);
+    return 0;
+}
+
+int supervisor_scale(struct supervisor *supervisor, const char *name, int replicas, struct err *err)
+{
+    struct service *service = supervisor_find(supervisor, name);
+
+    if (!service)
+        return no_such_service(name, err);
+    if (replicas < 0)
+        return err_set(err, -EINVAL, "the number of replicas cannot be negative");
+    if (replicas > 1 && service->spec->container_name[0])
+        return err_set(err, -EINVAL, "service \"%s\" has a container_name, so there can be only one of it", name);
+    if (supervisor->down)
+        return err_set(err, -ESHUTDOWN, "the project is going down");
+    service->wanted = true;
+    int r = service_resize(service, replicas);
+    return r < 0 ? err_errno(err, r, "cannot scale service \"%s\"", name) : 0;
+}
+
+int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, struct err *err)
+{
+    struct runtime *runtime = supervisor->peers.runtime;
+    bool found = false;
+
+    for (size_t i = 0; i < supervisor->len; i++) {
+        struct service *service = supervisor->services[i];
+        bool whole = strcmp(service->name, name) == 0;
+        found = found || whole;
+        for (size_t n = 0; n < service->len; n++) {
+            struct instance *instance = service->instances[n];
+            if (!whole && strcmp(instance->name, name) != 0)
+                continue;
+            found = true;
+            int r = instance->handle ? runtime->signal(runtime, instance->handle, signo) : 0;
+            if (r < 0 && r != -ESRCH)
+                return err_errno(err, r, "cannot send a signal to %s", instance->name);
+        }
+    }
+    return found ? 0 : err_set(err, -ENOENT, "there is no service or instance \"%s\"", name);
+}
+
+static bool listed(const char *const *names, const char *name)
+{
+    for (; *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+/* Would the death of one instance leave a route, or a service that is on no route, without any that is ready? */
+static bool is_last(const struct supervisor *supervisor, const struct service *service)
+{
+    const struct spec *spec = supervisor_spec(supervisor);
+    bool routed = false;
+
+    for (size_t l = 0; l < spec->listeners_len; l++)
+        for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
+            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
+            if (!listed(to, service->name))
+                continue;
+            routed = true;
+            size_t ready = 0;
+            for (; *to; to++) {
+                const struct service *target = supervisor_find(supervisor, *to);
+                ready += target ? service_ready_count(target) : 0;
+            }
+            if (ready <= 1)
+                return true;
+        }
+    return !routed && service_ready_count(service) <= 1;
+}
+
+/* The `wanted`-th possible victim, or NULL; their number to `ret_count`, and how many were spared as the last ones. */
+static struct instance *find_victim(const struct supervisor *supervisor, const char *const *services, bool allow_last,
+                                    size_t wanted, size_t *ret_count, size_t *ret_spared)
+{
+    struct instance *victim = NULL;
+    *ret_count = *ret_spared = 0;
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct service *service = supervisor->services[i];
+        if (services && services[0] && !listed(services, service->name))
+            continue;
+        size_t ready = service_ready_count(service);
+        if (ready > 0 && !allow_last && is_last(supervisor, service)) {
+            *ret_spared += ready;
+            continue;
+        }
+        for (size_t n = 0; n < service->len; n++)
+            if (instance_serves(service->instances[n]) && (*ret_count)++ == wanted)
+                victim = service->instances[n];
+    }
+    return victim;
+}
+
+int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *services, uint64_t pick, int signo,
+                          bool allow_last, char ret[EVENT_NAME], struct err *err)
+{
+    struct runtime *runtime = supervisor->peers.runtime;
+    size_t count, spared;
+
+    for (const char *const *name = services; name && *name; name++)
+        if (!supervisor_find(supervisor, *name))
+            return no_such_service(*name, err);
+    (void)find_victim(supervisor, services, allow_last, SIZE_MAX, &count, &spared);
+    if (count == 0 && spared > 0)
+        return err_set(err, -EBUSY, "the victim would be the last one that is ready; --allow-last permits it");
+    if (count == 0)
+        return err_set(err, -EBUSY, "no instance is ready");
+    struct instance *victim = find_victim(supervisor, services, allow_last, pick % count, &count, &spared);
+
+    int r = signo && victim->handle ? runtime->signal(runtime, victim->handle, signo) : 0;
+    if (r < 0)
+        return err_errno(err, r, "cannot send a signal to %s", victim->name);
+    victim->chaos_signal = signo;
+    memcpy(ret, victim->name, EVENT_NAME);
+    return 0;
+}
+
+static void describe(const struct instance *instance, struct instance_info *info)
+{
+    const struct supervisor_peers *peers = &instance->service->supervisor->peers;
+
+    *info = (struct instance_info){
+        .state = instance_state_name(instance->state),
+        .health = instance->handle ? health_state_name(instance->health.count.state) : "",
+        .pid = instance->pid,
+        .restarts = instance->starts ? instance->starts - 1 : 0,
+        .since_ns = instance->pid ? instance->started_ns : 0,
+        .retry_at_ns = instance->state == INSTANCE_WAITING ? instance->deadline_ns : 0,
+        .last_cause = instance->last_cause,
+        .last_status = instance->last_status,
+        .last_by_signal = instance->last_by_signal,
+    };
+    (void)snprintf(info->service, sizeof(info->service), "%s", instance->service->name);
+    (void)snprintf(info->instance, sizeof(info->instance), "%s", instance->name);
+    const char *waits_for = instance_waits_for(instance);
+    (void)snprintf(info->waits_for, sizeof(info->waits_for), "%s", waits_for ? waits_for : "");
+    if (instance->ports_len > 0)
+        info->address = instance->ports[0].address;
+    if (instance->endpoint >= 0)
+        info->inflight =
+            gauges_inflight(peers->gauges, instance->endpoint, peers->board->endpoints[instance->endpoint].generation);
+}
+
+void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data, const struct instance_info *info),
+                     void *data)
+{
+    for (size_t i = 0; i < supervisor->len; i++)
+        for (size_t n = 0; n < supervisor->services[i]->len; n++) {
+            struct instance_info info;
+            describe(supervisor->services[i]->instances[n], &info);
+            fn(data, &info);
+        }
+}
+
+/* Will it never start as things are? */
+static bool is_blocked_for_good(const struct supervisor *supervisor, const struct service *service)
+{
+    const char *waits_for;
+    return supervisor->nodes[service->index].status == ORDER_PENDING &&
+           order_may_start(supervisor->nodes, supervisor->len, service->index, &waits_for) == ORDER_NEVER;
+}
+
+enum supervisor_state supervisor_state(const struct supervisor *supervisor)
+{
+    bool starting = false, degraded = false;
+
+    if (supervisor->down)
+        return supervisor_is_down(supervisor) ? SUPERVISOR_DOWN : SUPERVISOR_STOPPING;
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct service *service = supervisor->services[i];
+        if (!service->wanted || service->state == SERVICE_READY || service->state == SERVICE_DOWN)
+            continue;
+        bool failed = is_blocked_for_good(supervisor, service);
+        for (size_t n = 0; n < service->len; n++)
+            failed = failed || service->instances[n]->state == INSTANCE_FAILED;
+        degraded = degraded || failed;
+        starting = starting || !failed;
+    }
+    return degraded ? SUPERVISOR_DEGRADED : starting ? SUPERVISOR_STARTING : SUPERVISOR_READY;
+}

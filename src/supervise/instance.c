@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One running copy: carries out what the table (instance_fsm.h) says, keeps its endpoint on the board, and hears from
+ * the runtime. Owned by its service.
+ *
+ * The order at a death is the promise of this program: first the endpoint leaves the board, so that no request is
+ * placed on it any more, then it is told, then it is started again.
+ */
+#include "supervise/supervisor.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A worker places requests by the board as it last read it. For so long a request may still appear on an endpoint that
+   was taken out; before, "nothing in flight" means nothing. */
+#define DRAIN_SETTLE_NS (10 * NS_PER_MS)
+#define DRAIN_LOOK_NS   (100 * NS_PER_MS)
+
+static void handle_event(struct instance *instance, enum instance_event event);
+
+static struct supervisor *supervisor_of(const struct instance *instance)
+{
+    return instance->service->supervisor;
+}
+
+static int64_t now_of(const struct instance *instance)
+{
+    return loop_now(supervisor_of(instance)->peers.loop);
+}
+
+static struct event new_event(const struct instance *instance, enum event_kind kind)
+{
+    struct event event = { .kind = kind, .pid = instance->pid };
+    (void)snprintf(event.service, sizeof(event.service), "%s", instance->service->name);
+    (void)snprintf(event.instance, sizeof(event.instance), "%s", instance->name);
+    return event;
+}
+
+static void emit(const struct instance *instance, struct event *event)
+{
+    event_emit(supervisor_of(instance)->peers.events, event);
+}
+
+static void warn(const struct instance *instance, const char *text)
+{
+    struct event event = new_event(instance, EVENT_WARNING);
+    (void)snprintf(event.text, sizeof(event.text), "%s", text);
+    emit(instance, &event);
+}
+
+/* The one setter: ends what belonged to the old state, tells, and lets the service look again. */
+static void set_state(struct instance *instance, enum instance_state next, const char *text)
+{
+    struct supervisor *supervisor = supervisor_of(instance);
+    enum instance_state before = instance->state;
+
+    if (before == next)
+        return;
+    loop_timer_cancel(supervisor->peers.loop, &instance->timer);
+    instance->due = false;
+    instance->deadline_ns = 0;
+    instance->state = next;
+
+    struct event event = new_event(instance, EVENT_INSTANCE_STATE);
+    event.cause = instance->ending ? instance->ending : next == INSTANCE_WAITING ? instance->last_cause : CAUSE_NONE;
+    if (next == INSTANCE_SERVING)
+        event.span_ns = instance->ready_ns - instance->started_ns;
+    (void)snprintf(event.from, sizeof(event.from), "%s", instance_state_name(before));
+    (void)snprintf(event.to, sizeof(event.to), "%s", instance_state_name(next));
+    (void)snprintf(event.text, sizeof(event.text), "%s", text);
+    emit(instance, &event);
+    service_update(instance->service);
+    supervisor_settle_soon(supervisor);
+}
+
+bool instance_serves(const struct instance *instance)
+{
+    return instance->state == INSTANCE_SERVING;
+}
+
+/* --- the endpoint on the board --- */
+
+static void publish_endpoint(struct instance *instance)
+{
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+    struct service *service = instance->service;
+
+    if (instance->ports_len == 0)
+        return;
+    if (service->board < 0)
+        service->board = peers->board_service(peers->data, service->name);
+    instance->endpoint = service->board < 0 ? -1
+                                            : board_endpoint_add(peers->board, service->board, instance->name,
+                                                                 &instance->ports[0].address, now_of(instance));
+    if (instance->endpoint < 0) {
+        warn(instance, "runs, but the board has no place for it: it gets no requests");
+        return;
+    }
+    peers->ring(peers->data);
+}
+
+static uint32_t inflight_of(const struct instance *instance)
+{
+    const struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+    if (instance->endpoint < 0)
+        return 0;
+    return gauges_inflight(peers->gauges, instance->endpoint, peers->board->endpoints[instance->endpoint].generation);
+}
+
+static void set_endpoint(struct instance *instance, enum board_endpoint_state state, enum cause cause)
+{
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    if (instance->endpoint < 0)
+        return;
+    uint32_t suspects = state == BOARD_ENDPOINT_GONE ? inflight_of(instance) : 0;
+    board_endpoint_set(peers->board, instance->endpoint, state, cause, suspects, clock_now());
+    peers->ring(peers->data);
+    if (state == BOARD_ENDPOINT_GONE)
+        instance->endpoint = -1;
+}
+
+/* --- starting --- */
+
+void instance_take_spec(struct instance *instance, struct spec_ref *ref, const struct spec_service *spec)
+{
+    struct spec_ref *old = instance->ref;
+    instance->ref = spec_ref_take(ref);
+    instance->spec = spec;
+    instance->health.check = &spec->healthcheck;
+    spec_ref_drop(&old);
+}
+
+static void died(struct instance *instance, const struct runtime_exit *how);
+
+static void spawn(struct instance *instance)
+{
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+    struct service *service = instance->service;
+    struct runtime_exit failure = { .cause = CAUSE_SPAWN, .status = 127 };
+
+    instance_take_spec(instance, service->ref, service->spec);
+    instance->stale = false;
+    instance->ending = CAUSE_NONE;
+    instance->chaos_signal = 0;
+    instance->started_ns = instance->ready_ns = 0;
+    instance->starts++;
+    instance->last_line[0] = instance->line[0][0] = instance->line[1][0] = '\0';
+
+    struct runtime_start start = {
+        .spec = service->ref->spec,
+        .service = service->spec,
+        .instance = instance->name,
+        .number = instance->number,
+        .peers = peers->peer_environment(peers->data),
+        .owner = instance,
+    };
+    if (peers->runtime->start(peers->runtime, &start, &instance->handle, &failure.err) < 0) {
+        instance->handle = NULL;
+        failure.at_ns = clock_now();
+        died(instance, &failure);
+    }
+}
+
+static bool wants_start(const struct instance *instance)
+{
+    if (!instance->wanted || instance->handle)
+        return false;
+    switch (instance->state) {
+    case INSTANCE_IDLE:
+        return true;
+    case INSTANCE_WAITING:
+    case INSTANCE_FAILED:
+    case INSTANCE_DONE:
+        return instance->due;
+    default:
+        return false;
+    }
+}
+
+const char *instance_waits_for(const struct instance *instance)
+{
+    const struct supervisor *supervisor = supervisor_of(instance);
+    const char *waits_for = NULL;
+
+    if (wants_start(instance))
+        (void)order_may_start(supervisor->nodes, supervisor->len, instance->service->index, &waits_for);
+    return waits_for;
+}
+
+void instance_try_start(struct instance *instance)
+{
+    struct supervisor *supervisor = supervisor_of(instance);
+
+    if (!wants_start(instance) || supervisor->down)
+        return;
+    /* Whatever changes one of the answers settles the supervisor again. */
+    if (instance_waits_for(instance) || !supervisor_may_start_one(supervisor))
+        return;
+    handle_event(instance, INSTANCE_EV_START);
+}
+
+/* --- ending --- */
+
+static void on_drain_timer(struct loop_timer *timer)
+{
+    instance_check_drained(timer->data);
+}
+
+void instance_check_drained(struct instance *instance)
+{
+    struct loop *loop = supervisor_of(instance)->peers.loop;
+    int64_t now = loop_now(loop);
+
+    if (instance->state != INSTANCE_DRAINING)
+        return;
+    int64_t settled = instance->deadline_ns - instance->spec->drain_timeout_ns + DRAIN_SETTLE_NS;
+    if (now >= instance->deadline_ns || (now >= settled && inflight_of(instance) == 0)) {
+        handle_event(instance, INSTANCE_EV_DRAINED);
+        return;
+    }
+    int64_t next = now < settled ? settled : now + DRAIN_LOOK_NS;
+    instance->timer.fn = on_drain_timer;
+    (void)loop_timer_set(loop, &instance->timer, next < instance->deadline_ns ? next : instance->deadline_ns);
+}
+
+static void begin_drain(struct instance *instance)
+{
+    instance->deadline_ns = now_of(instance) + instance->spec->drain_timeout_ns;
+    if (instance->endpoint < 0)
+        handle_event(instance, INSTANCE_EV_DRAINED);
+    else
+        instance_check_drained(instance);
+}
+
+static void send_signal(struct instance *instance, int signo)
+{
+    struct runtime *runtime = supervisor_of(instance)->peers.runtime;
+    /* -ESRCH: its exit is on the way to us. */
+    if (instance->handle)
+        (void)runtime->signal(runtime, instance->handle, signo);
+}
+
+static void on_grace_over(struct loop_timer *timer)
+{
+    struct instance *instance = timer->data;
+    warn(instance, "did not end in its stop_grace_period; killed");
+    send_signal(instance, SIGKILL);
+}
+
+static void begin_end(struct instance *instance)
+{
+    send_signal(instance, instance->spec->stop_signal);
+    instance->timer.fn = on_grace_over;
+    (void)loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer,
+                         now_of(instance) + instance->spec->stop_grace_period_ns);
+}
+
+void instance_stop(struct instance *instance, enum cause cause, bool wanted)
+{
+    instance->wanted = wanted;
+    if (instance->handle && instance->ending == CAUSE_NONE)
+        instance->ending = cause;
+    if (instance->state != INSTANCE_IDLE)
+        handle_event(instance, INSTANCE_EV_STOP);
+}
+
+void instance_kill(struct instance *instance)
+{
+    if (instance->state == INSTANCE_DRAINING)
+        handle_event(instance, INSTANCE_EV_DRAINED);
+    send_signal(instance, SIGKILL);
+}
+
+/* --- coming back --- */
+
+static void on_delay_over(struct loop_timer *timer)
+{
+    struct instance *instance = timer->data;
+    instance->due = true;
+    instance->deadline_ns = 0;
+    instance_try_start(instance);
+    supervisor_settle_soon(supervisor_of(instance)); /* in case it had to wait for its turn */
+}
+
+static void begin_backoff(struct instance *instance)
+{
+    struct supervisor *supervisor = supervisor_of(instance);
+    struct backoff_death death = {
+        .cause = instance->last_cause,
+        .success = instance->last_cause == CAUSE_EXIT && instance->last_status == 0,
+        .now_ns = instance->exited_ns,
+        .ready_ns = instance->ready_ns ? instance->exited_ns - instance->ready_ns : 0,
+        .jitter = rng_unit(&supervisor->rng),
+    };
+    struct backoff_answer answer = backoff_decide(&instance->backoff, &instance->service->spec->restart, &death);
+
+    if (answer.verdict == BACKOFF_SPENT) {
+        handle_event(instance, INSTANCE_EV_SPENT);
+    } else if (answer.verdict == BACKOFF_COMPLETE) {
+        handle_event(instance, INSTANCE_EV_COMPLETE);
+    } else if (answer.delay_ns == 0) {
+        instance->due = true;
+        instance_try_start(instance);
+    } else {
+        instance->deadline_ns = now_of(instance) + answer.delay_ns;
+        instance->timer.fn = on_delay_over;
+        (void)loop_timer_set(supervisor->peers.loop, &instance->timer, instance->deadline_ns);
+    }
+}
+
+static void tell_failure(struct instance *instance)
+{
+    char text[EVENT_TEXT];
+    enum spec_restart condition = instance->service->spec->restart.condition;
+    (void)snprintf(text, sizeof(text),
+                   "given up: %s; see \"daruma logs %s\", and start it again with \"daruma restart %s\"",
+                   condition == SPEC_RESTART_NO ? "its restart policy is \"no\"" : "no restart left in its budget",
+                   instance->service->name, instance->service->name);
+    warn(instance, text);
+}
+
+static void handle_event(struct instance *instance, enum instance_event event)
+{
+    struct instance_step step = instance_fsm(instance->state, event, instance->wanted);
+
+    if (!step.expected)
+        return;
+    if (step.actions & INSTANCE_DO_EJECT && instance->handle)
+        set_endpoint(instance, BOARD_ENDPOINT_DRAINING, CAUSE_NONE);
+    if (step.next != INSTANCE_STARTING && step.next != INSTANCE_SERVING)
+        health_end(&instance->health);
+    if (step.actions & INSTANCE_DO_ADMIT) {
+        instance->ready_ns = now_of(instance);
+        publish_endpoint(instance);
+    }
+    set_state(instance, step.next, "");
+    if (step.actions & INSTANCE_DO_SPAWN)
+        spawn(instance);
+    if (step.actions & INSTANCE_DO_DRAIN)
+        begin_drain(instance);
+    if (step.actions & INSTANCE_DO_END)
+        begin_end(instance);
+    if (step.actions & INSTANCE_DO_BACKOFF)
+        begin_backoff(instance);
+    if (step.actions & INSTANCE_DO_TELL)
+        tell_failure(instance);
+}
+
+/* --- what health says --- */
+
+static void on_ready(struct health *health)
+{
+    handle_event(health->data, INSTANCE_EV_READY);
+}
+
+static void on_sick(struct health *health)
+{
+    struct instance *instance = health->data;
+
+    if (!instance->spec->restart_unhealthy)
+        return; /* it stays; the gateway ejects it by itself as long as it answers badly */
+    if (instance->ending == CAUSE_NONE)
+        instance->ending = CAUSE_HEALTH;
+    handle_event(instance, INSTANCE_EV_SICK);
+}
+
+static void on_health(struct health *health, enum health_state from, enum health_state to, const char *text)
+{
+    struct event event = new_event(health->data, EVENT_INSTANCE_HEALTH);
+    (void)snprintf(event.from, sizeof(event.from), "%s", health_state_name(from));
+    (void)snprintf(event.to, sizeof(event.to), "%s", health_state_name(to));
+    (void)snprintf(event.text, sizeof(event.text), "%s", text);
+    emit(health->data, &event);
+}
+
+static void on_silent(struct health *health, const struct board_address *address)
+{
+    char where[BOARD_ADDRESS_TEXT], text[EVENT_TEXT];
+    (void)snprintf(text, sizeof(text), "runs for 10 s, but nothing listens on %.40s; it should listen on $PORT",
+                   board_address_format(address, where));
+    warn(health->data, text);
+}
+
+static const struct health_events health_events = {
+    .ready = on_ready,
+    .sick = on_sick,
+    .changed = on_health,
+    .silent = on_silent,
+};
+
+/* --- what the runtime says --- */
+
+static void on_started(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len)
+{
+    struct instance *instance = owner;
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    instance->pid = pid;
+    instance->ports = ports;
+    instance->ports_len = ports_len;
+    instance->started_ns = clock_now();
+
+    struct event event = new_event(instance, EVENT_INSTANCE_SPAWN);
+    event.starts = instance->starts;
+    event.span_ns = instance->exited_ns ? instance->started_ns - instance->exited_ns : 0;
+    emit(instance, &event);
+    if (instance->starts > 1)
+        instance->service->came_back = true;
+    service_update(instance->service);
+    supervisor_settle_soon(supervisor_of(instance));
+    if (instance->state == INSTANCE_STARTING)
+        health_begin(&instance->health, peers->loop, peers->runtime, instance->handle, ports, ports_len);
+}
+
+/* Our own doing is known to us; all else is as the runtime found it. */
+static enum cause cause_of_death(const struct instance *instance, const struct runtime_exit *how)
+{
+    if (instance->state == INSTANCE_STOPPING && instance->ending)
+        return instance->ending;
+    if (instance->chaos_signal && how->by_signal && how->status == instance->chaos_signal)
+        return CAUSE_CHAOS;
+    return how->cause;
+}
+
+static void tell_exit(struct instance *instance, const struct runtime_exit *how)
+{
+    struct event event = new_event(instance, EVENT_INSTANCE_EXIT);
+    event.cause = instance->last_cause;
+    event.status = how->status;
+    event.by_signal = how->by_signal;
+    event.starts = instance->starts;
+    (void)snprintf(event.text, sizeof(event.text), "%.*s", EVENT_TEXT - 1, how->err.message);
+    emit(instance, &event);
+
+    bool in_order = instance->last_cause == CAUSE_EXIT && how->status == 0;
+    if (cause_asked_for(instance->last_cause) || instance->last_cause == CAUSE_SPAWN || in_order)
+        return;
+    event.kind = EVENT_INSTANCE_CRASH;
+    const char *line = instance->line[1][0] ? instance->line[1] : instance->last_line;
+    if (line[0])
+        (void)snprintf(event.text, sizeof(event.text), "last words: %.*s", EVENT_TEXT - 16, line);
+    else
+        (void)snprintf(event.text, sizeof(event.text), "it wrote nothing");
+    emit(instance, &event);
+}
+
+static void died(struct instance *instance, const struct runtime_exit *how)
+{
+    enum cause cause = cause_of_death(instance, how);
+    set_endpoint(instance, BOARD_ENDPOINT_GONE, cause);
+
+    health_end(&instance->health);
+    instance->last_cause = cause;
+    instance->last_status = how->status;
+    instance->last_by_signal = how->by_signal;
+    instance->exited_ns = how->at_ns;
+    tell_exit(instance, how);
+
+    struct runtime *runtime = supervisor_of(instance)->peers.runtime;
+    if (instance->handle)
+        runtime->release(runtime, instance->handle);
+    instance->handle = NULL;
+    instance->pid = 0;
+    instance->ports = NULL;
+    instance->ports_len = 0;
+    handle_event(instance, INSTANCE_EV_EXIT);
+}
+
+static void on_exited(void *owner, const struct runtime_exit *how)
+{
+    died(owner, how);
+}
+
+static void append(char line[EVENT_TEXT], const char *data, size_t len)
+{
+    size_t have = strlen(line);
+    size_t room = EVENT_TEXT - 1 - have;
+    memcpy(line + have, data, len < room ? len : room);
+    line[have + (len < room ? len : room)] = '\0';
+}
+
+/* Keeps the last whole line, for the crash report, and the one that is not finished yet. */
+static void remember_lines(struct instance *instance, int stream, const char *data, size_t len)
+{
+    char *line = instance->line[stream == 2];
+    const char *end = memrchr(data, '\n', len);
+
+    if (end) {
+        const char *before = memrchr(data, '\n', (size_t)(end - data));
+        const char *start = before ? before + 1 : data;
+        if (before)
+            line[0] = '\0'; /* it was finished earlier in this piece */
+        append(line, start, (size_t)(end - start));
+        if (line[0])
+            memcpy(instance->last_line, line, EVENT_TEXT);
+        line[0] = '\0';
+        len -= (size_t)(end + 1 - data);
+        data = end + 1;
+    }
+    append(line, data, len);
+}
+
+static void on_output(void *owner, int stream, const char *data, size_t len)
+{
+    struct instance *instance = owner;
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+    remember_lines(instance, stream, data, len);
+    peers->output(peers->data, instance->service->name, instance->name, stream, data, len);
+}
+
+const struct runtime_events supervisor_runtime_events = {
+    .started = on_started,
+    .exited = on_exited,
+    .output = on_output,
+};
+
+/* --- --- */
+
+struct instance *instance_new(struct service *service, int number)
+{
+    struct instance *instance = calloc(1, sizeof(*instance));
+    if (!instance)
+        return NULL;
+    instance->service = service;
+    instance->number = number;
+    instance->endpoint = -1;
+    instance->timer.data = instance;
+    instance->health.events = &health_events;
+    instance->health.data = instance;
+    (void)snprintf(instance->name, sizeof(instance->name), "%.52s-%d", service->name, number);
+    instance_take_spec(instance, service->ref, service->spec);
+    return instance;
+}
+
+void instance_free(struct instance *instance)
+{
+    if (!instance)
+        return;
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+    loop_timer_cancel(peers->loop, &instance->timer);
+    health_end(&instance->health);
+    set_endpoint(instance, BOARD_ENDPOINT_GONE, CAUSE_STOP);
+    if (!instance->handle)
+        peers->runtime->forget(peers->runtime, instance->name);
+    spec_ref_drop(&instance->ref);
+    free(instance);
+}

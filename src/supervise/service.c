@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One service: as many instances as wanted, replaced one after the other, and its node in the graph of dependencies.
+ */
+#include "supervise/supervisor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct service *service_new(struct supervisor *supervisor, const char *name)
+{
+    struct service *service = calloc(1, sizeof(*service));
+    if (!service)
+        return NULL;
+    service->supervisor = supervisor;
+    service->board = -1;
+    service->name = strdup(name);
+    if (!service->name) {
+        free(service);
+        return NULL;
+    }
+    return service;
+}
+
+void service_free(struct service *service)
+{
+    if (!service)
+        return;
+    for (size_t i = 0; i < service->len; i++)
+        instance_free(service->instances[i]);
+    free(service->instances);
+    spec_ref_drop(&service->ref);
+    free(service->name);
+    free(service);
+}
+
+void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec,
+                       enum spec_change change)
+{
+    struct order_node *node = &service->supervisor->nodes[service->index];
+    struct spec_ref *old = service->ref;
+    bool same = change == SPEC_SAME || change == SPEC_RESCALED;
+
+    service->ref = spec_ref_take(ref);
+    service->spec = spec;
+    service->gone = false;
+    node->depends_on = spec->depends_on;
+    node->depends_on_len = spec->depends_on_len;
+    spec_ref_drop(&old);
+    for (size_t i = 0; i < service->len; i++)
+        if (same && !service->instances[i]->stale)
+            instance_take_spec(service->instances[i], ref, spec);
+    if (!same)
+        service_replace(service, CAUSE_DEPLOY);
+}
+
+static int add_instance(struct service *service)
+{
+    if (service->len == service->cap) {
+        size_t cap = service->cap ? service->cap * 2 : 4;
+        struct instance **instances = reallocarray(service->instances, cap, sizeof(struct instance *));
+        if (!instances)
+            return -ENOMEM;
+        service->instances = instances;
+        service->cap = cap;
+    }
+    struct instance *instance = instance_new(service, (int)service->len + 1);
+    if (!instance)
+        return -ENOMEM;
+    service->instances[service->len++] = instance;
+    return 0;
+}
+
+int service_resize(struct service *service, int replicas)
+{
+    while (service->len < (size_t)replicas) {
+        int r = add_instance(service);
+        if (r < 0)
+            return r;
+    }
+    service->replicas = replicas;
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        bool wanted = service->wanted && i < (size_t)replicas;
+        if (wanted)
+            instance->wanted = true;
+        else if (instance->wanted || instance->handle)
+            instance_stop(instance, CAUSE_SCALE, false);
+    }
+    service_update(service);
+    supervisor_settle_soon(service->supervisor);
+    return 0;
+}
+
+void service_stop(struct service *service, enum cause cause)
+{
+    service->wanted = false;
+    service->was_ready = service->came_back = false;
+    for (size_t i = 0; i < service->len; i++)
+        instance_stop(service->instances[i], cause, false);
+    service_update(service);
+    supervisor_settle_soon(service->supervisor);
+}
+
+void service_replace(struct service *service, enum cause cause)
+{
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        if (!instance->handle) {
+            instance->due = true; /* whatever it was: it starts with the new configuration */
+            instance->backoff = (struct backoff){ 0 };
+            continue;
+        }
+        instance->stale = true;
+        instance->stale_cause = cause;
+    }
+    supervisor_settle_soon(service->supervisor);
+}
+
+void service_revive(struct service *service, bool also_done)
+{
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        if (instance->state == INSTANCE_FAILED || (also_done && instance->state == INSTANCE_DONE)) {
+            instance->due = true;
+            instance->backoff = (struct backoff){ 0 };
+        }
+    }
+    supervisor_settle_soon(service->supervisor);
+}
+
+/* The next one to be replaced, when the one before is ready again. What is stale and not ready goes first, without
+   waiting: nobody loses by it. */
+static void go_on_replacing(struct service *service)
+{
+    struct instance *next = NULL;
+
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        if (!instance->wanted)
+            continue;
+        if (instance->stale && instance->state == INSTANCE_STARTING) {
+            instance_stop(instance, instance->stale_cause, true);
+            return;
+        }
+        bool settled = instance->state == INSTANCE_SERVING || instance->state == INSTANCE_DONE;
+        if (!settled)
+            return; /* one is on its way, or has failed: the others must not follow it */
+        if (instance->stale && !next)
+            next = instance;
+    }
+    if (next)
+        instance_stop(next, next->stale_cause, true);
+}
+
+void service_settle(struct service *service)
+{
+    if (!service->wanted)
+        return;
+    for (size_t i = 0; i < service->len; i++)
+        instance_try_start(service->instances[i]);
+    go_on_replacing(service);
+}
+
+size_t service_ready_count(const struct service *service)
+{
+    size_t ready = 0;
+    for (size_t i = 0; i < service->len; i++)
+        ready += instance_serves(service->instances[i]);
+    return ready;
+}
+
+struct tally {
+    size_t wanted, running, ready, done, failed, there;
+    bool started;
+};
+
+static struct tally count(const struct service *service)
+{
+    struct tally tally = { 0 };
+    for (size_t i = 0; i < service->len; i++) {
+        const struct instance *instance = service->instances[i];
+        tally.there += instance->handle != NULL;
+        tally.started = tally.started || instance->starts > 0;
+        if (!instance->wanted)
+            continue;
+        tally.wanted++;
+        tally.running += instance->pid != 0;
+        tally.ready += instance->state == INSTANCE_SERVING;
+        tally.done += instance->state == INSTANCE_DONE;
+        tally.failed += instance->state == INSTANCE_FAILED;
+    }
+    return tally;
+}
+
+/* At first all replicas must be there; later one is enough: a dead replica must not keep others down. */
+static enum order_status status_of(const struct service *service, const struct tally *tally)
+{
+    if (tally->wanted == 0)
+        return ORDER_ABSENT;
+    if (tally->done == tally->wanted)
+        return ORDER_COMPLETED;
+    if (tally->failed > 0 && tally->failed + tally->done == tally->wanted)
+        return ORDER_FAILED;
+    if (tally->ready > 0 && (service->was_ready || tally->ready + tally->done == tally->wanted))
+        return ORDER_READY;
+    if (tally->running > 0 && (service->was_ready || tally->running + tally->done == tally->wanted))
+        return ORDER_STARTED;
+    return ORDER_PENDING;
+}
+
+static enum service_state state_of(const struct service *service, const struct tally *tally)
+{
+    if (tally->wanted == 0)
+        return SERVICE_DOWN;
+    if (tally->ready + tally->done == tally->wanted)
+        return SERVICE_READY;
+    if (tally->failed == tally->wanted)
+        return SERVICE_FAILED;
+    if (tally->failed > 0 || (tally->ready > 0 && service->was_ready))
+        return SERVICE_DEGRADED;
+    return SERVICE_STARTING;
+}
+
+static void set_state(struct service *service, enum service_state state)
+{
+    static const char *const names[] = {
+        [SERVICE_DOWN] = "down",         [SERVICE_STARTING] = "starting", [SERVICE_READY] = "ready",
+        [SERVICE_DEGRADED] = "degraded", [SERVICE_FAILED] = "failed",
+    };
+    if (service->state == state)
+        return;
+    struct event event = { .kind = EVENT_SERVICE_STATE };
+    (void)snprintf(event.service, sizeof(event.service), "%s", service->name);
+    (void)snprintf(event.from, sizeof(event.from), "%s", names[service->state]);
+    (void)snprintf(event.to, sizeof(event.to), "%s", names[state]);
+    service->state = state;
+    event_emit(service->supervisor->peers.events, &event);
+}
+
+/* Those who asked for it with `restart: true` follow a dependency that was started again, once it is ready. */
+static void restart_dependents(struct service *service)
+{
+    struct supervisor *supervisor = service->supervisor;
+
+    service->came_back = false;
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct order_node *node = &supervisor->nodes[i];
+        for (size_t d = 0; d < node->depends_on_len; d++)
+            if (node->depends_on[d].restart && strcmp(node->depends_on[d].service, service->name) == 0)
+                service_replace(supervisor->services[i], CAUSE_STOP);
+    }
+}
+
+void service_update(struct service *service)
+{
+    struct order_node *node = &service->supervisor->nodes[service->index];
+    struct tally tally = count(service);
+
+    node->status = status_of(service, &tally);
+    node->running = tally.there > 0;
+    node->started_once = service->wanted && tally.started;
+    if (node->status == ORDER_READY)
+        service->was_ready = true;
+    set_state(service, state_of(service, &tally));
+    if (service->came_back && service->wanted && service->state == SERVICE_READY)
+        restart_dependents(service);
+}
+
+void service_prune(struct service *service)
+{
+    while (service->len > 0) {
+        struct instance *last = service->instances[service->len - 1];
+        bool kept = service->len <= (size_t)service->replicas && !service->gone;
+        if (kept || last->wanted || last->handle || last->state != INSTANCE_IDLE)
+            return;
+        service->len--;
+        instance_free(last);
+    }
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The structs of this folder and who owns them: supervisor → services (sorted by name) → instances (by number). Each
+ * level calls down by name; upwards it only says "look again" (supervisor_settle_soon).
+ */
+#ifndef DARUMA_SUPERVISE_SUPERVISOR_H
+#define DARUMA_SUPERVISE_SUPERVISOR_H
+
+#include "base/rng.h"
+#include "supervise/backoff.h"
+#include "supervise/health.h"
+#include "supervise/instance_fsm.h"
+#include "supervise/order.h"
+#include "supervise/supervise.h"
+
+/* How many processes are started in one turn of the loop; more wait for the next, so that the loop stays responsive
+   when a thousand are to be started. */
+enum { SUPERVISOR_STARTS_A_TURN = 16 };
+
+/* A spec is used by whoever was started with it, also after the next one came. */
+struct spec_ref {
+    struct spec *spec;
+    unsigned refs;
+};
+
+struct instance {
+    struct service *service;
+    int number;
+    char name[EVENT_NAME]; /* "app-1" */
+    enum instance_state state;
+    bool wanted; /* shall be up once it has ended */
+    bool stale;  /* runs, but with an old configuration, or a restart was asked for: to be replaced */
+    enum cause stale_cause;
+    bool due;          /* WAITING: its delay is over; DONE, FAILED: to be started again all the same */
+    enum cause ending; /* why we are ending it; NONE: we are not */
+    int chaos_signal;  /* chaos sent it this; 0: none */
+
+    /* the present process */
+    struct spec_ref *ref;
+    const struct spec_service *spec; /* with which it was started */
+    struct runtime_handle *handle;   /* NULL: none */
+    pid_t pid;                       /* 0 until it runs */
+    const struct runtime_port *ports;
+    size_t ports_len;
+    int endpoint; /* the board's slot; -1: none */
+    struct health health;
+    int64_t started_ns, ready_ns; /* 0: not yet */
+
+    /* its past */
+    uint32_t starts;
+    int64_t exited_ns; /* of the last one; 0: never */
+    enum cause last_cause;
+    int last_status;
+    bool last_by_signal;
+    struct backoff backoff;
+    char line[2][EVENT_TEXT]; /* the unfinished line of each output stream */
+    char last_line[EVENT_TEXT];
+
+    struct loop_timer timer; /* the state's: drain, grace period or restart delay */
+    int64_t deadline_ns;     /* DRAINING: when it ends at the latest. WAITING: when it starts again */
+};
+
+enum service_state { SERVICE_DOWN, SERVICE_STARTING, SERVICE_READY, SERVICE_DEGRADED, SERVICE_FAILED };
+
+struct service {
+    struct supervisor *supervisor;
+    size_t index; /* in the supervisor's lists */
+    char *name;
+    struct spec_ref *ref;
+    const struct spec_service *spec; /* as it is wanted now */
+    bool wanted;                     /* shall be up */
+    bool gone;                       /* no longer in the file: freed when its last instance is */
+    int replicas;
+    struct instance **instances; /* by number */
+    size_t len, cap;
+    int board;      /* the board's index; -1: none yet */
+    bool was_ready; /* since it was wanted: one ready replica is now enough for those who depend on it */
+    bool came_back; /* one of its instances was started again: dependents with `restart` follow when all is ready */
+    enum service_state state;
+};
+
+struct supervisor {
+    struct supervisor_peers peers;
+    struct spec_ref *ref;
+    struct service **services; /* sorted by name */
+    struct order_node *nodes;  /* of the same index */
+    size_t len;
+    bool *needed; /* scratch for stopping, same length */
+    struct rng rng;
+    bool down, told_down;
+    struct loop_timer settle;
+    int64_t turn_ns; /* the turn that `turn_starts` belongs to */
+    int turn_starts;
+};
+
+/* supervisor.c */
+void supervisor_settle_soon(struct supervisor *supervisor);   /* in this turn of the loop, or the next */
+bool supervisor_may_start_one(struct supervisor *supervisor); /* counts it */
+struct spec_ref *spec_ref_take(struct spec_ref *ref);
+void spec_ref_drop(struct spec_ref **ref);
+struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
+
+/* service.c */
+struct service *service_new(struct supervisor *supervisor, const char *name);
+void service_free(struct service *service);
+/* Its configuration, from now on; marks what runs with another one as stale. */
+void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec,
+                       enum spec_change change);
+/* Makes the list of instances as long as wanted, and stops those beyond. */
+int service_resize(struct service *service, int replicas);
+/* Up: starts what may start, goes on with a replacement. Called whenever something changed. */
+void service_settle(struct service *service);
+/* An instance changed: brings its node of the graph up to date. */
+void service_update(struct service *service);
+/* Drained, then ended; NONE of it comes back. */
+void service_stop(struct service *service, enum cause cause);
+/* All that runs is to be replaced, one after the other. */
+void service_replace(struct service *service, enum cause cause);
+/* Tries again what was given up; completed jobs only when `also_done`. */
+void service_revive(struct service *service, bool also_done);
+/* Frees instances that are neither wanted nor there. */
+void service_prune(struct service *service);
+size_t service_ready_count(const struct service *service);
+
+/* instance.c */
+struct instance *instance_new(struct service *service, int number);
+void instance_free(struct instance *instance);
+/* Starts it if it wants to and may. */
+void instance_try_start(struct instance *instance);
+/* The dependency that keeps it from starting; NULL: none, or it does not want to. Valid until the next apply. */
+const char *instance_waits_for(const struct instance *instance);
+/* Ends it; `wanted`: only to be started again. */
+void instance_stop(struct instance *instance, enum cause cause, bool wanted);
+/* Ends it at once: no draining, SIGKILL. It must have been stopped before. */
+void instance_kill(struct instance *instance);
+/* Is it there and ready? */
+bool instance_serves(const struct instance *instance);
+/* Uses another spec for what it does from now on, the process stays. */
+void instance_take_spec(struct instance *instance, struct spec_ref *ref, const struct spec_service *spec);
+/* The bell rang: are the requests on it done? */
+void instance_check_drained(struct instance *instance);
+
+#endif
