@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct node;
+
 enum spec_runtime { SPEC_RUNTIME_UNSET, SPEC_RUNTIME_PROCESS, SPEC_RUNTIME_DOCKER };
 
 enum spec_restart { SPEC_RESTART_NO, SPEC_RESTART_ALWAYS, SPEC_RESTART_ON_FAILURE, SPEC_RESTART_UNLESS_STOPPED };
@@ -108,6 +110,7 @@ struct spec_service {
     size_t depends_on_len;
     int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
     bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
+    const json_t *model;      /* its part of the spec's model; belongs to that */
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
 };
 
@@ -130,6 +133,8 @@ struct spec_listener {
     int placement; /* enum board_placement */
     struct spec_route *routes;
     size_t routes_len;
+    const char *published_by; /* the service whose published port it is; NULL: declared by x-gateway */
+    uint16_t target;          /* published: the instances' port that it leads to; declared: 0, their first port */
     struct place place;
 };
 
@@ -144,8 +149,9 @@ struct spec {
     size_t services_len;
     struct spec_listener *listeners; /* x-gateway.listeners, then one for each published port */
     size_t listeners_len;
-    json_t *model; /* the whole normalised model, as `daruma config --format json` prints it */
-    void *memory;  /* the loader's */
+    json_t *model;           /* the whole normalised model, as `daruma config --format json` prints it */
+    const struct node *tree; /* the same with places; the loader's */
+    void *memory;            /* the loader's */
 };
 
 /* What the caller asks to be loaded. NULL lists are empty. */
@@ -179,6 +185,12 @@ int spec_choose_runtime(const struct spec *spec, const char *wanted, enum spec_r
 
 /* Does the service say what to run without an image: x-daruma.process.command, or a command without image and build. */
 bool spec_service_is_process(const struct spec_service *service);
+
+/*
+ * What the file says and `runtime` will not do: a warning for each such attribute, with its place; an error for a service
+ * that does not say what to run. For the runtime's check(), before anything starts.
+ */
+void compose_unsupported(const struct spec *spec, enum spec_runtime runtime, struct problems *problems);
 
 /* How one service differs between two specs of the same project. */
 enum spec_change {

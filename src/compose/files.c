@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/files.h"
+
+#include "compose/envfile.h"
+
+#include "base/cleanup.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 16 << 20 };
+
+const char *load_lookup(void *loading, const char *name)
+{
+    const struct loading *load = loading;
+    return node_str(node_get(load->environment, name));
+}
+
+/* --- Paths --- */
+
+const char *load_dirname(struct pool *pool, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? "/" : slash ? pool_strndup(pool, path, (size_t)(slash - path)) : ".";
+}
+
+const char *load_path(struct loading *load, const char *base, const char *path)
+{
+    const char *home = path[0] == '~' && (!path[1] || path[1] == '/') ? load_lookup(load, "HOME") : NULL;
+    const char *whole = home             ? pool_printf(load->pool, "%s/%s", home, path + 1)
+                        : path[0] == '/' ? path
+                                         : pool_printf(load->pool, "%s/%s", base, path);
+    char *clean = pool_alloc(load->pool, strlen(whole) + 2);
+    size_t len = 0;
+
+    while (*whole) {
+        whole += strspn(whole, "/");
+        size_t part = strcspn(whole, "/");
+        if (part == 2 && strncmp(whole, "..", 2) == 0) {
+            while (len > 0 && clean[--len] != '/')
+                ;
+        } else if (part > 0 && !(part == 1 && *whole == '.')) {
+            clean[len++] = '/';
+            memcpy(clean + len, whole, part);
+            len += part;
+        }
+        whole += part;
+    }
+    if (len == 0)
+        clean[len++] = '/';
+    clean[len] = '\0';
+    return clean;
+}
+
+/* --- Reading --- */
+
+/* Into `data`, which has room for one byte more than `size`. */
+static int read_all(int fd, char *data, size_t size, size_t *ret_len)
+{
+    size_t len = 0;
+    while (len < size) {
+        ssize_t n = read(fd, data + len, size - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    *ret_len = len;
+    return 0;
+}
+
+/* Opens without waiting: a FIFO without a writer must not hold us up. */
+static int open_regular(const char *path, size_t *ret_size, const char **ret_why)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    *ret_why = NULL;
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0) {
+        int code = -errno;
+        (void)close(fd);
+        return code;
+    }
+    if (!S_ISREG(st.st_mode))
+        *ret_why = S_ISDIR(st.st_mode) ? "it is a directory" : "it is no regular file";
+    else if (st.st_size > FILE_MAX)
+        *ret_why = "it is larger than 16 MiB";
+    if (*ret_why) {
+        (void)close(fd);
+        return -EINVAL;
+    }
+    *ret_size = (size_t)st.st_size;
+    return fd;
+}
+
+/* Opened twice, so that the pool, which may fail, is not used while the file is open. */
+const char *load_read(struct loading *load, struct place place, const char *path, size_t *ret_len)
+{
+    size_t size = 0, again = 0, len = 0;
+    const char *why;
+    char *data = NULL;
+    int fd = open_regular(path, &size, &why);
+
+    if (fd >= 0) {
+        (void)close(fd);
+        data = pool_alloc(load->pool, size + 1);
+        fd = open_regular(path, &again, &why);
+    }
+    if (fd >= 0) {
+        int code = read_all(fd, data, size, &len);
+        (void)close(fd);
+        fd = code;
+    }
+    if (fd < 0) {
+        problem_error(load->problems, place, "cannot read %s: %s", path, why ? why : strerror(-fd));
+        return NULL;
+    }
+    data[len] = '\0';
+    *ret_len = len;
+    return data;
+}
+
+/* --- The environment --- */
+
+static void add_environment(struct loading *load, const char *const *environment)
+{
+    struct place nowhere = { 0 };
+
+    for (; environment && *environment; environment++) {
+        size_t len = strcspn(*environment, "=");
+        if ((*environment)[len] && len > 0)
+            node_set(load->pool, load->environment, pool_strndup(load->pool, *environment, len), nowhere,
+                     node_string(load->pool, nowhere, pool_strdup(load->pool, *environment + len + 1)));
+    }
+}
+
+/* What is set already stays: the caller's environment wins over files. */
+static void add_missing(struct loading *load, const struct node *more)
+{
+    for (size_t i = 0; i < more->len; i++)
+        if (!node_entry(load->environment, more->entries[i].key))
+            node_set(load->pool, load->environment, more->entries[i].key, more->entries[i].place,
+                     more->entries[i].value);
+}
+
+static void read_env_file(struct loading *load, const char *path, struct node *into)
+{
+    struct interpolation with = { load->pool, load->problems, load_lookup, load, NULL };
+    size_t len;
+    const char *text = load_read(load, (struct place){ 0 }, path, &len);
+
+    if (text)
+        (void)envfile_parse(&with, path, text, false, into);
+}
+
+static void read_dot_env(struct loading *load, const struct compose_request *request, const char *directory)
+{
+    struct node *values = node_new(load->pool, NODE_MAP, (struct place){ 0 });
+
+    if (request->env_files && request->env_files[0]) {
+        for (const char *const *file = request->env_files; *file; file++)
+            read_env_file(load, load_path(load, request->working_dir, *file), values);
+    } else {
+        const char *path = load_path(load, directory, ".env");
+        struct stat st;
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            read_env_file(load, path, values);
+    }
+    add_missing(load, values);
+}
+
+/* --- The compose files --- */
+
+static const char *const usual_names[] = { "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml" };
+static const char *const override_names[] = { "compose.override.yml", "compose.override.yaml",
+                                              "docker-compose.override.yml", "docker-compose.override.yaml" };
+
+static const char *first_there(struct loading *load, const char *directory, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *path = load_path(load, directory, names[i]);
+        if (access(path, F_OK) == 0)
+            return path;
+    }
+    return NULL;
+}
+
+static void add_file(struct loading *load, struct node *files, const char *path)
+{
+    node_append(load->pool, files, node_string(load->pool, (struct place){ 0 }, path));
+}
+
+/* Upwards from `directory`, with the override beside it. */
+static void search_upwards(struct loading *load, const char *directory, struct node *files)
+{
+    for (;;) {
+        const char *path = first_there(load, directory, usual_names, ARRAY_LEN(usual_names));
+        if (path) {
+            const char *over = first_there(load, directory, override_names, ARRAY_LEN(override_names));
+            add_file(load, files, path);
+            if (over)
+                add_file(load, files, over);
+            return;
+        }
+        if (strcmp(directory, "/") == 0)
+            return;
+        directory = load_dirname(load->pool, directory);
+    }
+}
+
+static void from_variable(struct loading *load, const char *directory, const char *value, struct node *files)
+{
+    const char *separator = load_lookup(load, "COMPOSE_PATH_SEPARATOR");
+
+    if (!separator || !*separator)
+        separator = ":";
+    while (*value) {
+        const char *end = strstr(value, separator);
+        size_t len = end ? (size_t)(end - value) : strlen(value);
+        if (len > 0)
+            add_file(load, files, load_path(load, directory, pool_strndup(load->pool, value, len)));
+        value += len + (end ? strlen(separator) : 0);
+    }
+}
+
+int files_find(struct loading *load, const struct compose_request *request, struct project_files *ret)
+{
+    const char *directory = request->project_dir ? load_path(load, request->working_dir, request->project_dir) : NULL;
+    struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+
+    add_environment(load, request->environment);
+    read_dot_env(load, request, directory ? directory : request->working_dir);
+    const char *variable = load_lookup(load, "COMPOSE_FILE");
+    if (request->files && request->files[0]) {
+        for (const char *const *file = request->files; *file; file++)
+            add_file(load, files, load_path(load, request->working_dir, *file));
+    } else if (variable && *variable) {
+        from_variable(load, request->working_dir, variable, files);
+    } else {
+        search_upwards(load, directory ? directory : request->working_dir, files);
+    }
+    if (files->len == 0) {
+        problem_error(load->problems, (struct place){ 0 },
+                      "there is no compose.yaml in %s or above it; name one with -f, or go where it is",
+                      directory ? directory : request->working_dir);
+        return -ENOENT;
+    }
+    if (!directory) {
+        directory = load_dirname(load->pool, node_str(node_at(files, 0)));
+        if (!request->env_files || !request->env_files[0])
+            read_dot_env(load, request, directory);
+    }
+    *ret = (struct project_files){ files, directory };
+    return 0;
+}
+
+/* --- The project's name --- */
+
+bool files_name_is_valid(const char *name)
+{
+    if (!islower((unsigned char)*name) && !isdigit((unsigned char)*name))
+        return false;
+    for (; *name; name++)
+        if (!islower((unsigned char)*name) && !isdigit((unsigned char)*name) && !strchr("-_", *name))
+            return false;
+    return true;
+}
+
+const char *files_normalise_name(struct pool *pool, const char *name)
+{
+    struct text text = { .pool = pool };
+
+    for (; *name; name++) {
+        int c = tolower((unsigned char)*name);
+        if (islower(c) || isdigit(c) || (text.len > 0 && (c == '-' || c == '_')))
+            text_putc(&text, (char)c);
+    }
+    return text_str(&text);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/interpolate.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { DEPTH_MAX = 64, SHOWN_MAX = 60 };
+
+static bool substitute(struct interpolation *with, struct place place, const char *text, size_t len, int depth,
+                       struct text *out);
+
+static size_t name_len(const char *text, size_t len)
+{
+    size_t n = 0;
+    if (len == 0 || !(isalpha((unsigned char)text[0]) || text[0] == '_'))
+        return 0;
+    while (n < len && (isalnum((unsigned char)text[n]) || text[n] == '_'))
+        n++;
+    return n;
+}
+
+/* Where the brace that `text` begins with is closed; `len` when it is not. Any brace inside counts. */
+static size_t closing_brace(const char *text, size_t len)
+{
+    size_t open = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '{')
+            open++;
+        else if (text[i] == '}' && --open == 0)
+            return i;
+    }
+    return len;
+}
+
+static bool malformed(const struct interpolation *with, struct place place, const char *text, size_t len)
+{
+    problem_error(
+        with->problems, place,
+        "`%.*s%s` is no variable: write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $$ for a dollar sign",
+        (int)(len > SHOWN_MAX ? SHOWN_MAX : len), text, len > SHOWN_MAX ? "…" : "");
+    return false;
+}
+
+static void warn_unset(struct interpolation *with, struct place place, const char *name)
+{
+    if (!with->missed || node_entry(with->missed, name))
+        return;
+    node_set(with->pool, with->missed, name, place, node_new(with->pool, NODE_NULL, place));
+    problem_warning(with->problems, place, "the variable %s is not set and taken as empty; give it a default: ${%s:-…}",
+                    name, name);
+}
+
+static bool require(struct interpolation *with, struct place place, const char *name, const char *message, size_t len,
+                    int depth)
+{
+    struct text text = { .pool = with->pool };
+
+    if (!substitute(with, place, message, len, depth + 1, &text))
+        return false;
+    problem_error(with->problems, place, "the variable %s is required and %s%s%s", name,
+                  with->lookup(with->data, name) ? "empty" : "not set", text.len > 0 ? ": " : "", text_str(&text));
+    return false;
+}
+
+/* What stands between the braces: a name, and perhaps an operator with its word. */
+static bool substitute_braced(struct interpolation *with, struct place place, const char *inner, size_t len, int depth,
+                              struct text *out)
+{
+    size_t n = name_len(inner, len);
+    const char *rest = inner + n, *end = inner + len;
+
+    if (n == 0)
+        return malformed(with, place, inner - 2, len + 3);
+    const char *name = pool_strndup(with->pool, inner, n);
+    const char *value = with->lookup(with->data, name);
+    if (rest == end) {
+        if (!value)
+            warn_unset(with, place, name);
+        text_puts(out, value ? value : "");
+        return true;
+    }
+    /* With the colon an empty value counts as none. */
+    bool colon = *rest == ':';
+    bool set = value && (!colon || *value);
+    rest += colon;
+    if (rest == end || !strchr("-?+", *rest) || memchr(rest, '\n', (size_t)(end - rest)))
+        return malformed(with, place, inner - 2, len + 3);
+    char what = *rest++;
+    size_t word = (size_t)(end - rest);
+    if (what == '+')
+        return set ? substitute(with, place, rest, word, depth + 1, out) : true;
+    if (set) {
+        text_puts(out, value);
+        return true;
+    }
+    if (what == '?')
+        return require(with, place, name, rest, word, depth);
+    return substitute(with, place, rest, word, depth + 1, out);
+}
+
+static bool substitute(struct interpolation *with, struct place place, const char *text, size_t len, int depth,
+                       struct text *out)
+{
+    if (depth > DEPTH_MAX) {
+        problem_error(with->problems, place, "variables are nested too deeply");
+        return false;
+    }
+    for (size_t i = 0; i < len;) {
+        const char *dollar = memchr(text + i, '$', len - i);
+        size_t at = dollar ? (size_t)(dollar - text) : len;
+        text_add(out, text + i, at - i);
+        if (!dollar)
+            break;
+        size_t left = len - at - 1, n = name_len(text + at + 1, left);
+        i = at + 1;
+        if (left > 0 && text[i] == '$') {
+            text_putc(out, '$');
+            i++;
+        } else if (left > 0 && text[i] == '{') {
+            size_t close = closing_brace(text + i, left);
+            if (close == left)
+                return malformed(with, place, dollar, left + 1);
+            if (!substitute_braced(with, place, text + i + 1, close - 1, depth, out))
+                return false;
+            i += close + 1;
+        } else if (n > 0) {
+            const char *name = pool_strndup(with->pool, text + i, n);
+            const char *value = with->lookup(with->data, name);
+            if (!value)
+                warn_unset(with, place, name);
+            text_puts(out, value ? value : "");
+            i += n;
+        } else {
+            text_putc(out, '$');
+        }
+    }
+    return true;
+}
+
+const char *interpolate_text(struct interpolation *with, struct place place, const char *text)
+{
+    struct text out = { .pool = with->pool };
+
+    if (!strchr(text, '$'))
+        return text;
+    return substitute(with, place, text, strlen(text), 0, &out) ? text_str(&out) : NULL;
+}
+
+bool interpolate_tree(struct interpolation *with, struct node *node)
+{
+    bool ok = true;
+
+    if (node->kind == NODE_STRING) {
+        const char *text = interpolate_text(with, node->place, node->u.string);
+        if (text)
+            node->u.string = text;
+        return text != NULL;
+    }
+    for (size_t i = 0; i < node->len; i++)
+        ok = interpolate_tree(with, node->entries[i].value) && ok;
+    return ok;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * $VAR, ${VAR}, ${VAR:-default}, ${VAR-default}, ${VAR:?message}, ${VAR?message}, ${VAR:+other}, ${VAR+other}, nested
+ * in each other; $$ is a dollar sign. A dollar sign before anything else stays as it is.
+ */
+#ifndef DARUMA_COMPOSE_INTERPOLATE_H
+#define DARUMA_COMPOSE_INTERPOLATE_H
+
+#include "compose/node.h"
+
+/* A name's value, or NULL when it is not set. */
+typedef const char *(*interpolate_lookup)(void *data, const char *name);
+
+struct interpolation {
+    struct pool *pool;
+    struct problems *problems;
+    interpolate_lookup lookup;
+    void *data;
+    struct node *missed; /* a map that remembers which names were already warned about; NULL: no warnings */
+};
+
+/* The text with its variables replaced; NULL when it is malformed or a required variable is missing (told). */
+const char *interpolate_text(struct interpolation *with, struct place place, const char *text);
+
+/* Replaces in every string of the tree. False when something was wrong (all of it was told). Keys stay. */
+bool interpolate_tree(struct interpolation *with, struct node *node);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * compose_load(): the steps in their order.
+ */
+#include "compose/load.h"
+
+#include "compose/canonical.h"
+#include "compose/files.h"
+#include "compose/interpolate.h"
+#include "compose/merge.h"
+#include "compose/normalise.h"
+#include "compose/spec_build.h"
+#include "compose/yaml.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEMORY_MAX = 512 << 20 };
+
+/* Everything of one load that has to outlive a failing pool. */
+struct job {
+    struct pool pool;
+    jmp_buf failure;
+    const struct compose_request *request;
+    struct problems *problems;
+    struct spec *spec;
+    int code;
+};
+
+static struct node *parse_file(struct loading *load, struct place place, const char *path)
+{
+    size_t len;
+    const char *text = load_read(load, place, path, &len);
+    return text ? yaml_parse(load->pool, load->problems, path, text, len) : NULL;
+}
+
+/* One document through interpolation, validation and its canonical form; NULL when there is something wrong. */
+static struct node *prepare(struct loading *load, struct node *document)
+{
+    struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
+    size_t errors = load->problems->errors;
+
+    if (!load->no_interpolate)
+        (void)interpolate_tree(&with, document);
+    schema_validate(load->pool, load->problems, &schema_root, document, "");
+    if (load->problems->errors > errors)
+        return NULL;
+    return canonical_tree(load, &schema_root, document);
+}
+
+/* The project's name as the files say it; the last one counts. */
+static const char *name_in(struct loading *load, const struct node *documents)
+{
+    struct problems ignored = { 0 }; /* told when the document itself is interpolated */
+    struct interpolation with = { load->pool, &ignored, load_lookup, load, NULL };
+    const char *name = NULL;
+
+    for (size_t i = 0; i < documents->len; i++) {
+        const struct node *node = node_get(node_at(documents, i), "name");
+        const char *text = node_str(node) ? interpolate_text(&with, node->place, node_str(node)) : NULL;
+        name = text ? text : name;
+    }
+    problems_free(&ignored);
+    return name;
+}
+
+static const char *project_name(struct loading *load, const struct compose_request *request,
+                                const struct node *documents, const char *directory)
+{
+    const char *slash = strrchr(directory, '/');
+    const char *name = request->project_name, *from = "-p";
+
+    if (!name || !*name) {
+        name = load_lookup(load, "COMPOSE_PROJECT_NAME");
+        from = "COMPOSE_PROJECT_NAME";
+    }
+    if (!name || !*name) {
+        name = name_in(load, documents);
+        from = "`name`";
+    }
+    if (!name || !*name) {
+        name = files_normalise_name(load->pool, slash ? slash + 1 : directory);
+        from = "the directory";
+    }
+    if (!*name)
+        problem_error(load->problems, (struct place){ 0 }, "the project has no name; give one with -p or `name:`");
+    else if (!files_name_is_valid(name))
+        problem_error(
+            load->problems, (struct place){ 0 },
+            "`%s` (%s) is no project name; use lower-case letters, digits, - and _, beginning with a letter or "
+            "digit",
+            name, from);
+    return name;
+}
+
+/* The documents of all files, in order; what cannot be read is told and left out. */
+static struct node *parse_all(struct loading *load, const struct node *files)
+{
+    struct node *all = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+
+    for (size_t i = 0; i < files->len; i++) {
+        struct node *documents = parse_file(load, (struct place){ 0 }, node_str(node_at(files, i)));
+        if (documents && documents->len == 0)
+            problem_error(load->problems, (struct place){ .file = node_str(node_at(files, i)) },
+                          "the file is empty; it needs at least `services:`");
+        for (size_t j = 0; documents && j < documents->len; j++)
+            node_append(load->pool, all, node_at(documents, j));
+    }
+    return all;
+}
+
+static struct node *merge_all(struct loading *load, struct node *documents)
+{
+    struct node *project = NULL;
+
+    for (size_t i = 0; i < documents->len; i++) {
+        struct node *document = prepare(load, node_at(documents, i));
+        if (document)
+            project = project ? merge_nodes(load, &schema_root, project, document) : document;
+    }
+    return project;
+}
+
+/* --profile and COMPOSE_PROFILES. */
+static struct node *active_profiles(struct loading *load, const struct compose_request *request)
+{
+    struct node *active = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const char *variable = load_lookup(load, "COMPOSE_PROFILES");
+
+    for (const char *const *profile = request->profiles; profile && *profile; profile++)
+        node_append(load->pool, active,
+                    node_string(load->pool, (struct place){ 0 }, pool_strdup(load->pool, *profile)));
+    while (active->len == 0 && variable && *variable) {
+        size_t len = strcspn(variable, ",");
+        if (len > 0)
+            node_append(load->pool, active,
+                        node_string(load->pool, (struct place){ 0 }, pool_strndup(load->pool, variable, len)));
+        variable += len + (variable[len] == ',');
+    }
+    return active;
+}
+
+static void load_project(struct job *job)
+{
+    struct loading *load = POOL_NEW(&job->pool, struct loading);
+    struct place nowhere = { 0 };
+    struct project_files found;
+
+    *load = (struct loading){ .pool = &job->pool,
+                              .problems = job->problems,
+                              .environment = node_new(&job->pool, NODE_MAP, nowhere),
+                              .missed = node_new(&job->pool, NODE_MAP, nowhere),
+                              .no_interpolate = job->request->no_interpolate };
+    job->code = files_find(load, job->request, &found);
+    if (job->code < 0)
+        return;
+    load->base_dir = found.directory;
+    struct node *documents = parse_all(load, found.files);
+    const char *name = project_name(load, job->request, documents, found.directory);
+    node_set(load->pool, load->environment, "COMPOSE_PROJECT_NAME", nowhere, node_string(load->pool, nowhere, name));
+    struct node *project = merge_all(load, documents);
+    job->code = -EINVAL;
+    if (!project || job->problems->errors > 0)
+        return;
+    merge_finish(load, &schema_root, project);
+    schema_require(load->pool, load->problems, &schema_root, project, "");
+    if (job->problems->errors > 0)
+        return;
+    struct node *active = active_profiles(load, job->request);
+    normalise_project(load, project, name);
+    struct node *disabled = normalise_profiles(load, project, active);
+    normalise_check(load, project, disabled);
+    normalise_environment(load, project);
+    if (job->problems->errors > 0)
+        return;
+    job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active });
+    job->code = job->problems->errors > 0 ? -EINVAL : 0;
+}
+
+int compose_load(const struct compose_request *request, struct spec **ret, struct problems *problems)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return -ENOMEM;
+    job->request = request;
+    job->problems = problems;
+    job->pool.limit = MEMORY_MAX;
+    job->pool.failure = &job->failure;
+    if (setjmp(job->failure) == 0) {
+        load_project(job);
+    } else {
+        problem_error(problems, (struct place){ 0 }, "not enough memory to load the project");
+        job->code = -ENOMEM;
+    }
+    int code = job->code;
+    if (job->spec)
+        job->spec->memory = job;
+    if (code == 0) {
+        *ret = job->spec;
+        return 0;
+    }
+    if (job->spec) {
+        spec_free(job->spec);
+    } else {
+        pool_free(&job->pool);
+        free(job);
+    }
+    return code;
+}
+
+void spec_free(struct spec *spec)
+{
+    if (!spec)
+        return;
+    struct job *job = spec->memory;
+    json_decref(spec->model);
+    pool_free(&job->pool);
+    free(job);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the steps of one load share. Inside of compose/ only.
+ *
+ *     text ─yaml─▶ nodes ─interpolate─▶ ─validate─▶ ─canonical─▶ ─extends, include─▶ ─merge─▶ ─normalise─▶ model ─▶ spec
+ */
+#ifndef DARUMA_COMPOSE_LOAD_H
+#define DARUMA_COMPOSE_LOAD_H
+
+#include "compose/node.h"
+#include "compose/spec.h"
+
+struct loading {
+    struct pool *pool;
+    struct problems *problems;
+    struct node *environment; /* what interpolation sees: a map of strings */
+    struct node *missed;      /* variables that were warned about */
+    const char *base_dir;     /* what relative paths of the present file are relative to; absolute */
+    bool no_interpolate;
+    int depth; /* of include and extends */
+};
+
+/* A variable of `loading->environment`, for struct interpolation. */
+const char *load_lookup(void *loading, const char *name);
+
+/* The whole text of a file, or NULL after telling why at `place` (who names it). Only regular files up to 16 MiB. */
+const char *load_read(struct loading *load, struct place place, const char *path, size_t *ret_len);
+
+/* One file through all steps up to its canonical form, extends and include done; NULL when it cannot be used. */
+struct node *load_file(struct loading *load, struct place place, const char *path);
+
+/* `path` relative to `base`, without `.`, `..` and doubled slashes; `~` is the home directory. */
+const char *load_path(struct loading *load, const char *base, const char *path);
+const char *load_dirname(struct pool *pool, const char *path);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The normalised tree as JSON, as `docker compose config --format json` prints it.
+ */
+#ifndef DARUMA_COMPOSE_MODEL_H
+#define DARUMA_COMPOSE_MODEL_H
+
+#include "compose/load.h"
+#include "compose/schema.h"
+
+/* NULL when there is no memory. The caller's. Uses no pool: that could jump away from half-built JSON. */
+json_t *model_from_node(const struct schema *schema, const struct node *node);
+
+#endif

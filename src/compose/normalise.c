@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/normalise.h"
+
+#include "compose/envfile.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static struct node *section(const struct node *project, const char *key)
+{
+    struct node *map = node_get(project, key);
+    return node_is(map, NODE_MAP) ? map : NULL;
+}
+
+static void set_text(struct loading *load, struct node *map, const char *key, struct place place, const char *text)
+{
+    node_set(load->pool, map, key, place, node_string(load->pool, place, text));
+}
+
+static struct node *make_map(struct loading *load, struct node *map, const char *key, struct place place)
+{
+    struct node *child = node_get(map, key);
+    if (!node_is(child, NODE_MAP)) {
+        child = node_new(load->pool, NODE_MAP, place);
+        node_set(load->pool, map, key, place, child);
+    }
+    return child;
+}
+
+/* --- Profiles --- */
+
+static bool is_active(const struct node *service, const struct node *active)
+{
+    const struct node *profiles = node_get(service, "profiles");
+
+    if (!node_is(profiles, NODE_LIST) || profiles->len == 0)
+        return true;
+    for (size_t i = 0; i < profiles->len; i++)
+        for (size_t j = 0; j < active->len; j++)
+            if (strcmp(node_str(node_at(active, j)), "*") == 0 || node_equal(node_at(profiles, i), node_at(active, j)))
+                return true;
+    return false;
+}
+
+struct node *normalise_profiles(struct loading *load, struct node *project, const struct node *active)
+{
+    struct node *services = section(project, "services");
+    struct node *disabled = node_new(load->pool, NODE_MAP, project->place);
+
+    for (size_t i = services ? services->len : 0; i-- > 0;) {
+        const struct entry entry = services->entries[i];
+        if (is_active(entry.value, active))
+            continue;
+        node_set(load->pool, disabled, entry.key, entry.place, entry.value);
+        node_remove_at(services, i);
+    }
+    return disabled;
+}
+
+/* --- What is implied --- */
+
+/* A dependency that another attribute implies; one that is written down stays as it is. */
+static void imply(struct loading *load, struct node *service, const char *on, struct place place, bool restart)
+{
+    struct node *depends_on = make_map(load, service, "depends_on", place);
+
+    if (node_get(depends_on, on))
+        return;
+    struct node *dependency = make_map(load, depends_on, on, place);
+    set_text(load, dependency, "condition", place, "service_started");
+    node_set(load->pool, dependency, "restart", place, node_bool(load->pool, place, restart));
+    node_set(load->pool, dependency, "required", place, node_bool(load->pool, place, true));
+}
+
+static void imply_dependencies(struct loading *load, struct node *service)
+{
+    static const char *const namespaces[] = { "network_mode", "ipc", "pid", "uts", "cgroup" };
+    const struct node *links = node_get(service, "links"), *volumes = node_get(service, "volumes_from");
+
+    for (size_t i = 0; node_is(links, NODE_LIST) && i < links->len; i++) {
+        const char *link = node_str(node_at(links, i));
+        imply(load, service, pool_strndup(load->pool, link, strcspn(link, ":")), node_at(links, i)->place, true);
+    }
+    for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
+        const struct node *value = node_get(service, namespaces[i]);
+        if (node_str(value) && strncmp(node_str(value), "service:", 8) == 0)
+            imply(load, service, node_str(value) + 8, value->place, true);
+    }
+    for (size_t i = 0; node_is(volumes, NODE_LIST) && i < volumes->len; i++) {
+        const char *from = node_str(node_at(volumes, i));
+        if (strncmp(from, "container:", 10) != 0)
+            imply(load, service, pool_strndup(load->pool, from, strcspn(from, ":")), node_at(volumes, i)->place, false);
+    }
+}
+
+/* Null values take the environment's; those that it does not have stay null, or go when `drop`. */
+static void resolve_nulls(struct loading *load, struct node *map, bool drop)
+{
+    for (size_t i = map ? map->len : 0; i-- > 0;) {
+        struct entry *entry = &map->entries[i];
+        const char *value = entry->value->kind == NODE_NULL ? load_lookup(load, entry->key) : NULL;
+        if (value)
+            entry->value = node_string(load->pool, entry->value->place, value);
+        else if (drop && entry->value->kind == NODE_NULL)
+            node_remove_at(map, i);
+    }
+}
+
+static void normalise_build(struct loading *load, struct node *build)
+{
+    struct node *context = node_get(build, "context");
+
+    if (!context)
+        set_text(load, build, "context", build->place, load->base_dir);
+    if (!node_get(build, "dockerfile") && !node_get(build, "dockerfile_inline"))
+        set_text(load, build, "dockerfile", build->place, "Dockerfile");
+    resolve_nulls(load, section(build, "args"), true);
+}
+
+static void normalise_service(struct loading *load, struct node *service, bool *uses_default)
+{
+    struct node *networks = section(service, "networks");
+    struct node *build = section(service, "build");
+
+    if (!node_get(service, "network_mode") && !node_get(service, "provider") && (!networks || networks->len == 0)) {
+        networks = make_map(load, service, "networks", service->place);
+        node_set(load->pool, networks, "default", service->place, node_new(load->pool, NODE_NULL, service->place));
+    }
+    *uses_default = *uses_default || node_entry(networks, "default");
+    if (build)
+        normalise_build(load, build);
+    resolve_nulls(load, section(service, "environment"), false);
+    imply_dependencies(load, service);
+}
+
+/* Networks, volumes, secrets and configs are called PROJECT_KEY, unless they have a name or are external. */
+static void name_resources(struct loading *load, struct node *project, const char *name, const char *key)
+{
+    struct node *resources = section(project, key);
+
+    for (size_t i = 0; resources && i < resources->len; i++) {
+        struct entry *entry = &resources->entries[i];
+        if (entry->value->kind == NODE_NULL)
+            entry->value = node_new(load->pool, NODE_MAP, entry->place);
+        const struct node *external = node_get(entry->value, "external");
+        if (entry->value->kind != NODE_MAP || node_get(entry->value, "name"))
+            continue;
+        bool is_external = node_is(external, NODE_BOOL) && external->u.boolean;
+        set_text(load, entry->value, "name", entry->place,
+                 is_external ? entry->key : pool_printf(load->pool, "%s_%s", name, entry->key));
+    }
+}
+
+void normalise_project(struct loading *load, struct node *project, const char *name)
+{
+    struct node *services = section(project, "services");
+    bool uses_default = false;
+
+    set_text(load, project, "name", project->place, name);
+    for (size_t i = 0; services && i < services->len; i++)
+        normalise_service(load, services->entries[i].value, &uses_default);
+    if (uses_default) {
+        struct node *networks = make_map(load, project, "networks", project->place);
+        if (!node_entry(networks, "default"))
+            node_set(load->pool, networks, "default", project->place, node_new(load->pool, NODE_NULL, project->place));
+    }
+    name_resources(load, project, name, "networks");
+    name_resources(load, project, name, "volumes");
+    name_resources(load, project, name, "secrets");
+    name_resources(load, project, name, "configs");
+}
+
+/* --- env_file and label_file --- */
+
+struct scope {
+    struct loading *load;
+    const struct node *values; /* what the service says itself */
+};
+
+static const char *look_up(void *data, const char *name)
+{
+    const struct scope *scope = data;
+    const char *value = load_lookup(scope->load, name);
+    return value ? value : node_str(node_get(scope->values, name));
+}
+
+static void read_values(struct loading *load, const struct node *file, const struct node *own, bool raw, bool required,
+                        struct node *into)
+{
+    struct scope scope = { load, own };
+    struct interpolation with = { load->pool, load->problems, look_up, &scope, NULL };
+    const char *path = node_str(file);
+    struct stat st;
+    size_t len;
+
+    if (!required && stat(path, &st) < 0)
+        return;
+    const char *text = load_read(load, file->place, path, &len);
+    if (text)
+        (void)envfile_parse(&with, path, text, raw, into);
+}
+
+/* What the service itself says wins over its files. */
+static void lay_over(struct loading *load, struct node *service, const char *key, struct node *values)
+{
+    const struct node *own = section(service, key);
+
+    for (size_t i = 0; own && i < own->len; i++)
+        node_set(load->pool, values, own->entries[i].key, own->entries[i].place, own->entries[i].value);
+    if (values->len > 0)
+        node_set(load->pool, service, key, own ? own->place : values->place, values);
+}
+
+static void read_env_files(struct loading *load, struct node *service)
+{
+    const struct node *files = node_get(service, "env_file");
+    struct node *values = node_new(load->pool, NODE_MAP, service->place);
+
+    if (!node_is(files, NODE_LIST))
+        return;
+    for (size_t i = 0; i < files->len; i++) {
+        const struct node *file = node_at(files, i), *required = node_get(file, "required");
+        const struct node *format = node_get(file, "format");
+        bool raw = node_str(format) && strcmp(node_str(format), "raw") == 0;
+        if (node_str(format) && *node_str(format) && !raw)
+            problem_error(load->problems, format->place, "the format of an env_file is `raw` or left out, not `%s`",
+                          node_str(format));
+        read_values(load, node_get(file, "path"), section(service, "environment"), raw,
+                    !node_is(required, NODE_BOOL) || required->u.boolean, values);
+    }
+    lay_over(load, service, "environment", values);
+    node_remove(service, "env_file");
+}
+
+static void read_label_files(struct loading *load, struct node *service)
+{
+    const struct node *files = node_get(service, "label_file");
+    struct node *values = node_new(load->pool, NODE_MAP, service->place);
+
+    if (!node_is(files, NODE_LIST))
+        return;
+    for (size_t i = 0; i < files->len; i++)
+        read_values(load, node_at(files, i), NULL, false, true, values);
+    lay_over(load, service, "labels", values);
+    node_remove(service, "label_file");
+}
+
+void normalise_environment(struct loading *load, struct node *project)
+{
+    struct node *services = section(project, "services");
+
+    for (size_t i = 0; services && i < services->len; i++) {
+        read_env_files(load, services->entries[i].value);
+        read_label_files(load, services->entries[i].value);
+    }
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the merged files imply: the default network, names from keys, dependencies from links and shared namespaces,
+ * environment from env_file. Then what contradicts itself is told.
+ */
+#ifndef DARUMA_COMPOSE_NORMALISE_H
+#define DARUMA_COMPOSE_NORMALISE_H
+
+#include "compose/load.h"
+
+/* `project` is the merged root. Services whose profiles are not among `active` are taken out and returned as a map. */
+struct node *normalise_profiles(struct loading *load, struct node *project, const struct node *active);
+void normalise_project(struct loading *load, struct node *project, const char *name);
+/* env_file and label_file become part of environment and labels. */
+void normalise_environment(struct loading *load, struct node *project);
+/* References to what is not there, cycles, contradictions. `disabled`: services that a profile switched off. */
+void normalise_check(struct loading *load, const struct node *project, const struct node *disabled);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/schema.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+const struct attribute *schema_field(const struct schema *schema, const char *key)
+{
+    for (const struct attribute *field = schema->fields; field && field->name; field++)
+        if (strcmp(field->name, key) == 0)
+            return field;
+    return NULL;
+}
+
+static bool key_fits(enum key_rule rule, const char *key)
+{
+    for (const char *p = key; *p; p++)
+        if ((rule == KEYS_NAME && !isalnum((unsigned char)*p) && !strchr("._-", *p)) ||
+            (rule == KEYS_LOWER && !islower((unsigned char)*p)))
+            return false;
+    return *key != '\0' || rule == KEYS_ANY;
+}
+
+const struct schema *schema_child(const struct schema *schema, const char *key)
+{
+    const struct attribute *field = schema_field(schema, key);
+
+    if (field)
+        return field->schema;
+    if (schema->extensible && strncmp(key, "x-", 2) == 0)
+        return &schema_anything;
+    return schema->others && key_fits(schema->keys, key) ? schema->others : NULL;
+}
+
+/* --- The nearest name --- */
+
+enum { WORD_MAX = 40 };
+
+/* How many letters have to be put in, taken out, replaced or swapped with their neighbour. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b), rows[3][WORD_MAX + 1];
+
+    if (la > WORD_MAX || lb > WORD_MAX)
+        return WORD_MAX;
+    for (size_t j = 0; j <= lb; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= la; i++) {
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two_above[j - 2] + 1 < best)
+                best = two_above[j - 2] + 1;
+            row[j] = best;
+        }
+    }
+    return rows[la % 3][lb];
+}
+
+const char *schema_nearer(const char *word, const char *best, const char *name)
+{
+    size_t far = strlen(word) / 3 + 1, d = distance(word, name);
+
+    if (d > far)
+        return best;
+    return !best || d < distance(word, best) ? name : best;
+}
+
+const char *schema_nearest(const struct schema *schema, const char *word)
+{
+    const char *best = NULL;
+    for (const struct attribute *field = schema->fields; field && field->name; field++)
+        best = schema_nearer(word, best, field->name);
+    return best;
+}
+
+/* --- Validation --- */
+
+struct check {
+    struct pool *pool;
+    struct problems *problems;
+};
+
+static const char *join(struct check *check, const char *path, const char *key)
+{
+    return *path ? pool_printf(check->pool, "%s.%s", path, key) : key;
+}
+
+/* "a string, a list or null" */
+static const char *kinds_text(struct check *check, unsigned kinds)
+{
+    static const enum node_kind order[] = {
+        NODE_STRING, NODE_BOOL, NODE_INT, NODE_FLOAT, NODE_LIST, NODE_MAP, NODE_NULL
+    };
+    struct text text = { .pool = check->pool };
+
+    if (kinds & NODE_FLOAT) /* "a number" says both */
+        kinds &= ~(unsigned)NODE_INT;
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        if (!(kinds & order[i]))
+            continue;
+        kinds &= ~(unsigned)order[i];
+        if (text.len > 0)
+            text_puts(&text, kinds ? ", " : " or ");
+        text_puts(&text, node_kind_name(order[i]));
+    }
+    return text_str(&text);
+}
+
+static void check_word(struct check *check, const struct schema *schema, const struct node *node, const char *path)
+{
+    struct text known = { .pool = check->pool };
+
+    for (const char *const *word = schema->words; *word; word++) {
+        if (strcmp(*word, node->u.string) == 0)
+            return;
+        text_puts(&known, known.len > 0 ? ", " : "");
+        text_puts(&known, *word);
+    }
+    problem_error(check->problems, node->place, "%s cannot be `%s`; it is one of: %s", path, node->u.string,
+                  text_str(&known));
+}
+
+static void check_node(struct check *check, const struct schema *schema, const struct node *node, const char *path);
+
+static void check_map(struct check *check, const struct schema *schema, const struct node *map, const char *path)
+{
+    for (size_t i = 0; i < map->len; i++) {
+        const struct entry *entry = &map->entries[i];
+        const struct schema *child = schema_child(schema, entry->key);
+        if (child) {
+            check_node(check, child, entry->value, join(check, path, entry->key));
+            continue;
+        }
+        const char *near = schema_nearest(schema, entry->key);
+        if (schema->others)
+            problem_error(check->problems, entry->place,
+                          "`%s` is no name that may stand in %s; use letters, digits, . _ -", entry->key, path);
+        else
+            problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s%s%s", entry->key,
+                          *path ? " in " : "", path, near ? "; did you mean `" : "", near ? near : "",
+                          near ? "`?" : "");
+    }
+}
+
+static void check_list(struct check *check, const struct schema *schema, const struct node *list, const char *path)
+{
+    for (size_t i = 0; i < list->len; i++) {
+        const struct node *item = node_at(list, i);
+        if (schema->items && item->tag != NODE_RESET)
+            check_node(check, schema->items, item, pool_printf(check->pool, "%s[%zu]", path, i));
+        for (size_t j = 0; schema->unique && list->len <= 1000 && j < i; j++)
+            if (node_equal(node_at(list, j), item)) {
+                problem_error(check->problems, item->place, "%s has this entry twice, first in line %d; remove one",
+                              path, node_at(list, j)->place.line);
+                break;
+            }
+    }
+}
+
+static void check_node(struct check *check, const struct schema *schema, const struct node *node, const char *path)
+{
+    if (node->tag == NODE_RESET || schema == &schema_anything)
+        return;
+    if (!(node->kind & schema->kinds)) {
+        problem_error(check->problems, node->place, "%s must be %s, not %s", *path ? path : "a compose file",
+                      kinds_text(check, schema->kinds), node_kind_name(node->kind));
+        return;
+    }
+    if (node->kind == NODE_STRING && schema->words)
+        check_word(check, schema, node, path);
+    if (node->kind == NODE_INT && schema->min != schema->max &&
+        (node->u.integer < schema->min || node->u.integer > schema->max))
+        problem_error(check->problems, node->place,
+                      "%s cannot be %" PRId64 "; it lies between %" PRId64 " and %" PRId64, path, node->u.integer,
+                      schema->min, schema->max);
+    if (node->kind == NODE_MAP)
+        check_map(check, schema, node, path);
+    if (node->kind == NODE_LIST)
+        check_list(check, schema, node, path);
+}
+
+void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+                     const char *path)
+{
+    struct check check = { pool, problems };
+    check_node(&check, schema, node, path);
+}
+
+void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+                    const char *path)
+{
+    struct check check = { pool, problems };
+
+    if (schema == &schema_anything || !(node->kind & (NODE_MAP | NODE_LIST)))
+        return;
+    if (node->kind == NODE_MAP)
+        for (const char *const *key = schema->required; key && *key; key++)
+            if (!node_get(node, *key))
+                problem_error(problems, node->place, "%s needs `%s`", path, *key);
+    for (size_t i = 0; i < node->len; i++) {
+        const struct entry *entry = &node->entries[i];
+        const struct schema *child = node->kind == NODE_MAP ? schema_child(schema, entry->key) : schema->items;
+        if (child)
+            schema_require(pool, problems, child, entry->value,
+                           entry->key ? join(&check, path, entry->key) : pool_printf(pool, "%s[%zu]", path, i));
+    }
+}

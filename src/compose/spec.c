@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/spec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_name(const void *name, const void *service)
+{
+    return strcmp(name, ((const struct spec_service *)service)->name);
+}
+
+const struct spec_service *spec_find_service(const struct spec *spec, const char *name)
+{
+    if (spec->services_len == 0)
+        return NULL;
+    return bsearch(name, spec->services, spec->services_len, sizeof(spec->services[0]), compare_name);
+}
+
+bool spec_service_is_process(const struct spec_service *service)
+{
+    if (service->process_command)
+        return true;
+    bool says_what = (service->command && service->command[0]) || (service->entrypoint && service->entrypoint[0]);
+    return says_what && !*service->image && !service->has_build;
+}
+
+int spec_choose_runtime(const struct spec *spec, const char *wanted, enum spec_runtime *ret, struct err *err)
+{
+    if (wanted && *wanted) {
+        if (strcmp(wanted, "process") != 0 && strcmp(wanted, "docker") != 0)
+            return err_set(err, -EINVAL, "there is no runtime `%s`; it is process or docker", wanted);
+        *ret = strcmp(wanted, "process") == 0 ? SPEC_RUNTIME_PROCESS : SPEC_RUNTIME_DOCKER;
+        return 0;
+    }
+    if (spec->runtime != SPEC_RUNTIME_UNSET) {
+        *ret = spec->runtime;
+        return 0;
+    }
+    *ret = SPEC_RUNTIME_PROCESS;
+    for (size_t i = 0; i < spec->services_len; i++)
+        if (!spec_service_is_process(&spec->services[i]))
+            *ret = SPEC_RUNTIME_DOCKER;
+    return 0;
+}
+
+enum spec_change spec_service_change(const struct spec_service *before, const struct spec_service *after)
+{
+    if (!before || !after)
+        return before ? SPEC_REMOVED : after ? SPEC_ADDED : SPEC_SAME;
+    if (strcmp(before->config_hash, after->config_hash) != 0)
+        return SPEC_CHANGED;
+    return json_equal(before->model, after->model) ? SPEC_SAME : SPEC_RESCALED;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/spec_build.h"
+
+#include "compose/model.h"
+#include "compose/value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *read_text(const struct node *map, const char *key, const char *otherwise)
+{
+    const char *text = node_str(node_get(map, key));
+    return text ? text : otherwise;
+}
+
+int64_t read_int(const struct node *map, const char *key, int64_t otherwise)
+{
+    const struct node *node = node_get(map, key);
+    return node_is(node, NODE_INT) ? node->u.integer : otherwise;
+}
+
+bool read_bool(const struct node *map, const char *key, bool otherwise)
+{
+    const struct node *node = node_get(map, key);
+    return node_is(node, NODE_BOOL) ? node->u.boolean : otherwise;
+}
+
+int64_t read_duration(const struct node *map, const char *key, int64_t otherwise)
+{
+    const char *text = node_str(node_get(map, key));
+    int64_t ns = otherwise;
+
+    return text && value_duration(text, &ns) == 0 && ns >= 0 ? ns : otherwise;
+}
+
+char **read_strings(struct pool *pool, const struct node *list)
+{
+    if (!node_is(list, NODE_LIST))
+        return NULL;
+    char **strings = POOL_ARRAY(pool, char *, list->len + 1);
+    for (size_t i = 0; i < list->len; i++)
+        strings[i] = pool_strdup(pool, node_text(pool, node_at(list, i)));
+    return strings;
+}
+
+struct place place_of(const struct node *map, const char *key)
+{
+    const struct node *value = node_get(map, key);
+    return value ? value->place : map ? map->place : (struct place){ 0 };
+}
+
+/* The model and, in each service, its part of it. */
+static bool attach_model(struct spec *spec, const struct node *project)
+{
+    spec->model = model_from_node(&schema_root, project);
+    if (!spec->model)
+        return false;
+    const json_t *services = json_object_get(spec->model, "services");
+    for (size_t i = 0; i < spec->services_len; i++) {
+        struct spec_service *service = &spec->services[i];
+        service->model = json_object_get(services, service->name);
+        if (!spec_hash(service->model, service->config_hash))
+            return false;
+    }
+    return true;
+}
+
+struct spec *spec_build(struct loading *load, struct node *project, const struct spec_origin *origin)
+{
+    struct pool *pool = load->pool;
+    struct spec *spec = POOL_NEW(pool, struct spec);
+    struct node *services = node_get(project, "services");
+    const struct node *daruma = node_get(project, "x-daruma"), *gateway = node_get(project, "x-gateway");
+    const char *runtime = read_text(daruma, "runtime", "");
+
+    spec->tree = project;
+    spec->name = pool_strdup(pool, read_text(project, "name", ""));
+    spec->working_dir = pool_strdup(pool, origin->directory);
+    spec->files = read_strings(pool, origin->files);
+    spec->profiles = read_strings(pool, origin->profiles);
+    spec->runtime = strcmp(runtime, "process") == 0  ? SPEC_RUNTIME_PROCESS
+                    : strcmp(runtime, "docker") == 0 ? SPEC_RUNTIME_DOCKER
+                                                     : SPEC_RUNTIME_UNSET;
+    spec->served_by = read_bool(gateway, "served_by", true);
+    if (node_is(services, NODE_MAP)) {
+        node_sort(services);
+        spec->services = POOL_ARRAY(pool, struct spec_service, services->len);
+        spec->services_len = services->len;
+        for (size_t i = 0; i < services->len; i++)
+            spec_build_service(load, &services->entries[i], origin->directory, &spec->services[i]);
+    }
+    spec_build_listeners(load, gateway, spec);
+    if (!attach_model(spec, project))
+        problem_error(load->problems, (struct place){ 0 }, "not enough memory to load the project");
+    return spec;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The normalised tree → struct spec. Inside of compose/ only.
+ */
+#ifndef DARUMA_COMPOSE_SPEC_BUILD_H
+#define DARUMA_COMPOSE_SPEC_BUILD_H
+
+#include "compose/load.h"
+
+struct spec_origin {
+    const char *directory;
+    const struct node *files, *profiles;
+};
+
+/* The spec in the pool, its model attached. What has no meaning is told; the spec must not be used then. NULL when
+   there is no memory for the model (told). */
+struct spec *spec_build(struct loading *load, struct node *project, const struct spec_origin *origin);
+
+/* Reading a tree whose kinds were validated: what is not there gives the default. */
+const char *read_text(const struct node *map, const char *key, const char *otherwise);
+int64_t read_int(const struct node *map, const char *key, int64_t otherwise);
+bool read_bool(const struct node *map, const char *key, bool otherwise);
+int64_t read_duration(const struct node *map, const char *key, int64_t otherwise); /* ns */
+char **read_strings(struct pool *pool, const struct node *list);                   /* NULL for no list */
+struct place place_of(const struct node *map, const char *key); /* of the value; of the map when it is not there */
+
+/* spec_service.c, spec_gateway.c, spec_hash.c */
+void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,
+                        struct spec_service *ret);
+void spec_build_healthcheck(struct loading *load, const struct node *service, struct spec_service *ret);
+void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec);
+/* SHA-256 over the part of the service's model that makes another instance of it. False: no memory. */
+bool spec_hash(const json_t *service, char ret[65]);
+
+#endif

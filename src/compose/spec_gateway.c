@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where the gateway listens: what x-gateway declares, then one listener for each published port.
+ */
+#include "compose/spec_build.h"
+
+#include "compose/schema.h"
+#include "compose/value.h"
+
+#include "base/board.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+enum { ATTEMPTS = 3, RETRY = BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT };
+
+static const struct spec_route usual = {
+    .retry_on = RETRY,
+    .attempts = ATTEMPTS,
+    .connect_timeout_ns = 1 * NS_PER_S,
+    .response_timeout_ns = 60 * NS_PER_S,
+    .idle_timeout_ns = 300 * NS_PER_S,
+    .hold_ns = 10 * NS_PER_S,
+};
+
+static uint32_t read_retry_on(const struct node *list)
+{
+    static const struct {
+        const char *word;
+        uint32_t flag;
+    } words[] = {
+        { "error", BOARD_RETRY_ERROR },  { "timeout", BOARD_RETRY_TIMEOUT },
+        { "http_500", BOARD_RETRY_500 }, { "http_502", BOARD_RETRY_502 },
+        { "http_503", BOARD_RETRY_503 }, { "http_504", BOARD_RETRY_504 },
+        { "http_429", BOARD_RETRY_429 }, { "non_idempotent", BOARD_RETRY_NON_IDEMPOTENT },
+    };
+    uint32_t flags = 0;
+
+    for (size_t i = 0; i < list->len; i++)
+        for (size_t j = 0; j < ARRAY_LEN(words); j++)
+            if (strcmp(words[j].word, node_str(node_at(list, i))) == 0)
+                flags |= words[j].flag;
+    return flags;
+}
+
+static void check_targets(struct loading *load, const struct spec *spec, const struct node *to)
+{
+    if (to->len == 0 || to->len > BOARD_TARGETS)
+        problem_error(load->problems, to->place, "a route goes to at least one and at most %d services", BOARD_TARGETS);
+    for (size_t i = 0; i < to->len; i++) {
+        const struct node *name = node_at(to, i);
+        const struct spec_service *service = spec_find_service(spec, node_str(name));
+        const char *near = NULL;
+        for (size_t j = 0; j < spec->services_len; j++)
+            near = schema_nearer(node_str(name), near, spec->services[j].name);
+        if (!service)
+            problem_error(load->problems, name->place, "there is no service `%s` to route to%s%s%s", node_str(name),
+                          near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+        else if (service->ports_len == 0)
+            problem_error(load->problems, name->place,
+                          "service `%s` has no port to route to; name one under `expose` or `x-daruma.process.port`",
+                          service->name);
+    }
+}
+
+static void build_route(struct loading *load, const struct spec *spec, const struct node *node, struct spec_route *ret)
+{
+    const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to");
+
+    check_targets(load, spec, to);
+    *ret = (struct spec_route){
+        .to = read_strings(load->pool, to),
+        .retry_on = on ? read_retry_on(on) : usual.retry_on,
+        .attempts = (uint32_t)read_int(retry, "attempts", usual.attempts),
+        .connect_timeout_ns = read_duration(node, "connect_timeout", usual.connect_timeout_ns),
+        .response_timeout_ns = read_duration(node, "response_timeout", usual.response_timeout_ns),
+        .idle_timeout_ns = read_duration(node, "idle_timeout", usual.idle_timeout_ns),
+        .hold_ns = read_duration(node, "hold", usual.hold_ns),
+        .place = node->place,
+    };
+}
+
+/* "0.0.0.0:8080", ":8080", "8080", "[::]:80". */
+static bool read_address(struct loading *load, const struct node *node, struct spec_listener *ret)
+{
+    const char *text = node_str(node), *colon = strrchr(text, ':');
+    unsigned char address[sizeof(struct in6_addr)];
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+    const char *host = pool_strndup(load->pool, text + bracketed, len - 2 * (size_t)bracketed);
+    int64_t port;
+
+    if (value_int(colon ? colon + 1 : text, &port) < 0 || port < 1 || port > 65535 ||
+        (*host && inet_pton(bracketed ? AF_INET6 : AF_INET, host, address) != 1)) {
+        problem_error(load->problems, node->place,
+                      "`%s` is no address to listen at; write 0.0.0.0:8080, :8080 or [::]:8080", text);
+        return false;
+    }
+    ret->host = pool_strdup(load->pool, host);
+    ret->port = (uint16_t)port;
+    return true;
+}
+
+static bool same_host(const char *a, const char *b)
+{
+    const char *x = *a ? a : "0.0.0.0", *y = *b ? b : "0.0.0.0";
+    return strcmp(x, y) == 0;
+}
+
+static struct spec_listener *find_listener(const struct spec *spec, const char *host, uint16_t port)
+{
+    for (size_t i = 0; port != 0 && i < spec->listeners_len; i++)
+        if (spec->listeners[i].port == port && same_host(spec->listeners[i].host, host))
+            return &spec->listeners[i];
+    return NULL;
+}
+
+static int read_placement(const struct node *node)
+{
+    const char *word = read_text(node, "balance", "p2c");
+    return strcmp(word, "round_robin") == 0  ? BOARD_ROUND_ROBIN
+           : strcmp(word, "least_conn") == 0 ? BOARD_LEAST_INFLIGHT
+                                             : BOARD_P2C_EWMA;
+}
+
+static void add_declared(struct loading *load, const struct node *node, struct spec *spec)
+{
+    const struct node *routes = node_get(node, "routes"), *address = node_get(node, "address");
+    struct spec_listener listener = {
+        .protocol = strcmp(read_text(node, "protocol", "http"), "tcp") == 0 ? SPEC_PROTOCOL_TCP : SPEC_PROTOCOL_HTTP,
+        .placement = read_placement(node),
+        .place = node->place,
+    };
+
+    if (!read_address(load, address, &listener))
+        return;
+    const struct spec_listener *before = find_listener(spec, listener.host, listener.port);
+    if (before)
+        problem_error(load->problems, address->place, "a listener for %s stands already in line %d", node_str(address),
+                      before->place.line);
+    if (routes->len == 0 || (listener.protocol == SPEC_PROTOCOL_TCP && routes->len > 1))
+        problem_error(load->problems, routes->place, "a listener needs %s",
+                      routes->len ? "one route only for tcp" : "a route");
+    listener.routes = POOL_ARRAY(load->pool, struct spec_route, routes->len);
+    listener.routes_len = routes->len;
+    for (size_t i = 0; i < routes->len; i++)
+        build_route(load, spec, node_at(routes, i), &listener.routes[i]);
+    spec->listeners[spec->listeners_len++] = listener;
+}
+
+static void add_published(struct loading *load, struct spec_service *service, const struct spec_port *port,
+                          struct spec *spec)
+{
+    const struct spec_listener *before = find_listener(spec, port->host_ip, port->published);
+
+    if (before && before->published_by && strcmp(before->published_by, service->name) != 0)
+        problem_error(load->problems, port->place, "port %u is published by service `%s` already, in line %d",
+                      port->published, before->published_by, before->place.line);
+    if (before)
+        return;
+    struct spec_route *route = POOL_NEW(load->pool, struct spec_route);
+    *route = usual;
+    route->to = POOL_ARRAY(load->pool, char *, 2);
+    route->to[0] = service->name;
+    route->place = port->place;
+    spec->listeners[spec->listeners_len++] = (struct spec_listener){
+        .host = port->host_ip,
+        .port = port->published,
+        .protocol = port->protocol,
+        .placement = BOARD_P2C_EWMA,
+        .routes = route,
+        .routes_len = 1,
+        .published_by = service->name,
+        .target = port->target,
+        .place = port->place,
+    };
+}
+
+void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec)
+{
+    const struct node *declared = node_get(gateway, "listeners");
+    size_t room = declared ? declared->len : 0;
+
+    for (size_t i = 0; i < spec->services_len; i++)
+        room += spec->services[i].ports_len;
+    spec->listeners = POOL_ARRAY(load->pool, struct spec_listener, room);
+    for (size_t i = 0; declared && i < declared->len; i++)
+        add_declared(load, node_at(declared, i), spec);
+    for (size_t i = 0; i < spec->services_len; i++) {
+        struct spec_service *service = &spec->services[i];
+        for (size_t j = 0; j < service->ports_len; j++)
+            if (service->ports[j].is_published && service->ports[j].protocol != SPEC_PROTOCOL_UDP)
+                add_published(load, service, &service->ports[j], spec);
+    }
+    if (spec->listeners_len > BOARD_LISTENERS)
+        problem_error(load->problems, spec->listeners[BOARD_LISTENERS].place, "more than %d ports to listen at",
+                      BOARD_LISTENERS);
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Builds the tree from libfyaml's events. The library's parser is the one resource that is held while the pool is
+ * used, so a failing pool is caught here first, and passed on when the parser is gone.
+ */
+#include "compose/yaml.h"
+
+#include <libfyaml.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { DEPTH_MAX = 64, ANCHORS_MAX = 10000, KEYS_MAX = 50000 };
+
+struct anchor {
+    const char *name;
+    struct node *node; /* NULL while it is being read: an alias to it would be a cycle */
+    struct anchor *next;
+};
+
+struct reader {
+    struct pool *pool;
+    struct problems *problems;
+    const char *file;
+    struct fy_parser *parser;
+    struct fy_diag *diag;
+    struct fy_event *event; /* the one being looked at */
+    struct anchor *anchors; /* the newest first: a name may be given again */
+    size_t anchors_len;
+    size_t nodes, alias_nodes; /* all, and those that aliases multiplied */
+    int depth;
+    bool failed;
+    jmp_buf *outer; /* where a failing pool goes after the parser was closed */
+};
+
+static struct place place_of(const struct reader *reader, const struct fy_mark *mark)
+{
+    return (struct place){ reader->file, mark ? mark->line + 1 : 1, mark ? mark->column + 1 : 1 };
+}
+
+static struct node *fail(struct reader *reader, struct place place, const char *message, const char *what)
+{
+    if (!reader->failed)
+        problem_error(reader->problems, place, message, what);
+    reader->failed = true;
+    return NULL;
+}
+
+static void tell_syntax_error(struct reader *reader)
+{
+    void *iterator = NULL;
+    const struct fy_diag_error *error = fy_diag_errors_iterate(reader->diag, &iterator);
+
+    if (reader->failed)
+        return;
+    reader->failed = true;
+    if (error)
+        problem_error(
+            reader->problems,
+            (struct place){ reader->file, error->line > 0 ? error->line : 1, error->column > 0 ? error->column : 1 },
+            "not YAML: %s", error->msg);
+    else
+        problem_error(reader->problems, (struct place){ .file = reader->file }, "not YAML");
+}
+
+/* The next event becomes the present one; false at the end or on an error. */
+static bool advance(struct reader *reader)
+{
+    if (reader->event)
+        fy_parser_event_free(reader->parser, reader->event);
+    reader->event = reader->failed ? NULL : fy_parser_parse(reader->parser);
+    if (!reader->event && fy_parser_get_stream_error(reader->parser))
+        tell_syntax_error(reader);
+    return reader->event != NULL;
+}
+
+static const char *token_text(struct reader *reader, struct fy_token *token)
+{
+    size_t len = 0;
+    const char *text = token ? fy_token_get_text(token, &len) : NULL;
+    return pool_strndup(reader->pool, text, text ? len : 0);
+}
+
+/* As go-yaml judges it: small documents may multiply themselves a lot, large ones hardly. */
+static bool too_many_aliases(const struct reader *reader)
+{
+    double allowed = 0.99;
+    if (reader->nodes > 4000000)
+        allowed = 0.10;
+    else if (reader->nodes > 400000)
+        allowed = 0.99 - 0.89 * (double)(reader->nodes - 400000) / 3600000;
+    return reader->alias_nodes > 100 && reader->nodes > 1000 &&
+           (double)reader->alias_nodes > allowed * (double)reader->nodes;
+}
+
+static struct node *copy_aliased(struct reader *reader, const struct node *node)
+{
+    struct node *copy = POOL_NEW(reader->pool, struct node);
+
+    reader->nodes++;
+    reader->alias_nodes++;
+    if (too_many_aliases(reader))
+        return NULL;
+    *copy = *node;
+    copy->cap = node->len;
+    copy->entries = node->len > 0 ? POOL_ARRAY(reader->pool, struct entry, node->len) : NULL;
+    for (size_t i = 0; i < node->len; i++) {
+        copy->entries[i] = node->entries[i];
+        copy->entries[i].value = copy_aliased(reader, node->entries[i].value);
+        if (!copy->entries[i].value)
+            return NULL;
+    }
+    return copy;
+}
+
+static struct node *read_alias(struct reader *reader)
+{
+    struct place place = place_of(reader, fy_event_start_mark(reader->event));
+    const char *name = token_text(reader, reader->event->alias.anchor);
+
+    for (const struct anchor *anchor = reader->anchors; anchor; anchor = anchor->next) {
+        if (strcmp(anchor->name, name) != 0)
+            continue;
+        if (!anchor->node)
+            return fail(reader, place, "the alias *%s stands inside of what it names: a cycle", name);
+        struct node *copy = copy_aliased(reader, anchor->node);
+        if (!copy)
+            return fail(reader, place, "aliases multiply this document beyond reason (at *%s)", name);
+        return copy;
+    }
+    return fail(reader, place, "there is no anchor &%s before this alias", name);
+}
+
+static struct anchor *add_anchor(struct reader *reader, struct fy_token *token)
+{
+    if (!token)
+        return NULL;
+    if (++reader->anchors_len > ANCHORS_MAX) {
+        (void)fail(reader, place_of(reader, fy_token_start_mark(token)), "too many anchors%s", "");
+        return NULL;
+    }
+    struct anchor *anchor = POOL_NEW(reader->pool, struct anchor);
+    anchor->name = token_text(reader, token);
+    anchor->next = reader->anchors;
+    reader->anchors = anchor;
+    return anchor;
+}
+
+static enum node_tag tag_of(const char *tag)
+{
+    return strcmp(tag, "!reset") == 0 ? NODE_RESET : strcmp(tag, "!override") == 0 ? NODE_OVERRIDE : NODE_PLAIN;
+}
+
+static struct node *read_scalar(struct reader *reader)
+{
+    struct fy_token *token = reader->event->scalar.value;
+    struct place place = place_of(reader, fy_event_start_mark(reader->event));
+    const char *text = token_text(reader, token);
+    const char *tag = token_text(reader, reader->event->scalar.tag);
+    bool plain = !token || fy_token_scalar_style(token) == FYSS_PLAIN;
+    struct node *node;
+
+    if (strcmp(tag, "tag:yaml.org,2002:str") == 0 || strcmp(tag, "!") == 0)
+        plain = false;
+    else if (strncmp(tag, "tag:yaml.org,2002:", 18) == 0)
+        plain = true;
+    node = plain ? yaml_plain(reader->pool, place, text) : node_string(reader->pool, place, text);
+    node->tag = tag_of(tag);
+    return node;
+}
+
+static struct node *read_node(struct reader *reader);
+
+static struct node *read_list(struct reader *reader)
+{
+    struct node *list = node_new(reader->pool, NODE_LIST, place_of(reader, fy_event_start_mark(reader->event)));
+
+    list->tag = tag_of(token_text(reader, reader->event->sequence_start.tag));
+    while (advance(reader) && reader->event->type != FYET_SEQUENCE_END) {
+        struct node *item = read_node(reader);
+        if (!item)
+            return NULL;
+        node_append(reader->pool, list, item);
+    }
+    return reader->failed ? NULL : list;
+}
+
+/* `<<` brings in the keys of a mapping that the map does not have itself; of several mappings the first wins. */
+static bool merge_into(struct reader *reader, struct node *map, const struct node *from)
+{
+    if (from->kind == NODE_LIST) {
+        for (size_t i = 0; i < from->len; i++) {
+            if (node_at(from, i)->kind != NODE_MAP) {
+                (void)fail(reader, node_at(from, i)->place, "`<<` wants mappings here, not %s",
+                           node_kind_name(node_at(from, i)->kind));
+                return false;
+            }
+            (void)merge_into(reader, map, node_at(from, i));
+        }
+        return true;
+    }
+    if (from->kind != NODE_MAP) {
+        (void)fail(reader, from->place, "`<<` wants a mapping or a list of mappings, not %s",
+                   node_kind_name(from->kind));
+        return false;
+    }
+    for (size_t i = 0; i < from->len; i++)
+        if (!node_entry(map, from->entries[i].key))
+            node_set(reader->pool, map, from->entries[i].key, from->entries[i].place, from->entries[i].value);
+    return true;
+}
+
+/* The key under the present event; NULL after telling what is wrong with it. */
+static const char *read_key(struct reader *reader, struct node *map, struct place *ret_place, bool *ret_merge)
+{
+    struct fy_event *event = reader->event;
+    struct node *key;
+
+    *ret_place = place_of(reader, fy_event_start_mark(event));
+    *ret_merge = false;
+    if (event->type == FYET_ALIAS) {
+        key = read_alias(reader);
+    } else if (event->type == FYET_SCALAR) {
+        bool plain = !event->scalar.value || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
+        struct anchor *anchor = add_anchor(reader, event->scalar.anchor);
+        key = read_scalar(reader);
+        if (anchor)
+            anchor->node = key;
+        *ret_merge = plain && node_str(key) && strcmp(node_str(key), "<<") == 0;
+    } else {
+        (void)fail(reader, *ret_place, "a key must be %s", "a word, not a list or mapping");
+        return NULL;
+    }
+    if (!key)
+        return NULL;
+    if (!(key->kind & NODE_SCALAR)) {
+        (void)fail(reader, *ret_place, "a key must be a word, not %s", node_kind_name(key->kind));
+        return NULL;
+    }
+    const char *text = node_text(reader->pool, key);
+    if (map->len > KEYS_MAX) {
+        (void)fail(reader, *ret_place, "this mapping has too many keys%s", "");
+        return NULL;
+    }
+    return text;
+}
+
+static struct node *read_map(struct reader *reader)
+{
+    struct node *map = node_new(reader->pool, NODE_MAP, place_of(reader, fy_event_start_mark(reader->event)));
+    struct node *merges = node_new(reader->pool, NODE_LIST, map->place);
+
+    map->tag = tag_of(token_text(reader, reader->event->mapping_start.tag));
+    while (advance(reader) && reader->event->type != FYET_MAPPING_END) {
+        struct place place;
+        bool merge;
+        const char *key = read_key(reader, map, &place, &merge);
+        if (!key || !advance(reader))
+            return NULL;
+        struct node *value = read_node(reader);
+        if (!value)
+            return NULL;
+        const struct entry *before = node_entry(map, key);
+        if (merge) {
+            node_append(reader->pool, merges, value);
+        } else if (before) {
+            /* Go on: there may be more to tell. */
+            problem_error(reader->problems, place, "the key `%s` stands here a second time, first in line %d", key,
+                          before->place.line);
+        } else {
+            node_set(reader->pool, map, key, place, value);
+        }
+    }
+    if (reader->failed)
+        return NULL;
+    for (size_t i = 0; i < merges->len; i++)
+        if (!merge_into(reader, map, node_at(merges, i)))
+            return NULL;
+    return map;
+}
+
+static struct node *read_node(struct reader *reader)
+{
+    struct fy_event *event = reader->event;
+    struct anchor *anchor = NULL;
+    struct node *node = NULL;
+
+    reader->nodes++;
+    if (reader->depth == DEPTH_MAX)
+        return fail(reader, place_of(reader, fy_event_start_mark(event)), "nested too deeply%s", "");
+    reader->depth++;
+    switch (event->type) {
+    case FYET_ALIAS:
+        node = read_alias(reader);
+        break;
+    case FYET_SCALAR:
+        anchor = add_anchor(reader, event->scalar.anchor);
+        node = read_scalar(reader);
+        break;
+    case FYET_SEQUENCE_START:
+        anchor = add_anchor(reader, event->sequence_start.anchor);
+        node = read_list(reader);
+        break;
+    case FYET_MAPPING_START:
+        anchor = add_anchor(reader, event->mapping_start.anchor);
+        node = read_map(reader);
+        break;
+    default:
+        node = fail(reader, place_of(reader, fy_event_start_mark(event)), "%s is not expected here",
+                    fy_event_type_get_text(event->type));
+    }
+    reader->depth--;
+    if (anchor)
+        anchor->node = node;
+    return reader->failed ? NULL : node;
+}
+
+static struct node *read_stream(struct reader *reader)
+{
+    struct node *documents = node_new(reader->pool, NODE_LIST, (struct place){ .file = reader->file });
+
+    while (advance(reader)) {
+        if (reader->event->type == FYET_DOCUMENT_START) {
+            reader->anchors = NULL;
+        } else if (reader->event->type != FYET_DOCUMENT_END && reader->event->type != FYET_STREAM_START &&
+                   reader->event->type != FYET_STREAM_END) {
+            struct node *root = read_node(reader);
+            if (!root)
+                return NULL;
+            node_append(reader->pool, documents, root);
+        }
+    }
+    return reader->failed ? NULL : documents;
+}
+
+/* The length of the UTF-8 sequence at `p`, 0 when it is none (RFC 3629). */
+static size_t utf8_len(const unsigned char *p, size_t left)
+{
+    size_t len = p[0] < 0x80                   ? 1
+                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                 : (p[0] & 0xf0) == 0xe0       ? 3
+                 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                               : 0;
+
+    if (len == 0 || len > left)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+static bool check_bytes(struct problems *problems, const char *file, const char *text, size_t len)
+{
+    struct place place = { file, 1, 1 };
+
+    for (size_t i = 0; i < len;) {
+        size_t step = utf8_len((const unsigned char *)text + i, len - i);
+        if (step == 0 || text[i] == '\0') {
+            problem_error(problems, place,
+                          step == 0 ? "not UTF-8; save the file as UTF-8" : "a NUL byte: this is no text file");
+            return false;
+        }
+        place.column = text[i] == '\n' ? 1 : place.column + 1;
+        place.line += text[i] == '\n';
+        i += step;
+    }
+    return true;
+}
+
+static void close_reader(struct reader *reader)
+{
+    if (reader->event)
+        fy_parser_event_free(reader->parser, reader->event);
+    if (reader->parser)
+        fy_parser_destroy(reader->parser);
+    if (reader->diag)
+        fy_diag_destroy(reader->diag);
+}
+
+static bool open_reader(struct reader *reader, const char *text, size_t len)
+{
+    struct fy_diag_cfg diag_cfg;
+
+    fy_diag_cfg_default(&diag_cfg);
+    diag_cfg.fp = NULL;
+    diag_cfg.level = FYET_ERROR;
+    reader->diag = fy_diag_create(&diag_cfg);
+    if (!reader->diag)
+        return false;
+    fy_diag_set_collect_errors(reader->diag, true);
+    struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_ALLOW_DUPLICATE_KEYS, .diag = reader->diag };
+    reader->parser = fy_parser_create(&cfg);
+    return reader->parser && fy_parser_set_string(reader->parser, text, len) == 0;
+}
+
+/* Everything that setjmp() could leave undefined lives in `reader`. */
+static struct node *read_guarded(struct reader *reader)
+{
+    jmp_buf *outer = reader->pool->failure, inner;
+
+    reader->outer = outer;
+    reader->pool->failure = &inner;
+    if (setjmp(inner) != 0) {
+        close_reader(reader);
+        reader->pool->failure = reader->outer;
+        longjmp(*reader->outer, 1);
+    }
+    struct node *documents = read_stream(reader);
+    reader->pool->failure = reader->outer;
+    return documents;
+}
+
+struct node *yaml_parse(struct pool *pool, struct problems *problems, const char *file, const char *text, size_t len)
+{
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
+        len -= 3;
+    }
+    if (!check_bytes(problems, file, text, len))
+        return NULL;
+
+    struct reader *reader = POOL_NEW(pool, struct reader);
+    *reader = (struct reader){ .pool = pool, .problems = problems, .file = file };
+    if (!open_reader(reader, text, len)) {
+        close_reader(reader);
+        problem_error(problems, (struct place){ .file = file }, "not enough memory to read it");
+        return NULL;
+    }
+    struct node *documents = read_guarded(reader);
+    close_reader(reader);
+    return documents;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a plain scalar means, as go-yaml resolves it: YAML 1.2 with the octal and binary integers of 1.1, without its
+ * booleans.
+ */
+#include "compose/yaml.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_one_of(const char *text, const char *const *words)
+{
+    for (; *words; words++)
+        if (strcmp(text, *words) == 0)
+            return true;
+    return false;
+}
+
+static bool resolve_word(struct node *node, const char *text)
+{
+    static const char *const null[] = { "", "~", "null", "Null", "NULL", NULL };
+    static const char *const yes[] = { "true", "True", "TRUE", NULL };
+    static const char *const no[] = { "false", "False", "FALSE", NULL };
+    static const char *const nan_words[] = { ".nan", ".NaN", ".NAN", NULL };
+    static const char *const inf[] = { ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL };
+    static const char *const minus_inf[] = { "-.inf", "-.Inf", "-.INF", NULL };
+
+    if (is_one_of(text, null)) {
+        node->kind = NODE_NULL;
+    } else if (is_one_of(text, yes) || is_one_of(text, no)) {
+        node->kind = NODE_BOOL;
+        node->u.boolean = is_one_of(text, yes);
+    } else if (is_one_of(text, nan_words) || is_one_of(text, inf) || is_one_of(text, minus_inf)) {
+        node->kind = NODE_FLOAT;
+        node->u.number = is_one_of(text, nan_words) ? NAN : is_one_of(text, inf) ? INFINITY : -INFINITY;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Digits of `base` only, and at least one. */
+static bool all_digits(const char *text, int base)
+{
+    if (!*text)
+        return false;
+    for (; *text; text++) {
+        int value = isdigit((unsigned char)*text)    ? *text - '0'
+                    : isxdigit((unsigned char)*text) ? tolower((unsigned char)*text) - 'a' + 10
+                                                     : 99;
+        if (value >= base)
+            return false;
+    }
+    return true;
+}
+
+/* [+-] 0x…, 0o…, 0b…, 0…, decimal. */
+static bool resolve_int(struct pool *pool, struct node *node, const char *text)
+{
+    bool negative = text[0] == '-';
+    const char *digits = text + (negative || text[0] == '+');
+    int base = 10;
+
+    if (digits[0] == '0' && digits[1]) {
+        int letter = tolower((unsigned char)digits[1]);
+        base = letter == 'x' ? 16 : letter == 'b' ? 2 : 8;
+        digits += letter == 'x' || letter == 'b' || letter == 'o' ? 2 : 1;
+    }
+    if (!all_digits(digits, base))
+        return false;
+    errno = 0;
+    uint64_t value = strtoull(digits, NULL, base);
+    if (errno == ERANGE || (negative && value > (uint64_t)INT64_MAX + 1))
+        return false;
+    if (!negative && value > INT64_MAX) {
+        node->kind = NODE_FLOAT;
+        node->u.number = (double)value;
+        node->literal = pool_printf(pool, "%" PRIu64, value);
+        return true;
+    }
+    node->kind = NODE_INT;
+    node->u.integer = negative ? (int64_t)(0 - value) : (int64_t)value;
+    return true;
+}
+
+static bool looks_like_float(const char *text)
+{
+    const char *p = text + (*text == '-' || *text == '+');
+    const char *start = p;
+
+    while (isdigit((unsigned char)*p))
+        p++;
+    bool digits = p > start;
+    if (*p == '.') {
+        const char *fraction = ++p;
+        while (isdigit((unsigned char)*p))
+            p++;
+        digits = digits || p > fraction;
+    }
+    if (!digits)
+        return false;
+    if (*p == 'e' || *p == 'E') {
+        p++;
+        p += *p == '-' || *p == '+';
+        if (!isdigit((unsigned char)*p))
+            return false;
+        while (isdigit((unsigned char)*p))
+            p++;
+    }
+    return *p == '\0';
+}
+
+/* A date, perhaps with a time in UTC, becomes the text that Go prints for it; that is what reaches an environment. */
+static bool resolve_timestamp(struct pool *pool, struct node *node, const char *text)
+{
+    int year, month, day, hour = 0, minute = 0, second = 0, used = 0;
+
+    if (!isdigit((unsigned char)text[0]) || strspn(text, "0123456789") != 4 || text[4] != '-')
+        return false;
+    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3)
+        return false;
+    text += used;
+    if (*text) {
+        if (!strchr(" Tt", *text) || sscanf(text + 1, "%2d:%2d:%2d%n", &hour, &minute, &second, &used) != 3)
+            return false;
+        text += 1 + used;
+        if (strcmp(text, "") != 0 && strcmp(text, "Z") != 0)
+            return false;
+    }
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+        second < 0 || second > 59)
+        return false;
+    node->kind = NODE_STRING;
+    node->u.string =
+        pool_printf(pool, "%04d-%02d-%02d %02d:%02d:%02d +0000 UTC", year, month, day, hour, minute, second);
+    return true;
+}
+
+static bool resolve_number(struct pool *pool, struct node *node, const char *text)
+{
+    if (!strchr("+-.0123456789", text[0]))
+        return false;
+
+    /* Underscores may divide digits. */
+    char *plain = pool_strdup(pool, text), *to = plain;
+    for (const char *from = text; *from; from++)
+        if (*from != '_')
+            *to++ = *from;
+    *to = '\0';
+
+    if (resolve_int(pool, node, plain))
+        return true;
+    if (!looks_like_float(plain))
+        return false;
+    node->kind = NODE_FLOAT;
+    node->u.number = strtod(plain, NULL);
+    return isfinite(node->u.number);
+}
+
+struct node *yaml_plain(struct pool *pool, struct place place, const char *text)
+{
+    struct node *node = node_string(pool, place, text);
+
+    if (resolve_word(node, text) || resolve_timestamp(pool, node, text) || resolve_number(pool, node, text))
+        return node;
+    *node = (struct node){ .kind = NODE_STRING, .place = place, .u.string = text };
+    return node;
+}
