@@ -88,13 +88,13 @@ two_instances() { # [SERVICE-LINES] [ROUTE-LINES]
     compose <<END
 services:
   app1: &app
-    environment: {HOSTNAME: instance-01}
+    hostname: instance-01
     restart: always
     x-daruma: {process: {command: ["$app"], port: 5000}}
 ${1:-}
   app2:
     <<: *app
-    environment: {HOSTNAME: instance-02}
+    hostname: instance-02
 x-gateway:
   listeners:
     - address: "127.0.0.1:$port"
@@ -115,7 +115,6 @@ one_instance() { # [SERVICE-LINES]
 services:
   app:
     ports: ["127.0.0.1:$port:5000"]
-    environment: {HOSTNAME: "app"}
     restart: always
     x-daruma: {process: {command: ["$app"]}}
 ${1:-}

@@ -20,7 +20,7 @@ story_up_again_replaces_only_the_service_that_changed() {
     before=$(pids)
     load 50 4
     sleep 0.3
-    sed -i 's/HOSTNAME: instance-02/HOSTNAME: instance-02, VERSION: "2"/' compose.yaml
+    sed -i 's/hostname: instance-02/&\n    environment: {VERSION: "2"}/' compose.yaml
     up
     becomes 5 'all_ready && [[ $(curl -s "http://$(instance app2-1 .endpoint)/") == *"version 2"* ]]'
     after=$(pids)
