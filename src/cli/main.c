@@ -12,6 +12,7 @@
 
 /* In the order in which `daruma --help` shows them. */
 static const struct cli_command *const commands[] = {
+    &cmd_watch,
     NULL,
 };
 
