@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "observe/logfile.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void logfile_init(struct logfile *file, const char *path, int64_t limit)
+{
+    (void)snprintf(file->path, sizeof(file->path), "%s", path);
+    file->fd = -1;
+    file->size = 0;
+    file->limit = limit;
+}
+
+void logfile_close(struct logfile *file)
+{
+    if (file->fd >= 0)
+        (void)close(file->fd);
+    file->fd = -1;
+}
+
+static int open_file(struct logfile *file)
+{
+    struct stat st;
+    CLEANUP_CLOSE int fd = open(file->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    file->size = st.st_size;
+    file->fd = TAKE_FD(fd);
+    return 0;
+}
+
+static void rotate(struct logfile *file)
+{
+    char old[PATH_MAX + 2];
+
+    (void)snprintf(old, sizeof(old), "%s.1", file->path);
+    /* When renaming fails the file goes on growing: lines are worth more than the limit. */
+    if (rename(file->path, old) == 0)
+        logfile_close(file);
+}
+
+int logfile_write(struct logfile *file, const char *lines, size_t len)
+{
+    if (file->fd >= 0 && file->size > 0 && file->size + (int64_t)len > file->limit)
+        rotate(file);
+    if (file->fd < 0) {
+        int r = open_file(file);
+        if (r < 0)
+            return r;
+    }
+    ssize_t n = write(file->fd, lines, len);
+    if (n == (ssize_t)len) {
+        file->size += n;
+        return 0;
+    }
+    int r = n < 0 ? -errno : -ENOSPC;
+    /* A part of a line would be read as a line of its own. */
+    if (n > 0 && ftruncate(file->fd, file->size) < 0)
+        file->size += n;
+    return r;
+}
