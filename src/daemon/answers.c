@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/answers.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+const char *answers_state_name(enum supervisor_state state)
+{
+    switch (state) {
+    case SUPERVISOR_STARTING:
+        return "starting";
+    case SUPERVISOR_READY:
+        return "ready";
+    case SUPERVISOR_DEGRADED:
+        return "degraded";
+    case SUPERVISOR_STOPPING:
+        return "stopping";
+    case SUPERVISOR_DOWN:
+        return "down";
+    }
+    return "?";
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text[0] ? json_string(text) : json_null();
+}
+
+/* Seconds from `from` to `to`, to a millisecond; null when `from` is 0. */
+static json_t *span_or_null(int64_t from, int64_t to, int64_t known)
+{
+    int64_t ms = (to - from) / NS_PER_MS;
+    return known ? json_real((double)(ms > 0 ? ms : 0) / 1e3) : json_null();
+}
+
+static json_t *last_exit(const struct instance_info *info)
+{
+    if (info->last_cause == CAUSE_NONE)
+        return json_null();
+    bool exited = !info->last_by_signal && info->last_cause != CAUSE_SPAWN;
+    return json_pack("{s:s, s:o, s:o}", "cause", cause_name(info->last_cause), "status",
+                     exited ? json_integer(info->last_status) : json_null(), "signal",
+                     info->last_by_signal ? json_integer(info->last_status) : json_null());
+}
+
+static json_t *instance_json(const struct instance_info *info)
+{
+    int64_t now = clock_now();
+    char endpoint[BOARD_ADDRESS_TEXT];
+
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:i, s:o, s:o}", "service", info->service,
+                     "instance", info->instance, "state", info->state, "health", text_or_null(info->health), "pid",
+                     info->pid ? json_integer(info->pid) : json_null(), "uptime_s",
+                     span_or_null(info->since_ns, now, info->since_ns), "restarts", (int)info->restarts, "retry_in_s",
+                     span_or_null(now, info->retry_at_ns, info->retry_at_ns), "endpoint",
+                     info->address.len ? json_string(board_address_format(&info->address, endpoint)) : json_null(),
+                     "in_flight", (int)info->inflight, "last_exit", last_exit(info), "waits_for",
+                     text_or_null(info->waits_for));
+}
+
+static void add_instance(void *data, const struct instance_info *info)
+{
+    (void)json_array_append_new(data, instance_json(info));
+}
+
+json_t *answers_instances(const struct supervisor *supervisor)
+{
+    json_t *list = json_array();
+    if (list)
+        supervisor_each(supervisor, add_instance, list);
+    return list;
+}
+
+struct lookup {
+    const char *name;
+    json_t *found;
+};
+
+static void look(void *data, const struct instance_info *info)
+{
+    struct lookup *lookup = data;
+    if (!lookup->found && strcmp(info->instance, lookup->name) == 0)
+        lookup->found = instance_json(info);
+}
+
+json_t *answers_instance(const struct supervisor *supervisor, const char *name)
+{
+    struct lookup lookup = { .name = name };
+    supervisor_each(supervisor, look, &lookup);
+    return lookup.found ? lookup.found : json_null();
+}
+
+static json_t *number(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+#define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
+
+static json_t *workers_json(const struct gauges *gauges)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < gauges->workers; i++) {
+        const struct worker_gauges *worker = &gauges->worker[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "connections", number(LOAD(worker->connections)), "accepted",
+                            number(LOAD(worker->accepted)), "holding", number(LOAD(worker->holding)), "bad_requests",
+                            number(LOAD(worker->bad_requests)), "accept_errors", number(LOAD(worker->accept_errors))));
+    }
+    return list;
+}
+
+/* The counters of one route over all workers. */
+struct route_sum {
+    uint64_t requests, status[6], own_5xx, held, hold_expired, retried, retry_denied, poisoned, truncated;
+};
+
+static struct route_sum add_up(const struct gauges *gauges, uint32_t route)
+{
+    struct route_sum sum = { 0 };
+
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct route_gauge *gauge = &gauges->worker[w].routes[route];
+        sum.requests += LOAD(gauge->requests);
+        for (int i = 0; i < 6; i++)
+            sum.status[i] += LOAD(gauge->status[i]);
+        sum.own_5xx += LOAD(gauge->own_5xx);
+        sum.held += LOAD(gauge->held);
+        sum.hold_expired += LOAD(gauge->hold_expired);
+        sum.retried += LOAD(gauge->retried);
+        sum.retry_denied += LOAD(gauge->retry_denied);
+        sum.poisoned += LOAD(gauge->poisoned);
+        sum.truncated += LOAD(gauge->truncated);
+    }
+    return sum;
+}
+
+static json_t *route_json(const struct board *board, const struct gauges *gauges, uint32_t index)
+{
+    const struct board_route *route = &board->routes[index];
+    struct route_sum sum = add_up(gauges, index);
+    json_t *services = json_array();
+
+    for (uint32_t i = 0; i < route->targets; i++)
+        (void)json_array_append_new(services, json_string(board->services[route->service[i]].name));
+    json_t *status = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "1xx", number(sum.status[1]), "2xx",
+                               number(sum.status[2]), "3xx", number(sum.status[3]), "4xx", number(sum.status[4]), "5xx",
+                               number(sum.status[5]), "none", number(sum.status[0]));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "listener",
+                     board->listeners[route->listener].name, "services", services, "requests", number(sum.requests),
+                     "status", status, "own_5xx", number(sum.own_5xx), "held", number(sum.held), "hold_expired",
+                     number(sum.hold_expired), "retried", number(sum.retried), "retry_denied", number(sum.retry_denied),
+                     "poisoned", number(sum.poisoned), "truncated", number(sum.truncated));
+}
+
+json_t *answers_gateway(const struct board *board, const struct gauges *gauges)
+{
+    json_t *routes = json_array();
+
+    for (uint32_t i = 0; i < board->used_routes; i++)
+        if (board->routes[i].used)
+            (void)json_array_append_new(routes, route_json(board, gauges, i));
+    return json_pack("{s:o, s:o}", "workers", workers_json(gauges), "routes", routes);
+}
+
+json_t *answers_listeners(const struct board *board, const struct listeners *listeners)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < listeners->len; i++) {
+        const struct listener *listener = &listeners->list[i];
+        if (listener->target != 0 || listener->slot < 0)
+            continue;
+        const struct board_listener *slot = &board->listeners[listener->slot];
+        (void)json_array_append_new(list, json_pack("{s:s, s:s}", "address", slot->name, "protocol",
+                                                    slot->protocol == BOARD_TCP ? "tcp" : "http"));
+    }
+    return list;
+}

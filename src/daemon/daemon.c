@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The wiring (see daemon.h). Every part is told about its neighbours here, by functions; none of them knows another.
+ */
+#include "daemon/daemon.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/version.h"
+#include "daemon/answers.h"
+#include "daemon/workers.h"
+#include "observe/admin.h"
+#include "observe/logfile.h"
+#include "observe/logs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+enum {
+    OWN_LOG = 4 << 20,  /* bytes of daruma.log before it is begun anew */
+    CONNECTIONS = 8192, /* of clients, for each worker */
+};
+/* How long the gateway may go on with what is in flight after all services have ended: answers that are on their way. */
+#define LAST_ANSWERS_NS (2 * NS_PER_S)
+
+struct daemon {
+    struct rundir dir;
+    struct up_request request; /* the last that succeeded */
+    int64_t since_wall_ns;
+
+    struct loop *loop;
+    struct event_bus bus;
+    struct board *board;
+    struct gauges *gauges;
+    void *shared;
+    struct listeners listeners;
+    struct workers *workers;
+    struct runtime *runtime;
+    struct supervisor *supervisor;
+
+    struct journal *journal;
+    struct logs *logs;
+    char logs_dir[PATH_MAX];
+    struct logfile own_log;
+    struct api api;
+    struct admin *admin;
+
+    struct event_sink sink;
+    struct loop_timer look; /* has the project's state changed? */
+    enum supervisor_state state;
+    bool stopping, killing;
+
+    int signal_fd;
+    struct loop_io signal_io;
+};
+
+/* ---- what the services' supervisor needs ---- */
+
+static void on_ring(void *data)
+{
+    struct daemon *daemon = data;
+    if (daemon->workers)
+        workers_sync(daemon->workers);
+}
+
+static int on_board_service(void *data, const char *service)
+{
+    struct daemon *daemon = data;
+    const struct spec *spec = supervisor_spec(daemon->supervisor);
+    return board_service_add(daemon->board, service, spec ? listeners_placement(spec, service) : BOARD_P2C_EWMA);
+}
+
+static void on_output(void *data, const char *service, const char *instance, int stream, const char *text, size_t len)
+{
+    struct daemon *daemon = data;
+    logs_write(daemon->logs, instance, stream, text, len);
+}
+
+static const char *const *on_peer_environment(void *data)
+{
+    static const char *const none[] = { NULL };
+    struct daemon *daemon = data;
+    const char *const *peers = listeners_peers(&daemon->listeners);
+    return peers ? peers : none;
+}
+
+/* ---- events ---- */
+
+static void emit(struct daemon *daemon, enum event_kind kind, const char *from, const char *to, const char *text)
+{
+    struct event event = { .kind = kind };
+
+    (void)snprintf(event.from, sizeof(event.from), "%s", from);
+    (void)snprintf(event.to, sizeof(event.to), "%s", to);
+    (void)snprintf(event.text, sizeof(event.text), "%s", text);
+    event_emit(&daemon->bus, &event);
+}
+
+static void on_event(struct event_sink *sink, const struct event *event)
+{
+    struct daemon *daemon = sink->data;
+    char time[CLOCK_TEXT], text[EVENT_LINE], line[EVENT_LINE + 128];
+
+    int n = snprintf(line, sizeof(line), "%s %-15s %s\n", clock_format_wall(event->wall_ns, time),
+                     event_kind_name(event->kind), event_format(event, text));
+    (void)logfile_write(&daemon->own_log, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+    if (daemon->admin)
+        admin_wake(daemon->admin);
+    (void)loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
+}
+
+static void on_log_written(void *data)
+{
+    struct daemon *daemon = data;
+    if (daemon->admin)
+        admin_wake(daemon->admin);
+}
+
+/* Something happened: is the project another than before? */
+static void on_look(struct loop_timer *timer)
+{
+    struct daemon *daemon = timer->data;
+    enum supervisor_state before = daemon->state, now = supervisor_state(daemon->supervisor);
+    char text[EVENT_TEXT];
+
+    if (now == before)
+        return;
+    daemon->state = now;
+    (void)snprintf(text, sizeof(text), "project %s is %s", daemon->dir.project, answers_state_name(now));
+    emit(daemon, EVENT_PROJECT, answers_state_name(before), answers_state_name(now), text);
+    if (now == SUPERVISOR_DOWN && daemon->stopping)
+        workers_drain(daemon->workers, daemon->killing ? 0 : LAST_ANSWERS_NS);
+}
+
+/* ---- up, down ---- */
+
+static void go_down(struct daemon *daemon, bool kill)
+{
+    if (!daemon->stopping) {
+        daemon->stopping = true;
+        listeners_close_published(&daemon->listeners, daemon->board);
+        workers_sync(daemon->workers);
+        supervisor_down(daemon->supervisor);
+    } else {
+        kill = true;
+    }
+    if (kill && !daemon->killing) {
+        daemon->killing = true;
+        supervisor_down(daemon->supervisor);
+    }
+    (void)loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
+}
+
+static void on_workers_gone(void *data)
+{
+    struct daemon *daemon = data;
+    loop_stop(daemon->loop);
+}
+
+static void on_drained(void *data)
+{
+    struct daemon *daemon = data;
+    if (daemon->supervisor)
+        supervisor_drained_bell(daemon->supervisor);
+}
+
+/* Loads what `request` says and opens the ports that are new. Everything that is wrong goes to `problems` or `err`. */
+static int prepare(struct daemon *daemon, const struct up_request *request, struct spec **ret,
+                   struct problems *problems, struct err *err)
+{
+    struct spec *spec = NULL;
+
+    int r = compose_load(&request->compose, &spec, problems);
+    if (r == 0 && strcmp(spec->name, daemon->dir.project) != 0)
+        r = err_set(err, -EINVAL, "the files are those of project \"%s\", but this is \"%s\"", spec->name,
+                    daemon->dir.project);
+    if (r == 0)
+        r = up_request_apply(request, spec, err);
+    if (r == 0)
+        r = up_request_runtime(request, spec, problems, err);
+    if (r == 0)
+        daemon->runtime->check(daemon->runtime, spec, problems);
+    if (r == 0)
+        listeners_open(&daemon->listeners, spec, problems);
+    if (r == 0 && problems->errors > 0)
+        r = -EINVAL;
+    if (r < 0) {
+        listeners_discard(&daemon->listeners);
+        spec_free(spec);
+        return r;
+    }
+    *ret = spec;
+    return 0;
+}
+
+/* Makes the project be as the request says. `problems` may hold warnings afterwards. */
+static int change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err)
+{
+    struct spec *spec;
+
+    if (daemon->stopping)
+        return err_set(err, -EBUSY, "project \"%s\" is going down", daemon->dir.project);
+    int r = prepare(daemon, request, &spec, problems, err);
+    if (r < 0)
+        return r;
+    r = supervisor_apply(daemon->supervisor, spec, request->services, err);
+    if (r < 0) {
+        listeners_discard(&daemon->listeners);
+        spec_free(spec);
+        return r;
+    }
+    r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
+    workers_sync(daemon->workers);
+    (void)loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
+    return r;
+}
+
+/* The same request again: SIGHUP. */
+static void reload(struct daemon *daemon)
+{
+    struct problems problems = { 0 };
+    CLEANUP_BUF struct buf text = { 0 };
+    struct err err = { 0 };
+
+    if (change(daemon, &daemon->request, &problems, &err) < 0) {
+        problems_format(&problems, false, &text);
+        (void)fputs(text.len > 0 ? text.data : err.message, stderr);
+        emit(daemon, EVENT_WARNING, "", "", "the files could not be loaded again; daruma.log says why");
+    }
+    problems_free(&problems);
+}
+
+/* ---- the admin API's questions ---- */
+
+static json_t *call_project(void *data)
+{
+    struct daemon *daemon = data;
+    const struct spec *spec = supervisor_spec(daemon->supervisor);
+    json_t *files = json_array();
+
+    for (char **file = spec->files; file && *file; file++)
+        (void)json_array_append_new(files, json_string(*file));
+    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:f, s:I}", "name", daemon->dir.project, "version",
+                     DARUMA_VERSION, "pid", (int)getpid(), "runtime", daemon->runtime->name, "state",
+                     answers_state_name(supervisor_state(daemon->supervisor)), "working_dir", spec->working_dir,
+                     "files", files, "listeners", answers_listeners(daemon->board, &daemon->listeners), "since",
+                     (double)daemon->since_wall_ns / 1e9, "last_event", (json_int_t)daemon->bus.last_seq);
+}
+
+static json_t *call_instances(void *data)
+{
+    struct daemon *daemon = data;
+    return answers_instances(daemon->supervisor);
+}
+
+static json_t *call_gateway(void *data)
+{
+    struct daemon *daemon = data;
+    return answers_gateway(daemon->board, daemon->gauges);
+}
+
+static int call_up(void *data, const json_t *json, json_t **ret, struct err *err)
+{
+    struct daemon *daemon = data;
+    struct up_request request = { 0 };
+    struct problems problems = { 0 };
+    CLEANUP_BUF struct buf text = { 0 };
+
+    int r = up_request_parse(json, &request, err);
+    if (r < 0)
+        return r;
+    r = change(daemon, &request, &problems, err);
+    problems_format(&problems, false, &text);
+    const char *told = text.len > 0 ? text.data : "";
+    if (r == 0) {
+        *ret = json_pack("{s:s}", "warnings", told);
+        up_request_free(&daemon->request);
+        daemon->request = request;
+        request = (struct up_request){ 0 };
+    } else if (problems.errors > 0) {
+        *ret = json_pack("{s:s, s:s}", "error", "the files do not load; nothing was changed", "problems", told);
+    }
+    up_request_free(&request);
+    problems_free(&problems);
+    return r;
+}
+
+static void call_down(void *data, bool kill)
+{
+    go_down(data, kill);
+}
+
+static int call_restart(void *data, const char *service, struct err *err)
+{
+    struct daemon *daemon = data;
+    return supervisor_restart(daemon->supervisor, service, err);
+}
+
+static int call_scale(void *data, const char *service, int replicas, struct err *err)
+{
+    struct daemon *daemon = data;
+    return supervisor_scale(daemon->supervisor, service, replicas, err);
+}
+
+/* Signals every instance when no name is given. */
+static int call_kill(void *data, const char *name, int signo, struct err *err)
+{
+    struct daemon *daemon = data;
+    const struct spec *spec = supervisor_spec(daemon->supervisor);
+
+    if (name)
+        return supervisor_kill(daemon->supervisor, name, signo, err);
+    for (size_t i = 0; i < spec->services_len; i++) {
+        int r = supervisor_kill(daemon->supervisor, spec->services[i].name, signo, err);
+        /* Those that run nothing just now have nothing to be killed. */
+        if (r < 0 && r != -ESRCH)
+            return r;
+    }
+    return 0;
+}
+
+static int call_chaos_kill(void *data, const char *const *services, uint64_t pick, int signo, bool allow_last,
+                           json_t **ret, struct err *err)
+{
+    struct daemon *daemon = data;
+    char victim[EVENT_NAME];
+
+    /* Its process and address are asked for before it dies: afterwards they are gone. */
+    int r = supervisor_chaos_kill(daemon->supervisor, services, pick, 0, allow_last, victim, err);
+    if (r < 0)
+        return r;
+    *ret = answers_instance(daemon->supervisor, victim);
+    if (signo)
+        r = supervisor_chaos_kill(daemon->supervisor, services, pick, signo, allow_last, victim, err);
+    if (r < 0)
+        json_decref(*ret);
+    return r;
+}
+
+/* ---- signals ---- */
+
+static void on_signal(struct loop_io *io, uint32_t events)
+{
+    struct daemon *daemon = io->data;
+    struct signalfd_siginfo info;
+
+    while (read(io->fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            reload(daemon);
+        else
+            go_down(daemon, false);
+    }
+}
+
+static int watch_signals(struct daemon *daemon)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (daemon->signal_fd < 0)
+        return -errno;
+    daemon->signal_io = (struct loop_io){ .fn = on_signal, .data = daemon };
+    return loop_io_add(daemon->loop, &daemon->signal_io, daemon->signal_fd, EPOLLIN);
+}
+
+/* ---- building ---- */
+
+static int build_observers(struct daemon *daemon, struct err *err)
+{
+    char path[PATH_MAX];
+
+    daemon->journal = journal_new(&daemon->bus);
+    daemon->logs = logs_new(rundir_file(&daemon->dir, "logs", daemon->logs_dir), &daemon->bus);
+    if (!daemon->journal || !daemon->logs)
+        return err_set(err, -ENOMEM, "out of memory");
+    logs_on_write(daemon->logs, on_log_written, daemon);
+    logfile_init(&daemon->own_log, rundir_file(&daemon->dir, "daruma.log", path), OWN_LOG);
+    daemon->sink = (struct event_sink){ .fn = on_event, .data = daemon };
+    event_subscribe(&daemon->bus, &daemon->sink);
+    daemon->api = (struct api){
+        .calls = {
+            .data = daemon,
+            .project = call_project,
+            .instances = call_instances,
+            .gateway = call_gateway,
+            .up = call_up,
+            .down = call_down,
+            .restart = call_restart,
+            .scale = call_scale,
+            .kill = call_kill,
+            .chaos_kill = call_chaos_kill,
+        },
+        .journal = daemon->journal,
+        .logs_dir = daemon->logs_dir,
+    };
+    return 0;
+}
+
+static int build_gateway(struct daemon *daemon, const struct spec *spec, struct err *err)
+{
+    unsigned count = workers_wanted();
+
+    daemon->board = board_new(err);
+    daemon->gauges = daemon->board ? gauges_new(count, err) : NULL;
+    daemon->shared = daemon->gauges ? gateway_shared_new(err) : NULL;
+    if (!daemon->shared)
+        return -ENOMEM;
+    int r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
+    if (r < 0)
+        return r;
+    const struct workers_setup setup = {
+        .loop = daemon->loop,
+        .events = &daemon->bus,
+        .board = daemon->board,
+        .gauges = daemon->gauges,
+        .shared = daemon->shared,
+        .listeners = &daemon->listeners,
+        .count = count,
+        .connections = CONNECTIONS,
+        .data = daemon,
+        .drained = on_drained,
+        .gone = on_workers_gone,
+    };
+    daemon->workers = workers_new(&setup, err);
+    return daemon->workers ? 0 : -EAGAIN;
+}
+
+static int build_supervisor(struct daemon *daemon, struct err *err)
+{
+    daemon->runtime = runtime_process_new(daemon->loop, &supervisor_runtime_events, daemon->dir.path, err);
+    if (!daemon->runtime)
+        return -ENOMEM;
+    const struct supervisor_peers peers = {
+        .loop = daemon->loop,
+        .runtime = daemon->runtime,
+        .events = &daemon->bus,
+        .board = daemon->board,
+        .gauges = daemon->gauges,
+        .data = daemon,
+        .ring = on_ring,
+        .board_service = on_board_service,
+        .output = on_output,
+        .peer_environment = on_peer_environment,
+    };
+    daemon->supervisor = supervisor_new(&peers);
+    return daemon->supervisor ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+/* The workers are forked first, while there is little to inherit; the socket opens last, when there is an answer to
+   everything. */
+static int build(struct daemon *daemon, struct spec *spec, struct err *err)
+{
+    char path[PATH_MAX];
+
+    daemon->loop = loop_new();
+    if (!daemon->loop)
+        return err_set(err, -ENOMEM, "out of memory");
+    daemon->look = (struct loop_timer){ .fn = on_look, .data = daemon };
+    int r = build_observers(daemon, err);
+    if (r == 0)
+        r = build_gateway(daemon, spec, err);
+    if (r == 0)
+        r = build_supervisor(daemon, err);
+    if (r == 0) {
+        r = watch_signals(daemon);
+        if (r < 0)
+            (void)err_errno(err, r, "cannot watch for signals");
+    }
+    if (r == 0)
+        r = supervisor_apply(daemon->supervisor, spec, daemon->request.services, err);
+    if (r < 0) {
+        spec_free(spec);
+        return r;
+    }
+    int fd = admin_listen(rundir_file(&daemon->dir, "admin.sock", path), err);
+    if (fd < 0)
+        return fd;
+    daemon->admin = admin_new(daemon->loop, fd, &daemon->api, err);
+    return daemon->admin ? 0 : -EIO;
+}
+
+static void take_down(struct daemon *daemon)
+{
+    char path[PATH_MAX];
+
+    workers_free(daemon->workers);
+    supervisor_free(daemon->supervisor);
+    if (daemon->runtime)
+        daemon->runtime->destroy(daemon->runtime);
+    /* Until here clients could follow the end. */
+    (void)unlink(rundir_file(&daemon->dir, "admin.sock", path));
+    admin_free(daemon->admin);
+    event_unsubscribe(&daemon->bus, &daemon->sink);
+    logs_free(daemon->logs);
+    journal_free(daemon->journal);
+    logfile_close(&daemon->own_log);
+    listeners_free(&daemon->listeners);
+    gateway_shared_free(daemon->shared);
+    gauges_free(daemon->gauges);
+    board_free(daemon->board);
+    if (daemon->signal_fd >= 0) {
+        loop_io_remove(daemon->loop, &daemon->signal_io);
+        (void)close(daemon->signal_fd);
+    }
+    loop_free(daemon->loop);
+    up_request_free(&daemon->request);
+    free(daemon);
+}
+
+int daemon_run(struct daemon_setup *setup, int ready_fd)
+{
+    struct daemon *daemon = calloc(1, sizeof(*daemon));
+    struct err err = { 0 };
+
+    if (!daemon)
+        return EXIT_FAILURE;
+    daemon->dir = setup->dir;
+    daemon->request = setup->request;
+    daemon->listeners = setup->listeners;
+    daemon->since_wall_ns = clock_wall();
+    daemon->signal_fd = -1;
+    int r = build(daemon, setup->spec, &err);
+    const char *told = r == 0 ? "ok" : err.message[0] ? err.message : strerror(-r);
+    /* When nobody listens any more there is nobody to tell. */
+    (void)!write(ready_fd, told, strlen(told));
+    (void)close(ready_fd);
+    if (r == 0)
+        r = loop_run(daemon->loop);
+    if (r < 0)
+        (void)fprintf(stderr, "daruma: %s\n", err.message[0] ? err.message : strerror(-r));
+    take_down(daemon);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The supervisor process: builds the loop, the board, the gateway's workers, the runtime, the services and the admin
+ * server, joins them, and runs until the project is down. All wiring is here and nowhere else.
+ */
+#ifndef DARUMA_DAEMON_DAEMON_H
+#define DARUMA_DAEMON_DAEMON_H
+
+#include "daemon/listeners.h"
+#include "daemon/request.h"
+#include "daemon/rundir.h"
+
+/* What the supervisor starts with. */
+struct daemon_setup {
+    struct rundir dir;
+    struct up_request request;
+    struct spec *spec;
+    struct listeners listeners; /* opened for `spec` */
+};
+
+/*
+ * Runs the supervisor in this process; takes over all of `setup`. When everything stands, "ok" is written to
+ * `ready_fd`, otherwise a line that says what is wrong; then `ready_fd` is closed. Returns the exit status.
+ */
+int daemon_run(struct daemon_setup *setup, int ready_fd);
+
+/*
+ * For the command, which holds the project's lock: checks what can be checked beforehand, opens the ports, and forks
+ * the supervisor off into a session of its own; it inherits the lock's descriptor and keeps it for life. Takes over
+ * `request` and `spec`. 0 when it runs; -EINVAL when `problems` holds errors (nothing was started), or another negative
+ * errno with `err`.
+ */
+int daemon_start(const struct rundir *dir, struct up_request *request, struct spec *spec, struct problems *problems,
+                 struct err *err);
+
+#endif

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/listeners.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BACKLOG = 4096, PRIVATE_TRIES = 2000 };
+
+/* ---- sockets ---- */
+
+/* "" and "0.0.0.0" are all IPv4 addresses; names are not looked up: a listener must not depend on a resolver. */
+static int make_address(const char *host, uint16_t port, struct board_address *ret)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+
+    *ret = (struct board_address){ 0 };
+    if (!host[0] || inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &in.sin_addr) == 1) {
+        memcpy(&ret->u, &in, sizeof(in));
+        ret->len = sizeof(in);
+    } else if (inet_pton(AF_INET6, host, &in6.sin6_addr) == 1) {
+        memcpy(&ret->u, &in6, sizeof(in6));
+        ret->len = sizeof(in6);
+    } else {
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int open_socket(const struct board_address *address)
+{
+    int family = address->u.any.sa_family, on = 1;
+    CLEANUP_CLOSE int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -errno;
+    /* Otherwise connections of an earlier run that linger in TIME_WAIT would keep the port from us. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+        return -errno;
+    /* "[::]:80" beside "0.0.0.0:80" is what the file says, and both can be had. */
+    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+        return -errno;
+    if (bind(fd, &address->u.any, address->len) < 0 || listen(fd, BACKLOG) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+/* ---- the list ---- */
+
+static struct listener *find(struct listeners *listeners, const char *key)
+{
+    for (size_t i = 0; i < listeners->len; i++)
+        if (strcmp(listeners->list[i].key, key) == 0)
+            return &listeners->list[i];
+    return NULL;
+}
+
+static struct listener *add(struct listeners *listeners, const char *key)
+{
+    if (listeners->len == listeners->cap) {
+        size_t cap = listeners->cap ? listeners->cap * 2 : 16;
+        struct listener *list = reallocarray(listeners->list, cap, sizeof(*list));
+        if (!list)
+            return NULL;
+        listeners->list = list;
+        listeners->cap = cap;
+    }
+    struct listener *listener = &listeners->list[listeners->len++];
+    *listener = (struct listener){ .fd = -1, .slot = -1, .wanted = true };
+    (void)snprintf(listener->key, sizeof(listener->key), "%s", key);
+    return listener;
+}
+
+static void remove_at(struct listeners *listeners, size_t i)
+{
+    if (listeners->list[i].fd >= 0)
+        (void)close(listeners->list[i].fd);
+    listeners->list[i] = listeners->list[--listeners->len];
+}
+
+static const char *published_key(const struct spec_listener *wanted, char key[LISTENER_NAME])
+{
+    const char *host = wanted->host[0] ? wanted->host : "0.0.0.0";
+    bool v6 = strchr(host, ':');
+
+    /* Any free port: then whom it leads to is what stays the same. */
+    const char *to = wanted->port == 0 && wanted->routes_len > 0 ? wanted->routes[0].to[0] : NULL;
+    (void)snprintf(key, LISTENER_NAME, "%s%.45s%s:%u%s%.32s", v6 ? "[" : "", host, v6 ? "]" : "", wanted->port,
+                   to ? "/" : "", to ? to : "");
+    return key;
+}
+
+static const char *private_key(const struct spec_service *service, uint16_t target, char key[LISTENER_NAME])
+{
+    (void)snprintf(key, LISTENER_NAME, "%.64s/%u", service->name, target);
+    return key;
+}
+
+/* ---- opening ---- */
+
+static bool published_by_us(const struct listeners *listeners, uint16_t port)
+{
+    for (size_t i = 0; i < listeners->len; i++)
+        if (listeners->list[i].target == 0 && listeners->list[i].wanted && listeners->list[i].port == port)
+            return true;
+    return false;
+}
+
+static void explain(const struct listeners *listeners, struct problems *problems, const struct spec_listener *wanted,
+                    const char *key, int error)
+{
+    if (error == -EADDRINUSE && published_by_us(listeners, wanted->port))
+        problem_error(problems, wanted->place,
+                      "port %s is published more than once; publish another port, or spread one over several services "
+                      "with x-gateway.listeners",
+                      key);
+    else if (error == -EADDRINUSE)
+        problem_error(problems, wanted->place,
+                      "port %s is taken by another program (`ss -ltnp 'sport = :%u'` says which): end it, or publish "
+                      "another port",
+                      key, wanted->port);
+    else if (error == -EACCES)
+        problem_error(problems, wanted->place,
+                      "port %s may not be opened: ports below 1024 need root (or lower "
+                      "net.ipv4.ip_unprivileged_port_start); publish a higher one",
+                      key);
+    else if (error == -EADDRNOTAVAIL)
+        problem_error(problems, wanted->place, "%s: this machine has no such address; use one that `ip addr` shows",
+                      key);
+    else if (error == -EINVAL)
+        problem_error(problems, wanted->place, "\"%s\" is no IP address; write one, or leave it out for all",
+                      wanted->host);
+    else
+        problem_error(problems, wanted->place, "port %s cannot be opened: %s", key, strerror(-error));
+}
+
+static void check_targets(const struct spec_listener *wanted, struct problems *problems)
+{
+    for (size_t i = 0; i < wanted->routes_len; i++) {
+        size_t n = 0;
+        while (wanted->routes[i].to[n])
+            n++;
+        if (n > BOARD_TARGETS)
+            problem_error(problems, wanted->routes[i].place, "a route can lead to %d services, not to %zu",
+                          BOARD_TARGETS, n);
+    }
+}
+
+static void open_published(struct listeners *listeners, const struct spec_listener *wanted, struct problems *problems)
+{
+    char key[LISTENER_NAME];
+    struct board_address address;
+    struct listener *listener = find(listeners, published_key(wanted, key));
+
+    if (wanted->protocol == SPEC_PROTOCOL_UDP)
+        return;
+    check_targets(wanted, problems);
+    if (listener && listener->wanted) {
+        explain(listeners, problems, wanted, key, -EADDRINUSE);
+        return;
+    }
+    if (listener) {
+        listener->wanted = true;
+        return;
+    }
+    int fd = make_address(wanted->host, wanted->port, &address);
+    if (fd == 0)
+        fd = open_socket(&address);
+    if (fd < 0) {
+        explain(listeners, problems, wanted, key, fd);
+        return;
+    }
+    listener = add(listeners, key);
+    if (!listener) {
+        (void)close(fd);
+        problem_error(problems, wanted->place, "out of memory");
+        return;
+    }
+    listener->fd = fd;
+    /* Port 0 is any free one: the socket knows which. */
+    socklen_t len = sizeof(address.u);
+    if (getsockname(fd, &address.u.any, &len) == 0)
+        address.len = len;
+    listener->address = address;
+    listener->port = wanted->port;
+}
+
+/* Private ports lie below the range from which the kernel takes those of clients, or one might be in use by chance. */
+static uint16_t private_ceiling(void)
+{
+    int low = 32768;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+    if (file) {
+        if (fscanf(file, "%d", &low) != 1 || low < 12000 || low > UINT16_MAX)
+            low = 32768;
+        (void)fclose(file);
+    }
+    return (uint16_t)low;
+}
+
+static int open_private_socket(const char *seed, struct board_address *ret)
+{
+    const uint32_t floor = 10000, span = private_ceiling() - floor;
+    uint32_t hash = 2166136261u;
+
+    for (const char *c = seed; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619u;
+    for (uint32_t i = 0; i < PRIVATE_TRIES; i++) {
+        int r = make_address("127.0.0.1", (uint16_t)(floor + (hash + i * 7) % span), ret);
+        if (r == 0)
+            r = open_socket(ret);
+        if (r != -EADDRINUSE)
+            return r;
+    }
+    return -EADDRINUSE;
+}
+
+static void open_private(struct listeners *listeners, const struct spec *spec, const struct spec_service *service,
+                         const struct spec_port *port, bool primary, struct problems *problems)
+{
+    char key[LISTENER_NAME], seed[2 * LISTENER_NAME];
+    struct listener *listener = find(listeners, private_key(service, port->target, key));
+    struct board_address address;
+
+    if (listener) {
+        listener->wanted = true;
+        listener->primary = primary;
+        return;
+    }
+    (void)snprintf(seed, sizeof(seed), "%.64s/%s", spec->name, key);
+    int fd = open_private_socket(seed, &address);
+    if (fd >= 0)
+        listener = add(listeners, key);
+    if (!listener) {
+        problem_error(problems, port->place, "no private port could be opened for \"%s\": %s", service->name,
+                      strerror(fd < 0 ? -fd : ENOMEM));
+        if (fd >= 0)
+            (void)close(fd);
+        return;
+    }
+    struct sockaddr_in in;
+    memcpy(&in, &address.u, sizeof(in));
+    listener->fd = fd;
+    listener->address = address;
+    listener->port = ntohs(in.sin_port);
+    listener->target = port->target;
+    listener->primary = primary;
+    (void)snprintf(listener->service, sizeof(listener->service), "%s", service->name);
+}
+
+void listeners_open(struct listeners *listeners, const struct spec *spec, struct problems *problems)
+{
+    for (size_t i = 0; i < listeners->len; i++)
+        listeners->list[i].wanted = false;
+    for (size_t i = 0; i < spec->listeners_len; i++)
+        open_published(listeners, &spec->listeners[i], problems);
+    for (size_t i = 0; i < spec->services_len; i++) {
+        const struct spec_service *service = &spec->services[i];
+        bool primary = true;
+        for (size_t p = 0; p < service->ports_len; p++) {
+            if (service->ports[p].protocol == SPEC_PROTOCOL_UDP)
+                continue;
+            open_private(listeners, spec, service, &service->ports[p], primary, problems);
+            primary = false;
+        }
+    }
+}
+
+void listeners_discard(struct listeners *listeners)
+{
+    for (size_t i = listeners->len; i > 0; i--)
+        if (listeners->list[i - 1].slot < 0)
+            remove_at(listeners, i - 1);
+}
+
+/* ---- publishing ---- */
+
+enum board_placement listeners_placement(const struct spec *spec, const char *service)
+{
+    for (size_t i = 0; i < spec->listeners_len; i++)
+        for (size_t r = 0; r < spec->listeners[i].routes_len; r++)
+            for (char **to = spec->listeners[i].routes[r].to; *to; to++)
+                if (strcmp(*to, service) == 0)
+                    return (enum board_placement)spec->listeners[i].placement;
+    return BOARD_P2C_EWMA;
+}
+
+static void fill_route(struct board_route *route, int slot, const struct spec_route *wanted)
+{
+    *route = (struct board_route){
+        .listener = (uint32_t)slot,
+        .retry_on = wanted->retry_on,
+        .attempts = wanted->attempts,
+        .connect_timeout_ns = wanted->connect_timeout_ns,
+        .response_timeout_ns = wanted->response_timeout_ns,
+        .idle_timeout_ns = wanted->idle_timeout_ns,
+        .hold_ns = wanted->hold_ns,
+    };
+}
+
+static int add_target(struct board *board, const struct spec *spec, const char *service, struct board_route *route)
+{
+    int index = board_service_add(board, service, listeners_placement(spec, service));
+    if (index < 0 || route->targets == BOARD_TARGETS)
+        return -ENOSPC;
+    route->service[route->targets++] = (uint16_t)index;
+    return 0;
+}
+
+/* Puts the n-th route of a listener on the board, over the one that was the n-th before: requests on it go on. */
+static int put_route(struct listener *listener, size_t n, const struct board_route *route, struct board *board)
+{
+    if (n < listener->routes_len) {
+        struct board_route *slot = &board->routes[listener->routes[n]];
+        *slot = *route;
+        slot->used = 1;
+        return 0;
+    }
+    if (n >= BOARD_TARGETS)
+        return -ENOSPC;
+    int index = board_route_add(board, route);
+    if (index < 0)
+        return index;
+    listener->routes[n] = index;
+    listener->routes_len = n + 1;
+    return 0;
+}
+
+static void drop_routes(struct listener *listener, size_t from, struct board *board)
+{
+    for (size_t n = from; n < listener->routes_len; n++)
+        board->routes[listener->routes[n]].used = 0;
+    if (listener->routes_len > from)
+        listener->routes_len = from;
+}
+
+/* Makes sure that the listener has a slot, with the protocol that the file says now. */
+static int put_listener(struct listener *listener, enum spec_protocol protocol, struct board *board)
+{
+    struct board_listener slot = {
+        .state = BOARD_LISTENER_ACTIVE,
+        .protocol = protocol == SPEC_PROTOCOL_TCP ? BOARD_TCP : BOARD_HTTP,
+        .address = listener->address,
+    };
+    char text[BOARD_ADDRESS_TEXT];
+
+    (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
+    if (listener->slot < 0) {
+        listener->slot = board_listener_add(board, &slot);
+        return listener->slot < 0 ? listener->slot : 0;
+    }
+    board->listeners[listener->slot].protocol = slot.protocol;
+    return 0;
+}
+
+static int publish_published(struct listener *listener, const struct spec *spec, const struct spec_listener *wanted,
+                             struct board *board)
+{
+    int r = put_listener(listener, wanted->protocol, board);
+
+    for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
+        struct board_route route;
+        fill_route(&route, listener->slot, &wanted->routes[i]);
+        for (char **to = wanted->routes[i].to; r == 0 && *to; to++)
+            r = add_target(board, spec, *to, &route);
+        if (r == 0)
+            r = put_route(listener, i, &route, board);
+    }
+    drop_routes(listener, wanted->routes_len, board);
+    if (r == 0 && listener->routes_len > 0)
+        board->listeners[listener->slot].route = (uint32_t)listener->routes[0];
+    return r;
+}
+
+/* The rules between services: those of a published port of the same service where there is one, for HTTP. Otherwise
+   what Compose's users expect of a name: it holds while the peer is away. A TCP connection (a pool to a database) may
+   be silent as long as it likes. */
+static const struct spec_route *private_rules(const struct spec *spec, const char *service, enum spec_protocol protocol)
+{
+    static const struct spec_route http = {
+        .retry_on = BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT,
+        .attempts = 3,
+        .connect_timeout_ns = NS_PER_S,
+        .response_timeout_ns = 60 * NS_PER_S,
+        .idle_timeout_ns = 300 * NS_PER_S,
+        .hold_ns = 10 * NS_PER_S,
+    };
+    static const struct spec_route tcp = {
+        .retry_on = BOARD_RETRY_ERROR,
+        .attempts = 3,
+        .connect_timeout_ns = NS_PER_S,
+        .hold_ns = 10 * NS_PER_S,
+    };
+
+    if (protocol == SPEC_PROTOCOL_TCP)
+        return &tcp;
+    for (size_t i = 0; i < spec->listeners_len; i++) {
+        const struct spec_listener *listener = &spec->listeners[i];
+        if (listener->protocol == SPEC_PROTOCOL_HTTP && listener->routes_len == 1 && listener->routes[0].to[0] &&
+            !listener->routes[0].to[1] && strcmp(listener->routes[0].to[0], service) == 0)
+            return &listener->routes[0];
+    }
+    return &http;
+}
+
+static int publish_private(struct listener *listener, const struct spec *spec, const struct spec_port *port,
+                           struct board *board)
+{
+    struct board_route route;
+
+    int r = put_listener(listener, port->protocol, board);
+    if (r < 0)
+        return r;
+    fill_route(&route, listener->slot, private_rules(spec, listener->service, port->protocol));
+    r = add_target(board, spec, listener->service, &route);
+    if (r == 0)
+        r = put_route(listener, 0, &route, board);
+    if (r == 0)
+        board->listeners[listener->slot].route = (uint32_t)listener->routes[0];
+    return r;
+}
+
+static void withdraw(struct listener *listener, struct board *board)
+{
+    if (listener->slot < 0)
+        return;
+    drop_routes(listener, 0, board);
+    board->listeners[listener->slot].state = BOARD_LISTENER_CLOSED;
+}
+
+int listeners_publish(struct listeners *listeners, const struct spec *spec, struct board *board, struct err *err)
+{
+    char key[LISTENER_NAME];
+    struct listener *listener;
+    int r = 0;
+
+    board_write_begin(board);
+    board->served_by = spec->served_by;
+    for (size_t i = listeners->len; i > 0; i--)
+        if (!listeners->list[i - 1].wanted) {
+            withdraw(&listeners->list[i - 1], board);
+            remove_at(listeners, i - 1);
+        }
+    for (size_t i = 0; r == 0 && i < spec->listeners_len; i++) {
+        listener = find(listeners, published_key(&spec->listeners[i], key));
+        if (listener)
+            r = publish_published(listener, spec, &spec->listeners[i], board);
+    }
+    for (size_t i = 0; r == 0 && i < spec->services_len; i++)
+        for (size_t p = 0; r == 0 && p < spec->services[i].ports_len; p++) {
+            listener = find(listeners, private_key(&spec->services[i], spec->services[i].ports[p].target, key));
+            if (listener)
+                r = publish_private(listener, spec, &spec->services[i].ports[p], board);
+        }
+    board_write_end(board);
+    if (r < 0)
+        return err_set(err, r,
+                       "more listeners, routes or targets of a route than the gateway has room for (%d, %d, %d)",
+                       BOARD_LISTENERS, BOARD_ROUTES, BOARD_TARGETS);
+    return 0;
+}
+
+void listeners_close_published(struct listeners *listeners, struct board *board)
+{
+    board_write_begin(board);
+    for (size_t i = listeners->len; i > 0; i--)
+        if (listeners->list[i - 1].target == 0) {
+            if (listeners->list[i - 1].slot >= 0)
+                board->listeners[listeners->list[i - 1].slot].state = BOARD_LISTENER_CLOSED;
+            remove_at(listeners, i - 1);
+        }
+    board_write_end(board);
+}
+
+int listeners_fd(const struct listeners *listeners, uint32_t slot)
+{
+    for (size_t i = 0; i < listeners->len; i++)
+        if (listeners->list[i].slot == (int)slot)
+            return listeners->list[i].fd;
+    return -1;
+}
+
+/* ---- peers ---- */
+
+static void free_peers(struct listeners *listeners)
+{
+    for (char **peer = listeners->peers; peer && *peer; peer++)
+        free(*peer);
+    free(listeners->peers);
+    listeners->peers = NULL;
+}
+
+/* "my-app" → "MY_APP". */
+static void upper_name(const char *service, char name[BOARD_NAME])
+{
+    size_t i = 0;
+    for (; i < BOARD_NAME - 1 && service[i]; i++)
+        name[i] = isalnum((unsigned char)service[i]) ? (char)toupper((unsigned char)service[i]) : '_';
+    name[i] = '\0';
+}
+
+const char *const *listeners_peers(struct listeners *listeners)
+{
+    size_t n = 0;
+    bool failed = false;
+
+    free_peers(listeners);
+    listeners->peers = calloc(3 * listeners->len + 1, sizeof(*listeners->peers));
+    if (!listeners->peers)
+        return NULL;
+    for (size_t i = 0; i < listeners->len; i++) {
+        const struct listener *listener = &listeners->list[i];
+        char name[BOARD_NAME];
+
+        if (listener->target == 0 || listener->fd < 0)
+            continue;
+        upper_name(listener->service, name);
+        if (listener->primary) {
+            failed |= asprintf(&listeners->peers[n++], "%s_HOST=127.0.0.1", name) < 0;
+            failed |= asprintf(&listeners->peers[n++], "%s_PORT=%u", name, listener->port) < 0;
+        }
+        failed |= asprintf(&listeners->peers[n++], "%s_PORT_%u=%u", name, listener->target, listener->port) < 0;
+    }
+    if (failed) {
+        /* After a failure the pointer's value is not defined: what is not known to be good is given up. */
+        free(listeners->peers);
+        listeners->peers = NULL;
+    }
+    return (const char *const *)listeners->peers;
+}
+
+void listeners_free(struct listeners *listeners)
+{
+    while (listeners->len > 0)
+        remove_at(listeners, listeners->len - 1);
+    free(listeners->list);
+    free_peers(listeners);
+    *listeners = (struct listeners){ 0 };
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/request.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    if (text)
+        (void)json_object_set_new(object, key, json_string_nocheck(text));
+}
+
+static void set_list(json_t *object, const char *key, const char *const *list)
+{
+    json_t *array = json_array();
+
+    for (; list && *list; list++) {
+        /* An environment may hold what is no UTF-8; JSON cannot carry it, and interpolation hardly means it. */
+        json_t *text = json_string(*list);
+        if (text)
+            (void)json_array_append_new(array, text);
+    }
+    (void)json_object_set_new(object, key, array);
+}
+
+json_t *up_request_json(const struct compose_request *compose, const char *const *services, const json_t *scale,
+                        const char *runtime)
+{
+    json_t *object = json_object();
+
+    if (!object)
+        return NULL;
+    set_text(object, "working_dir", compose->working_dir);
+    set_text(object, "project_dir", compose->project_dir);
+    set_text(object, "project_name", compose->project_name);
+    set_text(object, "runtime", runtime);
+    set_list(object, "files", compose->files);
+    set_list(object, "env_files", compose->env_files);
+    set_list(object, "profiles", compose->profiles);
+    set_list(object, "environment", compose->environment);
+    set_list(object, "services", services);
+    if (scale)
+        (void)json_object_set(object, "scale", (json_t *)(uintptr_t)scale);
+    return object;
+}
+
+/* A string or nothing. */
+static int take_text(const json_t *json, const char *key, const char **ret, struct err *err)
+{
+    const json_t *value = json_object_get(json, key);
+
+    *ret = json_string_value(value);
+    if (value && !json_is_null(value) && !json_is_string(value))
+        return err_set(err, -EINVAL, "\"%s\" has to be a string", key);
+    return 0;
+}
+
+/* A list of strings, or nothing; empty ones become NULL. */
+static int take_list(const json_t *json, const char *key, const char ***ret, struct err *err)
+{
+    const json_t *list = json_object_get(json, key);
+    size_t n = json_array_size(list);
+
+    if (list && !json_is_null(list) && !json_is_array(list))
+        return err_set(err, -EINVAL, "\"%s\" has to be a list of strings", key);
+    if (n == 0)
+        return 0;
+    *ret = calloc(n + 1, sizeof(**ret));
+    if (!*ret)
+        return err_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        (*ret)[i] = json_string_value(json_array_get(list, i));
+        if (!(*ret)[i])
+            return err_set(err, -EINVAL, "\"%s\" has to be a list of strings", key);
+    }
+    return 0;
+}
+
+int up_request_parse(const json_t *json, struct up_request *ret, struct err *err)
+{
+    static const char *const keys[] = { "files", "env_files", "profiles", "environment", "services" };
+    struct up_request request = { .json = json_deep_copy(json) };
+
+    if (!request.json)
+        return err_set(err, -ENOMEM, "out of memory");
+    int r = take_text(request.json, "working_dir", &request.compose.working_dir, err);
+    if (r == 0 && (!request.compose.working_dir || request.compose.working_dir[0] != '/'))
+        r = err_set(err, -EINVAL, "\"working_dir\" has to be an absolute path");
+    if (r == 0)
+        r = take_text(request.json, "project_dir", &request.compose.project_dir, err);
+    if (r == 0)
+        r = take_text(request.json, "project_name", &request.compose.project_name, err);
+    if (r == 0)
+        r = take_text(request.json, "runtime", &request.runtime, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(keys); i++)
+        r = take_list(request.json, keys[i], &request.lists[i], err);
+    if (r < 0) {
+        up_request_free(&request);
+        return r;
+    }
+    request.compose.files = request.lists[0];
+    request.compose.env_files = request.lists[1];
+    request.compose.profiles = request.lists[2];
+    request.compose.environment = request.lists[3];
+    request.services = request.lists[4];
+    *ret = request;
+    return 0;
+}
+
+void up_request_free(struct up_request *request)
+{
+    for (size_t i = 0; i < ARRAY_LEN(request->lists); i++)
+        free(request->lists[i]);
+    json_decref(request->json);
+    *request = (struct up_request){ 0 };
+}
+
+static int no_such_service(const struct spec *spec, const char *name, struct err *err)
+{
+    return err_set(err, -ENOENT, "project \"%s\" has no service \"%.100s\"", spec->name, name);
+}
+
+int up_request_apply(const struct up_request *request, struct spec *spec, struct err *err)
+{
+    const char *name;
+    json_t *replicas;
+
+    for (const char *const *service = request->services; service && *service; service++)
+        if (!spec_find_service(spec, *service))
+            return no_such_service(spec, *service, err);
+    json_object_foreach(json_object_get(request->json, "scale"), name, replicas)
+    {
+        json_int_t n = json_integer_value(replicas);
+        const struct spec_service *service = spec_find_service(spec, name);
+        if (!service)
+            return no_such_service(spec, name, err);
+        if (!json_is_integer(replicas) || n < 0 || n > 10000)
+            return err_set(err, -EINVAL, "%s: the number of replicas has to be from 0 to 10000", name);
+        if (n > 1 && service->container_name[0])
+            return err_set(err, -EINVAL, "%s: there can be only one with the fixed container_name \"%s\"", name,
+                           service->container_name);
+        /* The spec is still ours alone, and it is the answer to the whole request. */
+        spec->services[service - spec->services].replicas = (int32_t)n;
+    }
+    return 0;
+}
+
+int up_request_runtime(const struct up_request *request, const struct spec *spec, struct problems *problems,
+                       struct err *err)
+{
+    enum spec_runtime runtime;
+
+    int r = spec_choose_runtime(spec, request->runtime, &runtime, err);
+    if (r < 0)
+        return r;
+    if (runtime == SPEC_RUNTIME_PROCESS)
+        return 0;
+    size_t before = problems->errors;
+    for (size_t i = 0; i < spec->services_len; i++)
+        if (!spec_service_is_process(&spec->services[i]))
+            problem_error(problems, spec->services[i].place,
+                          "service \"%s\" needs the docker runtime, which this version does not have yet: say under "
+                          "x-daruma.process.command what to run as a process",
+                          spec->services[i].name);
+    if (problems->errors == before)
+        return err_set(
+            err, -EINVAL,
+            "the docker runtime was asked for, which this version does not have yet; every service says what "
+            "to run as a process, so --runtime process works");
+    return 0;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the command to the supervisor: all checks while a person still reads, then the fork.
+ */
+#include "daemon/daemon.h"
+
+#include "base/cleanup.h"
+#include "base/loop.h"
+#include "supervise/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+/* What the runtime knows before anything starts. It needs a loop to exist, but does not use it for this. What it does
+   to the process that runs it is taken back: the supervisor's own one is to find things as they were. */
+static int check_runtime(const struct rundir *dir, const struct spec *spec, struct problems *problems, struct err *err)
+{
+    struct rlimit limit;
+    bool limited = getrlimit(RLIMIT_NOFILE, &limit) == 0;
+    struct loop *loop = loop_new();
+    struct runtime *runtime = loop ? runtime_process_new(loop, &supervisor_runtime_events, dir->path, err) : NULL;
+    int r = runtime ? 0 : -ENOMEM;
+
+    if (runtime) {
+        runtime->check(runtime, spec, problems);
+        runtime->destroy(runtime);
+    }
+    if (limited)
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 0);
+    loop_free(loop);
+    return r;
+}
+
+/* Standard input is nothing, output and error are the supervisor's own log. */
+static void redirect(const struct rundir *dir)
+{
+    char path[PATH_MAX];
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int log = open(rundir_file(dir, "daruma.log", path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    if (null >= 0)
+        (void)dup2(null, STDIN_FILENO);
+    if (log >= 0) {
+        (void)dup2(log, STDOUT_FILENO);
+        (void)dup2(log, STDERR_FILENO);
+    }
+    if (null > STDERR_FILENO)
+        (void)close(null);
+    if (log > STDERR_FILENO)
+        (void)close(log);
+}
+
+/* Descriptors that whoever started us left open are not ours to hold. */
+static void close_strangers(const int *keep, size_t n)
+{
+    for (int fd = STDERR_FILENO + 1; fd < 1024; fd++) {
+        bool ours = false;
+        for (size_t i = 0; i < n; i++)
+            ours = ours || keep[i] == fd;
+        int flags = ours ? -1 : fcntl(fd, F_GETFD);
+        /* What is ours is close-on-exec without exception. */
+        if (flags >= 0 && !(flags & FD_CLOEXEC))
+            (void)close(fd);
+    }
+}
+
+static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup, int ready_fd)
+{
+    sigset_t none;
+
+    /* The first child led the new session; the second can never get a terminal again. */
+    pid_t pid = fork();
+    if (pid != 0)
+        _exit(pid < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+    (void)prctl(PR_SET_NAME, "daruma");
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    redirect(&setup->dir);
+    close_strangers(&ready_fd, 1);
+    if (chdir("/") < 0)
+        _exit(EXIT_FAILURE);
+    _exit(daemon_run(setup, ready_fd));
+}
+
+/* Waits for the supervisor's word. */
+static int wait_ready(int fd, const struct rundir *dir, struct err *err)
+{
+    char text[sizeof(err->message)];
+    size_t len = 0;
+    ssize_t n;
+
+    while (len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) != 0) {
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, -errno, "cannot hear from the supervisor");
+        len += n > 0 ? (size_t)n : 0;
+    }
+    text[len] = '\0';
+    if (strcmp(text, "ok") == 0)
+        return 0;
+    if (len == 0)
+        return err_set(err, -ECHILD, "the supervisor ended while it started; %.300s/daruma.log may say why", dir->path);
+    return err_set(err, -ECHILD, "%s", text);
+}
+
+static int fork_off(struct daemon_setup *setup, struct err *err)
+{
+    int ready[2];
+
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        return err_errno(err, -errno, "cannot open a pipe");
+    /* What was printed must not be printed twice. */
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(ready[0]);
+        (void)setsid();
+        run_supervisor(setup, ready[1]);
+    }
+    int r = pid < 0 ? -errno : 0;
+    (void)close(ready[1]);
+    if (r < 0)
+        (void)err_errno(err, r, "cannot fork the supervisor");
+    else
+        r = wait_ready(ready[0], &setup->dir, err);
+    (void)close(ready[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return r;
+}
+
+int daemon_start(const struct rundir *dir, struct up_request *request, struct spec *spec, struct problems *problems,
+                 struct err *err)
+{
+    struct daemon_setup setup = { .dir = *dir, .request = *request, .spec = spec };
+
+    *request = (struct up_request){ 0 };
+    int r = up_request_runtime(&setup.request, spec, problems, err);
+    if (r == 0)
+        r = check_runtime(dir, spec, problems, err);
+    if (r == 0)
+        listeners_open(&setup.listeners, spec, problems);
+    if (r == 0 && problems->errors > 0)
+        r = -EINVAL;
+    if (r == 0)
+        r = rundir_set_origin(dir, spec->working_dir, err);
+    if (r == 0)
+        r = fork_off(&setup, err);
+    listeners_free(&setup.listeners);
+    up_request_free(&setup.request);
+    spec_free(spec);
+    return r;
+}

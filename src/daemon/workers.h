@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The gateway's workers as processes: forks one for each CPU, keeps each told which sockets to listen on, and forks
+ * again what ends. Which sockets those are is read from the board; nothing is queued, so a worker that does not read
+ * costs nothing and a new one is told everything.
+ */
+#ifndef DARUMA_DAEMON_WORKERS_H
+#define DARUMA_DAEMON_WORKERS_H
+
+#include "base/event.h"
+#include "base/loop.h"
+#include "daemon/listeners.h"
+#include "gateway/gateway.h"
+
+struct workers;
+
+struct workers_setup {
+    struct loop *loop;
+    struct event_bus *events;
+    const struct board *board;
+    struct gauges *gauges;
+    void *shared; /* gateway_shared_new() */
+    const struct listeners *listeners;
+    unsigned count; /* at most GAUGES_WORKERS */
+    unsigned connections;
+    void *data;
+    /* A draining endpoint has nothing in flight any more, somewhere. */
+    void (*drained)(void *data);
+    /* After workers_drain(): the last one has ended. */
+    void (*gone)(void *data);
+};
+
+/* As many as this process may use CPUs; DARUMA_WORKERS overrides it. 1 … GAUGES_WORKERS. */
+unsigned workers_wanted(void);
+
+/* NULL with `err` when not all of them could be forked. The setup is copied. */
+struct workers *workers_new(const struct workers_setup *setup, struct err *err);
+
+/* The board changed: ring all bells, hand over sockets that are new, take back those that are closed. */
+void workers_sync(struct workers *workers);
+
+/* Nothing more is accepted; ends when all is answered, after `limit_ns` by force. 0: at once. */
+void workers_drain(struct workers *workers, int64_t limit_ns);
+
+/* Kills what is left and waits for it. Accepts NULL. */
+void workers_free(struct workers *workers);
+
+#endif
