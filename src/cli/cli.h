@@ -16,8 +16,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CLI_VERSION "0.1.0"
-
 /* Exit codes: part of the interface, see docs/cli.md. */
 enum cli_exit {
     CLI_DONE = 0,

@@ -57,7 +57,7 @@ int client_open(const struct cli *cli, struct client *ret)
 
     if (status == 0 && !rundir_busy(&ret->dir)) {
         struct err err = { 0 };
-        (void)err_set(&err, -ENOTCONN, "project \"%s\" does not run; `daruma up` starts it", ret->dir.project);
+        (void)err_set(&err, -ENOTCONN, "project \"%s\" is not running; `daruma up` starts it", ret->dir.project);
         status = cli_fail(cli, &err);
     }
     return status;

@@ -4,6 +4,8 @@
  */
 #include "cli/cli.h"
 
+#include "base/version.h"
+
 #include <curl/curl.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -12,8 +14,7 @@
 
 /* In the order in which `daruma --help` shows them. */
 static const struct cli_command *const commands[] = {
-    &cmd_watch,
-    NULL,
+    &cmd_down, &cmd_ps, &cmd_logs, &cmd_restart, &cmd_scale, &cmd_kill, &cmd_events, &cmd_watch, NULL,
 };
 
 static void print_help(const struct cli_option *options)
@@ -65,7 +66,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli->status;
     cli_global_options(cli, globals);
     if (version) {
-        printf("daruma %s\n", CLI_VERSION);
+        printf("daruma %s\n", DARUMA_VERSION);
         return CLI_DONE;
     }
     /* `daruma help up` is what many fingers type. */

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/attach.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/printer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+enum { LAST_LINES = 10 };
+
+/* How long the supervisor may take to end after its last word. */
+#define GONE_MS 10000
+
+/* One watched project. */
+struct session {
+    const struct attach *attach;
+    struct printer printer;
+    struct client_streams streams;
+    struct client_stream events, logs;
+    char state[16];  /* of the project, as the last event or answer says */
+    bool changed;    /* an instance has ended: have all? */
+    bool down_asked; /* by us, or by somebody else */
+};
+
+static void on_event(struct client_stream *stream, const json_t *event)
+{
+    struct session *session = stream->data;
+    const char *kind = json_text(event, "kind"), *to = json_text(event, "to");
+
+    if (strcmp(kind, "project") == 0 && *to)
+        (void)snprintf(session->state, sizeof(session->state), "%s", to);
+    if (strcmp(to, "stopping") == 0)
+        session->down_asked = true;
+    if (strcmp(kind, "instance.exit") == 0 || strcmp(kind, "instance.state") == 0)
+        session->changed = true;
+    printer_progress(&session->printer, event);
+    (void)fflush(stdout);
+}
+
+static void on_log(struct client_stream *stream, const json_t *line)
+{
+    struct session *session = stream->data;
+    printer_log_json(&session->printer, line);
+    (void)fflush(stdout);
+}
+
+static int open_session(struct session *session, const struct attach *attach, bool logs, struct err *err)
+{
+    char path[96];
+
+    *session = (struct session){ .attach = attach, .printer.colour = attach->cli->colour_out };
+    session->events = (struct client_stream){ .line = on_event, .data = session };
+    session->logs = (struct client_stream){ .line = on_log, .data = session };
+    int r = client_streams_init(&session->streams, err);
+    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)attach->since_seq);
+    if (r == 0)
+        r = client_stream_open(&session->streams, attach->client, path, &session->events, err);
+    (void)snprintf(path, sizeof(path), "/v1/logs?follow=1&since=%.6f", attach->since_time);
+    if (r == 0 && logs)
+        r = client_stream_open(&session->streams, attach->client, path, &session->logs, err);
+    return r;
+}
+
+static void close_session(struct session *session)
+{
+    client_stream_close(&session->streams, &session->events);
+    client_stream_close(&session->streams, &session->logs);
+    client_streams_free(&session->streams);
+}
+
+/* What the project's state is now; events tell how it goes on. */
+static int ask_state(struct session *session, struct err *err)
+{
+    json_t *project = NULL;
+
+    int r = client_call(session->attach->client, "GET", "/v1/project", NULL, &project, err);
+    if (r == 0)
+        (void)snprintf(session->state, sizeof(session->state), "%s", json_text(project, "state"));
+    json_decref(project);
+    return r;
+}
+
+static bool state_is(const struct session *session, const char *state)
+{
+    return strcmp(session->state, state) == 0;
+}
+
+/* ---- up -d ---- */
+
+static bool exit_is_bad(const json_t *instance)
+{
+    const json_t *last = json_object_get(instance, "last_exit");
+    const char *cause = json_text(last, "cause");
+    bool asked = strcmp(cause, "stop") == 0 || strcmp(cause, "scale") == 0 || strcmp(cause, "deploy") == 0;
+
+    if (!json_is_object(last) || asked)
+        return false;
+    return json_integer_value(json_object_get(last, "status")) != 0 || strcmp(cause, "exit") != 0;
+}
+
+static void print_to_stderr(struct client_stream *stream, const json_t *line)
+{
+    (void)fprintf(stderr, "    %s\n", json_text(line, "text"));
+}
+
+static void tell_failed(const struct session *session, const json_t *instance)
+{
+    const struct cli *cli = session->attach->cli;
+    const char *name = json_text(instance, "instance"), *waits_for = json_text(instance, "waits_for");
+    const json_t *last = json_object_get(instance, "last_exit");
+    struct client_stream stream = { .line = print_to_stderr };
+    char path[160];
+
+    (void)fprintf(stderr, "%s✘%s %s is %s", cli_sgr(cli->colour_err, CLI_RED), cli_sgr(cli->colour_err, CLI_PLAIN),
+                  name, json_text(instance, "state"));
+    if (json_is_integer(json_object_get(last, "status")))
+        (void)fprintf(stderr, ", exited with status %lld", json_integer_value(json_object_get(last, "status")));
+    else if (json_is_integer(json_object_get(last, "signal")))
+        (void)fprintf(stderr, ", ended by SIG%s",
+                      sigabbrev_np((int)json_integer_value(json_object_get(last, "signal"))));
+    if (*waits_for)
+        (void)fprintf(stderr, ", waits for %s", waits_for);
+    (void)fprintf(stderr, "\n");
+    (void)snprintf(path, sizeof(path), "/v1/logs?service=%.64s&tail=%d", name, LAST_LINES);
+    (void)client_follow(session->attach->client, path, &stream, NULL);
+}
+
+/* Says on standard error what keeps the project from being ready. */
+static void tell_why(const struct session *session)
+{
+    json_t *instances = NULL, *instance;
+    size_t i;
+
+    if (client_call(session->attach->client, "GET", "/v1/instances", NULL, &instances, NULL) < 0)
+        return;
+    (void)fflush(stdout);
+    json_array_foreach(instances, i, instance)
+    {
+        const char *state = json_text(instance, "state");
+        bool ended = strcmp(state, "idle") == 0 && exit_is_bad(instance);
+        if (strcmp(state, "failed") == 0 || ended || *json_text(instance, "waits_for"))
+            tell_failed(session, instance);
+    }
+    json_decref(instances);
+}
+
+int attach_until_ready(const struct attach *attach)
+{
+    struct session session;
+    struct err err = { 0 };
+
+    int r = open_session(&session, attach, false, &err);
+    if (r == 0)
+        r = ask_state(&session, &err);
+    while (r == 0 && !session.events.ended && !state_is(&session, "ready") && !state_is(&session, "degraded"))
+        r = client_streams_wait(&session.streams, -1, 1000, &err);
+    /* What happened until now is shown before the command ends. */
+    if (r == 0 && !session.events.ended)
+        r = client_streams_wait(&session.streams, -1, 20, &err);
+    if (r == 0 && session.events.ended)
+        r = session.events.err.code ? (err = session.events.err).code
+                                    : err_set(&err, -ECANCELED, "the project went down meanwhile");
+    int status = r < 0 ? cli_fail(attach->cli, &err) : state_is(&session, "ready") ? CLI_DONE : CLI_FAILED;
+    if (r == 0 && status == CLI_FAILED)
+        tell_why(&session);
+    close_session(&session);
+    return status;
+}
+
+/* ---- up in the foreground, down ---- */
+
+/* Blocks the signals that mean "end" and returns a descriptor that tells of them. */
+static int take_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+static void ask_down(struct session *session, bool kill)
+{
+    json_t *body = json_pack("{s:b}", "kill", kill);
+    struct err err = { 0 };
+
+    /* When it is gone already there is nothing to ask. */
+    int r = client_call(session->attach->client, "POST", "/v1/down", body, NULL, &err);
+    if (r < 0 && r != -ENOTCONN)
+        (void)cli_fail(session->attach->cli, &err);
+    json_decref(body);
+    session->down_asked = true;
+}
+
+static void handle_signals(struct session *session, int fd)
+{
+    struct signalfd_siginfo info;
+
+    while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+        (void)fprintf(stderr, "%s\n",
+                      session->down_asked ? "killing what is left" : "stopping in order; once more kills at once");
+        ask_down(session, session->down_asked);
+    }
+}
+
+/* Has every service ended by itself? `ret_bad`: and did one of them fail? */
+static bool all_ended(const struct session *session, bool *ret_bad)
+{
+    json_t *instances = NULL, *instance;
+    size_t i;
+    bool ended = true;
+
+    if (client_call(session->attach->client, "GET", "/v1/instances", NULL, &instances, NULL) < 0)
+        return false;
+    ended = json_array_size(instances) > 0;
+    *ret_bad = false;
+    json_array_foreach(instances, i, instance)
+    {
+        const char *state = json_text(instance, "state");
+        bool failed = strcmp(state, "failed") == 0;
+        bool over = strcmp(state, "idle") == 0 && json_is_object(json_object_get(instance, "last_exit"));
+        ended = ended && (failed || over);
+        *ret_bad = *ret_bad || failed || exit_is_bad(instance);
+    }
+    json_decref(instances);
+    return ended;
+}
+
+/* After the last event: the supervisor holds its lock until its process is gone. */
+static int wait_gone(const struct session *session)
+{
+    int lock = rundir_lock(&session->attach->client->dir, GONE_MS);
+    struct err err = { 0 };
+
+    if (lock >= 0)
+        (void)close(lock);
+    if (lock != -EWOULDBLOCK)
+        return CLI_DONE;
+    (void)err_set(&err, -ETIMEDOUT, "the supervisor has not ended yet; %.300s/daruma.log may say why",
+                  session->attach->client->dir.path);
+    return cli_fail(session->attach->cli, &err);
+}
+
+/* Did the streams end because the project is down, or did the supervisor die? */
+static int judge_end(const struct session *session)
+{
+    struct err err = { 0 };
+
+    if (session->down_asked)
+        return wait_gone(session);
+    (void)err_set(&err, -ECONNRESET,
+                  "the supervisor has died; `daruma up` starts the project again, %.300s/daruma.log "
+                  "may say why",
+                  session->attach->client->dir.path);
+    return cli_fail(session->attach->cli, &err);
+}
+
+int attach_until_down(const struct attach *attach)
+{
+    struct session session;
+    struct err err = { 0 };
+    bool bad = false, ended = false;
+    CLEANUP_CLOSE int signals = take_signals();
+
+    int r = open_session(&session, attach, true, &err);
+    if (r == 0 && signals < 0)
+        r = err_errno(&err, signals, "cannot watch for signals");
+    session.changed = true;
+    while (r == 0 && !session.events.ended) {
+        r = client_streams_wait(&session.streams, signals, 1000, &err);
+        handle_signals(&session, signals);
+        if (session.changed && !session.down_asked && !session.events.ended && all_ended(&session, &bad)) {
+            ended = true;
+            ask_down(&session, false);
+        }
+        session.changed = false;
+    }
+    /* The last lines may still be on their way. */
+    for (int i = 0; r == 0 && !session.logs.ended && i < 50; i++)
+        r = client_streams_wait(&session.streams, -1, 20, &err);
+    int status = r < 0 ? cli_fail(attach->cli, &err) : judge_end(&session);
+    close_session(&session);
+    return status == CLI_DONE && ended && bad ? CLI_FAILED : status;
+}
+
+int attach_to_end(const struct attach *attach, int64_t timeout_ns)
+{
+    struct session session;
+    struct err err = { 0 };
+    int64_t deadline = clock_now() + timeout_ns;
+
+    int r = open_session(&session, attach, false, &err);
+    if (r == 0)
+        ask_down(&session, timeout_ns == 0);
+    while (r == 0 && !session.events.ended) {
+        r = client_streams_wait(&session.streams, -1, 100, &err);
+        if (timeout_ns > 0 && clock_now() >= deadline) {
+            ask_down(&session, true);
+            timeout_ns = -1;
+        }
+    }
+    int status = r < 0 ? cli_fail(attach->cli, &err) : wait_gone(&session);
+    close_session(&session);
+    return status;
+}

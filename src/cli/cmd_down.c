@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/attach.h"
+#include "cli/client.h"
+#include "cli/printer.h"
+
+#include "base/clock.h"
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    int64_t timeout_ns = -1;
+    struct client client;
+    struct err err = { 0 };
+    json_t *project = NULL;
+    const struct cli_option options[] = {
+        { "timeout", 't', "SECONDS", "kill what has not ended by then; else each service's stop_grace_period",
+          .duration_ns = &timeout_ns },
+        { 0 },
+    };
+
+    if (!cli_parse(cli, options, argc, argv, 0, 0))
+        return cli->status;
+    int status = client_open(cli, &client);
+    if (status != 0)
+        return status;
+    if (client_call(&client, "GET", "/v1/project", NULL, &project, &err) < 0)
+        return cli_fail(cli, &err);
+    const struct attach attach = {
+        .cli = cli,
+        .client = &client,
+        .since_seq = json_integer_value(json_object_get(project, "last_event")),
+    };
+    json_decref(project);
+    return attach_to_end(&attach, timeout_ns);
+}
+
+const struct cli_command cmd_down = {
+    .name = "down",
+    .usage = "[-t SECONDS]",
+    .help = "stop the project: services in reverse order, each with its requests finished",
+    .run = run,
+};

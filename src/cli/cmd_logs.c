@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the supervisor while the project runs, afterwards from the files that it has left.
+ */
+#include "cli/client.h"
+#include "cli/printer.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "observe/logs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_line(struct client_stream *stream, const json_t *line)
+{
+    printer_log_json(stream->data, line);
+    (void)fflush(stdout);
+}
+
+/* So that the columns stand still, the widest name is known before the first line. */
+static void measure(const struct client *client, struct printer *printer)
+{
+    json_t *instances = NULL, *instance;
+    size_t i;
+
+    if (client_call(client, "GET", "/v1/instances", NULL, &instances, NULL) < 0)
+        return;
+    json_array_foreach(instances, i, instance)
+    {
+        int width = (int)strlen(json_text(instance, "instance"));
+        printer->width = width > printer->width ? width : printer->width;
+    }
+    json_decref(instances);
+}
+
+static int from_supervisor(const struct cli *cli, const struct client *client, int64_t tail, bool follow,
+                           struct printer *printer)
+{
+    CLEANUP_BUF struct buf path = { 0 };
+    struct client_stream stream = { .line = print_line, .data = printer };
+    struct err err = { 0 };
+
+    buf_printf(&path, "/v1/logs?follow=%d", follow);
+    if (tail >= 0)
+        buf_printf(&path, "&tail=%lld", (long long)tail);
+    for (size_t i = 0; i < cli->args_len; i++) {
+        char *name = curl_easy_escape(NULL, cli->args[i], 0);
+        buf_printf(&path, "&service=%s", name ? name : "");
+        curl_free(name);
+    }
+    if (path.failed)
+        return cli_fail(cli, &(struct err){ .code = -ENOMEM });
+    measure(client, printer);
+    return client_follow(client, path.data, &stream, &err) < 0 ? cli_fail(cli, &err) : CLI_DONE;
+}
+
+static int from_files(const struct cli *cli, const struct client *client, int64_t tail, struct printer *printer)
+{
+    char dir[PATH_MAX];
+    const struct logs_query query = { .names = (const char *const *)cli->args, .tail = tail };
+    struct logs_reader *reader = logs_reader_new(rundir_file(&client->dir, "logs", dir), &query);
+    struct logs_line line;
+    bool any = false;
+
+    if (!reader)
+        return cli_fail(cli, &(struct err){ .code = -ENOMEM });
+    while (logs_reader_next(reader, &line)) {
+        printer_log(printer, line.instance, (double)line.wall_ns / 1e9, line.text, line.len);
+        any = true;
+    }
+    logs_reader_free(reader);
+    if (any)
+        return CLI_DONE;
+    struct err err = { 0 };
+    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs", client->dir.project);
+    return cli_fail(cli, &err);
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct printer printer = { .colour = cli->colour_out };
+    struct client client;
+    bool follow = false;
+    const char *tail_text = "all";
+    int64_t tail = -1;
+    const struct cli_option options[] = {
+        { "follow", 'f', NULL, "go on with what is written from now on", .flag = &follow },
+        { "tail", 'n', "NUMBER", "only the last lines of each instance; all unless given", .text = &tail_text },
+        { "timestamps", 't', NULL, "when each line was written", .flag = &printer.timestamps },
+        { "no-log-prefix", 0, NULL, "without the instance's name", .flag = &printer.no_prefix },
+        { 0 },
+    };
+
+    if (!cli_parse(cli, options, argc, argv, 0, SIZE_MAX))
+        return cli->status;
+    if (strcmp(tail_text, "all") != 0) {
+        char *end;
+        tail = strtoll(tail_text, &end, 10);
+        if (*end || end == tail_text || tail < 0)
+            return cli_usage(cli, "--tail: expected a number of lines or \"all\", not \"%s\"", tail_text);
+    }
+    int status = client_find(cli, &client);
+    if (status != 0)
+        return status;
+    if (rundir_busy(&client.dir))
+        return from_supervisor(cli, &client, tail, follow, &printer);
+    return from_files(cli, &client, tail, &printer);
+}
+
+const struct cli_command cmd_logs = {
+    .name = "logs",
+    .usage = "[-f] [--tail NUMBER] [-t] [--no-log-prefix] [SERVICE or INSTANCE…]",
+    .help = "what the instances wrote, also those that are gone",
+    .run = run,
+};
