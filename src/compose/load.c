@@ -77,6 +77,7 @@ static const char *project_name(struct loading *load, const struct compose_reque
     }
     if (!name || !*name) {
         name = name_in(load, documents);
+        name = name ? files_normalise_name(load->pool, name) : NULL;
         from = "`name`";
     }
     if (!name || !*name) {
@@ -168,13 +169,16 @@ static void load_project(struct job *job)
     if (job->problems->errors > 0)
         return;
     struct node *active = active_profiles(load, job->request);
-    normalise_project(load, project, name);
+    node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
+    if (!job->request->no_normalise)
+        normalise_project(load, project, name);
     struct node *disabled = normalise_profiles(load, project, active);
-    normalise_check(load, project, disabled);
+    if (!job->request->no_consistency)
+        normalise_check(load, project, disabled);
     normalise_environment(load, project);
     if (job->problems->errors > 0)
         return;
-    job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active });
+    job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });
     job->code = job->problems->errors > 0 ? -EINVAL : 0;
 }
 

@@ -11,4 +11,7 @@
 /* NULL when there is no memory. The caller's. Uses no pool: that could jump away from half-built JSON. */
 json_t *model_from_node(const struct schema *schema, const struct node *node);
 
+/* A whole model as YAML, in the usual order; appended to `out`. */
+void model_print_yaml(const json_t *model, struct buf *out);
+
 #endif

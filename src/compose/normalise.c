@@ -156,7 +156,6 @@ void normalise_project(struct loading *load, struct node *project, const char *n
     struct node *services = section(project, "services");
     bool uses_default = false;
 
-    set_text(load, project, "name", project->place, name);
     for (size_t i = 0; services && i < services->len; i++)
         normalise_service(load, services->entries[i].value, &uses_default);
     if (uses_default) {

@@ -144,6 +144,8 @@ struct spec {
     char **files;                  /* absolute paths, in order */
     enum spec_runtime runtime;     /* x-daruma.runtime; UNSET when the file does not say */
     char **profiles;               /* active ones */
+    char **all_profiles;           /* every one that a service names, sorted */
+    char **environment;            /* "NAME=value", sorted: what variables were replaced from */
     bool served_by;                /* x-gateway.served_by: answers carry X-Served-By; true unless given */
     struct spec_service *services; /* active ones, sorted by name */
     size_t services_len;
@@ -164,7 +166,9 @@ struct compose_request {
     const char *const *env_files;   /* --env-file; empty: .env beside the project, when it is there */
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
-    bool no_interpolate;
+    bool no_interpolate;            /* variables stay as they are written */
+    bool no_normalise;              /* nothing is added that the files do not say */
+    bool no_consistency;            /* what does not fit together is not told */
 };
 
 /*

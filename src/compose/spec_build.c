@@ -43,6 +43,46 @@ char **read_strings(struct pool *pool, const struct node *list)
     return strings;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **read_environment(struct pool *pool, const struct node *map)
+{
+    size_t n = 0;
+    char **list = POOL_ARRAY(pool, char *, (map ? map->len : 0) + 1);
+
+    for (size_t i = 0; map && i < map->len; i++)
+        if (map->entries[i].value->kind != NODE_NULL)
+            list[n++] = pool_printf(pool, "%s=%s", map->entries[i].key, node_text(pool, map->entries[i].value));
+    qsort(list, n, sizeof(*list), compare_texts);
+    return list;
+}
+
+static void collect_profiles(struct pool *pool, const struct node *services, struct node *all)
+{
+    for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++) {
+        const struct node *profiles = node_get(services->entries[i].value, "profiles");
+        for (size_t j = 0; node_is(profiles, NODE_LIST) && j < profiles->len; j++)
+            node_set(pool, all, node_str(node_at(profiles, j)), profiles->place, node_at(profiles, j));
+    }
+}
+
+/* Also those of services that are switched off. */
+static char **all_profiles(struct pool *pool, const struct node *services, const struct node *disabled)
+{
+    struct node *all = node_new(pool, NODE_MAP, (struct place){ 0 });
+
+    collect_profiles(pool, services, all);
+    collect_profiles(pool, disabled, all);
+    node_sort(all);
+    char **names = POOL_ARRAY(pool, char *, all->len + 1);
+    for (size_t i = 0; i < all->len; i++)
+        names[i] = pool_strdup(pool, all->entries[i].key);
+    return names;
+}
+
 struct place place_of(const struct node *map, const char *key)
 {
     const struct node *value = node_get(map, key);
@@ -78,6 +118,8 @@ struct spec *spec_build(struct loading *load, struct node *project, const struct
     spec->working_dir = pool_strdup(pool, origin->directory);
     spec->files = read_strings(pool, origin->files);
     spec->profiles = read_strings(pool, origin->profiles);
+    spec->all_profiles = all_profiles(pool, services, origin->disabled);
+    spec->environment = read_environment(pool, load->environment);
     spec->runtime = strcmp(runtime, "process") == 0  ? SPEC_RUNTIME_PROCESS
                     : strcmp(runtime, "docker") == 0 ? SPEC_RUNTIME_DOCKER
                                                      : SPEC_RUNTIME_UNSET;

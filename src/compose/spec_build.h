@@ -10,6 +10,7 @@
 struct spec_origin {
     const char *directory;
     const struct node *files, *profiles;
+    const struct node *disabled; /* services that a profile switched off */
 };
 
 /* The spec in the pool, its model attached. What has no meaning is told; the spec must not be used then. NULL when
@@ -21,8 +22,9 @@ const char *read_text(const struct node *map, const char *key, const char *other
 int64_t read_int(const struct node *map, const char *key, int64_t otherwise);
 bool read_bool(const struct node *map, const char *key, bool otherwise);
 int64_t read_duration(const struct node *map, const char *key, int64_t otherwise); /* ns */
-char **read_strings(struct pool *pool, const struct node *list);                   /* NULL for no list */
-struct place place_of(const struct node *map, const char *key); /* of the value; of the map when it is not there */
+char **read_environment(struct pool *pool, const struct node *map); /* "NAME=value", sorted, without nulls */
+char **read_strings(struct pool *pool, const struct node *list);    /* NULL for no list */
+struct place place_of(const struct node *map, const char *key);     /* of the value; of the map when it is not there */
 
 /* spec_service.c, spec_gateway.c, spec_hash.c */
 void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,

@@ -12,25 +12,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* --- Environment --- */
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static char **build_environment(struct pool *pool, const struct node *map)
-{
-    size_t n = 0;
-    char **list = POOL_ARRAY(pool, char *, (map ? map->len : 0) + 1);
-
-    for (size_t i = 0; map && i < map->len; i++)
-        if (map->entries[i].value->kind != NODE_NULL)
-            list[n++] = pool_printf(pool, "%s=%s", map->entries[i].key, node_text(pool, map->entries[i].value));
-    qsort(list, n, sizeof(*list), compare_names);
-    return list;
-}
-
 /* --- Ports --- */
 
 /* Ports of well-known servers that do not speak HTTP. */
@@ -325,7 +306,7 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
         .user_place = place_of(node, "user"),
         .hostname = pool_strdup(pool, read_text(node, "hostname", "")),
         .container_name = pool_strdup(pool, read_text(node, "container_name", "")),
-        .environment = build_environment(pool, node_get(node, "environment")),
+        .environment = read_environment(pool, node_get(node, "environment")),
         .stop_signal = build_stop_signal(load, node),
         .stop_grace_period_ns = read_duration(node, "stop_grace_period", 10 * NS_PER_S),
         .replicas = build_replicas(load, node),

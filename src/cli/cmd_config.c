@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * daruma config: the project as it was understood, or one aspect of it.
+ */
+#include "cli/cli.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "compose/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wanted {
+    bool services, images, volumes, networks, profiles, environment, quiet;
+    bool no_interpolate, no_normalise, no_consistency, image_digests;
+    const char *format, *hash;
+};
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* One key of an object a line, sorted. */
+static int print_keys(const struct cli *cli, const json_t *object)
+{
+    const char **keys CLEANUP_FREE = calloc(json_object_size(object) + 1, sizeof(*keys)), *key;
+    json_t *value;
+    size_t n = 0;
+
+    if (!keys)
+        return cli_fail(cli, &(struct err){ .code = -ENOMEM });
+    json_object_foreach((json_t *)object, key, value) keys[n++] = key;
+    qsort(keys, n, sizeof(*keys), compare_texts);
+    for (size_t i = 0; i < n; i++)
+        printf("%s\n", keys[i]);
+    return CLI_DONE;
+}
+
+static int print_images(const struct spec *spec)
+{
+    for (size_t i = 0; i < spec->services_len; i++) {
+        const struct spec_service *service = &spec->services[i];
+        if (*service->image)
+            printf("%s\n", service->image);
+        else if (service->has_build)
+            printf("%s-%s\n", spec->name, service->name);
+    }
+    return CLI_DONE;
+}
+
+static int print_lines(char *const *lines)
+{
+    for (; *lines; lines++)
+        printf("%s\n", *lines);
+    return CLI_DONE;
+}
+
+/* `*`, or names with commas between them. */
+static int print_hashes(const struct cli *cli, const struct spec *spec, const char *names)
+{
+    if (strcmp(names, "*") == 0) {
+        for (size_t i = 0; i < spec->services_len; i++)
+            printf("%s %s\n", spec->services[i].name, spec->services[i].config_hash);
+        return CLI_DONE;
+    }
+    while (*names) {
+        char name[256];
+        size_t len = strcspn(names, ",");
+        (void)snprintf(name, sizeof(name), "%.*s", (int)len, names);
+        const struct spec_service *service = spec_find_service(spec, name);
+        if (!service)
+            return cli_usage(cli, "there is no service \"%s\"", name);
+        printf("%s %s\n", service->name, service->config_hash);
+        names += len + (names[len] == ',');
+    }
+    return CLI_DONE;
+}
+
+/* What is printed can be loaded again: a dollar sign is written twice, and what env files said is in environment. */
+static int print_model(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
+{
+    struct buf out CLEANUP_BUF = { 0 };
+    json_t *model = json_deep_copy(spec->model), *service;
+    const char *key;
+
+    json_object_foreach(json_object_get(model, "services"), key, service)
+    {
+        (void)json_object_del(service, "env_file");
+        (void)json_object_del(service, "label_file");
+    }
+    if (model && strcmp(wanted->format, "json") == 0) {
+        char *text CLEANUP_FREE = json_dumps(model, JSON_INDENT(2) | JSON_SORT_KEYS);
+        buf_puts(&out, text ? text : "");
+        buf_puts(&out, "\n");
+        out.failed = out.failed || !text;
+    } else if (model) {
+        model_print_yaml(model, &out);
+    }
+    json_decref(model);
+    if (!model || out.failed)
+        return cli_fail(cli, &(struct err){ .code = -ENOMEM, .message = "not enough memory" });
+    for (const char *p = out.data; *p; p++) {
+        putchar(*p);
+        if (*p == '$' && !wanted->no_interpolate)
+            putchar('$');
+    }
+    return CLI_DONE;
+}
+
+static int print_wanted(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
+{
+    if (wanted->quiet)
+        return CLI_DONE;
+    if (wanted->services)
+        return print_keys(cli, json_object_get(spec->model, "services"));
+    if (wanted->volumes)
+        return print_keys(cli, json_object_get(spec->model, "volumes"));
+    if (wanted->networks)
+        return print_keys(cli, json_object_get(spec->model, "networks"));
+    if (wanted->images)
+        return print_images(spec);
+    if (wanted->profiles)
+        return print_lines(spec->all_profiles);
+    if (wanted->environment)
+        return print_lines(spec->environment);
+    if (wanted->hash)
+        return print_hashes(cli, spec, wanted->hash);
+    return print_model(cli, spec, wanted);
+}
+
+static int load(const struct cli *cli, const struct wanted *wanted, struct spec **ret)
+{
+    struct compose_request request = cli_compose_request(cli);
+    struct problems problems = { 0 };
+    struct buf text CLEANUP_BUF = { 0 };
+
+    request.no_interpolate = wanted->no_interpolate;
+    request.no_normalise = wanted->no_normalise;
+    request.no_consistency = wanted->no_consistency;
+    int r = compose_load(&request, ret, &problems);
+    problems_format(&problems, cli->colour_err, &text);
+    if (text.len > 0)
+        (void)fputs(text.data, stderr);
+    problems_free(&problems);
+    return r;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct wanted wanted = { .format = "yaml" };
+    const struct cli_option options[] = {
+        { .name = "format", .value = "FORMAT", .help = "yaml or json", .text = &wanted.format },
+        { .name = "services", .help = "only the services' names", .flag = &wanted.services },
+        { .name = "images", .help = "only the images' names", .flag = &wanted.images },
+        { .name = "volumes", .help = "only the volumes' names", .flag = &wanted.volumes },
+        { .name = "networks", .help = "only the networks' names", .flag = &wanted.networks },
+        { .name = "profiles", .help = "only the profiles' names", .flag = &wanted.profiles },
+        { .name = "environment", .help = "only what variables were replaced from", .flag = &wanted.environment },
+        { .name = "hash", .value = "SERVICES", .help = "only the services' hashes; * for all", .text = &wanted.hash },
+        { .name = "no-interpolate", .help = "variables stay as they are", .flag = &wanted.no_interpolate },
+        { .name = "no-normalize", .help = "add nothing that the files do not say", .flag = &wanted.no_normalise },
+        { .name = "no-consistency", .help = "do not check what refers to what", .flag = &wanted.no_consistency },
+        { .name = "resolve-image-digests", .help = "refused: it needs an engine", .flag = &wanted.image_digests },
+        { .name = "quiet", .letter = 'q', .help = "only check the files", .flag = &wanted.quiet },
+        { 0 },
+    };
+    struct spec *spec = NULL;
+
+    if (!cli_parse(cli, options, argc, argv, 0, 0))
+        return cli->status;
+    if (strcmp(wanted.format, "yaml") != 0 && strcmp(wanted.format, "json") != 0)
+        return cli_usage(cli, "--format is yaml or json, not \"%s\"", wanted.format);
+    if (wanted.image_digests)
+        return cli_usage(cli, "--resolve-image-digests needs an engine that knows the images");
+    int r = load(cli, &wanted, &spec);
+    if (r < 0)
+        return r == -ENOMEM ? CLI_FAILED : CLI_USAGE;
+    int status = print_wanted(cli, spec, &wanted);
+    spec_free(spec);
+    return status;
+}
+
+const struct cli_command cmd_config = {
+    .name = "config",
+    .usage = "[OPTIONS]",
+    .help = "Check the compose files and show the project as it was understood",
+    .run = run,
+};

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * JSON → YAML for people. Quotes whatever could be read as something else, rather once too often.
+ */
+#include "compose/model.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Words that some reader of YAML takes for null or a truth value. */
+static bool is_special_word(const char *text)
+{
+    static const char *const words[] = { "null", "true", "false", "yes",  "no",   "on", "off",
+                                         "y",    "n",    "~",     ".nan", ".inf", NULL };
+    for (const char *const *word = words; *word; word++)
+        if (strcasecmp(*word, text) == 0)
+            return true;
+    return false;
+}
+
+static bool is_plain(const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || is_special_word(text))
+        return false;
+    /* Numbers of all bases, times and dates. */
+    if (strpbrk(text, "0123456789") && strspn(text, "0123456789abcdefABCDEFoxOX.:+-_tTzZ") == len)
+        return false;
+    if (!isalnum((unsigned char)*text) && !strchr("/._$(+", *text) && (unsigned char)*text < 0x80)
+        return false;
+    for (const char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f || (*p == ':' && (p[1] == ' ' || !p[1])) ||
+            (*p == '#' && p[-1] == ' ') || strchr("{}[],&*!|>'\"%@`", *p))
+            return false;
+    return text[len - 1] != ' ';
+}
+
+static void add_indent(struct buf *out, int depth)
+{
+    for (int i = 0; i < depth; i++)
+        buf_puts(out, "  ");
+}
+
+static void add_quoted(const char *text, struct buf *out)
+{
+    buf_puts(out, "\"");
+    for (const char *p = text; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            buf_printf(out, "\\%c", *p);
+        else if (*p == '\n')
+            buf_puts(out, "\\n");
+        else if (*p == '\t')
+            buf_puts(out, "\\t");
+        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            buf_printf(out, "\\x%02x", (unsigned char)*p);
+        else
+            buf_add(out, p, 1);
+    }
+    buf_puts(out, "\"");
+}
+
+/* Several lines as a block, where the block would say the same. */
+static bool is_block(const char *text)
+{
+    if (!strchr(text, '\n') || *text == ' ' || *text == '\n')
+        return false;
+    for (const char *p = text; *p; p++)
+        if (((unsigned char)*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
+            return false;
+    return true;
+}
+
+static void add_block(const char *text, int depth, struct buf *out)
+{
+    size_t len = strlen(text), ends = 0;
+
+    while (ends < len && text[len - 1 - ends] == '\n')
+        ends++;
+    buf_puts(out, ends == 0 ? "|-" : ends == 1 ? "|" : "|+");
+    while (*text) {
+        size_t line = strcspn(text, "\n");
+        buf_puts(out, "\n");
+        if (line > 0) {
+            add_indent(out, depth);
+            buf_add(out, text, line);
+        }
+        text += line + (text[line] == '\n');
+    }
+}
+
+static void add_string(const char *text, int depth, struct buf *out)
+{
+    if (is_block(text))
+        add_block(text, depth, out);
+    else if (is_plain(text))
+        buf_puts(out, text);
+    else
+        add_quoted(text, out);
+}
+
+static void add_value(const json_t *value, int depth, bool in_list, struct buf *out);
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void add_object(const json_t *object, int depth, bool in_list, struct buf *out)
+{
+    const char **keys = calloc(json_object_size(object), sizeof(*keys)), *key;
+    size_t n = 0;
+    json_t *value;
+
+    if (!keys) {
+        out->failed = true;
+        return;
+    }
+    json_object_foreach((json_t *)object, key, value) keys[n++] = key;
+    qsort(keys, n, sizeof(*keys), compare_keys);
+    for (size_t i = 0; i < n; i++) {
+        /* The first key of a list's item stands behind the dash. */
+        if (i > 0 || !in_list) {
+            buf_puts(out, "\n");
+            add_indent(out, depth);
+        }
+        add_string(keys[i], depth, out);
+        buf_puts(out, ":");
+        add_value(json_object_get(object, keys[i]), depth + 1, false, out);
+    }
+    free(keys);
+}
+
+static void add_value(const json_t *value, int depth, bool in_list, struct buf *out)
+{
+    if (json_is_object(value) && json_object_size(value) > 0) {
+        if (in_list)
+            buf_puts(out, " ");
+        add_object(value, depth, in_list, out);
+    } else if (json_is_array(value) && json_array_size(value) > 0) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            buf_puts(out, "\n");
+            add_indent(out, depth);
+            buf_puts(out, "-");
+            add_value(json_array_get(value, i), depth + 1, true, out);
+        }
+    } else if (json_is_string(value)) {
+        buf_puts(out, " ");
+        add_string(json_string_value(value), depth, out);
+    } else {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        if (text)
+            buf_printf(out, " %s", text);
+        else
+            out->failed = true;
+        free(text);
+    }
+}
+
+void model_print_yaml(const json_t *model, struct buf *out)
+{
+    static const char *const first[] = {
+        "name", "services", "networks", "volumes", "secrets", "configs", "models", NULL
+    };
+    json_t *rest = json_copy((json_t *)model);
+
+    if (!rest) {
+        out->failed = true;
+        return;
+    }
+    for (const char *const *key = first; *key; key++) {
+        const json_t *value = json_object_get(model, *key);
+        if (!value)
+            continue;
+        buf_printf(out, "%s:", *key);
+        add_value(value, 1, false, out);
+        buf_puts(out, "\n");
+        (void)json_object_del(rest, *key);
+    }
+    size_t start = out->len;
+    add_object(rest, 0, false, out);
+    if (out->len > start) {
+        memmove(out->data + start, out->data + start + 1, out->len - start); /* without the first line's end */
+        out->data[out->len - 1] = '\n';
+    }
+    json_decref(rest);
+}
