@@ -45,12 +45,8 @@ static void check_program(const struct spec *spec, const struct spec_service *se
     CLEANUP_FREE char *program = NULL;
     int r = launch_command(service, &argv);
 
-    if (r == -EINVAL) {
-        problem_error(problems, service->place,
-                      "service \"%s\": nothing says what to run as a process; add \"command: …\"%s", service->name,
-                      service->image[0] || service->has_build ? ", or \"x-daruma: {process: {command: …}}\"" : "");
-        return;
-    }
+    if (r == -EINVAL)
+        return; /* nothing says what to run: compose_unsupported() tells it */
     if (r < 0) {
         problem_error(problems, service->place, "service \"%s\": %s", service->name, strerror(-r));
         return;
@@ -150,4 +146,5 @@ void process_check(struct runtime *runtime, const struct spec *spec, struct prob
         check_health(service, problems);
     }
     check_listeners(spec, problems);
+    compose_unsupported(spec, SPEC_RUNTIME_PROCESS, problems);
 }

@@ -195,10 +195,25 @@ void health_begin(struct health *health, struct loop *loop, struct runtime *runt
     }
 }
 
+void health_configure(struct health *health, const struct spec_healthcheck *check)
+{
+    health->check = check;
+    if (!health->handle)
+        return;
+    if (check->test == SPEC_TEST_NONE) {
+        health->count = (struct health_count){ 0 };
+    } else if (health->count.state == HEALTH_NONE) {
+        health->count.state = health->ready ? HEALTH_HEALTHY : HEALTH_STARTING;
+        if (!health->probe.busy)
+            again_in(health, 0);
+    }
+}
+
 void health_end(struct health *health)
 {
-    if (!health->loop)
+    if (!health->handle)
         return;
+    health->handle = NULL;
     loop_timer_cancel(health->loop, &health->timer);
     loop_timer_cancel(health->loop, &health->silence);
     probe_cancel(&health->probe);

@@ -67,6 +67,9 @@ struct health {
 void health_begin(struct health *health, struct loop *loop, struct runtime *runtime, struct runtime_handle *handle,
                   const struct runtime_port *ports, size_t ports_len);
 
+/* Another health check for the process that runs. `check` replaces the one before, which may go afterwards. */
+void health_configure(struct health *health, const struct spec_healthcheck *check);
+
 /* No more probes, no more calls. Idempotent. */
 void health_end(struct health *health);
 

@@ -131,7 +131,7 @@ void instance_take_spec(struct instance *instance, struct spec_ref *ref, const s
     struct spec_ref *old = instance->ref;
     instance->ref = spec_ref_take(ref);
     instance->spec = spec;
-    instance->health.check = &spec->healthcheck;
+    health_configure(&instance->health, &spec->healthcheck);
     spec_ref_drop(&old);
 }
 

@@ -15,11 +15,11 @@
     .depends_on_len = LEN(((const struct spec_dependency[]){ __VA_ARGS__ }))
 #define REQUIRED(name, what)                                                                                           \
     {                                                                                                                  \
-        .service = (char[]){ name }, .condition = SPEC_##what, .required = true                                        \
+        .service = name, .condition = SPEC_##what, .required = true                                                    \
     }
 #define OPTIONAL(name, what)                                                                                           \
     {                                                                                                                  \
-        .service = (char[]){ name }, .condition = SPEC_##what, .required = false                                       \
+        .service = name, .condition = SPEC_##what, .required = false                                                   \
     }
 
 /* One service that depends on another: every condition with every status of the other. */
@@ -48,7 +48,7 @@ static void every_condition_with_every_status(void **unused)
     for (int condition = 0; condition < 3; condition++)
         for (int status = 0; status < 6; status++)
             for (int optional = 0; optional < 2; optional++) {
-                struct spec_dependency on = { .service = (char[]){ "db" },
+                struct spec_dependency on = { .service = "db",
                                               .condition = (enum spec_condition)condition,
                                               .required = !optional };
                 struct order_node nodes[] = {

@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The supervisor with real processes: compose files in, what happens out.
+ */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "supervise/supervise.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_NS (20 * NS_PER_S)
+
+enum { EVENTS = 4096 };
+
+/* A small house around the supervisor: what daemon/ does, without a gateway and without people. */
+static struct {
+    struct loop *loop;
+    struct runtime *runtime;
+    struct supervisor *supervisor;
+    struct board *board;
+    struct gauges *gauges;
+    struct event_bus bus;
+    struct event_sink sink;
+    char folder[64];
+    struct event events[EVENTS];
+    size_t events_len;
+    unsigned rings;
+    char output[65536];
+    size_t output_len;
+} house;
+
+static void ring(void *data)
+{
+    house.rings++;
+}
+
+static int board_service(void *data, const char *service)
+{
+    return board_service_add(house.board, service, BOARD_ROUND_ROBIN);
+}
+
+static void output(void *data, const char *service, const char *instance, int stream, const char *text, size_t len)
+{
+    assert_true(house.output_len + len < sizeof(house.output));
+    memcpy(house.output + house.output_len, text, len);
+    house.output_len += len;
+}
+
+static const char *const *peer_environment(void *data)
+{
+    static const char *const none[] = { NULL };
+    return none;
+}
+
+static void on_event(struct event_sink *sink, const struct event *event)
+{
+    assert_true(house.events_len < EVENTS);
+    house.events[house.events_len++] = *event;
+}
+
+static int setup(void **unused)
+{
+    struct err err;
+    memset(&house, 0, sizeof(house));
+    strcpy(house.folder, "/tmp/daruma-test-XXXXXX");
+    if (!mkdtemp(house.folder))
+        return -1;
+    house.loop = loop_new();
+    house.board = board_new(&err);
+    house.gauges = gauges_new(1, &err);
+    house.runtime = runtime_process_new(house.loop, &supervisor_runtime_events, house.folder, &err);
+    if (!house.runtime)
+        return -1;
+    house.sink.fn = on_event;
+    event_subscribe(&house.bus, &house.sink);
+    struct supervisor_peers peers = {
+        .loop = house.loop,
+        .runtime = house.runtime,
+        .events = &house.bus,
+        .board = house.board,
+        .gauges = house.gauges,
+        .ring = ring,
+        .board_service = board_service,
+        .output = output,
+        .peer_environment = peer_environment,
+    };
+    house.supervisor = supervisor_new(&peers);
+    return house.supervisor ? 0 : -1;
+}
+
+static void remove_file(const char *name)
+{
+    char path[400];
+    (void)snprintf(path, sizeof(path), "%s/%s", house.folder, name);
+    (void)unlink(path);
+}
+
+static int teardown(void **unused)
+{
+    supervisor_free(house.supervisor);
+    house.runtime->destroy(house.runtime);
+    loop_free(house.loop);
+    board_free(house.board);
+    gauges_free(house.gauges);
+    DIR *folder = opendir(house.folder);
+    for (const struct dirent *entry; folder && (entry = readdir(folder));)
+        remove_file(entry->d_name);
+    if (folder)
+        (void)closedir(folder);
+    return rmdir(house.folder);
+}
+
+#define WAIT_FOR(condition)                                                                                            \
+    do {                                                                                                               \
+        for (int64_t until_ = clock_now() + PATIENCE_NS; !(condition);) {                                              \
+            if (clock_now() > until_)                                                                                  \
+                give_up(#condition);                                                                                   \
+            assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);                                                \
+        }                                                                                                              \
+    } while (0)
+
+static void give_up(const char *what)
+{
+    char line[EVENT_LINE];
+    for (size_t i = 0; i < house.events_len; i++)
+        print_message("  %s\n", event_format(&house.events[i], line));
+    fail_msg("waited in vain for %s", what);
+}
+
+static void turn_for(int64_t ns)
+{
+    for (int64_t until = clock_now() + ns; clock_now() < until;)
+        assert_int_equal(loop_turn(house.loop, 5 * NS_PER_MS), 0);
+}
+
+/* Loads the file and applies it. Every $F in it stands for the test's folder. */
+static void apply(const char *services)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/compose.yaml", house.folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (const char *at = services; *at; at++)
+        if (at[0] == '$' && at[1] == 'F') {
+            (void)fputs(house.folder, file);
+            at++;
+        } else {
+            (void)fputc(*at, file);
+        }
+    (void)fclose(file);
+
+    struct spec *spec = NULL;
+    struct problems problems = { 0 };
+    const char *const files[] = { path, NULL };
+    struct compose_request request = { .working_dir = house.folder, .project_name = "test", .files = files };
+    int r = compose_load(&request, &spec, &problems);
+    struct buf text = { 0 };
+    problems_format(&problems, false, &text);
+    if (r < 0)
+        fail_msg("%s", text.data);
+    buf_free(&text);
+    house.runtime->check(house.runtime, spec, &problems);
+    assert_int_equal(problems.errors, 0);
+    problems_free(&problems);
+    struct err err = { 0 };
+    if (supervisor_apply(house.supervisor, spec, NULL, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+struct look {
+    const char *name;
+    struct instance_info *info;
+    size_t count;
+};
+
+static void look_at(void *data, const struct instance_info *info)
+{
+    struct look *look = data;
+    look->count++;
+    if (look->name && strcmp(info->instance, look->name) == 0)
+        *look->info = *info;
+}
+
+static struct instance_info info_of(const char *name)
+{
+    struct instance_info info = { .state = "absent" };
+    struct look look = { .name = name, .info = &info };
+    supervisor_each(house.supervisor, look_at, &look);
+    return info;
+}
+
+static bool is(const char *name, const char *state)
+{
+    return strcmp(info_of(name).state, state) == 0;
+}
+
+static size_t instances(void)
+{
+    struct look look = { 0 };
+    supervisor_each(house.supervisor, look_at, &look);
+    return look.count;
+}
+
+static bool ready(void)
+{
+    return supervisor_state(house.supervisor) == SUPERVISOR_READY;
+}
+
+static size_t events_of(enum event_kind kind, const char *instance)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < house.events_len; i++)
+        n += house.events[i].kind == kind && (!instance || strcmp(house.events[i].instance, instance) == 0);
+    return n;
+}
+
+/* The last event of that kind. */
+static const struct event *last_event(enum event_kind kind, const char *instance)
+{
+    for (size_t i = house.events_len; i > 0; i--)
+        if (house.events[i - 1].kind == kind && strcmp(house.events[i - 1].instance, instance) == 0)
+            return &house.events[i - 1];
+    fail_msg("no such event of %s", instance);
+    return NULL;
+}
+
+/* The position of an instance's change to a state, from 1; 0: it did not happen. */
+static size_t when(const char *instance, const char *to)
+{
+    for (size_t i = 0; i < house.events_len; i++)
+        if (house.events[i].kind == EVENT_INSTANCE_STATE && strcmp(house.events[i].instance, instance) == 0 &&
+            strcmp(house.events[i].to, to) == 0)
+            return i + 1;
+    return 0;
+}
+
+static void touch(const char *name)
+{
+    char path[400];
+    (void)snprintf(path, sizeof(path), "%s/%s", house.folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fclose(file);
+}
+
+static void take_down(void)
+{
+    supervisor_down(house.supervisor);
+    WAIT_FOR(supervisor_is_down(house.supervisor));
+}
+
+/* The board's endpoint of an instance that is UP, or NULL. */
+static const struct board_endpoint *endpoint_of(const char *instance, enum board_endpoint_state state)
+{
+    for (uint32_t i = 0; i < house.board->used_endpoints; i++)
+        if (house.board->endpoints[i].state == state && strcmp(house.board->endpoints[i].instance, instance) == 0)
+            return &house.board->endpoints[i];
+    return NULL;
+}
+
+/* A server without a library: nc is not everywhere, but perl is on every Debian. */
+#define SERVER                                                                                                         \
+    "exec perl -MIO::Socket::INET -e '$$s=IO::Socket::INET->new(Listen=>64,LocalAddr=>\"127.0.0.1\","                  \
+    "LocalPort=>$$ENV{PORT})or die;while($$c=$$s->accept){$$_=<$$c>;"                                                  \
+    "$$x=-e \"$F/sick\"?500:200;print $$c \"HTTP/1.1 $$x X\\r\\nContent-Length: 0\\r\\n\\r\\n\"}'"
+
+static void a_killed_instance_is_back_and_its_endpoint_left_first(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    ports: ['18080:80']\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    assert_non_null(endpoint);
+    struct board_address before = endpoint->address;
+    pid_t pid = info_of("app-1").pid;
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    WAIT_FOR(info_of("app-1").restarts == 1 && ready());
+
+    const struct board_endpoint *gone = endpoint_of("app-1", BOARD_ENDPOINT_GONE);
+    assert_non_null(gone);
+    assert_int_equal(gone->cause, CAUSE_KILLED);
+    endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    assert_non_null(endpoint);
+    assert_memory_not_equal(&endpoint->address, &before, sizeof(before));
+    assert_true(info_of("app-1").pid != pid);
+    assert_int_equal(info_of("app-1").last_cause, CAUSE_KILLED);
+    const struct event *spawn = last_event(EVENT_INSTANCE_SPAWN, "app-1");
+    assert_int_equal(spawn->starts, 2);
+    assert_true(spawn->span_ns > 0);
+    take_down();
+}
+
+static void a_crash_is_told_with_its_last_words(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: 'no'\n"
+          "    command: ['sh', '-c', 'echo early; echo cannot find my keys >&2; exit 7']\n");
+    WAIT_FOR(is("app-1", "failed"));
+    assert_int_equal(supervisor_state(house.supervisor), SUPERVISOR_DEGRADED);
+    const struct event *crash = last_event(EVENT_INSTANCE_CRASH, "app-1");
+    assert_int_equal(crash->status, 7);
+    assert_non_null(strstr(crash->text, "cannot find my keys"));
+    assert_int_equal(info_of("app-1").last_status, 7);
+    take_down();
+}
+
+static void a_crash_loop_does_not_spin(void **unused)
+{
+    apply("services: {app: {restart: always, command: ['false']}}");
+    turn_for(1200 * NS_PER_MS);
+    /* at once, then after about 100, 200, 400 and 800 ms */
+    assert_in_range(info_of("app-1").restarts, 3, 5);
+    take_down();
+}
+
+static void on_failure_gives_up_after_its_number_and_a_person_brings_it_back(void **unused)
+{
+    apply("services: {app: {restart: 'on-failure:2', command: ['false']}}");
+    WAIT_FOR(is("app-1", "failed"));
+    assert_int_equal(info_of("app-1").restarts, 2);
+    assert_int_equal(events_of(EVENT_INSTANCE_EXIT, "app-1"), 3);
+    assert_int_equal(supervisor_restart(house.supervisor, "app", NULL), 0);
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, "app-1") == 6 && is("app-1", "failed"));
+    take_down();
+}
+
+static void a_program_that_cannot_be_run_fails_like_any_other(void **unused)
+{
+    touch("garbage");
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/garbage", house.folder);
+    assert_int_equal(chmod(path, 0755), 0); /* empty: the kernel refuses it */
+    apply("services: {app: {restart: 'on-failure:1', command: ['$F/garbage']}}");
+    WAIT_FOR(is("app-1", "failed"));
+    assert_int_equal(events_of(EVENT_INSTANCE_EXIT, "app-1"), 2);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-1")->cause, CAUSE_SPAWN);
+    assert_non_null(strstr(last_event(EVENT_INSTANCE_EXIT, "app-1")->text, "garbage"));
+    take_down();
+}
+
+static void dependencies_are_met_before_and_released_after(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    command: ['sleep', '60']\n"
+          "    depends_on:\n"
+          "      db: {condition: service_healthy}\n"
+          "      job: {condition: service_completed_successfully}\n"
+          "      log: {condition: service_started}\n"
+          "      ghost: {condition: service_started, required: false}\n"
+          "  db:\n"
+          "    command: ['sleep', '60']\n"
+          "    healthcheck: {test: ['CMD', 'test', '-e', '$F/healthy'], interval: 1s}\n"
+          "  job: {command: ['sh', '-c', 'while ! test -e $F/work; do sleep 0.02; done']}\n"
+          "  log: {command: ['sleep', '60']}\n"
+          "  ghost: {command: ['false'], restart: 'no'}\n");
+    WAIT_FOR(is("log-1", "serving") && is("db-1", "starting") && is("ghost-1", "failed") && is("job-1", "serving"));
+    turn_for(300 * NS_PER_MS);
+    assert_true(is("app-1", "idle"));
+    touch("work");
+    WAIT_FOR(is("job-1", "completed"));
+    turn_for(200 * NS_PER_MS);
+    assert_true(is("app-1", "idle"));
+    assert_string_equal(info_of("app-1").waits_for, "db");
+    touch("healthy");
+    WAIT_FOR(is("app-1", "serving"));
+    assert_string_equal(info_of("db-1").health, "healthy");
+
+    house.events_len = 0;
+    take_down();
+    size_t app = when("app-1", "idle");
+    assert_true(app > 0 && app < when("db-1", "draining") && app < when("log-1", "draining"));
+    assert_int_equal(supervisor_state(house.supervisor), SUPERVISOR_DOWN);
+}
+
+static void a_dependency_that_failed_is_named(void **unused)
+{
+    apply("services:\n"
+          "  app: {command: ['sleep', '60'], depends_on: {job: {condition: service_completed_successfully}}}\n"
+          "  job: {command: ['false'], restart: 'no'}\n");
+    WAIT_FOR(is("job-1", "failed"));
+    turn_for(100 * NS_PER_MS);
+    assert_true(is("app-1", "idle"));
+    assert_string_equal(info_of("app-1").waits_for, "job");
+    assert_int_equal(supervisor_state(house.supervisor), SUPERVISOR_DEGRADED);
+    take_down();
+}
+
+static void a_dependent_follows_its_dependency_where_it_asked_to(void **unused)
+{
+    apply("services:\n"
+          "  app: {command: ['sleep', '60'], depends_on: {db: {condition: service_started, restart: true}}}\n"
+          "  web: {command: ['sleep', '60'], depends_on: {db: {condition: service_started}}}\n"
+          "  db: {command: ['sleep', '60'], restart: always}\n");
+    WAIT_FOR(ready());
+    pid_t app = info_of("app-1").pid, web = info_of("web-1").pid;
+    assert_int_equal(supervisor_kill(house.supervisor, "db", SIGKILL, NULL), 0);
+    WAIT_FOR(info_of("db-1").restarts == 1 && info_of("app-1").restarts == 1 && ready());
+    assert_true(info_of("app-1").pid != app);
+    assert_int_equal(info_of("web-1").pid, web);
+    turn_for(200 * NS_PER_MS);
+    assert_int_equal(info_of("app-1").restarts, 1); /* once, not for ever */
+    take_down();
+}
+
+static void an_unhealthy_instance_is_drained_ended_and_started_again(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    expose: [80]\n"
+          "    healthcheck: {test: ['CMD-SHELL', '! test -e $F/sick'], interval: 100ms, retries: 2}\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    assert_string_equal(info_of("app-1").health, "healthy");
+    touch("sick");
+    WAIT_FOR(info_of("app-1").restarts == 1);
+    const struct event *exit = last_event(EVENT_INSTANCE_EXIT, "app-1");
+    assert_int_equal(exit->cause, CAUSE_HEALTH);
+    assert_true(when("app-1", "draining") > 0 && when("app-1", "draining") < when("app-1", "stopping"));
+    remove_file("sick");
+    WAIT_FOR(ready());
+    assert_string_equal(info_of("app-1").health, "healthy");
+    take_down();
+}
+
+static void native_probes_ask_the_instance_itself(void **unused)
+{
+    apply("services:\n"
+          "  web:\n"
+          "    restart: always\n"
+          "    expose: [80]\n"
+          "    healthcheck: {interval: 100ms, retries: 2, timeout: 1s}\n"
+          "    x-daruma: {healthcheck: 'http://:80/health'}\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n"
+          "  tcp:\n"
+          "    expose: [80]\n"
+          "    x-daruma: {healthcheck: 'tcp://localhost'}\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    assert_string_equal(info_of("web-1").health, "healthy");
+    assert_string_equal(info_of("tcp-1").health, "healthy");
+    touch("sick");
+    WAIT_FOR(info_of("web-1").restarts == 1);
+    assert_int_equal(info_of("tcp-1").restarts, 0);
+    remove_file("sick");
+    WAIT_FOR(ready());
+    take_down();
+}
+
+static void who_ignores_sigterm_is_killed_on_time(void **unused)
+{
+    apply("services:\n"
+          "  app: {command: ['sh', '-c', 'trap \"\" TERM; echo trapped; while :; do sleep 0.1; done'],\n"
+          "        stop_grace_period: 300ms}\n");
+    WAIT_FOR(ready() && strstr(house.output, "trapped"));
+    int64_t begun = clock_now();
+    take_down();
+    int64_t took = clock_now() - begun;
+    assert_true(took >= 300 * NS_PER_MS && took < 5 * NS_PER_S);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-1")->status, SIGKILL);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-1")->cause, CAUSE_STOP);
+}
+
+static void the_second_down_waits_for_nobody(void **unused)
+{
+    apply("services:\n"
+          "  app: {command: ['sh', '-c', 'trap \"\" TERM; echo trapped; while :; do sleep 0.1; done'],\n"
+          "        stop_grace_period: 60s}\n"
+          "  db: {command: ['sleep', '60'], depends_on: [app]}\n");
+    WAIT_FOR(ready() && strstr(house.output, "trapped"));
+    supervisor_down(house.supervisor);
+    turn_for(50 * NS_PER_MS);
+    assert_false(supervisor_is_down(house.supervisor));
+    take_down();
+}
+
+static void what_is_in_flight_is_waited_for(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    expose: [80]\n"
+          "    x-daruma: {drain_timeout: 60s}\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    size_t slot = (size_t)(endpoint - house.board->endpoints);
+    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[slot];
+    atomic_store(&gauge->generation, endpoint->generation);
+    atomic_store(&gauge->inflight, 1);
+    supervisor_down(house.supervisor);
+    turn_for(300 * NS_PER_MS);
+    assert_true(is("app-1", "draining"));
+    assert_int_equal(endpoint->state, BOARD_ENDPOINT_DRAINING);
+    atomic_store(&gauge->inflight, 0);
+    supervisor_drained_bell(house.supervisor);
+    assert_true(is("app-1", "stopping")); /* at the bell, not at the next look */
+    WAIT_FOR(supervisor_is_down(house.supervisor));
+    assert_int_equal(endpoint->state, BOARD_ENDPOINT_GONE);
+    assert_int_equal(endpoint->cause, CAUSE_STOP);
+}
+
+static void suspects_are_counted_at_the_moment_of_death(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    expose: [80]\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
+    atomic_store(&gauge->generation, endpoint->generation);
+    atomic_store(&gauge->inflight, 3);
+    assert_int_equal(supervisor_kill(house.supervisor, "app-1", SIGSEGV, NULL), 0);
+    WAIT_FOR(endpoint->state == BOARD_ENDPOINT_GONE);
+    assert_int_equal(endpoint->suspects, 3);
+    assert_int_equal(endpoint->cause, CAUSE_CRASH);
+    take_down();
+}
+
+static void scaling_adds_and_takes_away_at_the_end(void **unused)
+{
+    apply("services: {app: {command: ['sleep', '60'], scale: 2}}");
+    WAIT_FOR(ready());
+    pid_t first = info_of("app-1").pid;
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 5, NULL), 0);
+    WAIT_FOR(instances() == 5 && ready());
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 1, NULL), 0);
+    WAIT_FOR(instances() == 1 && ready());
+    assert_int_equal(info_of("app-1").pid, first);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-5")->cause, CAUSE_SCALE);
+    assert_int_equal(supervisor_scale(house.supervisor, "nobody", 1, NULL), -ENOENT);
+    assert_int_equal(supervisor_scale(house.supervisor, "app", -1, NULL), -EINVAL);
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 0, NULL), 0);
+    WAIT_FOR(instances() == 0);
+    take_down();
+}
+
+static void the_same_file_again_changes_nothing(void **unused)
+{
+    const char *file = "services:\n"
+                       "  app: {command: ['sleep', '60'], scale: 2, depends_on: [db]}\n"
+                       "  db: {command: ['sleep', '60']}\n"
+                       "  job: {command: ['true'], restart: 'no'}\n";
+    apply(file);
+    WAIT_FOR(ready() && is("job-1", "completed"));
+    size_t spawned = events_of(EVENT_INSTANCE_SPAWN, NULL);
+    apply(file);
+    turn_for(300 * NS_PER_MS);
+    assert_true(ready());
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, NULL), spawned);
+    assert_int_equal(events_of(EVENT_INSTANCE_EXIT, NULL), 1);
+    take_down();
+}
+
+static void a_changed_file_changes_only_what_changed_one_after_the_other(void **unused)
+{
+    apply("services:\n"
+          "  app: {command: ['sleep', '60'], scale: 3}\n"
+          "  db: {command: ['sleep', '60']}\n"
+          "  old: {command: ['sleep', '60']}\n");
+    WAIT_FOR(ready());
+    pid_t db = info_of("db-1").pid;
+    house.events_len = 0;
+    apply("services:\n"
+          "  app: {command: ['sleep', '61'], scale: 3}\n"
+          "  db: {command: ['sleep', '60'], restart: always}\n"
+          "  new: {command: ['sleep', '60']}\n");
+    WAIT_FOR(events_of(EVENT_INSTANCE_SPAWN, "app-3") == 1 && is("new-1", "serving") && is("old-1", "absent") &&
+             ready());
+    assert_int_equal(info_of("db-1").pid, db);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-1")->cause, CAUSE_DEPLOY);
+    assert_true(when("app-1", "serving") < when("app-2", "draining"));
+    assert_true(when("app-2", "serving") < when("app-3", "draining"));
+    assert_int_equal(instances(), 5);
+    take_down();
+}
+
+static void a_bad_new_version_takes_only_one_replica_with_it(void **unused)
+{
+    apply("services: {app: {command: ['sleep', '60'], scale: 3, restart: 'on-failure:1'}}");
+    WAIT_FOR(ready());
+    pid_t second = info_of("app-2").pid, third = info_of("app-3").pid;
+    apply("services: {app: {command: ['false'], scale: 3, restart: 'on-failure:1', expose: [80]}}");
+    WAIT_FOR(is("app-1", "failed"));
+    turn_for(200 * NS_PER_MS);
+    assert_int_equal(info_of("app-2").pid, second);
+    assert_int_equal(info_of("app-3").pid, third);
+    take_down();
+}
+
+static void chaos_spares_the_last_one(void **unused)
+{
+    char victim[EVENT_NAME];
+    struct err err = { 0 };
+    const char *const only[] = { "app", NULL };
+    apply("services: {app: {command: ['sleep', '60'], scale: 2, restart: always}, db: {command: ['sleep', '60']}}");
+    WAIT_FOR(ready());
+    for (uint64_t pick = 0; pick < 8; pick++) {
+        assert_int_equal(supervisor_chaos_kill(house.supervisor, NULL, pick, 0, false, victim, &err), 0);
+        assert_memory_equal(victim, "app-", 4);
+    }
+    assert_int_equal(supervisor_chaos_kill(house.supervisor, only, 1, SIGKILL, false, victim, &err), 0);
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, victim) == 1);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, victim)->cause, CAUSE_CHAOS);
+    WAIT_FOR(ready());
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 1, NULL), 0);
+    WAIT_FOR(instances() == 2);
+    assert_int_equal(supervisor_chaos_kill(house.supervisor, only, 1, SIGKILL, false, victim, &err), -EBUSY);
+    assert_int_equal(supervisor_chaos_kill(house.supervisor, only, 1, SIGKILL, true, victim, &err), 0);
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, victim) == 2 || info_of("app-1").restarts > 0);
+    take_down();
+}
+
+static void hundreds_start_together_and_leave_nothing(void **unused)
+{
+    apply("services: {app: {command: ['sleep', '60'], scale: 100}}");
+    WAIT_FOR(ready());
+    assert_int_equal(instances(), 100);
+    take_down();
+    assert_int_equal(events_of(EVENT_INSTANCE_EXIT, NULL), 100);
+}
+
+int main(void)
+{
+#define STORY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        STORY(a_killed_instance_is_back_and_its_endpoint_left_first),
+        STORY(a_crash_is_told_with_its_last_words),
+        STORY(a_crash_loop_does_not_spin),
+        STORY(on_failure_gives_up_after_its_number_and_a_person_brings_it_back),
+        STORY(a_program_that_cannot_be_run_fails_like_any_other),
+        STORY(dependencies_are_met_before_and_released_after),
+        STORY(a_dependency_that_failed_is_named),
+        STORY(a_dependent_follows_its_dependency_where_it_asked_to),
+        STORY(an_unhealthy_instance_is_drained_ended_and_started_again),
+        STORY(native_probes_ask_the_instance_itself),
+        STORY(who_ignores_sigterm_is_killed_on_time),
+        STORY(the_second_down_waits_for_nobody),
+        STORY(what_is_in_flight_is_waited_for),
+        STORY(suspects_are_counted_at_the_moment_of_death),
+        STORY(scaling_adds_and_takes_away_at_the_end),
+        STORY(the_same_file_again_changes_nothing),
+        STORY(a_changed_file_changes_only_what_changed_one_after_the_other),
+        STORY(a_bad_new_version_takes_only_one_replica_with_it),
+        STORY(chaos_spares_the_last_one),
+        STORY(hundreds_start_together_and_leave_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
