@@ -65,7 +65,11 @@ story_a_handed_over_socket_keeps_connections_through_restarts() {
     becomes 5 'daruma logs app | grep -q "serves the socket that it was given"'
     kill_instance app-1
     # Straight to the instance, without the gateway: the connection waits in the backlog of the same socket.
-    assert_eq "$(http_status "http://$direct/health")" 200 "an answer on the same address"
+    if [[ $direct == unix:* ]]; then
+        assert_eq "$(http_status http://app/health --unix-socket "${direct#unix:}")" 200 "an answer on the same socket"
+    else
+        assert_eq "$(http_status "http://$direct/health")" 200 "an answer on the same address"
+    fi
     assert_eq "$(instance app-1 .endpoint)" "$direct" "endpoint"
     assert_eq "$(instance app-1 .restarts)" 1 "restarts"
 }
