@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/balance.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+enum {
+    EJECT_AFTER = 3, /* errors in a row */
+    EJECT_DOUBLINGS = 5,
+    UNKNOWN_US = 1000, /* taken for an endpoint without a measured latency: it gets some requests, not all */
+};
+#define EJECT_FIRST_NS (1 * NS_PER_S)
+#define EJECT_MAX_NS   (30 * NS_PER_S)
+#define EWMA_US        UINT64_C(10000000) /* in which a peak loses half its weight */
+
+void gw_balance_init(struct balance *balance, const struct board *view, struct worker_gauges *gauges, uint64_t seed)
+{
+    memset(balance, 0, sizeof(*balance));
+    balance->view = view;
+    balance->gauges = gauges;
+    rng_seed(&balance->rng, seed);
+    for (uint32_t i = 0; i < BOARD_ENDPOINTS; i++)
+        balance->local[i].idle_first = GW_NONE;
+}
+
+static void begin_generation(struct balance *balance, uint32_t endpoint, uint32_t generation)
+{
+    struct endpoint_gauge *gauge = &balance->gauges->endpoints[endpoint];
+    balance->local[endpoint] = (struct endpoint_local){ .generation = generation, .idle_first = GW_NONE };
+    atomic_store_explicit(&gauge->inflight, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->requests, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->errors, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->ewma_us, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->generation, generation, memory_order_release);
+}
+
+/* Counting sort by service. */
+void gw_balance_rebuild(struct balance *balance)
+{
+    const struct board *view = balance->view;
+
+    memset(balance->count, 0, sizeof(balance->count));
+    for (uint32_t i = 0; i < view->used_endpoints; i++) {
+        const struct board_endpoint *endpoint = &view->endpoints[i];
+        if (balance->local[i].generation != endpoint->generation)
+            begin_generation(balance, i, endpoint->generation);
+        balance->local[i].state = endpoint->state;
+        if (endpoint->state == BOARD_ENDPOINT_UP && endpoint->service < BOARD_SERVICES)
+            balance->count[endpoint->service]++;
+    }
+    uint32_t first = 0;
+    for (uint32_t service = 0; service < BOARD_SERVICES; service++) {
+        balance->first[service] = first;
+        first += balance->count[service];
+        balance->count[service] = 0;
+    }
+    for (uint32_t i = 0; i < view->used_endpoints; i++) {
+        const struct board_endpoint *endpoint = &view->endpoints[i];
+        if (endpoint->state == BOARD_ENDPOINT_UP && endpoint->service < BOARD_SERVICES)
+            balance->up[balance->first[endpoint->service] + balance->count[endpoint->service]++] = (uint16_t)i;
+    }
+}
+
+/* The `at`-th endpoint of all services of the route. */
+static uint32_t nth(const struct balance *balance, const struct board_route *route, uint32_t at)
+{
+    for (uint32_t t = 0; t < route->targets; t++) {
+        uint32_t service = route->service[t];
+        if (at < balance->count[service])
+            return balance->up[balance->first[service] + at];
+        at -= balance->count[service];
+    }
+    return GW_NONE;
+}
+
+static bool was_tried(const struct balance *balance, uint32_t endpoint, const struct conn_tried *tried, unsigned len)
+{
+    for (unsigned i = 0; i < len; i++)
+        if (tried[i].endpoint == endpoint && tried[i].generation == balance->view->endpoints[endpoint].generation)
+            return true;
+    return false;
+}
+
+static uint64_t inflight(const struct balance *balance, uint32_t endpoint)
+{
+    return atomic_load_explicit(&balance->gauges->endpoints[endpoint].inflight, memory_order_relaxed);
+}
+
+/* What it costs to place one more there: lower is better. */
+static uint64_t cost(const struct balance *balance, uint32_t endpoint, enum board_placement placement)
+{
+    uint64_t load = inflight(balance, endpoint) + 1;
+    if (placement == BOARD_LEAST_INFLIGHT)
+        return load;
+    uint32_t ewma = atomic_load_explicit(&balance->gauges->endpoints[endpoint].ewma_us, memory_order_relaxed);
+    return load * (ewma > 0 ? ewma : UNKNOWN_US);
+}
+
+struct choice {
+    const struct balance *balance;
+    const struct conn_tried *tried;
+    unsigned tried_len;
+    int64_t now_ns;
+    bool ejected_too;
+};
+
+static bool usable(const struct choice *choice, uint32_t endpoint)
+{
+    return (choice->ejected_too || choice->balance->local[endpoint].ejected_until_ns <= choice->now_ns) &&
+           !was_tried(choice->balance, endpoint, choice->tried, choice->tried_len);
+}
+
+/* All of them, from `start` on: the first usable one (round robin), or the cheapest. */
+static uint32_t scan(const struct choice *choice, const struct board_route *route, uint32_t total, uint32_t start,
+                     enum board_placement placement)
+{
+    uint32_t best = GW_NONE;
+    uint64_t best_cost = UINT64_MAX;
+    for (uint32_t i = 0; i < total; i++) {
+        uint32_t endpoint = nth(choice->balance, route, (start + i) % total);
+        if (!usable(choice, endpoint))
+            continue;
+        if (placement == BOARD_ROUND_ROBIN)
+            return endpoint;
+        uint64_t price = cost(choice->balance, endpoint, placement);
+        if (price < best_cost) {
+            best = endpoint;
+            best_cost = price;
+        }
+    }
+    return best;
+}
+
+/* Two at random, the better one. When either may not be used, all are looked at. */
+static uint32_t two_choices(struct balance *balance, const struct choice *choice, const struct board_route *route,
+                            uint32_t total)
+{
+    uint32_t a = (uint32_t)rng_below(&balance->rng, total);
+    uint32_t b = total > 1 ? (uint32_t)rng_below(&balance->rng, total - 1) : a;
+    b += b >= a && total > 1;
+    uint32_t first = nth(balance, route, a), second = nth(balance, route, b);
+    if (!usable(choice, first) || !usable(choice, second))
+        return scan(choice, route, total, a, BOARD_P2C_EWMA);
+    return cost(balance, first, BOARD_P2C_EWMA) <= cost(balance, second, BOARD_P2C_EWMA) ? first : second;
+}
+
+int gw_balance_pick(struct balance *balance, uint32_t route_index, const struct conn_tried *tried, unsigned tried_len,
+                    int64_t now_ns)
+{
+    const struct board_route *route = &balance->view->routes[route_index];
+    struct choice choice = { .balance = balance, .tried = tried, .tried_len = tried_len, .now_ns = now_ns };
+    enum board_placement placement = BOARD_P2C_EWMA;
+    uint32_t total = 0;
+
+    for (uint32_t t = 0; t < route->targets; t++)
+        total += balance->count[route->service[t]];
+    if (total == 0)
+        return -1;
+    if (route->targets > 0)
+        placement = (enum board_placement)balance->view->services[route->service[0]].placement;
+
+    for (int ejected_too = 0; ejected_too < 2; ejected_too++) {
+        choice.ejected_too = ejected_too;
+        uint32_t endpoint = GW_NONE;
+        if (placement == BOARD_P2C_EWMA) {
+            endpoint = two_choices(balance, &choice, route, total);
+        } else {
+            uint32_t start = balance->turn[route_index]++;
+            endpoint = scan(&choice, route, total, start % total, placement);
+        }
+        if (endpoint != GW_NONE)
+            return (int)endpoint;
+    }
+    return -1;
+}
+
+void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns)
+{
+    struct endpoint_local *local = &balance->local[endpoint];
+    struct endpoint_gauge *gauge = &balance->gauges->endpoints[endpoint];
+    uint64_t us = (uint64_t)(latency_ns / NS_PER_US), old = gauge->ewma_us;
+
+    if (us == 0)
+        us = 1;
+    if (local->ewma_at_ns != 0 && us < old) {
+        uint64_t elapsed = (uint64_t)((now_ns - local->ewma_at_ns) / NS_PER_US);
+        us = (old * EWMA_US + us * elapsed) / (EWMA_US + elapsed);
+    }
+    local->ewma_at_ns = now_ns;
+    atomic_store_explicit(&gauge->ewma_us, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX, memory_order_relaxed);
+    if (local->errors > 0 || local->ejections > 0) {
+        local->errors = 0;
+        local->ejections = 0;
+        local->ejected_until_ns = 0;
+        atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
+    }
+}
+
+void gw_balance_failure(struct balance *balance, uint32_t endpoint, int64_t now_ns)
+{
+    struct endpoint_local *local = &balance->local[endpoint];
+    if (local->ejected_until_ns > now_ns || ++local->errors < EJECT_AFTER)
+        return;
+    int64_t span = EJECT_FIRST_NS << (local->ejections < EJECT_DOUBLINGS ? local->ejections : EJECT_DOUBLINGS);
+    local->ejected_until_ns = now_ns + (span < EJECT_MAX_NS ? span : EJECT_MAX_NS);
+    local->ejections++;
+    local->errors = EJECT_AFTER - 1; /* after that time one failed trial is enough */
+    atomic_store_explicit(&balance->gauges->endpoints[endpoint].ejected, 1, memory_order_relaxed);
+}

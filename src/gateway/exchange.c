@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/exchange.h"
+
+#include "base/clock.h"
+#include "gateway/answer.h"
+#include "gateway/conn.h"
+#include "gateway/poison.h"
+#include "gateway/relay.h"
+#include "gateway/upstream.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUARANTINE_NS (60 * NS_PER_S)
+
+enum { HOLD_MAX = 8192 }; /* requests that one worker lets wait */
+
+/* Flags that belong to one attempt. */
+#define ATTEMPT_FLAGS                                                                                                  \
+    (uint32_t)(CONN_SEND_BROKEN | CONN_FIRST_BYTE | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED)
+
+/* --- counting --------------------------------------------------------------------------------------------------- */
+
+static void begin_active(struct gw_worker *worker, struct conn *conn)
+{
+    conn->flags |= CONN_ACTIVE;
+    worker->active++;
+    conn->begun_ns = worker->now;
+    conn->due_ns = 0;
+    conn->status = 0;
+    conn->attempts = 0;
+    conn->strikes = 0;
+    conn->tried_len = 0;
+    gw_count(&gw_conn_gauge(worker, conn)->requests);
+}
+
+void gw_exchange_attempt_over(struct gw_worker *worker, struct conn *conn)
+{
+    if (!(conn->flags & CONN_IN_FLIGHT))
+        return;
+    conn->flags &= ~(uint32_t)CONN_IN_FLIGHT;
+    struct endpoint_gauge *gauge = &worker->gauges->endpoints[conn->endpoint];
+    if (atomic_load_explicit(&gauge->generation, memory_order_relaxed) != conn->endpoint_generation)
+        return;
+    uint32_t left = atomic_load_explicit(&gauge->inflight, memory_order_relaxed) - 1;
+    atomic_store_explicit(&gauge->inflight, left, memory_order_relaxed);
+    if (left == 0 && worker->view->endpoints[conn->endpoint].state == BOARD_ENDPOINT_DRAINING)
+        (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
+void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
+{
+    struct upstream *upstream = gw_conn_upstream(worker, conn);
+    if (upstream)
+        gw_upstream_close(worker, upstream);
+    gw_exchange_attempt_over(worker, conn);
+    if (conn->flags & CONN_RETRYING)
+        worker->retrying--;
+    if (conn->flags & CONN_ACTIVE) {
+        worker->active--;
+        gw_count(&gw_conn_gauge(worker, conn)->status[conn->status < 600 ? conn->status / 100 : 0]);
+    }
+    conn->flags &= ~(uint32_t)(CONN_RETRYING | CONN_ACTIVE);
+}
+
+static void count_failure(struct gw_worker *worker, struct conn *conn, bool blame)
+{
+    if (conn->endpoint_generation != worker->balance.local[conn->endpoint].generation)
+        return;
+    gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+    if (blame)
+        gw_balance_failure(&worker->balance, conn->endpoint, worker->now);
+}
+
+/* --- attempts --------------------------------------------------------------------------------------------------- */
+
+static void remember_tried(struct conn *conn)
+{
+    conn->tried[conn->tried_len % GW_TRIED] =
+        (struct conn_tried){ .endpoint = conn->endpoint, .generation = conn->endpoint_generation };
+    conn->tried_len++;
+}
+
+static unsigned tried_len(const struct conn *conn)
+{
+    return conn->tried_len < GW_TRIED ? conn->tried_len : GW_TRIED;
+}
+
+static int pick(struct gw_worker *worker, const struct conn *conn)
+{
+    return gw_balance_pick(&worker->balance, conn->route, conn->tried, tried_len(conn), worker->now);
+}
+
+static void attempt_connected(struct gw_worker *worker, struct conn *conn)
+{
+    if (conn->flags & CONN_TCP) {
+        gw_exchange_first_byte(worker, conn); /* the only latency that a stream of bytes has */
+        gw_conn_step(worker, conn, CONN_EV_TUNNEL);
+        return;
+    }
+    gw_conn_step(worker, conn, CONN_EV_SEND);
+    gw_relay_request(worker, conn);
+}
+
+/* One attempt on `endpoint`. With `fresh` no kept connection is used. */
+static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoint, bool fresh)
+{
+    struct endpoint_gauge *gauge = &worker->gauges->endpoints[endpoint];
+    bool certain = !http1_method_idempotent((enum http1_method)conn->method);
+
+    conn->endpoint = endpoint;
+    conn->endpoint_generation = worker->view->endpoints[endpoint].generation;
+    conn->flags = (conn->flags & ~ATTEMPT_FLAGS) | CONN_IN_FLIGHT;
+    conn->attempts += conn->attempts < UINT8_MAX;
+    conn->head_sent = 0;
+    conn->in_sent = conn->head_len;
+    conn->attempt_ns = worker->now;
+    gw_block_put(&worker->slots, &conn->out);
+    if (conn->tried_len > 0)
+        gw_count(&gw_conn_gauge(worker, conn)->retried);
+    remember_tried(conn);
+    gw_count(&gauge->requests);
+    atomic_store_explicit(&gauge->inflight, atomic_load_explicit(&gauge->inflight, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+
+    if (!fresh && !(conn->flags & CONN_TCP) && gw_upstream_reuse(worker, conn, certain)) {
+        conn->flags |= CONN_REUSED;
+        gw_conn_step(worker, conn, CONN_EV_SEND);
+        gw_relay_request(worker, conn);
+        return;
+    }
+    gw_conn_step(worker, conn, CONN_EV_CONNECT);
+    int connected = gw_upstream_connect(worker, conn);
+    if (connected > 0)
+        attempt_connected(worker, conn);
+    else if (connected < 0)
+        gw_exchange_fail(worker, conn, RETRY_CONNECT);
+}
+
+void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn)
+{
+    int connected = gw_upstream_connected(worker, gw_conn_upstream(worker, conn));
+    if (connected > 0)
+        attempt_connected(worker, conn);
+    else if (connected < 0)
+        gw_exchange_fail(worker, conn, connected == -ETIMEDOUT ? RETRY_TIMEOUT : RETRY_CONNECT);
+}
+
+/* --- hold ------------------------------------------------------------------------------------------------------- */
+
+static void give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+{
+    if (conn->flags & CONN_TCP)
+        gw_conn_close(worker, conn);
+    else
+        gw_answer(worker, conn, status, why);
+}
+
+static void hold(struct gw_worker *worker, struct conn *conn)
+{
+    struct route_gauge *gauge = gw_conn_gauge(worker, conn);
+    if (conn->due_ns == 0)
+        conn->due_ns = worker->now + gw_conn_route(worker, conn)->hold_ns;
+    if (conn->due_ns <= worker->now || worker->held.count >= HOLD_MAX) {
+        gw_count(&gauge->hold_expired);
+        give_up(worker, conn, 503, NULL);
+        return;
+    }
+    if (!(conn->flags & CONN_WAS_HELD))
+        gw_count(&gauge->held);
+    conn->flags |= CONN_WAS_HELD;
+    gw_conn_step(worker, conn, CONN_EV_HOLD);
+}
+
+void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn)
+{
+    gw_count(&gw_conn_gauge(worker, conn)->hold_expired);
+    give_up(worker, conn, 503, NULL);
+}
+
+static void place(struct gw_worker *worker, struct conn *conn)
+{
+    int endpoint = pick(worker, conn);
+    if (endpoint < 0)
+        hold(worker, conn);
+    else
+        attempt(worker, conn, (uint32_t)endpoint, false);
+}
+
+void gw_exchange_wake(struct gw_worker *worker)
+{
+    /* Each that is there now gets one turn; those that fail at once queue up behind. */
+    uint32_t next = worker->verdicts.first;
+    for (uint32_t left = worker->verdicts.count; left > 0 && next != GW_NONE; left--) {
+        struct conn *conn = &worker->slots.conns[next];
+        next = conn->next;
+        gw_exchange_judge(worker, conn, false);
+    }
+    next = worker->held.first;
+    for (uint32_t left = worker->held.count; left > 0 && next != GW_NONE; left--) {
+        struct conn *conn = &worker->slots.conns[next];
+        next = conn->next;
+        int endpoint = pick(worker, conn);
+        if (endpoint >= 0) {
+            attempt(worker, conn, (uint32_t)endpoint, false);
+            gw_worker_again(worker, conn);
+        }
+    }
+}
+
+/* --- the beginning ---------------------------------------------------------------------------------------------- */
+
+/* The first route of the listener. */
+static uint32_t find_route(const struct gw_worker *worker, uint32_t listener)
+{
+    const struct board *view = worker->view;
+    for (uint32_t i = 0; i < view->used_routes; i++)
+        if (view->routes[i].used && view->routes[i].listener == listener)
+            return i;
+    return GW_NONE;
+}
+
+static uint64_t fingerprint(const char *buf, const struct http1_head *head)
+{
+    uint64_t hash = gw_poison_hash(GW_POISON_SEED, buf + head->method_name.at, head->method_name.len);
+    hash = gw_poison_hash(gw_poison_hash(hash, "\n", 1), buf + head->host.at, head->host.len);
+    return gw_poison_hash(gw_poison_hash(hash, "\n", 1), buf + head->path.at, head->path.len);
+}
+
+static void read_flags(struct conn *conn, const struct http1_head *head)
+{
+    conn->flags &= CONN_READY;
+    if (head->keep_alive)
+        conn->flags |= CONN_KEEP_ALIVE;
+    if (head->minor == 0)
+        conn->flags |= CONN_HTTP10;
+    if (head->upgrade)
+        conn->flags |= CONN_UPGRADE;
+    for (unsigned i = 0; i < head->headers; i++)
+        if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY)
+            conn->flags |= CONN_REPEATABLE;
+}
+
+void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
+{
+    const struct http1_head *head = &worker->head;
+    const char *buf = gw_block(&worker->slots, conn->in);
+
+    read_flags(conn, head);
+    conn->method = head->method;
+    conn->head_len = head->len;
+    conn->in_framing = head->framing;
+    conn->in_left = head->content_length;
+    conn->in_chunked = (struct http1_chunked){ 0 };
+    conn->route = find_route(worker, conn->listener);
+    if (gw_relay_take_body(worker, conn, head->len) < 0) {
+        gw_count(&worker->gauges->bad_requests);
+        gw_answer(worker, conn, 400, "the chunked request body is malformed");
+        return;
+    }
+    if (conn->route == GW_NONE) {
+        gw_answer(worker, conn, 404, NULL);
+        return;
+    }
+    begin_active(worker, conn);
+    if (conn->method == HTTP1_CONNECT) {
+        gw_answer(worker, conn, 501, "CONNECT is not served here");
+    } else if (gw_poison_any(worker->setup->shared, worker->now) &&
+               gw_poison_has(worker->setup->shared, fingerprint(buf, head), worker->now)) {
+        gw_count(&gw_conn_gauge(worker, conn)->poisoned);
+        gw_answer(worker, conn, 502, "this request is in quarantine: instances died while they served it");
+    } else {
+        place(worker, conn);
+    }
+}
+
+void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
+{
+    conn->route = worker->view->listeners[conn->listener].route;
+    conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
+    begin_active(worker, conn);
+    place(worker, conn);
+}
+
+void gw_exchange_first_byte(struct gw_worker *worker, struct conn *conn)
+{
+    conn->flags |= CONN_FIRST_BYTE;
+    if (conn->endpoint_generation == worker->balance.local[conn->endpoint].generation)
+        gw_balance_success(&worker->balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
+}
+
+/* --- failure ---------------------------------------------------------------------------------------------------- */
+
+static struct retry_case facts_of(struct gw_worker *worker, const struct conn *conn, enum retry_failure failure,
+                                  int elsewhere)
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    return (struct retry_case){
+        .failure = failure,
+        .idempotent = (conn->flags & CONN_TCP) || http1_method_idempotent((enum http1_method)conn->method),
+        .repeatable = conn->flags & CONN_REPEATABLE,
+        .sent = conn->head_sent > 0,
+        .replayable = !(conn->flags & CONN_REPLAY_LOST),
+        .begun = conn->flags & CONN_BEGUN,
+        .elsewhere = elsewhere >= 0,
+        .died = conn->flags & CONN_DIED,
+        .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
+        .retry_on = route->retry_on,
+        .status = conn->status,
+        .attempts = conn->attempts,
+        .max_attempts = route->attempts,
+        .suspects = worker->view->endpoints[conn->endpoint].suspects,
+        .strikes = conn->strikes,
+    };
+}
+
+static void count_retry(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
+{
+    if (!gw_retry_counts(failure)) {
+        conn->attempts--;
+    } else if (!(conn->flags & CONN_RETRYING)) {
+        conn->flags |= CONN_RETRYING;
+        worker->retrying++;
+    }
+}
+
+static void quarantine(struct gw_worker *worker, struct conn *conn)
+{
+    struct http1_head head;
+    const char *buf = gw_block(&worker->slots, conn->in);
+    if (!(conn->flags & CONN_REPLAY_LOST) && http1_parse_request(buf, conn->in_len, &http1_default_limits, &head) > 0)
+        gw_poison_add(worker->setup->shared, fingerprint(buf, &head), worker->now + QUARANTINE_NS);
+}
+
+static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
+{
+    if (conn->flags & CONN_BEGUN) {
+        /* Half an answer is out. A body that lasts until close would look whole after an orderly end. */
+        gw_count(&gw_conn_gauge(worker, conn)->truncated);
+        if (conn->out_framing == HTTP1_UNTIL_CLOSE || (conn->flags & CONN_DECHUNK))
+            gw_conn_abort(worker, conn);
+        else
+            gw_conn_close(worker, conn);
+    } else if (failure == RETRY_TIMEOUT) {
+        give_up(worker, conn, 504, NULL);
+    } else {
+        give_up(worker, conn, 502, failure == RETRY_CONNECT ? "no connection to the instance" : NULL);
+    }
+}
+
+/* What the failure was is known: goes on as the rules say. */
+static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
+{
+    struct route_gauge *gauge = gw_conn_gauge(worker, conn);
+    int elsewhere = pick(worker, conn);
+    struct retry_case facts = facts_of(worker, conn, failure, elsewhere);
+    enum retry_verdict verdict = gw_retry_decide(&facts);
+
+    gw_exchange_attempt_over(worker, conn);
+    if (failure == RETRY_CRASHED && facts.sent)
+        conn->strikes++;
+    switch (verdict) {
+    case RETRY_ELSEWHERE:
+        count_retry(worker, conn, failure);
+        attempt(worker, conn, (uint32_t)elsewhere, false);
+        break;
+    case RETRY_SAME:
+        count_retry(worker, conn, failure);
+        attempt(worker, conn, conn->endpoint, true);
+        break;
+    case RETRY_HOLD:
+        count_retry(worker, conn, failure);
+        hold(worker, conn);
+        break;
+    case RETRY_POISON:
+        quarantine(worker, conn);
+        __attribute__((fallthrough));
+    case RETRY_SUSPECT:
+        gw_count(&gauge->poisoned);
+        if (conn->flags & CONN_BEGUN)
+            refuse(worker, conn, failure);
+        else
+            give_up(worker, conn, 502, "the instance died while it served this request");
+        break;
+    case RETRY_DENIED:
+        gw_count(&gauge->retry_denied);
+        __attribute__((fallthrough));
+    case RETRY_GIVE_UP:
+        refuse(worker, conn, failure);
+        break;
+    }
+}
+
+void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
+{
+    const struct board_endpoint *endpoint = &worker->view->endpoints[conn->endpoint];
+    enum retry_failure failure = (enum retry_failure)conn->failure;
+    bool replaced = endpoint->generation != conn->endpoint_generation;
+    bool gone = replaced || endpoint->state == BOARD_ENDPOINT_GONE;
+
+    if (!gone && !last)
+        return;
+    if (gone) {
+        enum cause cause = replaced ? CAUSE_UNKNOWN : (enum cause)endpoint->cause;
+        conn->flags |= CONN_DIED;
+        if (cause_self_inflicted(cause))
+            failure = RETRY_CRASHED;
+        else if (cause == CAUSE_KILLED || cause_asked_for(cause))
+            failure = RETRY_KILLED;
+        else if (failure == RETRY_STALE)
+            failure = RETRY_BROKEN;
+    }
+    if (failure != RETRY_STALE)
+        count_failure(worker, conn, !gone);
+    settle(worker, conn, failure);
+}
+
+void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
+{
+    struct upstream *upstream = gw_conn_upstream(worker, conn);
+    bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_FIRST_BYTE);
+    if (upstream)
+        gw_upstream_close(worker, upstream);
+    /* Whoever broke off may have died: the board will say so in a moment. A failed connect has lost nothing, and is only
+       worth waiting for when nobody else is there. */
+    if (failure == RETRY_BROKEN || (failure == RETRY_CONNECT && pick(worker, conn) < 0)) {
+        conn->failure = (uint8_t)(stale ? RETRY_STALE : failure);
+        gw_conn_step(worker, conn, CONN_EV_BROKEN);
+        gw_exchange_judge(worker, conn, false);
+        return;
+    }
+    count_failure(worker, conn, true);
+    /* The table knows one way back to placement from a broken attempt. */
+    gw_conn_step(worker, conn, CONN_EV_BROKEN);
+    settle(worker, conn, failure);
+}
+
+bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsigned status)
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    if (status >= 500)
+        count_failure(worker, conn, false);
+    if (!(route->retry_on & gw_retry_status_bit(status)))
+        return false;
+    int elsewhere = pick(worker, conn);
+    conn->status = (uint16_t)status;
+    struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);
+    enum retry_verdict verdict = gw_retry_decide(&facts);
+    if (verdict != RETRY_ELSEWHERE) {
+        if (verdict == RETRY_DENIED)
+            gw_count(&gw_conn_gauge(worker, conn)->retry_denied);
+        return false;
+    }
+    gw_upstream_close(worker, gw_conn_upstream(worker, conn));
+    gw_exchange_attempt_over(worker, conn);
+    conn->status = 0;
+    count_retry(worker, conn, RETRY_STATUS);
+    gw_conn_step(worker, conn, CONN_EV_BROKEN);
+    attempt(worker, conn, (uint32_t)elsewhere, false);
+    return true;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request from its whole head to the end of its answer: route, placement, hold, the verdict when an instance dies,
+ * and retries. TCP connections take the same way up to their tunnel.
+ */
+#ifndef DARUMA_GATEWAY_EXCHANGE_H
+#define DARUMA_GATEWAY_EXCHANGE_H
+
+#include "gateway/retry.h"
+#include "gateway/worker.h"
+
+/* The request head of `conn` is whole and in worker->head. */
+void gw_exchange_request(struct gw_worker *worker, struct conn *conn);
+
+/* A client of a TCP listener was accepted. */
+void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn);
+
+/* Something happened on the upstream connection while it was on its way. */
+void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn);
+
+/* The present attempt has failed. What follows: a verdict, another attempt, hold, or an answer of our own. */
+void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_failure failure);
+
+/* VERDICT: has the board said by now how the instance ended? With `last` it is not waited for any longer. */
+void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last);
+
+/* The answer's status may be retried: true when another attempt was begun, and the answer is dropped. */
+bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsigned status);
+
+/* The first byte of an answer has come. */
+void gw_exchange_first_byte(struct gw_worker *worker, struct conn *conn);
+
+/* HELD, and the time is over. */
+void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn);
+
+/* The board has changed: tries those that are held, judges those that wait. */
+void gw_exchange_wake(struct gw_worker *worker);
+
+/* Ends what is in progress, counts it, and closes the upstream connection if there still is one. Idempotent. */
+void gw_exchange_drop(struct gw_worker *worker, struct conn *conn);
+
+/* Takes the count of the attempt off the endpoint. Idempotent. */
+void gw_exchange_attempt_over(struct gw_worker *worker, struct conn *conn);
+
+#endif

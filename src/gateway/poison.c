@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/poison.h"
+
+#include "base/err.h"
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+enum { CELLS = 256 };
+
+struct quarantine {
+    _Atomic int64_t until_ns; /* the latest of all cells */
+    struct {
+        _Atomic uint64_t fingerprint;
+        _Atomic int64_t until_ns;
+    } cell[CELLS];
+};
+
+void *gateway_shared_new(struct err *err)
+{
+    void *shared = mmap(NULL, sizeof(struct quarantine), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        (void)err_errno(err, -errno, "cannot map the gateway's shared memory");
+        return NULL;
+    }
+    return shared;
+}
+
+void gateway_shared_free(void *shared)
+{
+    if (shared)
+        (void)munmap(shared, sizeof(struct quarantine));
+}
+
+uint64_t gw_poison_hash(uint64_t hash, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (uint8_t)bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+void gw_poison_add(void *shared, uint64_t fingerprint, int64_t until_ns)
+{
+    struct quarantine *quarantine = shared;
+    size_t at = fingerprint % CELLS;
+    atomic_store(&quarantine->cell[at].until_ns, until_ns);
+    atomic_store(&quarantine->cell[at].fingerprint, fingerprint);
+    int64_t latest = atomic_load(&quarantine->until_ns);
+    while (latest < until_ns && !atomic_compare_exchange_weak(&quarantine->until_ns, &latest, until_ns))
+        ;
+}
+
+bool gw_poison_any(const void *shared, int64_t now_ns)
+{
+    const struct quarantine *quarantine = shared;
+    return atomic_load_explicit(&quarantine->until_ns, memory_order_relaxed) > now_ns;
+}
+
+bool gw_poison_has(const void *shared, uint64_t fingerprint, int64_t now_ns)
+{
+    const struct quarantine *quarantine = shared;
+    size_t at = fingerprint % CELLS;
+    return atomic_load(&quarantine->cell[at].fingerprint) == fingerprint &&
+           atomic_load(&quarantine->cell[at].until_ns) > now_ns;
+}

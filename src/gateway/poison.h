@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The quarantine: fingerprints of requests in whose hands instances died twice, shared by all workers. A fixed table
+ * of atomics; a lost entry costs one more look at the request, never a crash.
+ */
+#ifndef DARUMA_GATEWAY_POISON_H
+#define DARUMA_GATEWAY_POISON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A running FNV-1a hash; start with GW_POISON_SEED. */
+#define GW_POISON_SEED UINT64_C(0xcbf29ce484222325)
+uint64_t gw_poison_hash(uint64_t hash, const char *bytes, size_t len);
+
+/* Refuses `fingerprint` until `until_ns` (monotonic). */
+void gw_poison_add(void *shared, uint64_t fingerprint, int64_t until_ns);
+
+/* Is anything in quarantine at all? Cheap; asked for each request before its fingerprint is computed. */
+bool gw_poison_any(const void *shared, int64_t now_ns);
+bool gw_poison_has(const void *shared, uint64_t fingerprint, int64_t now_ns);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Moves the bytes of an HTTP exchange: the request upwards, the response downwards, each through one block, so that who
+ * reads slowly slows down who writes.
+ */
+#ifndef DARUMA_GATEWAY_RELAY_H
+#define DARUMA_GATEWAY_RELAY_H
+
+#include "gateway/worker.h"
+
+/* Looks at request bytes that have arrived from `at` in `in` on: how many are body, and is it whole? 0, or -EBADMSG
+   when its chunks are malformed. */
+int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at);
+
+/* SENDING: sends what is there of the request. True when something moved. */
+bool gw_relay_request(struct gw_worker *worker, struct conn *conn);
+
+/* SENDING and RELAYING: both directions, one step each. True when it is worth another one. */
+bool gw_relay(struct gw_worker *worker, struct conn *conn);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/slots.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static size_t page_up(size_t size)
+{
+    return (size + 4095) & ~(size_t)4095;
+}
+
+int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
+{
+    size_t at_conns = page_up(sizeof(struct arena));
+    size_t at_upstreams = at_conns + page_up(conns * sizeof(struct conn));
+    size_t at_next = at_upstreams + page_up(conns * sizeof(struct upstream));
+    size_t at_blocks = at_next + page_up(2 * (size_t)conns * sizeof(uint32_t));
+    size_t size = at_blocks + 2 * (size_t)conns * GW_BLOCK;
+
+    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return err_errno(err, -errno, "cannot map the slots of %u connections", conns);
+    *slots = (struct slots){
+        .arena = (struct arena *)base,
+        .conns = (struct conn *)(base + at_conns),
+        .upstreams = (struct upstream *)(base + at_upstreams),
+        .free_next = (uint32_t *)(base + at_next),
+        .blocks = base + at_blocks,
+    };
+    *slots->arena = (struct arena){
+        .magic = GW_ARENA_MAGIC,
+        .layout = GW_ARENA_LAYOUT,
+        .conns = conns,
+        .upstreams = conns,
+        .blocks = 2 * conns,
+        .size = size,
+    };
+    for (uint32_t i = 0; i < conns; i++) {
+        slots->conns[i].next = i + 1 < conns ? i + 1 : GW_NONE;
+        slots->upstreams[i].next = i + 1 < conns ? i + 1 : GW_NONE;
+    }
+    for (uint32_t i = 0; i < 2 * conns; i++)
+        slots->free_next[i] = i + 1 < 2 * conns ? i + 1 : GW_NONE;
+    return 0;
+}
+
+void gw_slots_free(struct slots *slots)
+{
+    if (slots->arena)
+        (void)munmap(slots->arena, slots->arena->size);
+    *slots = (struct slots){ 0 };
+}
+
+/* Epoll's user data has 24 bits for it. */
+static uint32_t next_generation(uint32_t generation)
+{
+    return (generation + 1) & 0xffffff;
+}
+
+uint32_t gw_conn_take(struct slots *slots)
+{
+    uint32_t index = slots->arena->free_conn;
+    if (index == GW_NONE)
+        return GW_NONE;
+    struct conn *conn = &slots->conns[index];
+    slots->arena->free_conn = conn->next;
+    slots->arena->used_conns++;
+    *conn = (struct conn){
+        .fd = -1,
+        /* Its last owner may have left it on the worker's list of those to be driven again. */
+        .flags = conn->flags & CONN_READY,
+        .ready_next = conn->ready_next,
+        .generation = next_generation(conn->generation),
+        .upstream = GW_NONE,
+        .in = GW_NONE,
+        .out = GW_NONE,
+        .prev = GW_NONE,
+        .next = GW_NONE,
+        .endpoint = GW_NONE,
+        .route = GW_NONE,
+    };
+    return index;
+}
+
+void gw_conn_put(struct slots *slots, uint32_t index)
+{
+    struct conn *conn = &slots->conns[index];
+    conn->generation = next_generation(conn->generation);
+    conn->fd = -1;
+    conn->next = slots->arena->free_conn;
+    slots->arena->free_conn = index;
+    slots->arena->used_conns--;
+}
+
+uint32_t gw_upstream_take(struct slots *slots)
+{
+    uint32_t index = slots->arena->free_upstream;
+    if (index == GW_NONE)
+        return GW_NONE;
+    struct upstream *upstream = &slots->upstreams[index];
+    slots->arena->free_upstream = upstream->next;
+    *upstream = (struct upstream){
+        .fd = -1,
+        .generation = next_generation(upstream->generation),
+        .conn = GW_NONE,
+        .prev = GW_NONE,
+        .next = GW_NONE,
+    };
+    return index;
+}
+
+void gw_upstream_put(struct slots *slots, uint32_t index)
+{
+    struct upstream *upstream = &slots->upstreams[index];
+    upstream->generation = next_generation(upstream->generation);
+    upstream->fd = -1;
+    upstream->state = UPSTREAM_FREE;
+    upstream->next = slots->arena->free_upstream;
+    slots->arena->free_upstream = index;
+}
+
+uint32_t gw_block_take(struct slots *slots)
+{
+    uint32_t index = slots->arena->free_block;
+    slots->arena->free_block = slots->free_next[index];
+    return index;
+}
+
+void gw_block_put(struct slots *slots, uint32_t *block)
+{
+    if (*block == GW_NONE)
+        return;
+    slots->free_next[*block] = slots->arena->free_block;
+    slots->arena->free_block = *block;
+    *block = GW_NONE;
+}

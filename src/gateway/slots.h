@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The arena of a worker: everything about its connections, in shared memory that outlives it, so that a successor can
+ * read where each of them stood. No pointers, only indices; fixed-size slots; a layout version.
+ *
+ *     struct arena ┌ header: magic, layout, sizes, heads of the free lists
+ *                  ├ conns[]      one client connection each
+ *                  ├ upstreams[]  one connection to an endpoint each
+ *                  ├ free_next[]  the free list through the blocks
+ *                  └ blocks[]     16 KiB of bytes each; taken only while there are bytes to hold
+ *
+ * The two blocks of a connection:
+ *
+ *     in   [ request head | body …                | next request … ]     as the client sent it
+ *          0              head_len    in_sent ─▶    request_end      in_len
+ *     out  [ headroom | sent | for the client  | not looked at yet ]     as it goes to the client
+ *          0                 out_at              out_ready         out_len
+ *
+ * `in` keeps what was sent already as long as it all fits, so that the request can be repeated elsewhere. A response
+ * head is rewritten in place: it grows into the headroom.
+ */
+#ifndef DARUMA_GATEWAY_SLOTS_H
+#define DARUMA_GATEWAY_SLOTS_H
+
+#include "base/err.h"
+#include "base/http1.h"
+
+#include <assert.h>
+#include <stdint.h>
+
+#define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
+#define GW_ARENA_LAYOUT 1u
+#define GW_NONE         UINT32_MAX
+
+enum {
+    GW_BLOCK = 16 * 1024,
+    GW_HEADROOM = 512, /* what a response head may grow by */
+    GW_TRIED = 8,      /* endpoints that one request remembers; the oldest is forgotten */
+};
+
+/* Facts about a socket, as edge-triggered epoll leaves it to us to remember. */
+enum gw_io {
+    GW_READABLE = 1 << 0, /* worth a recv() */
+    GW_WRITABLE = 1 << 1, /* worth a send() */
+    GW_HUP = 1 << 2,      /* the peer has sent FIN: a short read does not mean that nothing follows */
+    GW_ERROR = 1 << 3,    /* reset, or both directions closed */
+    GW_EOF = 1 << 4,      /* recv() has returned 0 */
+    GW_SHUT = 1 << 5,     /* we have sent FIN */
+    GW_WANT_OUT = 1 << 6, /* EPOLLOUT is part of the registration */
+};
+
+/* Facts about the exchange on a connection. */
+enum conn_flag {
+    CONN_KEEP_ALIVE = 1 << 0,     /* the client may send another request afterwards */
+    CONN_HTTP10 = 1 << 1,         /* the client speaks HTTP/1.0 */
+    CONN_REQUEST_WHOLE = 1 << 2,  /* all bytes of the request have been received */
+    CONN_REPLAY_LOST = 1 << 3,    /* the beginning of the request is no longer in `in` */
+    CONN_SEND_BROKEN = 1 << 4,    /* the upstream takes no more; it may have answered all the same */
+    CONN_REPEATABLE = 1 << 5,     /* Idempotency-Key */
+    CONN_UPGRADE = 1 << 6,        /* the request asks for another protocol */
+    CONN_FIRST_BYTE = 1 << 7,     /* the upstream has begun to answer this attempt */
+    CONN_BEGUN = 1 << 8,          /* bytes of the final answer went to the client */
+    CONN_RESPONSE_WHOLE = 1 << 9, /* all bytes of the response have been received */
+    CONN_KEEP_UPSTREAM = 1 << 10, /* the upstream connection may be used again after this response */
+    CONN_DECHUNK = 1 << 11,       /* the client does not know chunked */
+    CONN_IN_FLIGHT = 1 << 12,     /* counted in the endpoint's gauge */
+    CONN_RETRYING = 1 << 13,      /* counted against the budget */
+    CONN_ACTIVE = 1 << 14,        /* an exchange is in progress */
+    CONN_DIED = 1 << 15,          /* an instance died under it */
+    CONN_TCP = 1 << 16,           /* a TCP listener's */
+    CONN_READY = 1 << 17,         /* on the list of those to be driven again without an event */
+    CONN_WAS_HELD = 1 << 18,      /* counted as held */
+    CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
+    CONN_REUSED = 1 << 19,        /* this attempt went out on a kept connection */
+};
+
+struct conn_tried {
+    uint32_t endpoint, generation;
+};
+
+struct conn {
+    int32_t fd;
+    uint32_t generation; /* of the slot; part of what epoll hands back */
+    uint8_t state;       /* enum conn_state; set only by gw_conn_step() */
+    uint8_t io;          /* enum gw_io */
+    uint8_t method;      /* enum http1_method */
+    uint8_t in_framing, out_framing;
+    uint8_t failure; /* VERDICT: enum retry_failure, should the instance turn out to live */
+    uint8_t attempts, strikes;
+    uint32_t flags; /* enum conn_flag */
+    uint32_t listener, route;
+    uint32_t upstream; /* GW_NONE: none */
+    uint32_t in, out;  /* blocks, GW_NONE: none */
+    uint32_t head_len, in_sent, in_len, request_end;
+    uint32_t out_at, out_ready, out_len;
+    uint32_t head_sent; /* bytes of the rewritten request head that went out in this attempt */
+    uint32_t endpoint, endpoint_generation;
+    uint16_t status; /* of the answer; 0: none yet */
+    uint16_t tried_len;
+    uint32_t prev, next; /* list of held, or of those that wait for a verdict; free list */
+    uint32_t ready_next;
+    uint64_t in_left, out_left; /* body bytes still to come, with a length */
+    struct http1_chunked in_chunked, out_chunked;
+    int64_t begun_ns;   /* the request head was whole */
+    int64_t attempt_ns; /* this attempt began */
+    int64_t due_ns;     /* HEAD, HELD: deadline that counts from the beginning */
+    uint8_t peer[16];   /* the client's address, network order */
+    uint32_t peer_family;
+    struct conn_tried tried[GW_TRIED];
+    uint32_t pad;
+};
+static_assert(sizeof(struct conn) == 272, "layout");
+
+enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
+
+struct upstream {
+    int32_t fd;
+    uint32_t generation;
+    uint8_t state; /* enum upstream_state */
+    uint8_t io;    /* enum gw_io */
+    uint8_t local; /* a Unix socket */
+    uint8_t pad;
+    uint32_t served; /* exchanges that ended well on it */
+    uint32_t conn;   /* GW_NONE: none */
+    uint32_t endpoint, endpoint_generation;
+    uint32_t prev, next; /* list of idle ones of the endpoint, newest first; free list */
+};
+static_assert(sizeof(struct upstream) == 36, "layout");
+
+struct arena {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t conns, upstreams, blocks; /* how many there are */
+    uint32_t free_conn, free_upstream, free_block;
+    uint32_t used_conns; /* in use now */
+    uint64_t size;       /* of the mapping */
+};
+
+/* Where the parts lie in this process's mapping. */
+struct slots {
+    struct arena *arena;
+    struct conn *conns;
+    struct upstream *upstreams;
+    uint32_t *free_next;
+    char *blocks;
+};
+
+/* Maps an arena for `conns` clients, with as many upstreams and two blocks for each. 0 or a negative errno. */
+int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err);
+void gw_slots_free(struct slots *slots);
+
+/* Index of a zeroed slot with a new generation, or GW_NONE. */
+uint32_t gw_conn_take(struct slots *slots);
+void gw_conn_put(struct slots *slots, uint32_t index);
+uint32_t gw_upstream_take(struct slots *slots);
+void gw_upstream_put(struct slots *slots, uint32_t index);
+
+/* Blocks: last in, first out, so that few of them are ever warm. Two for each connection: taking never fails. */
+uint32_t gw_block_take(struct slots *slots);
+/* Gives `*block` back unless it is GW_NONE already, and clears it. */
+void gw_block_put(struct slots *slots, uint32_t *block);
+
+static inline char *gw_block(const struct slots *slots, uint32_t index)
+{
+    return slots->blocks + (size_t)index * GW_BLOCK;
+}
+
+#endif

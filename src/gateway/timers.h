@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Deadlines by number: each owner (a slot) has one. A binary heap of numbers, lazy about what moves later: a deadline
+ * that is put off, as nearly all are, costs one store, and its entry is corrected when it comes up.
+ *
+ * Owns: its arrays. Does not know: what the numbers mean, or a clock.
+ */
+#ifndef DARUMA_GATEWAY_TIMERS_H
+#define DARUMA_GATEWAY_TIMERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct timer_entry {
+    int64_t key; /* not later than due[id] */
+    uint32_t id;
+};
+
+struct timers {
+    struct timer_entry *heap; /* heap[1 … count] */
+    int64_t *due;             /* by id; INT64_MAX: not armed */
+    uint32_t *place;          /* by id: where in the heap, 0: not there */
+    uint32_t count;
+};
+
+/* For ids 0 … ids-1. 0 or -ENOMEM. */
+int gw_timers_init(struct timers *timers, uint32_t ids);
+void gw_timers_free(struct timers *timers);
+
+/* O(1) when the new deadline is not earlier than the old one, else O(log n). */
+void gw_timers_set(struct timers *timers, uint32_t id, int64_t due);
+/* O(1), idempotent. */
+void gw_timers_cancel(struct timers *timers, uint32_t id);
+
+/* Takes one that is due; false when there is none. */
+bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id);
+
+/* Not later than the next deadline; INT64_MAX when nothing is armed. */
+int64_t gw_timers_next(const struct timers *timers);
+
+#endif

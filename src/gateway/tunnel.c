@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/tunnel.h"
+
+#include "gateway/conn.h"
+#include "gateway/upstream.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+struct end {
+    int fd;
+    uint8_t *io;
+    enum gw_kind kind;
+    uint32_t generation, index;
+};
+
+/* What is on its way from one end to the other: block[at … len). */
+struct pipe_bytes {
+    uint32_t *block, *at, *len;
+};
+
+/* Sends what there is. 1: nothing is left, 0: blocked, -1: the end takes no more. */
+static int drain(struct gw_worker *worker, const struct end *to, const struct pipe_bytes *bytes)
+{
+    while (*bytes->block != GW_NONE && *bytes->at < *bytes->len) {
+        if (!(*to->io & GW_WRITABLE))
+            return 0;
+        struct iovec piece = { gw_block(&worker->slots, *bytes->block) + *bytes->at, *bytes->len - *bytes->at };
+        ssize_t n = gw_send(to->fd, to->io, &piece, 1);
+        if (n < 0)
+            return -1;
+        if (n == 0) {
+            gw_watch_out(worker, to->fd, to->io, to->kind, to->generation, to->index);
+            return 0;
+        }
+        *bytes->at += (uint32_t)n;
+    }
+    gw_block_put(&worker->slots, bytes->block);
+    return 1;
+}
+
+/* One step in one direction. 1: something moved, 0: nothing can, -1: it is over for both. */
+static int pump(struct gw_worker *worker, const struct end *from, const struct end *to, const struct pipe_bytes *bytes)
+{
+    int drained = drain(worker, to, bytes);
+    if (drained <= 0)
+        return drained;
+    if (*from->io & GW_EOF) {
+        if (!(*to->io & GW_SHUT)) {
+            *to->io |= GW_SHUT;
+            (void)shutdown(to->fd, SHUT_WR);
+        }
+        return 0;
+    }
+    if (!(*from->io & GW_READABLE))
+        return 0;
+    *bytes->block = gw_block_take(&worker->slots);
+    *bytes->at = *bytes->len = 0;
+    ssize_t n = gw_recv(from->fd, from->io, gw_block(&worker->slots, *bytes->block), GW_BLOCK);
+    if (n > 0)
+        *bytes->len = (uint32_t)n;
+    if (*from->io & GW_ERROR)
+        return -1;
+    return drain(worker, to, bytes) < 0 ? -1 : n != 0;
+}
+
+bool gw_tunnel(struct gw_worker *worker, struct conn *conn)
+{
+    struct upstream *upstream = gw_conn_upstream(worker, conn);
+    const struct end client = { conn->fd, &conn->io, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn) };
+    const struct end server = { upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream };
+    const struct pipe_bytes up = { &conn->in, &conn->in_sent, &conn->in_len };
+    const struct pipe_bytes down = { &conn->out, &conn->out_at, &conn->out_len };
+
+    int upwards = pump(worker, &client, &server, &up);
+    int downwards = upwards < 0 ? -1 : pump(worker, &server, &client, &down);
+    if (downwards < 0) {
+        gw_conn_abort(worker, conn);
+        return false;
+    }
+    if ((conn->io & GW_SHUT) && (upstream->io & GW_SHUT)) {
+        gw_conn_close(worker, conn);
+        return false;
+    }
+    if (upwards > 0 || downwards > 0)
+        gw_conn_touch(worker, conn);
+    return upwards > 0 || downwards > 0;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/upstream.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define IDLE_NS (60 * NS_PER_S) /* an idle connection is kept */
+
+static uint32_t index_of(const struct gw_worker *worker, const struct upstream *upstream)
+{
+    return (uint32_t)(upstream - worker->slots.upstreams);
+}
+
+/* Takes it off the endpoint's list of idle ones. */
+static void unlink_idle(struct gw_worker *worker, struct upstream *upstream)
+{
+    struct upstream *all = worker->slots.upstreams;
+    if (upstream->prev != GW_NONE)
+        all[upstream->prev].next = upstream->next;
+    else
+        worker->balance.local[upstream->endpoint].idle_first = upstream->next;
+    if (upstream->next != GW_NONE)
+        all[upstream->next].prev = upstream->prev;
+    upstream->prev = GW_NONE;
+    upstream->next = GW_NONE;
+}
+
+void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
+{
+    uint32_t index = index_of(worker, upstream);
+    struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
+
+    if (upstream->conn != GW_NONE)
+        worker->slots.conns[upstream->conn].upstream = GW_NONE;
+    upstream->conn = GW_NONE;
+    upstream->state = UPSTREAM_IDLE;
+    upstream->served++;
+    upstream->prev = GW_NONE;
+    upstream->next = local->idle_first;
+    if (local->idle_first != GW_NONE)
+        worker->slots.upstreams[local->idle_first].prev = index;
+    local->idle_first = index;
+    gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), worker->now + IDLE_NS);
+}
+
+void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
+{
+    uint32_t index = index_of(worker, upstream);
+    if (upstream->state == UPSTREAM_IDLE)
+        unlink_idle(worker, upstream);
+    if (upstream->conn != GW_NONE)
+        worker->slots.conns[upstream->conn].upstream = GW_NONE;
+    gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
+    if (upstream->fd >= 0)
+        (void)close(upstream->fd);
+    gw_upstream_put(&worker->slots, index);
+}
+
+void gw_upstream_close_idle(struct gw_worker *worker, uint32_t endpoint)
+{
+    uint32_t index;
+    while ((index = worker->balance.local[endpoint].idle_first) != GW_NONE)
+        gw_upstream_close(worker, &worker->slots.upstreams[index]);
+}
+
+/* Has the peer closed it, or sent something that nobody asked for? */
+static bool still_fresh(const struct upstream *upstream)
+{
+    char byte;
+    return recv(upstream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain)
+{
+    for (;;) {
+        uint32_t index = worker->balance.local[conn->endpoint].idle_first;
+        if (index == GW_NONE)
+            return false;
+        struct upstream *upstream = &worker->slots.upstreams[index];
+        if ((upstream->io & (GW_READABLE | GW_HUP)) || (certain && !still_fresh(upstream))) {
+            gw_upstream_close(worker, upstream);
+            continue;
+        }
+        unlink_idle(worker, upstream);
+        gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
+        upstream->state = UPSTREAM_BUSY;
+        upstream->conn = gw_conn_index(worker, conn);
+        conn->upstream = index;
+        return true;
+    }
+}
+
+/* All slots are taken, some of them by idle connections: one of those has to go. */
+static uint32_t take_slot(struct gw_worker *worker)
+{
+    uint32_t index = gw_upstream_take(&worker->slots);
+    for (uint32_t i = 0; index == GW_NONE && i < worker->view->used_endpoints; i++) {
+        uint32_t idle = worker->balance.local[i].idle_first;
+        if (idle == GW_NONE)
+            continue;
+        gw_upstream_close(worker, &worker->slots.upstreams[idle]);
+        index = gw_upstream_take(&worker->slots);
+    }
+    return index;
+}
+
+int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
+{
+    const struct board_address *address = &worker->view->endpoints[conn->endpoint].address;
+    uint32_t index = take_slot(worker);
+    if (index == GW_NONE)
+        return -ENOBUFS;
+    struct upstream *upstream = &worker->slots.upstreams[index];
+    upstream->endpoint = conn->endpoint;
+    upstream->endpoint_generation = conn->endpoint_generation;
+    upstream->local = address->u.any.sa_family == AF_UNIX;
+    upstream->fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int result = upstream->fd < 0 ? -errno : 0;
+    if (result == 0 && !upstream->local)
+        (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+    if (result == 0)
+        result = connect(upstream->fd, &address->u.any, address->len) == 0 ? 1 : -errno;
+    if (result == -EINPROGRESS)
+        result = 0;
+    /* While it is on its way EPOLLOUT tells of its arrival; TCP then reports it only after a write that would block. A
+       Unix socket reports it each time the peer has read, so there it is added when it is needed. */
+    uint32_t events = EPOLLIN | EPOLLRDHUP | (upstream->local ? 0 : EPOLLOUT);
+    if (result >= 0) {
+        int watched = gw_watch(worker, upstream->fd, events, GW_KIND_UPSTREAM, upstream->generation, index);
+        result = watched < 0 ? watched : result;
+    }
+    if (result < 0) {
+        gw_upstream_close(worker, upstream);
+        return result;
+    }
+    upstream->io = (uint8_t)((result > 0 ? GW_WRITABLE : 0) | (upstream->local ? 0 : GW_WANT_OUT));
+    upstream->state = result > 0 ? UPSTREAM_BUSY : UPSTREAM_CONNECTING;
+    upstream->conn = gw_conn_index(worker, conn);
+    conn->upstream = index;
+    return result;
+}
+
+int gw_upstream_connected(struct gw_worker *worker, struct upstream *upstream)
+{
+    int failed = 0;
+    socklen_t size = sizeof(failed);
+    if (!(upstream->io & (GW_WRITABLE | GW_HUP | GW_ERROR)))
+        return 0;
+    if (getsockopt(upstream->fd, SOL_SOCKET, SO_ERROR, &failed, &size) < 0)
+        return -errno;
+    if (failed != 0)
+        return -failed;
+    if (!(upstream->io & GW_WRITABLE))
+        return 0;
+    upstream->state = UPSTREAM_BUSY;
+    return 1;
+}

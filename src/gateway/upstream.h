@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connections to endpoints: making them, keeping idle ones, noticing those that were closed.
+ */
+#ifndef DARUMA_GATEWAY_UPSTREAM_H
+#define DARUMA_GATEWAY_UPSTREAM_H
+
+#include "gateway/worker.h"
+
+/* Joins `conn` to a kept connection of its endpoint. False when there is none. With `certain` each candidate is first
+   asked whether it has been closed meanwhile: for requests that may not be sent twice. */
+bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain);
+
+/* Begins a fresh connection to the endpoint of `conn`. 1: it is there; 0: on its way; or a negative errno. */
+int gw_upstream_connect(struct gw_worker *worker, struct conn *conn);
+
+/* Has the connection that was on its way arrived? 1, 0 (not yet), or a negative errno. */
+int gw_upstream_connected(struct gw_worker *worker, struct upstream *upstream);
+
+/* Takes it from its `conn` into the endpoint's pool. */
+void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream);
+
+/* Closes it, idle or not. Its `conn`, if any, forgets it. */
+void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream);
+
+/* Closes all idle ones of an endpoint. */
+void gw_upstream_close_idle(struct gw_worker *worker, uint32_t endpoint);
+
+#endif

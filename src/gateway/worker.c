@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop of a worker: one thread, one epoll set, edge-triggered. Turns: wait, take the time, hand each event to its
+ * slot, then what is due and what was left over.
+ */
+#include "gateway/worker.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "gateway/conn.h"
+#include "gateway/exchange.h"
+#include "gateway/listen.h"
+#include "gateway/upstream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    EVENTS = 256,       /* taken in one turn */
+    HEARTBEAT_MS = 250, /* the longest sleep: who watches the heartbeat sees a live worker's move */
+    DEFAULT_CONNECTIONS = 16384,
+};
+
+/* --- input and output ------------------------------------------------------------------------------------------- */
+
+static uint64_t tag(enum gw_kind kind, uint32_t generation, uint32_t index)
+{
+    return (uint64_t)kind << 56 | (uint64_t)generation << 32 | index;
+}
+
+int gw_watch(struct gw_worker *worker, int fd, uint32_t events, enum gw_kind kind, uint32_t generation, uint32_t index)
+{
+    struct epoll_event event = { .events = events | EPOLLET, .data.u64 = tag(kind, generation, index) };
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind kind, uint32_t generation, uint32_t index)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+        .data.u64 = tag(kind, generation, index),
+    };
+    if (*io & GW_WANT_OUT)
+        return;
+    if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0)
+        *io |= GW_ERROR; /* without the event it would hang for ever */
+    *io |= GW_WANT_OUT;
+}
+
+void gw_io_event(uint8_t *io, uint32_t events)
+{
+    if (events & EPOLLIN)
+        *io |= GW_READABLE;
+    if (events & EPOLLOUT)
+        *io |= GW_WRITABLE;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        *io |= GW_READABLE | GW_HUP;
+}
+
+ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
+{
+    ssize_t n = recv(fd, buf, len, 0);
+    if (n > 0) {
+        if ((size_t)n < len && !(*io & GW_HUP))
+            *io &= (uint8_t)~GW_READABLE;
+        return n;
+    }
+    if (n < 0 && errno == EINTR)
+        return 0;
+    *io &= (uint8_t)~GW_READABLE;
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    *io |= n < 0 ? GW_EOF | GW_ERROR : GW_EOF;
+    return -1;
+}
+
+ssize_t gw_send(int fd, uint8_t *io, const struct iovec *pieces, int count)
+{
+    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count };
+    ssize_t n = count == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                           : sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (n >= 0)
+        return n;
+    if (errno == EINTR)
+        return 0;
+    *io &= (uint8_t)~GW_WRITABLE;
+    if (errno == EAGAIN)
+        return 0;
+    return -1;
+}
+
+/* --- lists ------------------------------------------------------------------------------------------------------ */
+
+void gw_list_add(struct gw_worker *worker, struct gw_list *list, struct conn *conn)
+{
+    uint32_t index = gw_conn_index(worker, conn);
+    conn->prev = list->last;
+    conn->next = GW_NONE;
+    if (list->last != GW_NONE)
+        worker->slots.conns[list->last].next = index;
+    else
+        list->first = index;
+    list->last = index;
+    list->count++;
+}
+
+void gw_list_remove(struct gw_worker *worker, struct gw_list *list, struct conn *conn)
+{
+    if (conn->prev != GW_NONE)
+        worker->slots.conns[conn->prev].next = conn->next;
+    else
+        list->first = conn->next;
+    if (conn->next != GW_NONE)
+        worker->slots.conns[conn->next].prev = conn->prev;
+    else
+        list->last = conn->prev;
+    conn->prev = GW_NONE;
+    conn->next = GW_NONE;
+    list->count--;
+}
+
+void gw_worker_again(struct gw_worker *worker, struct conn *conn)
+{
+    uint32_t index = gw_conn_index(worker, conn);
+    if (conn->flags & CONN_READY)
+        return;
+    conn->flags |= CONN_READY;
+    conn->ready_next = GW_NONE;
+    if (worker->ready_last != GW_NONE)
+        worker->slots.conns[worker->ready_last].ready_next = index;
+    else
+        worker->ready_first = index;
+    worker->ready_last = index;
+}
+
+/* --- the board -------------------------------------------------------------------------------------------------- */
+
+/* An endpoint that leaves the rotation keeps no idle connections; one that drains and is idle is reported. */
+static void leave_rotation(struct gw_worker *worker, uint32_t index)
+{
+    const struct board_endpoint *endpoint = &worker->view->endpoints[index];
+    const struct endpoint_local *local = &worker->balance.local[index];
+    bool replaced = local->generation != endpoint->generation;
+
+    if (replaced || endpoint->state != BOARD_ENDPOINT_UP)
+        gw_upstream_close_idle(worker, index);
+    if (endpoint->state == BOARD_ENDPOINT_DRAINING && (replaced || local->state != BOARD_ENDPOINT_DRAINING) &&
+        (replaced || atomic_load(&worker->gauges->endpoints[index].inflight) == 0))
+        (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
+static void refresh_board(struct gw_worker *worker)
+{
+    if (!board_refresh(worker->setup->board, worker->view))
+        return;
+    for (uint32_t i = 0; i < worker->view->used_endpoints; i++)
+        leave_rotation(worker, i);
+    gw_balance_rebuild(&worker->balance);
+    gw_exchange_wake(worker);
+}
+
+/* --- the channel ------------------------------------------------------------------------------------------------ */
+
+static void begin_drain(struct gw_worker *worker)
+{
+    worker->draining = true;
+    gw_listen_close_all(worker);
+    for (uint32_t i = 0; i < worker->slots.arena->conns; i++)
+        if (worker->slots.conns[i].state == CONN_IDLE)
+            gw_conn_close(worker, &worker->slots.conns[i]);
+}
+
+static void take_message(struct gw_worker *worker, const struct gateway_message *message, int fd)
+{
+    CLEANUP_CLOSE int owned = fd;
+    if (message->index >= BOARD_LISTENERS)
+        return;
+    switch ((enum gateway_message_kind)message->kind) {
+    case GATEWAY_LISTEN:
+        if (owned < 0 || worker->draining)
+            return;
+        refresh_board(worker); /* the listener's protocol and routes stand there */
+        (void)fcntl(owned, F_SETFL, fcntl(owned, F_GETFL) | O_NONBLOCK);
+        gw_listen_add(worker, message->index, message->generation, TAKE_FD(owned));
+        break;
+    case GATEWAY_CLOSE:
+        gw_listen_close(worker, message->index);
+        break;
+    case GATEWAY_DRAIN:
+        begin_drain(worker);
+        break;
+    }
+}
+
+static void read_channel(struct gw_worker *worker)
+{
+    for (;;) {
+        struct gateway_message message;
+        union {
+            struct cmsghdr header;
+            char bytes[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec piece = { &message, sizeof(message) };
+        struct msghdr envelope = {
+            .msg_iov = &piece,
+            .msg_iovlen = 1,
+            .msg_control = &control,
+            .msg_controllen = sizeof(control),
+        };
+        ssize_t n = recvmsg(worker->setup->channel_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            worker->over = true;
+            return;
+        }
+        int fd = -1;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&envelope);
+        if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+            memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+        if ((size_t)n == sizeof(message))
+            take_message(worker, &message, fd);
+        else if (fd >= 0)
+            (void)close(fd);
+    }
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------------- */
+
+static void conn_event(struct gw_worker *worker, uint32_t index, uint32_t generation, uint32_t events)
+{
+    struct conn *conn = &worker->slots.conns[index];
+    if (conn->generation != generation || conn->state == CONN_FREE)
+        return;
+    gw_io_event(&conn->io, events);
+    if (events & EPOLLERR)
+        conn->io |= GW_ERROR;
+    gw_conn_drive(worker, conn);
+}
+
+static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t generation, uint32_t events)
+{
+    struct upstream *upstream = &worker->slots.upstreams[index];
+    if (upstream->generation != generation || upstream->state == UPSTREAM_FREE)
+        return;
+    gw_io_event(&upstream->io, events);
+    if (upstream->state == UPSTREAM_IDLE) {
+        if (upstream->io & (GW_READABLE | GW_HUP))
+            gw_upstream_close(worker, upstream);
+        return;
+    }
+    struct conn *conn = &worker->slots.conns[upstream->conn];
+    uint32_t conn_generation = conn->generation;
+    if (upstream->state == UPSTREAM_CONNECTING)
+        gw_exchange_arrived(worker, conn);
+    if (conn->generation == conn_generation)
+        gw_conn_drive(worker, conn);
+}
+
+static void take_event(struct gw_worker *worker, const struct epoll_event *event)
+{
+    uint32_t index = (uint32_t)event->data.u64, generation = (uint32_t)(event->data.u64 >> 32) & 0xffffff;
+    switch ((enum gw_kind)(event->data.u64 >> 56)) {
+    case GW_KIND_CONN:
+        conn_event(worker, index, generation, event->events);
+        break;
+    case GW_KIND_UPSTREAM:
+        upstream_event(worker, index, generation, event->events);
+        break;
+    case GW_KIND_LISTENER:
+        gw_listen_accept(worker, index);
+        break;
+    case GW_KIND_CHANNEL:
+        read_channel(worker);
+        break;
+    case GW_KIND_BELL: {
+        uint64_t rung;
+        (void)!read(worker->setup->bell_fd, &rung, sizeof(rung));
+        refresh_board(worker);
+        break;
+    }
+    }
+}
+
+static void expire(struct gw_worker *worker)
+{
+    uint32_t id, conns = worker->slots.arena->conns;
+    while (gw_timers_pop(&worker->timers, worker->now, &id)) {
+        if (id < conns)
+            gw_conn_expire(worker, &worker->slots.conns[id]);
+        else if (id == gw_timer_accept(worker))
+            gw_listen_resume(worker);
+        else
+            gw_upstream_close(worker, &worker->slots.upstreams[id - conns]);
+    }
+}
+
+/* Those that could have gone on in the last turn. Who is put on the list meanwhile has to wait for the next one. */
+static void drive_ready(struct gw_worker *worker)
+{
+    uint32_t next = worker->ready_first;
+    worker->ready_first = worker->ready_last = GW_NONE;
+    while (next != GW_NONE) {
+        struct conn *conn = &worker->slots.conns[next];
+        next = conn->ready_next;
+        conn->flags &= ~(uint32_t)CONN_READY;
+        if (conn->state != CONN_FREE)
+            gw_conn_drive(worker, conn);
+    }
+}
+
+static int timeout_ms(const struct gw_worker *worker)
+{
+    int64_t next = gw_timers_next(&worker->timers);
+    if (worker->ready_first != GW_NONE || next <= worker->now)
+        return 0;
+    int64_t ms = (next - worker->now + NS_PER_MS - 1) / NS_PER_MS;
+    return ms < HEARTBEAT_MS ? (int)ms : HEARTBEAT_MS;
+}
+
+static void turn(struct gw_worker *worker)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(worker->epoll_fd, events, EVENTS, timeout_ms(worker));
+    worker->now = clock_now();
+    atomic_store_explicit(&worker->gauges->heartbeat_ns, worker->now, memory_order_relaxed);
+    for (int i = 0; i < n && !worker->over; i++)
+        take_event(worker, &events[i]);
+    expire(worker);
+    drive_ready(worker);
+    if (worker->draining && worker->slots.arena->used_conns == 0)
+        worker->over = true;
+}
+
+static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *setup)
+{
+    uint32_t conns = setup->connections > 0 ? setup->connections : DEFAULT_CONNECTIONS;
+    worker->setup = setup;
+    worker->gauges = &setup->gauges->worker[setup->number];
+    worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
+    worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
+    worker->now = clock_now();
+    for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
+        worker->listeners[i].fd = -1;
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (worker->epoll_fd < 0)
+        return -errno;
+    int result = gw_slots_new(&worker->slots, conns, NULL);
+    if (result == 0)
+        result = gw_timers_init(&worker->timers, 2 * conns + 1);
+    if (result < 0)
+        return result;
+    worker->view = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (worker->view == MAP_FAILED)
+        return -errno;
+    gw_balance_init(&worker->balance, worker->view, worker->gauges, rng_entropy());
+    result = gw_watch(worker, setup->channel_fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CHANNEL, 0, 0);
+    if (result == 0)
+        result = gw_watch(worker, setup->bell_fd, EPOLLIN, GW_KIND_BELL, 0, 0);
+    if (result < 0)
+        return result;
+    refresh_board(worker);
+    return 0;
+}
+
+int gateway_worker_run(const struct gateway_worker_setup *setup)
+{
+    /* The supervisor decides about the end; a Ctrl-C at the terminal reaches all of its foreground. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+
+    struct gw_worker *worker =
+        mmap(NULL, sizeof(*worker), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (worker == MAP_FAILED || prepare(worker, setup) < 0)
+        return 1;
+    while (!worker->over)
+        turn(worker);
+    return 0;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker's own state, private to its process, and what its parts ask of its loop. What a successor would need is in
+ * the arena (slots.h), not here.
+ */
+#ifndef DARUMA_GATEWAY_WORKER_H
+#define DARUMA_GATEWAY_WORKER_H
+
+#include "gateway/balance.h"
+#include "gateway/forward.h"
+#include "gateway/gateway.h"
+#include "gateway/slots.h"
+#include "gateway/timers.h"
+
+/* What an epoll event is about: kind (8 bits), generation of the slot (24), index (32). Never a pointer: an event may
+   be older than the slot's present use. */
+enum gw_kind { GW_KIND_LISTENER, GW_KIND_CHANNEL, GW_KIND_BELL, GW_KIND_CONN, GW_KIND_UPSTREAM };
+
+/* A list through conn.prev and conn.next. */
+struct gw_list {
+    uint32_t first, last, count;
+};
+
+struct gw_listener {
+    int fd; /* -1: none */
+    uint32_t generation;
+    bool watched;
+};
+
+struct gw_worker {
+    const struct gateway_worker_setup *setup;
+    struct worker_gauges *gauges;
+    struct board *view; /* private copy of the board */
+    struct slots slots;
+    struct timers timers; /* ids: connections, then upstreams, then GW_TIMER_ACCEPT */
+    int epoll_fd;
+    int64_t now; /* of this turn */
+    bool draining, accept_paused, over;
+    struct gw_listener listeners[BOARD_LISTENERS];
+    struct gw_list held, verdicts;
+    uint32_t ready_first, ready_last; /* through conn.ready_next */
+    uint32_t active, retrying;        /* exchanges; those that count against the retry budget */
+    uint32_t parsed;                  /* the connection whose request head is in `head`; GW_NONE: none */
+    struct http1_head head;           /* of the request parsed last */
+    struct http1_head response;       /* of the response parsed last */
+    struct balance balance;
+    char scratch[GW_FORWARD_MAX];
+};
+
+static inline uint32_t gw_conn_index(const struct gw_worker *worker, const struct conn *conn)
+{
+    return (uint32_t)(conn - worker->slots.conns);
+}
+
+static inline struct upstream *gw_conn_upstream(const struct gw_worker *worker, const struct conn *conn)
+{
+    return conn->upstream == GW_NONE ? NULL : &worker->slots.upstreams[conn->upstream];
+}
+
+static inline const struct board_route *gw_conn_route(const struct gw_worker *worker, const struct conn *conn)
+{
+    return &worker->view->routes[conn->route];
+}
+
+static inline struct route_gauge *gw_conn_gauge(struct gw_worker *worker, const struct conn *conn)
+{
+    return &worker->gauges->routes[conn->route];
+}
+
+static inline uint32_t gw_timer_upstream(const struct gw_worker *worker, uint32_t index)
+{
+    return worker->slots.arena->conns + index;
+}
+
+static inline uint32_t gw_timer_accept(const struct gw_worker *worker)
+{
+    return worker->slots.arena->conns + worker->slots.arena->upstreams;
+}
+
+/* Gauges have one writer, this worker: no locked instruction is needed. */
+static inline void gw_count(_Atomic uint64_t *gauge)
+{
+    atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* Registers a descriptor. 0 or a negative errno. */
+int gw_watch(struct gw_worker *worker, int fd, uint32_t events, enum gw_kind kind, uint32_t generation, uint32_t index);
+/* Adds EPOLLOUT to the registration of a slot's descriptor that would block, once: nearly none ever does. */
+void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind kind, uint32_t generation,
+                  uint32_t index);
+
+/*
+ * The two calls that everything is read and written with. More than 0: bytes. 0: nothing now, the next edge will tell.
+ * -1: gw_recv: end (GW_EOF, and GW_ERROR when it was a reset); gw_send: the other side takes no more (GW_ERROR).
+ */
+ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len);
+struct iovec;
+ssize_t gw_send(int fd, uint8_t *io, const struct iovec *pieces, int count);
+/* Takes the bits of an epoll event into `io`. */
+void gw_io_event(uint8_t *io, uint32_t events);
+
+/* Puts the connection on the list of those to be driven in the next turn: it could go on, but others want to as well. */
+void gw_worker_again(struct gw_worker *worker, struct conn *conn);
+
+void gw_list_add(struct gw_worker *worker, struct gw_list *list, struct conn *conn);
+void gw_list_remove(struct gw_worker *worker, struct gw_list *list, struct conn *conn);
+
+#endif

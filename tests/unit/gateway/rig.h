@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The rig of test_worker.c: a real worker in a child, upstreams with many manners in other children, and a plain
+ * blocking client. Included by one test program only, hence static.
+ */
+#ifndef DARUMA_TESTS_GATEWAY_RIG_H
+#define DARUMA_TESTS_GATEWAY_RIG_H
+
+#include "base/board.h"
+#include "base/clock.h"
+#include "base/gauges.h"
+#include "base/http1.h"
+#include "gateway/gateway.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- upstreams -------------------------------------------------------------------------------------------------- */
+
+/* What an upstream has seen, shared with the test. */
+struct seen {
+    _Atomic uint32_t connections, requests, posts;
+    _Atomic uint64_t body_bytes;
+};
+
+struct upstream_child {
+    pid_t pid;
+    struct board_address address;
+    struct seen *seen;
+    int release_fd; /* written to by the test: lets one "/wait" go on */
+    char path[108]; /* of a Unix socket */
+};
+
+struct server {
+    int fd;
+    int wait_fd;
+    struct seen *seen;
+    const char *name;
+};
+
+struct session {
+    const struct server *server;
+    int fd;
+    char buf[65536];
+    size_t len;
+    struct http1_head head;
+};
+
+static inline bool put(int fd, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+    while (len > 0) {
+        ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static inline bool puts_fd(int fd, const char *text)
+{
+    return put(fd, text, strlen(text));
+}
+
+/* More bytes into the session's buffer. */
+static inline bool fill(struct session *session)
+{
+    ssize_t n = recv(session->fd, session->buf + session->len, sizeof(session->buf) - session->len, 0);
+    if (n <= 0)
+        return false;
+    session->len += (size_t)n;
+    return true;
+}
+
+static inline void consume(struct session *session, size_t len)
+{
+    memmove(session->buf, session->buf + len, session->len - len);
+    session->len -= len;
+}
+
+static inline bool session_path(const struct session *session, const char *path)
+{
+    return http1_slice_is(session->buf, session->head.path, path);
+}
+
+/* Reads the body; with `echo` each piece is sent back as a chunk. */
+static inline bool serve_body(struct session *session, bool echo)
+{
+    uint64_t left = session->head.content_length;
+    struct http1_chunked chunked = { 0 };
+    enum http1_framing framing = session->head.framing;
+    for (;;) {
+        if ((framing == HTTP1_LENGTH && left == 0) || (framing == HTTP1_CHUNKED && chunked.done) ||
+            framing == HTTP1_NO_BODY)
+            return true;
+        if (session->len == 0 && !fill(session))
+            return false;
+        static _Thread_local char data[sizeof(session->buf)];
+        size_t used, got;
+        if (framing == HTTP1_LENGTH) {
+            used = got = session->len < left ? session->len : (size_t)left;
+            memcpy(data, session->buf, got);
+            left -= got;
+        } else {
+            ssize_t fed = http1_chunked_data(&chunked, session->buf, session->len, data, &got);
+            if (fed < 0)
+                return false;
+            used = (size_t)fed;
+        }
+        atomic_fetch_add(&session->server->seen->body_bytes, got);
+        char size[32];
+        if (echo && got > 0 &&
+            !(snprintf(size, sizeof(size), "%zx\r\n", got) > 0 && puts_fd(session->fd, size) &&
+              put(session->fd, data, got) && puts_fd(session->fd, "\r\n")))
+            return false;
+        consume(session, used);
+    }
+}
+
+static inline bool serve_big(struct session *session)
+{
+    static _Thread_local char piece[65536];
+    char head[128];
+    uint64_t total = UINT64_C(64) << 20;
+    (void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n", (unsigned long long)total);
+    if (!puts_fd(session->fd, head))
+        return false;
+    for (uint64_t at = 0; at < total; at += sizeof(piece)) {
+        for (size_t i = 0; i < sizeof(piece); i += 8) {
+            uint64_t word = (at + i) * UINT64_C(0x9e3779b97f4a7c15);
+            memcpy(piece + i, &word, 8);
+        }
+        if (!put(session->fd, piece, sizeof(piece)))
+            return false;
+    }
+    return true;
+}
+
+static inline bool serve_hello(struct session *session)
+{
+    char text[256], body[64];
+    int len = snprintf(body, sizeof(body), "hello from %s\n", session->server->name);
+    (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-App: yes\r\n\r\n%s", len,
+                   session->head.method == HTTP1_HEAD ? "" : body);
+    return puts_fd(session->fd, text);
+}
+
+/* Answers with the request head as it came, so that the test sees what was forwarded. */
+static inline bool serve_mirror(struct session *session, const char *head, size_t len)
+{
+    char text[128];
+    (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
+    return puts_fd(session->fd, text) && put(session->fd, head, len);
+}
+
+static inline bool serve_tunnel(struct session *session)
+{
+    if (!puts_fd(session->fd, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nwelcome"))
+        return false;
+    consume(session, session->head.len);
+    while (session->len > 0 || fill(session)) {
+        if (!put(session->fd, session->buf, session->len))
+            return false;
+        session->len = 0;
+    }
+    return false;
+}
+
+/* Manners that end the connection or the process before there is an answer. */
+static inline void serve_badly(struct session *session)
+{
+    if (session_path(session, "/reset"))
+        (void)setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+    else if (session_path(session, "/half"))
+        (void)puts_fd(session->fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+    else if (session_path(session, "/garbage"))
+        (void)puts_fd(session->fd, "I do not speak HTTP\r\n\r\n");
+    else if (session_path(session, "/kill"))
+        (void)kill(getpid(), SIGKILL);
+}
+
+/* One exchange. False when the connection is over. */
+static inline bool serve_one(struct session *session)
+{
+    static const char chunked[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    static _Thread_local char head[20000];
+    size_t head_len = session->head.len;
+    memcpy(head, session->buf, head_len);
+
+    if (session_path(session, "/close") || session_path(session, "/reset") || session_path(session, "/half") ||
+        session_path(session, "/garbage") || session_path(session, "/kill")) {
+        serve_badly(session);
+        return false;
+    }
+    if (session_path(session, "/upgrade"))
+        return serve_tunnel(session);
+    bool echo = session_path(session, "/echo"), early = session_path(session, "/early");
+    bool hello = false, mirror = session_path(session, "/mirror"), big = session_path(session, "/big");
+    const char *fixed = NULL;
+    if (session_path(session, "/204"))
+        fixed = "HTTP/1.1 204 No Content\r\n\r\n";
+    else if (session_path(session, "/500"))
+        fixed = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\noops\n";
+    else if (session_path(session, "/hints"))
+        fixed = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    else if (session_path(session, "/until-close"))
+        fixed = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall there is";
+    else if (session_path(session, "/chunked"))
+        fixed = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n";
+    else if (early)
+        fixed = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbig\n";
+    else
+        hello = !echo && !mirror && !big;
+    bool until_close = session_path(session, "/until-close");
+    if (session_path(session, "/wait")) {
+        char byte;
+        if (read(session->server->wait_fd, &byte, 1) != 1)
+            return false;
+    }
+    if (session->head.expect_continue && !puts_fd(session->fd, "HTTP/1.1 100 Continue\r\n\r\n"))
+        return false;
+    consume(session, head_len);
+    if (early) {
+        (void)puts_fd(session->fd, fixed);
+        (void)shutdown(session->fd, SHUT_WR);
+        while (fill(session))
+            session->len = 0;
+        return false;
+    }
+    if ((echo && !puts_fd(session->fd, chunked)) || !serve_body(session, echo) ||
+        (echo && !puts_fd(session->fd, "0\r\n\r\n")))
+        return false;
+    if (mirror)
+        return serve_mirror(session, head, head_len);
+    if (big)
+        return serve_big(session);
+    if (hello)
+        return serve_hello(session);
+    return (!fixed || puts_fd(session->fd, fixed)) && !until_close;
+}
+
+static inline void *serve(void *argument)
+{
+    struct session *session = argument;
+    for (;;) {
+        int len = http1_parse_request(session->buf, session->len, &http1_default_limits, &session->head);
+        if (len < 0 || (len == 0 && !fill(session)))
+            break;
+        if (len == 0)
+            continue;
+        atomic_fetch_add(&session->server->seen->requests, 1);
+        if (session->head.method == HTTP1_POST)
+            atomic_fetch_add(&session->server->seen->posts, 1);
+        if (!serve_one(session))
+            break;
+    }
+    (void)close(session->fd);
+    free(session);
+    return NULL;
+}
+
+static inline void run_upstream(const struct server *server)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        int fd = accept(server->fd, NULL, NULL);
+        if (fd < 0)
+            continue;
+        atomic_fetch_add(&server->seen->connections, 1);
+        struct session *session = calloc(1, sizeof(*session));
+        pthread_t thread;
+        if (!session)
+            _exit(1);
+        session->server = server;
+        session->fd = fd;
+        if (pthread_create(&thread, NULL, serve, session) != 0)
+            _exit(1);
+        (void)pthread_detach(thread);
+    }
+}
+
+static inline int listen_on(struct board_address *address)
+{
+    int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+    assert_int_equal(bind(fd, &address->u.any, address->len), 0);
+    assert_int_equal(listen(fd, 511), 0);
+    socklen_t len = sizeof(address->u);
+    assert_int_equal(getsockname(fd, &address->u.any, &len), 0);
+    address->len = len;
+    return fd;
+}
+
+static inline struct board_address loopback(void)
+{
+    struct board_address address = { .len = sizeof(struct sockaddr_in) };
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    memcpy(&address.u, &in, sizeof(in));
+    return address;
+}
+
+/* An upstream on a free port, or on the Unix socket `path`. */
+static inline void upstream_start(struct upstream_child *child, const char *name, const char *path)
+{
+    *child = (struct upstream_child){ .address = loopback() };
+    if (path) {
+        struct sockaddr_un un = { .sun_family = AF_UNIX };
+        (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+        memcpy(&child->address.u, &un, sizeof(un));
+        child->address.len = sizeof(un);
+        (void)snprintf(child->path, sizeof(child->path), "%s", path);
+    }
+    int pipe_fds[2], fd = listen_on(&child->address);
+    assert_int_equal(pipe(pipe_fds), 0);
+    child->seen = mmap(NULL, sizeof(*child->seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(child->seen, MAP_FAILED);
+    child->pid = fork();
+    assert_true(child->pid >= 0);
+    if (child->pid == 0) {
+        (void)close(pipe_fds[1]);
+        run_upstream(&(struct server){ .fd = fd, .wait_fd = pipe_fds[0], .seen = child->seen, .name = name });
+    }
+    (void)close(fd);
+    (void)close(pipe_fds[0]);
+    child->release_fd = pipe_fds[1];
+}
+
+static inline void upstream_kill(struct upstream_child *child)
+{
+    if (child->pid > 0) {
+        (void)kill(child->pid, SIGKILL);
+        (void)waitpid(child->pid, NULL, 0);
+    }
+    child->pid = 0;
+}
+
+static inline void upstream_end(struct upstream_child *child)
+{
+    upstream_kill(child);
+    if (child->seen) {
+        (void)munmap(child->seen, sizeof(*child->seen));
+        (void)close(child->release_fd);
+        if (child->path[0])
+            (void)unlink(child->path);
+    }
+    *child = (struct upstream_child){ 0 };
+}
+
+/* --- the worker ------------------------------------------------------------------------------------------------- */
+
+struct rig {
+    struct board *board;
+    struct gauges *gauges;
+    void *shared;
+    int bell, supervisor_bell, channel;
+    int listener;
+    uint16_t port;
+    int service, route;
+    pid_t worker;
+    struct upstream_child up[4];
+    int endpoint[4];
+};
+
+static inline void ring(struct rig *rig)
+{
+    assert_int_equal(write(rig->bell, &(uint64_t){ 1 }, 8), 8);
+}
+
+/* Waits for a condition, at most 10 s. */
+#define WAIT_FOR(condition)                                                                                            \
+    do {                                                                                                               \
+        int64_t until_ = clock_now() + 10 * NS_PER_S;                                                                  \
+        while (!(condition)) {                                                                                         \
+            if (clock_now() > until_)                                                                                  \
+                fail_msg("waited in vain for: %s", #condition);                                                        \
+            clock_sleep(200 * NS_PER_US);                                                                              \
+        }                                                                                                              \
+    } while (0)
+
+static inline void send_listener(struct rig *rig, int fd, uint32_t index)
+{
+    struct gateway_message message = { .kind = GATEWAY_LISTEN, .index = index, .generation = 1 };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = { 0 };
+    struct iovec piece = { &message, sizeof(message) };
+    struct msghdr envelope = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+    };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&envelope);
+    *header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    assert_int_equal(sendmsg(rig->channel, &envelope, 0), sizeof(message));
+}
+
+struct rig_options {
+    enum board_protocol protocol;
+    enum board_placement placement;
+    int64_t hold_ns, response_timeout_ns;
+    unsigned connections;
+    bool served_by;
+};
+
+static inline void rig_start(struct rig *rig, const struct rig_options *options)
+{
+    int channel[2];
+    *rig = (struct rig){ 0 };
+    rig->board = board_new(NULL);
+    rig->gauges = gauges_new(1, NULL);
+    rig->shared = gateway_shared_new(NULL);
+    rig->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    rig->supervisor_bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_true(rig->board && rig->gauges && rig->shared && rig->bell >= 0 && rig->supervisor_bell >= 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel), 0);
+
+    struct board_listener listener = { .state = BOARD_LISTENER_ACTIVE, .protocol = options->protocol };
+    rig->board->served_by = options->served_by;
+    rig->service = board_service_add(rig->board, "app", options->placement);
+    int index = board_listener_add(rig->board, &listener);
+    struct board_route route = {
+        .listener = (uint32_t)index,
+        .targets = 1,
+        .service = { (uint16_t)rig->service },
+        .retry_on = BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT | BOARD_RETRY_500,
+        .attempts = 3,
+        .connect_timeout_ns = NS_PER_S,
+        .response_timeout_ns = options->response_timeout_ns,
+        .idle_timeout_ns = 30 * NS_PER_S,
+        .hold_ns = options->hold_ns > 0 ? options->hold_ns : 10 * NS_PER_S,
+    };
+    rig->route = board_route_add(rig->board, &route);
+    struct board_address address = loopback();
+    rig->listener = listen_on(&address);
+    rig->port = ntohs(((struct sockaddr_in *)(void *)&address.u)->sin_port);
+    rig->worker = fork();
+    assert_true(rig->worker >= 0);
+    if (rig->worker == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)close(channel[0]);
+        const struct gateway_worker_setup setup = {
+            .board = rig->board,
+            .gauges = rig->gauges,
+            .shared = rig->shared,
+            .bell_fd = rig->bell,
+            .supervisor_bell_fd = rig->supervisor_bell,
+            .channel_fd = channel[1],
+            .connections = options->connections > 0 ? options->connections : 256,
+        };
+        _exit(gateway_worker_run(&setup));
+    }
+    (void)close(channel[1]);
+    rig->channel = channel[0];
+    send_listener(rig, rig->listener, (uint32_t)index);
+}
+
+/* Starts upstream `i` and puts it into rotation. */
+static inline void rig_upstream(struct rig *rig, int i, const char *path)
+{
+    static const char *const names[] = { "app-1", "app-2", "app-3", "app-4" };
+    upstream_start(&rig->up[i], names[i], path);
+    rig->endpoint[i] = board_endpoint_add(rig->board, rig->service, names[i], &rig->up[i].address, clock_now());
+    assert_true(rig->endpoint[i] >= 0);
+    ring(rig);
+}
+
+static inline void rig_endpoint(struct rig *rig, int i, enum board_endpoint_state state, enum cause cause,
+                                uint32_t suspects)
+{
+    board_endpoint_set(rig->board, rig->endpoint[i], state, cause, suspects, clock_now());
+    ring(rig);
+}
+
+static inline const struct endpoint_gauge *rig_gauge(const struct rig *rig, int i)
+{
+    return &rig->gauges->worker[0].endpoints[rig->endpoint[i]];
+}
+
+/* Ends the worker as the supervisor does, and looks at how it ended: a sanitizer's finding is an exit status. */
+static inline void rig_end(struct rig *rig)
+{
+    int status = -1;
+    for (int i = 0; i < 4; i++)
+        upstream_end(&rig->up[i]); /* first: they have inherited the channel */
+    (void)close(rig->channel);
+    assert_int_equal(waitpid(rig->worker, &status, 0), rig->worker);
+    (void)close(rig->listener);
+    (void)close(rig->bell);
+    (void)close(rig->supervisor_bell);
+    board_free(rig->board);
+    gauges_free(rig->gauges);
+    gateway_shared_free(rig->shared);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* --- clients ---------------------------------------------------------------------------------------------------- */
+
+struct client {
+    int fd;
+    size_t len;
+    struct http1_head head;
+    size_t body_len;
+    char buf[262144];
+    char body[262144];
+};
+
+static inline void client_open(struct client *client, const struct rig *rig)
+{
+    struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(rig->port)
+    };
+    client->len = 0;
+    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(client->fd >= 0);
+    assert_int_equal(connect(client->fd, (struct sockaddr *)(void *)&in, sizeof(in)), 0);
+    struct timeval patience = { .tv_sec = 15 };
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+}
+
+static inline void client_close(struct client *client)
+{
+    (void)close(client->fd);
+    client->fd = -1;
+}
+
+/* More bytes; false at the end. */
+static inline bool client_fill(struct client *client)
+{
+    assert_true(client->len < sizeof(client->buf));
+    ssize_t n = recv(client->fd, client->buf + client->len, sizeof(client->buf) - client->len, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        fail_msg("no answer in time; so far: %.*s", (int)client->len, client->buf);
+    if (n > 0)
+        client->len += (size_t)n;
+    return n > 0;
+}
+
+/* Reads one response, its body (without chunks) to client->body. The status, or 0 when the connection ended before. */
+static inline int client_response(struct client *client, enum http1_method method)
+{
+    int len;
+    while ((len = http1_parse_response(client->buf, client->len, method, &http1_default_limits, &client->head)) == 0)
+        if (!client_fill(client))
+            return 0;
+    if (len < 0)
+        fail_msg("malformed response: %.*s", (int)client->len, client->buf);
+    static char head_text[16384];
+    memcpy(head_text, client->buf, (size_t)len < sizeof(head_text) ? (size_t)len : sizeof(head_text));
+    size_t at = (size_t)len;
+    struct http1_chunked chunked = { 0 };
+    client->body_len = 0;
+    for (;;) {
+        size_t there = client->len - at, used = 0, got = 0;
+        bool done = client->head.framing == HTTP1_NO_BODY;
+        if (client->head.framing == HTTP1_CHUNKED) {
+            ssize_t fed = http1_chunked_data(&chunked, client->buf + at, there, client->body + client->body_len, &got);
+            assert_true(fed >= 0);
+            used = (size_t)fed;
+            done = chunked.done;
+        } else if (!done) {
+            size_t left = client->head.framing == HTTP1_LENGTH ? client->head.content_length - client->body_len : there;
+            used = got = there < left ? there : left;
+            memcpy(client->body + client->body_len, client->buf + at, got);
+            done = client->head.framing == HTTP1_LENGTH && client->body_len + got == client->head.content_length;
+        }
+        client->body_len += got;
+        memmove(client->buf + at, client->buf + at + used, client->len - at - used);
+        client->len -= used;
+        if (done)
+            break;
+        if (!client_fill(client)) {
+            if (client->head.framing == HTTP1_UNTIL_CLOSE)
+                break;
+            return 0;
+        }
+    }
+    memmove(client->buf, client->buf + at, client->len - at);
+    client->len -= at;
+    client->body[client->body_len] = '\0';
+    return client->head.status;
+}
+
+static inline bool client_ended(struct client *client)
+{
+    return client->len == 0 && !client_fill(client);
+}
+
+/* One request, one response, on a connection of its own. */
+static inline int fetch(const struct rig *rig, struct client *client, const char *method, const char *path)
+{
+    char text[512];
+    (void)snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: test\r\n%s\r\n", method, path,
+                   strcmp(method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+    client_open(client, rig);
+    assert_true(puts_fd(client->fd, text));
+    int status = client_response(client, strcmp(method, "HEAD") == 0 ? HTTP1_HEAD : HTTP1_GET);
+    client_close(client);
+    return status;
+}
+
+#endif
