@@ -148,8 +148,6 @@ int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *serv
 
 static void describe(const struct instance *instance, struct instance_info *info)
 {
-    const struct supervisor_peers *peers = &instance->service->supervisor->peers;
-
     *info = (struct instance_info){
         .state = instance_state_name(instance->state),
         .health = instance->handle ? health_state_name(instance->health.count.state) : "",
@@ -160,6 +158,7 @@ static void describe(const struct instance *instance, struct instance_info *info
         .last_cause = instance->last_cause,
         .last_status = instance->last_status,
         .last_by_signal = instance->last_by_signal,
+        .inflight = endpoint_inflight(instance),
     };
     (void)snprintf(info->service, sizeof(info->service), "%s", instance->service->name);
     (void)snprintf(info->instance, sizeof(info->instance), "%s", instance->name);
@@ -167,9 +166,6 @@ static void describe(const struct instance *instance, struct instance_info *info
     (void)snprintf(info->waits_for, sizeof(info->waits_for), "%s", waits_for ? waits_for : "");
     if (instance->ports_len > 0)
         info->address = instance->ports[0].address;
-    if (instance->endpoint >= 0)
-        info->inflight =
-            gauges_inflight(peers->gauges, instance->endpoint, peers->board->endpoints[instance->endpoint].generation);
 }
 
 void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data, const struct instance_info *info),

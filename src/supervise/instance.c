@@ -82,48 +82,6 @@ bool instance_serves(const struct instance *instance)
     return instance->state == INSTANCE_SERVING;
 }
 
-/* --- the endpoint on the board --- */
-
-static void publish_endpoint(struct instance *instance)
-{
-    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
-    struct service *service = instance->service;
-
-    if (instance->ports_len == 0)
-        return;
-    if (service->board < 0)
-        service->board = peers->board_service(peers->data, service->name);
-    instance->endpoint = service->board < 0 ? -1
-                                            : board_endpoint_add(peers->board, service->board, instance->name,
-                                                                 &instance->ports[0].address, now_of(instance));
-    if (instance->endpoint < 0) {
-        warn(instance, "runs, but the board has no place for it: it gets no requests");
-        return;
-    }
-    peers->ring(peers->data);
-}
-
-static uint32_t inflight_of(const struct instance *instance)
-{
-    const struct supervisor_peers *peers = &supervisor_of(instance)->peers;
-    if (instance->endpoint < 0)
-        return 0;
-    return gauges_inflight(peers->gauges, instance->endpoint, peers->board->endpoints[instance->endpoint].generation);
-}
-
-static void set_endpoint(struct instance *instance, enum board_endpoint_state state, enum cause cause)
-{
-    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
-
-    if (instance->endpoint < 0)
-        return;
-    uint32_t suspects = state == BOARD_ENDPOINT_GONE ? inflight_of(instance) : 0;
-    board_endpoint_set(peers->board, instance->endpoint, state, cause, suspects, clock_now());
-    peers->ring(peers->data);
-    if (state == BOARD_ENDPOINT_GONE)
-        instance->endpoint = -1;
-}
-
 /* --- starting --- */
 
 void instance_take_spec(struct instance *instance, struct spec_ref *ref, const struct spec_service *spec)
@@ -219,7 +177,7 @@ void instance_check_drained(struct instance *instance)
     if (instance->state != INSTANCE_DRAINING)
         return;
     int64_t settled = instance->deadline_ns - instance->spec->drain_timeout_ns + DRAIN_SETTLE_NS;
-    if (now >= instance->deadline_ns || (now >= settled && inflight_of(instance) == 0)) {
+    if (now >= instance->deadline_ns || (now >= settled && endpoint_inflight(instance) == 0)) {
         handle_event(instance, INSTANCE_EV_DRAINED);
         return;
     }
@@ -231,7 +189,7 @@ void instance_check_drained(struct instance *instance)
 static void begin_drain(struct instance *instance)
 {
     instance->deadline_ns = now_of(instance) + instance->spec->drain_timeout_ns;
-    if (instance->endpoint < 0)
+    if (instance->endpoints_len == 0)
         handle_event(instance, INSTANCE_EV_DRAINED);
     else
         instance_check_drained(instance);
@@ -331,12 +289,13 @@ static void handle_event(struct instance *instance, enum instance_event event)
     if (!step.expected)
         return;
     if (step.actions & INSTANCE_DO_EJECT && instance->handle)
-        set_endpoint(instance, BOARD_ENDPOINT_DRAINING, CAUSE_NONE);
+        endpoint_set(instance, BOARD_ENDPOINT_DRAINING, CAUSE_NONE);
     if (step.next != INSTANCE_STARTING && step.next != INSTANCE_SERVING)
         health_end(&instance->health);
     if (step.actions & INSTANCE_DO_ADMIT) {
         instance->ready_ns = now_of(instance);
-        publish_endpoint(instance);
+        if (endpoint_publish(instance) < 0)
+            warn(instance, "runs, but the board has no place for it: it gets no requests");
     }
     set_state(instance, step.next, "");
     if (step.actions & INSTANCE_DO_SPAWN)
@@ -452,7 +411,7 @@ static void tell_exit(struct instance *instance, const struct runtime_exit *how)
 static void died(struct instance *instance, const struct runtime_exit *how)
 {
     enum cause cause = cause_of_death(instance, how);
-    set_endpoint(instance, BOARD_ENDPOINT_GONE, cause);
+    endpoint_set(instance, BOARD_ENDPOINT_GONE, cause);
 
     health_end(&instance->health);
     instance->last_cause = cause;
@@ -528,7 +487,6 @@ struct instance *instance_new(struct service *service, int number)
         return NULL;
     instance->service = service;
     instance->number = number;
-    instance->endpoint = -1;
     instance->timer.data = instance;
     instance->health.events = &health_events;
     instance->health.data = instance;
@@ -544,7 +502,7 @@ void instance_free(struct instance *instance)
     struct supervisor_peers *peers = &supervisor_of(instance)->peers;
     loop_timer_cancel(peers->loop, &instance->timer);
     health_end(&instance->health);
-    set_endpoint(instance, BOARD_ENDPOINT_GONE, CAUSE_STOP);
+    endpoint_set(instance, BOARD_ENDPOINT_GONE, CAUSE_STOP);
     if (!instance->handle)
         peers->runtime->forget(peers->runtime, instance->name);
     spec_ref_drop(&instance->ref);

@@ -15,7 +15,6 @@ struct service *service_new(struct supervisor *supervisor, const char *name)
     if (!service)
         return NULL;
     service->supervisor = supervisor;
-    service->board = -1;
     service->name = strdup(name);
     if (!service->name) {
         free(service);

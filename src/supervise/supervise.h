@@ -26,13 +26,19 @@ struct supervisor_peers {
     void *data;
     /* The board changed: ring the workers. */
     void (*ring)(void *data);
-    /* The board's index of a service; called once for each service when it appears. */
-    int (*board_service)(void *data, const char *service);
+    /* The board's index of a name that supervisor_board_name() made, found again or added; negative: no room. */
+    int (*board_service)(void *data, const char *name);
     /* An instance wrote to its standard output (1) or error (2). */
     void (*output)(void *data, const char *service, const char *instance, int stream, const char *text, size_t len);
     /* "<SERVICE>_HOST=…", "<SERVICE>_PORT=…" of all services that have a port: NULL-terminated, valid until next call. */
     const char *const *(*peer_environment)(void *data);
 };
+
+/*
+ * The name under which the board knows what serves a port of a service: that of the service for its first port (also as
+ * target 0), "service:target" for any other one. Routes to these names reach the instances' endpoints.
+ */
+const char *supervisor_board_name(const struct spec_service *service, uint16_t target, char ret[BOARD_NAME]);
 
 /* The callbacks that the runtime is to be given (owner: struct instance of this folder). */
 extern const struct runtime_events supervisor_runtime_events;

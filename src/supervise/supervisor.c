@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So long a service's name may be: "-NUMBER" or ":PORT" behind it still fits into BOARD_NAME and EVENT_NAME. */
+enum { NAME_MAX_LEN = 52 };
+
 struct spec_ref *spec_ref_take(struct spec_ref *ref)
 {
     ref->refs++;
@@ -169,6 +172,10 @@ static int choose(const struct spec *spec, const char *const *only, bool **ret_c
                                         .depends_on_len = spec->services[i].depends_on_len };
         chosen[i] = only == NULL;
     }
+    for (size_t i = 0; i < len; i++)
+        if (strlen(nodes[i].name) > NAME_MAX_LEN)
+            return err_set(err, -EINVAL, "the service name \"%s\" is longer than %d characters", nodes[i].name,
+                           NAME_MAX_LEN);
     int r = order_check(nodes, len, &cycle);
     if (r == -ELOOP)
         return err_set(err, r, "service \"%s\" depends on itself through depends_on", nodes[cycle].name);

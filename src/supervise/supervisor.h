@@ -42,7 +42,8 @@ struct instance {
     pid_t pid;                       /* 0 until it runs */
     const struct runtime_port *ports;
     size_t ports_len;
-    int endpoint; /* the board's slot; -1: none */
+    int endpoints[RUNTIME_PORTS]; /* the board's slots: of the first port, then of other published ones */
+    size_t endpoints_len;
     struct health health;
     int64_t started_ns, ready_ns; /* 0: not yet */
 
@@ -73,7 +74,6 @@ struct service {
     int replicas;
     struct instance **instances; /* by number */
     size_t len, cap;
-    int board;      /* the board's index; -1: none yet */
     bool was_ready; /* since it was wanted: one ready replica is now enough for those who depend on it */
     bool came_back; /* one of its instances was started again: dependents with `restart` follow when all is ready */
     enum service_state state;
@@ -121,6 +121,11 @@ void service_revive(struct service *service, bool also_done);
 /* Frees instances that are neither wanted nor there. */
 void service_prune(struct service *service);
 size_t service_ready_count(const struct service *service);
+
+/* endpoint.c: the instance's place on the board; each call rings the workers. */
+int endpoint_publish(struct instance *instance); /* -ENOSPC: not all of its ports found a place */
+void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause);
+uint32_t endpoint_inflight(const struct instance *instance);
 
 /* instance.c */
 struct instance *instance_new(struct service *service, int number);

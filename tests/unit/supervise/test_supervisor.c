@@ -538,6 +538,55 @@ static void what_is_in_flight_is_waited_for(void **unused)
     assert_int_equal(endpoint->cause, CAUSE_STOP);
 }
 
+static void every_published_port_has_its_endpoint(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    ports: ['18081:80', '18082:90']\n"
+          "    expose: [100]\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    char name[BOARD_NAME];
+    const struct spec_service *service = spec_find_service(supervisor_spec(house.supervisor), "app");
+    assert_string_equal(supervisor_board_name(service, 0, name), "app");
+    assert_string_equal(supervisor_board_name(service, 80, name), "app");
+    assert_string_equal(supervisor_board_name(service, 90, name), "app:90");
+    assert_int_equal(house.board->used_endpoints, 2);
+    assert_string_equal(house.board->services[house.board->endpoints[0].service].name, "app");
+    assert_string_equal(house.board->services[house.board->endpoints[1].service].name, "app:90");
+    take_down();
+    assert_int_equal(house.board->endpoints[0].state, BOARD_ENDPOINT_GONE);
+    assert_int_equal(house.board->endpoints[1].state, BOARD_ENDPOINT_GONE);
+}
+
+static void a_socket_that_was_opened_for_it_makes_it_ready_at_once(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    expose: [80]\n"
+          "    x-daruma: {process: {socket: true}}\n"
+          "    command: ['sleep', '60']\n");
+    WAIT_FOR(ready());
+    const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    assert_non_null(endpoint);
+    assert_int_equal(endpoint->address.u.any.sa_family, AF_UNIX);
+    struct board_address before = endpoint->address;
+    assert_int_equal(supervisor_kill(house.supervisor, "app", SIGKILL, NULL), 0);
+    WAIT_FOR(info_of("app-1").restarts == 1 && ready());
+    assert_memory_equal(&endpoint_of("app-1", BOARD_ENDPOINT_UP)->address, &before, sizeof(before));
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 0, NULL), 0);
+    WAIT_FOR(instances() == 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(connect(fd, &before.u.any, before.len) < 0); /* closed when it was no longer wanted */
+    (void)close(fd);
+    take_down();
+}
+
 static void suspects_are_counted_at_the_moment_of_death(void **unused)
 {
     apply("services:\n"
@@ -681,6 +730,8 @@ int main(void)
         STORY(who_ignores_sigterm_is_killed_on_time),
         STORY(the_second_down_waits_for_nobody),
         STORY(what_is_in_flight_is_waited_for),
+        STORY(every_published_port_has_its_endpoint),
+        STORY(a_socket_that_was_opened_for_it_makes_it_ready_at_once),
         STORY(suspects_are_counted_at_the_moment_of_death),
         STORY(scaling_adds_and_takes_away_at_the_end),
         STORY(the_same_file_again_changes_nothing),

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An instance's endpoints on the board: one for its first port, and one for each other port that the file publishes.
+ */
+#include "supervise/supervisor.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* The first port that is no UDP port, or NULL. */
+static const struct spec_port *first_port(const struct spec_service *service)
+{
+    for (size_t i = 0; i < service->ports_len; i++)
+        if (service->ports[i].protocol != SPEC_PROTOCOL_UDP)
+            return &service->ports[i];
+    return NULL;
+}
+
+const char *supervisor_board_name(const struct spec_service *service, uint16_t target, char ret[BOARD_NAME])
+{
+    const struct spec_port *first = first_port(service);
+    if (target == 0 || !first || first->target == target)
+        (void)snprintf(ret, BOARD_NAME, "%.*s", BOARD_NAME - 1, service->name);
+    else
+        (void)snprintf(ret, BOARD_NAME, "%.*s:%u", BOARD_NAME - 8, service->name, target);
+    return ret;
+}
+
+static bool is_published(const struct spec_service *service, uint16_t target)
+{
+    for (size_t i = 0; i < service->ports_len; i++)
+        if (service->ports[i].target == target && service->ports[i].protocol != SPEC_PROTOCOL_UDP)
+            return service->ports[i].is_published;
+    return false;
+}
+
+static int publish(struct instance *instance, const struct runtime_port *port)
+{
+    struct supervisor_peers *peers = &instance->service->supervisor->peers;
+    char name[BOARD_NAME];
+
+    int service = peers->board_service(peers->data, supervisor_board_name(instance->spec, port->target, name));
+    if (service < 0)
+        return service;
+    int slot = board_endpoint_add(peers->board, service, instance->name, &port->address, clock_now());
+    if (slot < 0)
+        return slot;
+    instance->endpoints[instance->endpoints_len++] = slot;
+    return 0;
+}
+
+int endpoint_publish(struct instance *instance)
+{
+    struct supervisor_peers *peers = &instance->service->supervisor->peers;
+    int result = 0;
+
+    board_write_begin(peers->board);
+    for (size_t i = 0; i < instance->ports_len; i++)
+        if (i == 0 || is_published(instance->spec, instance->ports[i].target))
+            result |= publish(instance, &instance->ports[i]) < 0;
+    board_write_end(peers->board);
+    if (instance->endpoints_len > 0)
+        peers->ring(peers->data);
+    return result ? -ENOSPC : 0;
+}
+
+uint32_t endpoint_inflight(const struct instance *instance)
+{
+    const struct supervisor_peers *peers = &instance->service->supervisor->peers;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < instance->endpoints_len; i++)
+        sum += gauges_inflight(peers->gauges, instance->endpoints[i],
+                               peers->board->endpoints[instance->endpoints[i]].generation);
+    return sum;
+}
+
+void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause)
+{
+    struct supervisor_peers *peers = &instance->service->supervisor->peers;
+
+    if (instance->endpoints_len == 0)
+        return;
+    /* Whichever port they came by, they were all in the hands of one process. */
+    uint32_t suspects = state == BOARD_ENDPOINT_GONE ? endpoint_inflight(instance) : 0;
+    int64_t now = clock_now();
+    board_write_begin(peers->board);
+    for (size_t i = 0; i < instance->endpoints_len; i++)
+        board_endpoint_set(peers->board, instance->endpoints[i], state, cause, suspects, now);
+    board_write_end(peers->board);
+    if (state == BOARD_ENDPOINT_GONE)
+        instance->endpoints_len = 0;
+    peers->ring(peers->data);
+}
