@@ -114,27 +114,6 @@ static void check_health(const struct spec_service *service, struct problems *pr
                       service->name);
 }
 
-static bool same_address(const struct spec_listener *a, const struct spec_listener *b)
-{
-    bool any = a->host[0] == '\0' || b->host[0] == '\0' || strcmp(a->host, "0.0.0.0") == 0 ||
-               strcmp(b->host, "0.0.0.0") == 0 || strcmp(a->host, b->host) == 0;
-    bool both_udp = a->protocol == SPEC_PROTOCOL_UDP, b_udp = b->protocol == SPEC_PROTOCOL_UDP;
-    return a->port != 0 && a->port == b->port && both_udp == b_udp && any;
-}
-
-static void check_listeners(const struct spec *spec, struct problems *problems)
-{
-    for (size_t i = 0; i < spec->listeners_len; i++)
-        for (size_t j = 0; j < i; j++)
-            if (same_address(&spec->listeners[i], &spec->listeners[j])) {
-                const struct place *first = &spec->listeners[j].place;
-                problem_error(problems, spec->listeners[i].place,
-                              "port %u is published twice (first at line %d); give one of them another port",
-                              spec->listeners[i].port, first->line);
-                break;
-            }
-}
-
 void process_check(struct runtime *runtime, const struct spec *spec, struct problems *problems)
 {
     for (size_t i = 0; i < spec->services_len; i++) {
@@ -145,6 +124,5 @@ void process_check(struct runtime *runtime, const struct spec *spec, struct prob
         check_ports(service, problems);
         check_health(service, problems);
     }
-    check_listeners(spec, problems);
     compose_unsupported(spec, SPEC_RUNTIME_PROCESS, problems);
 }
