@@ -8,7 +8,6 @@
 enum {
     EJECT_AFTER = 3, /* errors in a row */
     EJECT_DOUBLINGS = 5,
-    UNKNOWN_US = 1000, /* taken for an endpoint without a measured latency: it gets some requests, not all */
 };
 #define EJECT_FIRST_NS (1 * NS_PER_S)
 #define EJECT_MAX_NS   (30 * NS_PER_S)
@@ -88,14 +87,29 @@ static uint64_t inflight(const struct balance *balance, uint32_t endpoint)
     return atomic_load_explicit(&balance->gauges->endpoints[endpoint].inflight, memory_order_relaxed);
 }
 
-/* What it costs to place one more there: lower is better. */
-static uint64_t cost(const struct balance *balance, uint32_t endpoint, enum board_placement placement)
+/* The latency that is expected of it: what was measured, forgotten while nothing new is. 0: unknown. */
+static uint64_t expected_us(const struct balance *balance, uint32_t endpoint, int64_t now_ns)
 {
-    uint64_t load = inflight(balance, endpoint) + 1;
-    if (placement == BOARD_LEAST_INFLIGHT)
-        return load;
-    uint32_t ewma = atomic_load_explicit(&balance->gauges->endpoints[endpoint].ewma_us, memory_order_relaxed);
-    return load * (ewma > 0 ? ewma : UNKNOWN_US);
+    const struct endpoint_local *local = &balance->local[endpoint];
+    uint64_t us = atomic_load_explicit(&balance->gauges->endpoints[endpoint].ewma_us, memory_order_relaxed);
+    uint64_t idle_us = (uint64_t)((now_ns - local->ewma_at_ns) / NS_PER_US);
+    return local->ewma_at_ns == 0 ? 0 : us * EWMA_US / (EWMA_US + idle_us) + 1;
+}
+
+/* Should one more go to `a` rather than to `b`? Latencies that differ by less than two times are noise: then the load
+   decides, so that equal instances get equal shares. */
+static bool better(const struct balance *balance, uint32_t a, uint32_t b, enum board_placement placement,
+                   int64_t now_ns)
+{
+    uint64_t load_a = inflight(balance, a) + 1, load_b = inflight(balance, b) + 1;
+    uint64_t us_a = expected_us(balance, a, now_ns), us_b = expected_us(balance, b, now_ns);
+    if (placement == BOARD_P2C_EWMA && us_a > 0 && us_b > 0) {
+        if (load_a * us_a * 2 <= load_b * us_b)
+            return true;
+        if (load_b * us_b * 2 <= load_a * us_a)
+            return false;
+    }
+    return load_a < load_b;
 }
 
 struct choice {
@@ -117,18 +131,14 @@ static uint32_t scan(const struct choice *choice, const struct board_route *rout
                      enum board_placement placement)
 {
     uint32_t best = GW_NONE;
-    uint64_t best_cost = UINT64_MAX;
     for (uint32_t i = 0; i < total; i++) {
         uint32_t endpoint = nth(choice->balance, route, (start + i) % total);
         if (!usable(choice, endpoint))
             continue;
         if (placement == BOARD_ROUND_ROBIN)
             return endpoint;
-        uint64_t price = cost(choice->balance, endpoint, placement);
-        if (price < best_cost) {
+        if (best == GW_NONE || better(choice->balance, endpoint, best, placement, choice->now_ns))
             best = endpoint;
-            best_cost = price;
-        }
     }
     return best;
 }
@@ -143,7 +153,7 @@ static uint32_t two_choices(struct balance *balance, const struct choice *choice
     uint32_t first = nth(balance, route, a), second = nth(balance, route, b);
     if (!usable(choice, first) || !usable(choice, second))
         return scan(choice, route, total, a, BOARD_P2C_EWMA);
-    return cost(balance, first, BOARD_P2C_EWMA) <= cost(balance, second, BOARD_P2C_EWMA) ? first : second;
+    return better(balance, second, first, BOARD_P2C_EWMA, choice->now_ns) ? second : first;
 }
 
 int gw_balance_pick(struct balance *balance, uint32_t route_index, const struct conn_tried *tried, unsigned tried_len,

@@ -196,6 +196,7 @@ void gw_exchange_wake(struct gw_worker *worker)
         struct conn *conn = &worker->slots.conns[next];
         next = conn->next;
         gw_exchange_judge(worker, conn, false);
+        gw_worker_again(worker, conn);
     }
     next = worker->held.first;
     for (uint32_t left = worker->held.count; left > 0 && next != GW_NONE; left--) {

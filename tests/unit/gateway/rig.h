@@ -176,7 +176,8 @@ static inline bool serve_mirror(struct session *session, const char *head, size_
 
 static inline bool serve_tunnel(struct session *session)
 {
-    if (!puts_fd(session->fd, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nwelcome"))
+    if (!puts_fd(session->fd,
+                 "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nwelcome"))
         return false;
     consume(session, session->head.len);
     while (session->len > 0 || fill(session)) {
@@ -528,9 +529,9 @@ struct client {
 
 static inline void client_open(struct client *client, const struct rig *rig)
 {
-    struct sockaddr_in in = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(rig->port)
-    };
+    struct sockaddr_in in = { .sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                              .sin_port = htons(rig->port) };
     client->len = 0;
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(client->fd >= 0);

@@ -39,10 +39,681 @@ static void a_request_goes_round_and_the_connection_is_kept(void **unused)
     assert_int_equal(rig_gauge(&rig, 0)->inflight, 0);
 }
 
+/* Sends `text` on a connection of its own and reads one answer. */
+static int exchange(const char *text, enum http1_method method)
+{
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, text));
+    int status = client_response(&client, method);
+    client_close(&client);
+    return status;
+}
+
+/* --- bodies and framing ----------------------------------------------------------------------------------------- */
+
+static void bodies_go_up_and_down_in_every_framing(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 200);
+    assert_string_equal(client.body, "hello");
+    assert_int_equal(client.head.framing, HTTP1_CHUNKED);
+
+    assert_true(puts_fd(client.fd, "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
+    WAIT_FOR(rig.up[0].seen->body_bytes == 8);
+    assert_true(puts_fd(client.fd, "4;x=y\r\ndefg\r\n0\r\nX-T: 1\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 200);
+    assert_string_equal(client.body, "abcdefg");
+
+    /* That answer began while the request was still being sent, so the connection may have been ended after it. */
+    client_close(&client);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /chunked HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_string_equal(client.body, "abcdefg");
+    assert_true(puts_fd(client.fd, "GET /204 HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 204);
+    assert_true(puts_fd(client.fd, "HEAD / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_HEAD), 200);
+    assert_int_equal(client.head.content_length, strlen("hello from app-1\n"));
+    assert_true(puts_fd(client.fd, "GET /until-close HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_string_equal(client.body, "all there is");
+    client_close(&client);
+}
+
+static void interim_answers_are_passed_on(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /hints HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 103);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_string_equal(client.body, "ok");
+
+    assert_true(puts_fd(client.fd, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 100);
+    assert_int_equal(rig.up[0].seen->body_bytes, 0);
+    assert_true(puts_fd(client.fd, "abc"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 200);
+    assert_int_equal(rig.up[0].seen->body_bytes, 3);
+    client_close(&client);
+}
+
+static void a_client_of_http_1_0_gets_no_chunks_and_no_interim_answers(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(exchange("GET /chunked HTTP/1.0\r\n\r\n", HTTP1_GET), 200);
+    assert_int_equal(client.head.framing, HTTP1_UNTIL_CLOSE);
+    assert_string_equal(client.body, "abcdefg");
+    assert_int_equal(exchange("GET /hints HTTP/1.0\r\n\r\n", HTTP1_GET), 200);
+    client_open(&client, &rig);
+    for (int i = 0; i < 2; i++) {
+        assert_true(puts_fd(client.fd, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+        assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    }
+    client_close(&client);
+}
+
+static void pipelined_requests_are_answered_in_order(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"
+                                   "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"
+                                   "GET /204 HTTP/1.1\r\nHost: t\r\n\r\n"
+                                   "GET /chunked HTTP/1.1\r\nHost: t\r\n\r\nGET / HT"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_string_equal(client.body, "hello from app-1\n");
+    assert_int_equal(client_response(&client, HTTP1_POST), 200);
+    assert_string_equal(client.body, "abc");
+    assert_int_equal(client_response(&client, HTTP1_GET), 204);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_string_equal(client.body, "abcdefg");
+    assert_true(puts_fd(client.fd, "TP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    client_close(&client);
+}
+
+static void heads_are_rewritten_for_the_next_hop(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(
+        exchange("GET http://shop.example/mirror HTTP/1.1\r\nHost: other\r\nX-Mine: 1\r\n"
+                 "Connection: x-secret\r\nX-Secret: 2\r\nKeep-Alive: 5\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n",
+                 HTTP1_GET),
+        200);
+    assert_string_equal(client.body, "GET /mirror HTTP/1.1\r\nHost: shop.example\r\nX-Mine: 1\r\n"
+                                     "X-Forwarded-For: 9.9.9.9, 127.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+                                     "X-Forwarded-Host: shop.example\r\n\r\n");
+    bool named = false;
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    for (int i = 0; i < client.head.headers; i++)
+        named = named || client.head.header[i].field == HTTP1_FIELD_X_SERVED_BY;
+    assert_true(named);
+}
+
+/* What the client sees of a large transfer is checked byte by byte; a slow reader makes the gateway wait, not grow. */
+static void large_bodies_arrive_whole_in_both_directions(void **unused)
+{
+    (void)unused;
+    const uint64_t total = UINT64_C(64) << 20;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /big HTTP/1.1\r\nHost: t\r\n\r\n"));
+    clock_sleep(50 * NS_PER_MS); /* everything on the way is full by now */
+    uint64_t got = 0;
+    while (http1_parse_response(client.buf, client.len, HTTP1_GET, &http1_default_limits, &client.head) == 0)
+        assert_true(client_fill(&client));
+    assert_int_equal(client.head.content_length, total);
+    size_t at = client.head.len;
+    while (got < total) {
+        for (; at + 8 <= client.len; at += 8, got += 8) {
+            uint64_t word;
+            memcpy(&word, client.buf + at, 8);
+            assert_true(word == got * UINT64_C(0x9e3779b97f4a7c15));
+        }
+        memmove(client.buf, client.buf + at, client.len - at);
+        client.len -= at;
+        at = 0;
+        if (got < total)
+            assert_true(client_fill(&client));
+    }
+
+    /* Upwards; the same connection was kept. */
+    static char piece[65536];
+    assert_true(puts_fd(client.fd, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 67108864\r\n\r\n"));
+    for (uint64_t sent = 0; sent < total; sent += sizeof(piece))
+        assert_true(put(client.fd, piece, sizeof(piece)));
+    assert_int_equal(client_response(&client, HTTP1_POST), 200);
+    assert_int_equal(rig.up[0].seen->body_bytes, total);
+    client_close(&client);
+}
+
+static void *echo_writer(void *unused)
+{
+    static char piece[65536];
+    for (size_t i = 0; i < sizeof(piece); i++)
+        piece[i] = (char)(i * 31 >> 3);
+    for (int i = 0; i < 256; i++)
+        if (!put(client.fd, piece, sizeof(piece)))
+            break;
+    return unused;
+}
+
+static void both_directions_stream_at_the_same_time(void **unused)
+{
+    (void)unused;
+    pthread_t writer;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 16777216\r\n\r\n"));
+    assert_int_equal(pthread_create(&writer, NULL, echo_writer, NULL), 0);
+    while (http1_parse_response(client.buf, client.len, HTTP1_GET, &http1_default_limits, &client.head) == 0)
+        assert_true(client_fill(&client));
+    struct http1_chunked chunked = { 0 };
+    uint64_t got = 0;
+    size_t at = client.head.len;
+    while (!chunked.done) {
+        size_t data = 0;
+        ssize_t fed = http1_chunked_data(&chunked, client.buf + at, client.len - at, client.body, &data);
+        assert_true(fed >= 0);
+        for (size_t i = 0; i < data; i++, got++)
+            if (client.body[i] != (char)((got & 65535) * 31 >> 3))
+                fail_msg("byte %llu differs", (unsigned long long)got);
+        client.len = at = 0;
+        if (!chunked.done)
+            assert_true(client_fill(&client));
+    }
+    assert_int_equal(got, 16777216);
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    client_close(&client);
+}
+
+static void an_early_answer_reaches_a_client_that_is_still_sending(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "POST /early HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\nsome"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 413);
+    assert_false(client.head.keep_alive);
+    assert_true(puts_fd(client.fd, "more of it"));
+    assert_true(client_ended(&client));
+    client_close(&client);
+}
+
+static void a_half_closed_client_still_gets_its_answer(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_true(client_ended(&client));
+    client_close(&client);
+}
+
+static void an_upgrade_becomes_a_tunnel(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(
+        puts_fd(client.fd, "GET /upgrade HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 101);
+    while (client.len < strlen("welcomeearly"))
+        assert_true(client_fill(&client));
+    assert_memory_equal(client.buf, "welcomeearly", 12);
+    client.len = 0;
+    assert_true(puts_fd(client.fd, "later"));
+    while (client.len < 5)
+        assert_true(client_fill(&client));
+    assert_memory_equal(client.buf, "later", 5);
+    client.len = 0;
+    assert_int_equal(rig_gauge(&rig, 0)->inflight, 1);
+    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+    assert_true(client_ended(&client));
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0);
+    client_close(&client);
+}
+
+static void a_unix_socket_serves_as_well(void **unused)
+{
+    (void)unused;
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/tmp/daruma-test-%d.sock", (int)getpid());
+    rig_upstream(&rig, 0, path);
+    client_open(&client, &rig);
+    for (int i = 0; i < 3; i++) {
+        assert_true(puts_fd(client.fd, "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello"));
+        assert_int_equal(client_response(&client, HTTP1_POST), 200);
+        assert_string_equal(client.body, "hello");
+    }
+    client_close(&client);
+    assert_int_equal(rig.up[0].seen->connections, 1);
+}
+
+/* --- bad input -------------------------------------------------------------------------------------------------- */
+
+static void malformed_requests_never_reach_an_instance(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int status;
+        const char *text;
+    } bad[] = {
+        { 400, "GET / HTTP/1.1\r\n\r\n" },
+        { 400, "GET / HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n" },
+        { 400, "GET / HTTP/1.1\nHost: t\n\n" },
+        { 400, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" },
+        { 400, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello" },
+        { 400, "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n" },
+        { 400, "GET / HTTP/1.1\r\nHost: t\r\nA : b\r\n\r\n" },
+        { 501, "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip, chunked\r\n\r\n" },
+        { 501, "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n" },
+        { 505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" },
+        { 505, "GET / HTTP/3.0\r\nHost: t\r\n\r\n" },
+        { 413, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 99999999999999999999999\r\n\r\n" },
+    };
+    static char large[20000];
+    rig_upstream(&rig, 0, NULL);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        client_open(&client, &rig);
+        assert_true(puts_fd(client.fd, bad[i].text));
+        int status = client_response(&client, HTTP1_GET);
+        if (status != bad[i].status)
+            fail_msg("%d instead of %d: %s", status, bad[i].status, bad[i].text);
+        assert_true(strncmp(client.body, "daruma: ", 8) == 0);
+        client_close(&client);
+    }
+    int len = snprintf(large, sizeof(large), "GET /%09000d HTTP/1.1\r\n", 0);
+    assert_int_equal(exchange(large, HTTP1_GET), 414);
+    len = snprintf(large, sizeof(large), "GET / HTTP/1.1\r\nHost: t\r\nA: %017000d\r\n\r\n", 0);
+    assert_true(len > 0);
+    assert_int_equal(exchange(large, HTTP1_GET), 431);
+    assert_int_equal(rig.up[0].seen->requests, 0);
+    assert_true(rig.gauges->worker[0].bad_requests > 10);
+}
+
+/* --- failures --------------------------------------------------------------------------------------------------- */
+
+static void a_get_that_was_reset_goes_elsewhere_and_a_post_does_not(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    client_open(&client, &rig);
+    /* Both reset it: the attempts are spent, each instance saw it once. */
+    assert_true(puts_fd(client.fd, "GET /reset HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 502);
+    assert_int_equal(rig.up[0].seen->requests, 1);
+    assert_int_equal(rig.up[1].seen->requests, 1);
+    assert_true(puts_fd(client.fd, "POST /close HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 502);
+    assert_int_equal(rig.up[0].seen->posts + rig.up[1].seen->posts, 1);
+    assert_true(
+        puts_fd(client.fd, "POST /close HTTP/1.1\r\nHost: t\r\nIdempotency-Key: 7\r\nContent-Length: 2\r\n\r\nhi"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 502);
+    assert_int_equal(rig.up[0].seen->posts + rig.up[1].seen->posts, 3);
+    client_close(&client);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].retry_denied, 1);
+}
+
+static int ready_round_robin(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .placement = BOARD_ROUND_ROBIN });
+    return 0;
+}
+
+static void a_refused_connection_costs_nobody_anything(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    upstream_kill(&rig.up[0]); /* and the board does not know */
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(fetch(&rig, &client, i % 2 ? "GET" : "POST", "/"), 200);
+        assert_string_equal(client.body, "hello from app-2\n");
+    }
+    assert_int_equal(rig_gauge(&rig, 0)->ejected, 1);
+    assert_true(rig_gauge(&rig, 0)->errors <= 3);
+    assert_int_equal(rig_gauge(&rig, 0)->inflight, 0);
+}
+
+static void a_500_is_tried_elsewhere_and_given_when_there_is_no_elsewhere(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(fetch(&rig, &client, "GET", "/500"), 500);
+    assert_string_equal(client.body, "oops\n");
+    assert_int_equal(rig.up[0].seen->requests, 1);
+    rig_upstream(&rig, 1, NULL);
+    WAIT_FOR(rig_gauge(&rig, 1)->generation == 1);
+    assert_int_equal(fetch(&rig, &client, "GET", "/500"), 500);
+    assert_string_equal(client.body, "oops\n");
+    assert_int_equal(rig.up[0].seen->requests + rig.up[1].seen->requests, 3);
+    assert_int_equal(fetch(&rig, &client, "POST", "/500"), 500);
+    assert_int_equal(rig.up[0].seen->requests + rig.up[1].seen->requests, 4);
+}
+
+static void an_answer_that_is_cut_off_or_no_http_is_not_passed_on_as_whole(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(fetch(&rig, &client, "GET", "/half"), 0);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].truncated, 1);
+    assert_int_equal(fetch(&rig, &client, "GET", "/garbage"), 502);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+}
+
+static int ready_impatient(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .response_timeout_ns = 100 * NS_PER_MS, .hold_ns = 150 * NS_PER_MS });
+    return 0;
+}
+
+static void a_hung_instance_is_given_up_in_time(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(fetch(&rig, &client, "GET", "/wait"), 504);
+    assert_int_equal(kill(rig.up[0].pid, SIGSTOP), 0);
+    rig_upstream(&rig, 1, NULL);
+    WAIT_FOR(rig_gauge(&rig, 1)->generation == 1);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+}
+
+static void a_kept_connection_that_was_closed_is_no_reason_to_fail(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    for (int i = 0; i < 30; i++) {
+        /* This one's connection is closed by the upstream right behind the answer. */
+        assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+        assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    }
+    upstream_kill(&rig.up[0]);
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_GONE, CAUSE_KILLED, 0);
+    rig_upstream(&rig, 1, NULL);
+    assert_true(puts_fd(client.fd, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 200);
+    assert_string_equal(client.body, "hello from app-2\n");
+    client_close(&client);
+}
+
+/* --- hold ------------------------------------------------------------------------------------------------------- */
+
+static void a_request_is_held_until_an_endpoint_appears(void **unused)
+{
+    (void)unused;
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello"));
+    WAIT_FOR(rig.gauges->worker[0].holding == 1);
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(client_response(&client, HTTP1_POST), 200);
+    assert_string_equal(client.body, "hello");
+    client_close(&client);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].held, 1);
+    assert_int_equal(rig.gauges->worker[0].holding, 0);
+}
+
+static void what_is_held_too_long_gets_503_and_is_told_when_to_come_back(void **unused)
+{
+    (void)unused;
+    int64_t began = clock_now();
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 503);
+    assert_true(clock_now() - began >= 150 * NS_PER_MS);
+    bool retry_after = false;
+    for (int i = 0; i < client.head.headers; i++)
+        retry_after = retry_after || client.head.header[i].field == HTTP1_FIELD_RETRY_AFTER;
+    assert_true(retry_after && client.head.keep_alive);
+    client_close(&client);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].hold_expired, 1);
+}
+
+/* --- deaths ----------------------------------------------------------------------------------------------------- */
+
+static void the_only_instance_is_killed_and_its_request_waits_for_the_next_one(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    assert_int_equal(rig_gauge(&rig, 0)->inflight, 1);
+    upstream_kill(&rig.up[0]);
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_GONE, CAUSE_KILLED, 1);
+    WAIT_FOR(rig.gauges->worker[0].holding == 1);
+    assert_int_equal(rig_gauge(&rig, 0)->inflight, 0);
+    rig_upstream(&rig, 1, NULL);
+    WAIT_FOR(rig.up[1].seen->requests == 1);
+    assert_int_equal(write(rig.up[1].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_string_equal(client.body, "hello from app-2\n");
+    client_close(&client);
+}
+
+static void a_killed_instance_counts_its_request_until_the_cause_is_known(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "POST /wait HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    upstream_kill(&rig.up[0]);
+    assert_int_equal(rig_gauge(&rig, 0)->inflight, 1);
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_GONE, CAUSE_KILLED, 1);
+    rig_upstream(&rig, 1, NULL);
+    /* It may have been executed: it is not sent again. */
+    assert_int_equal(client_response(&client, HTTP1_POST), 502);
+    assert_int_equal(rig.up[1].seen->requests, 0);
+    client_close(&client);
+}
+
+static void the_sole_suspect_of_a_crash_is_not_tried_again(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests + rig.up[1].seen->requests == 1);
+    int victim = rig.up[0].seen->requests == 1 ? 0 : 1;
+    upstream_kill(&rig.up[victim]);
+    rig_endpoint(&rig, victim, BOARD_ENDPOINT_GONE, CAUSE_CRASH, 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 502);
+    assert_int_equal(rig.up[0].seen->requests + rig.up[1].seen->requests, 1);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].poisoned, 1);
+    client_close(&client);
+}
+
+static void one_of_many_suspects_is_tried_once_more_and_then_quarantined(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    for (int i = 0; i < 2; i++) {
+        WAIT_FOR(rig.up[i].seen->requests == 1);
+        if (i == 0)
+            rig_upstream(&rig, 1, NULL);
+        upstream_kill(&rig.up[i]);
+        rig_endpoint(&rig, i, BOARD_ENDPOINT_GONE, CAUSE_EXIT, 2);
+    }
+    assert_int_equal(client_response(&client, HTTP1_GET), 502);
+    rig_upstream(&rig, 2, NULL);
+    /* The same again is refused at once; another one is not. */
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 502);
+    assert_int_equal(rig.up[2].seen->requests, 0);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    client_close(&client);
+}
+
+/* --- drain ------------------------------------------------------------------------------------------------------ */
+
+static void a_draining_endpoint_gets_nothing_new_and_rings_when_it_is_empty(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    rig_upstream(&rig, 1, NULL);
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_DRAINING, CAUSE_NONE, 0);
+    WAIT_FOR(rig_gauge(&rig, 1)->generation == 1);
+    static struct client other;
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(fetch(&rig, &other, "GET", "/"), 200);
+        assert_string_equal(other.body, "hello from app-2\n");
+    }
+    uint64_t rung;
+    assert_int_equal(read(rig.supervisor_bell, &rung, 8), -1);
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    WAIT_FOR(read(rig.supervisor_bell, &rung, 8) == 8);
+    assert_int_equal(gauges_inflight(rig.gauges, rig.endpoint[0], 1), 0);
+    client_close(&client);
+}
+
+static void a_draining_worker_ends_what_it_has_and_goes(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    static struct client idle;
+    client_open(&idle, &rig);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1 && rig.gauges->worker[0].connections == 2);
+    struct gateway_message drain = { .kind = GATEWAY_DRAIN };
+    assert_int_equal(send(rig.channel, &drain, sizeof(drain), 0), sizeof(drain));
+    assert_true(client_ended(&idle));
+    client_close(&idle);
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_false(client.head.keep_alive);
+    assert_true(client_ended(&client));
+    client_close(&client);
+}
+
+/* --- limits ----------------------------------------------------------------------------------------------------- */
+
+static int ready_small(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .connections = 4 });
+    return 0;
+}
+
+static void more_clients_than_slots_are_turned_away_politely(void **unused)
+{
+    (void)unused;
+    static struct client many[4];
+    rig_upstream(&rig, 0, NULL);
+    for (int i = 0; i < 4; i++)
+        client_open(&many[i], &rig);
+    WAIT_FOR(rig.gauges->worker[0].connections == 4);
+    client_open(&client, &rig);
+    assert_int_equal(client_response(&client, HTTP1_GET), 503);
+    assert_true(client_ended(&client));
+    client_close(&client);
+    client_close(&many[0]);
+    WAIT_FOR(rig.gauges->worker[0].connections == 3);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    for (int i = 1; i < 4; i++)
+        client_close(&many[i]);
+}
+
+/* --- TCP -------------------------------------------------------------------------------------------------------- */
+
+static int ready_tcp(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .protocol = BOARD_TCP, .hold_ns = 5 * NS_PER_S });
+    return 0;
+}
+
+static void tcp_is_held_connected_and_relayed_with_half_close(void **unused)
+{
+    (void)unused;
+    client_open(&client, &rig);
+    WAIT_FOR(rig.gauges->worker[0].holding == 1);
+    rig_upstream(&rig, 0, NULL);
+    /* To the gateway these are just bytes. */
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    assert_int_equal(rig_gauge(&rig, 0)->inflight, 1);
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_true(client_ended(&client));
+    client_close(&client);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig.gauges->worker[0].connections == 0);
+}
+
+static void tcp_finds_another_endpoint_when_one_refuses(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    upstream_kill(&rig.up[0]);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    assert_int_equal(rig.up[1].seen->requests, 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_goes_round_and_the_connection_is_kept, ready, over),
+        cmocka_unit_test_setup_teardown(bodies_go_up_and_down_in_every_framing, ready, over),
+        cmocka_unit_test_setup_teardown(interim_answers_are_passed_on, ready, over),
+        cmocka_unit_test_setup_teardown(a_client_of_http_1_0_gets_no_chunks_and_no_interim_answers, ready, over),
+        cmocka_unit_test_setup_teardown(pipelined_requests_are_answered_in_order, ready, over),
+        cmocka_unit_test_setup_teardown(heads_are_rewritten_for_the_next_hop, ready, over),
+        cmocka_unit_test_setup_teardown(large_bodies_arrive_whole_in_both_directions, ready, over),
+        cmocka_unit_test_setup_teardown(both_directions_stream_at_the_same_time, ready, over),
+        cmocka_unit_test_setup_teardown(an_early_answer_reaches_a_client_that_is_still_sending, ready, over),
+        cmocka_unit_test_setup_teardown(a_half_closed_client_still_gets_its_answer, ready, over),
+        cmocka_unit_test_setup_teardown(an_upgrade_becomes_a_tunnel, ready, over),
+        cmocka_unit_test_setup_teardown(a_unix_socket_serves_as_well, ready, over),
+        cmocka_unit_test_setup_teardown(malformed_requests_never_reach_an_instance, ready, over),
+        cmocka_unit_test_setup_teardown(a_get_that_was_reset_goes_elsewhere_and_a_post_does_not, ready, over),
+        cmocka_unit_test_setup_teardown(a_refused_connection_costs_nobody_anything, ready_round_robin, over),
+        cmocka_unit_test_setup_teardown(a_500_is_tried_elsewhere_and_given_when_there_is_no_elsewhere, ready, over),
+        cmocka_unit_test_setup_teardown(an_answer_that_is_cut_off_or_no_http_is_not_passed_on_as_whole, ready, over),
+        cmocka_unit_test_setup_teardown(a_hung_instance_is_given_up_in_time, ready_impatient, over),
+        cmocka_unit_test_setup_teardown(a_kept_connection_that_was_closed_is_no_reason_to_fail, ready, over),
+        cmocka_unit_test_setup_teardown(a_request_is_held_until_an_endpoint_appears, ready, over),
+        cmocka_unit_test_setup_teardown(what_is_held_too_long_gets_503_and_is_told_when_to_come_back, ready_impatient,
+                                        over),
+        cmocka_unit_test_setup_teardown(the_only_instance_is_killed_and_its_request_waits_for_the_next_one, ready,
+                                        over),
+        cmocka_unit_test_setup_teardown(a_killed_instance_counts_its_request_until_the_cause_is_known, ready, over),
+        cmocka_unit_test_setup_teardown(the_sole_suspect_of_a_crash_is_not_tried_again, ready, over),
+        cmocka_unit_test_setup_teardown(one_of_many_suspects_is_tried_once_more_and_then_quarantined, ready, over),
+        cmocka_unit_test_setup_teardown(a_draining_endpoint_gets_nothing_new_and_rings_when_it_is_empty, ready, over),
+        cmocka_unit_test_setup_teardown(a_draining_worker_ends_what_it_has_and_goes, ready, over),
+        cmocka_unit_test_setup_teardown(more_clients_than_slots_are_turned_away_politely, ready_small, over),
+        cmocka_unit_test_setup_teardown(tcp_is_held_connected_and_relayed_with_half_close, ready_tcp, over),
+        cmocka_unit_test_setup_teardown(tcp_finds_another_endpoint_when_one_refuses, ready_tcp, over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
