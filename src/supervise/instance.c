@@ -52,8 +52,17 @@ static void warn(const struct instance *instance, const char *text)
     emit(instance, &event);
 }
 
+/* Why an instance comes into a state; coming up needs no reason. */
+static enum cause cause_of_state(const struct instance *instance, enum instance_state state)
+{
+    if (state == INSTANCE_STARTING || state == INSTANCE_SERVING)
+        return CAUSE_NONE;
+    bool ended = state == INSTANCE_WAITING || state == INSTANCE_FAILED || state == INSTANCE_DONE;
+    return ended ? instance->last_cause : instance->ending;
+}
+
 /* The one setter: ends what belonged to the old state, tells, and lets the service look again. */
-static void set_state(struct instance *instance, enum instance_state next, const char *text)
+static void set_state(struct instance *instance, enum instance_state next)
 {
     struct supervisor *supervisor = supervisor_of(instance);
     enum instance_state before = instance->state;
@@ -66,12 +75,11 @@ static void set_state(struct instance *instance, enum instance_state next, const
     instance->state = next;
 
     struct event event = new_event(instance, EVENT_INSTANCE_STATE);
-    event.cause = instance->ending ? instance->ending : next == INSTANCE_WAITING ? instance->last_cause : CAUSE_NONE;
+    event.cause = cause_of_state(instance, next);
     if (next == INSTANCE_SERVING)
         event.span_ns = instance->ready_ns - instance->started_ns;
     (void)snprintf(event.from, sizeof(event.from), "%s", instance_state_name(before));
     (void)snprintf(event.to, sizeof(event.to), "%s", instance_state_name(next));
-    (void)snprintf(event.text, sizeof(event.text), "%s", text);
     emit(instance, &event);
     service_update(instance->service);
     supervisor_settle_soon(supervisor);
@@ -297,7 +305,7 @@ static void handle_event(struct instance *instance, enum instance_event event)
         if (endpoint_publish(instance) < 0)
             warn(instance, "runs, but the board has no place for it: it gets no requests");
     }
-    set_state(instance, step.next, "");
+    set_state(instance, step.next);
     if (step.actions & INSTANCE_DO_SPAWN)
         spawn(instance);
     if (step.actions & INSTANCE_DO_DRAIN)

@@ -147,8 +147,8 @@ static void turn_for(int64_t ns)
         assert_int_equal(loop_turn(house.loop, 5 * NS_PER_MS), 0);
 }
 
-/* Loads the file and applies it. Every $F in it stands for the test's folder. */
-static void apply(const char *services)
+/* Loads the file and applies it, or `only` these services of it. Every $F in it stands for the test's folder. */
+static void apply_only(const char *services, const char *const *only)
 {
     char path[128];
     (void)snprintf(path, sizeof(path), "%s/compose.yaml", house.folder);
@@ -177,8 +177,13 @@ static void apply(const char *services)
     assert_int_equal(problems.errors, 0);
     problems_free(&problems);
     struct err err = { 0 };
-    if (supervisor_apply(house.supervisor, spec, NULL, &err) < 0)
+    if (supervisor_apply(house.supervisor, spec, only, &err) < 0)
         fail_msg("%s", err.message);
+}
+
+static void apply(const char *services)
+{
+    apply_only(services, NULL);
 }
 
 struct look {
@@ -482,6 +487,109 @@ static void native_probes_ask_the_instance_itself(void **unused)
     take_down();
 }
 
+static void who_is_never_healthy_is_started_again_when_its_time_is_over(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    command: ['sleep', '60']\n"
+          "    healthcheck: {test: ['CMD', 'false'], interval: 150ms, retries: 2, start_period: 100ms}\n");
+    WAIT_FOR(events_of(EVENT_INSTANCE_SPAWN, "app-1") == 1);
+    int64_t begun = clock_now();
+    WAIT_FOR(info_of("app-1").restarts == 1);
+    assert_true(clock_now() - begun >= 300 * NS_PER_MS);
+    assert_int_equal(when("app-1", "serving"), 0);
+    take_down();
+}
+
+static void who_shall_not_be_restarted_for_being_unhealthy_is_not(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    command: ['sleep', '60']\n"
+          "    x-daruma: {restart_unhealthy: false}\n"
+          "    healthcheck: {test: ['CMD-SHELL', '! test -e $F/sick'], interval: 100ms, retries: 1}\n");
+    WAIT_FOR(ready());
+    pid_t pid = info_of("app-1").pid;
+    touch("sick");
+    WAIT_FOR(strcmp(info_of("app-1").health, "unhealthy") == 0);
+    turn_for(200 * NS_PER_MS);
+    assert_int_equal(info_of("app-1").pid, pid);
+    assert_true(is("app-1", "serving"));
+    remove_file("sick");
+    WAIT_FOR(strcmp(info_of("app-1").health, "healthy") == 0);
+    take_down();
+}
+
+static void a_probe_that_hangs_is_a_failure_and_leaves_nothing(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    command: ['sleep', '60']\n"
+          "    healthcheck:\n"
+          "      test: ['CMD-SHELL', 'test -e $F/sick || exit 0; sleep 60 & echo $$! > $F/pid; wait']\n"
+          "      interval: 100ms\n"
+          "      timeout: 200ms\n"
+          "      retries: 1\n");
+    WAIT_FOR(ready());
+    touch("sick");
+    WAIT_FOR(info_of("app-1").restarts == 1);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-1")->cause, CAUSE_HEALTH);
+    char path[128];
+    int pid = 0;
+    (void)snprintf(path, sizeof(path), "%s/pid", house.folder);
+    remove_file("sick");
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &pid), 1);
+    (void)fclose(file);
+    WAIT_FOR(kill(pid, 0) < 0);
+    take_down();
+}
+
+static void only_what_was_asked_for_and_what_that_needs(void **unused)
+{
+    const char *file = "services:\n"
+                       "  app: {command: ['sleep', '60'], depends_on: [db]}\n"
+                       "  db: {command: ['sleep', '60']}\n"
+                       "  other: {command: ['sleep', '60']}\n";
+    const char *const only[] = { "app", NULL };
+    apply_only(file, only);
+    WAIT_FOR(ready() && is("app-1", "serving"));
+    assert_true(is("db-1", "serving"));
+    assert_true(is("other-1", "absent"));
+    apply(file);
+    WAIT_FOR(is("other-1", "serving"));
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, NULL), 3);
+    take_down();
+}
+
+static void down_also_ends_what_waits_for_its_next_try(void **unused)
+{
+    apply("services:\n"
+          "  loop: {command: ['false'], restart: always}\n"
+          "  never: {command: ['sleep', '60'], healthcheck: {test: ['CMD', 'false'], interval: 60s}}\n"
+          "  last: {command: ['sleep', '60'], depends_on: {never: {condition: service_healthy}}}\n");
+    WAIT_FOR(is("loop-1", "waiting") && is("never-1", "starting"));
+    assert_int_equal(supervisor_state(house.supervisor), SUPERVISOR_STARTING);
+    take_down();
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, "last-1"), 0);
+    struct err err = { 0 };
+    assert_int_equal(supervisor_scale(house.supervisor, "loop", 3, &err), -ESHUTDOWN);
+}
+
+static void a_job_that_ended_well_is_done_and_a_restart_runs_it_again(void **unused)
+{
+    apply("services: {job: {command: ['sh', '-c', 'echo ran'], restart: on-failure}}");
+    WAIT_FOR(is("job-1", "completed"));
+    assert_true(ready());
+    assert_int_equal(events_of(EVENT_INSTANCE_CRASH, "job-1"), 0);
+    assert_int_equal(supervisor_restart(house.supervisor, "job", NULL), 0);
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, "job-1") == 2 && is("job-1", "completed"));
+    take_down();
+}
+
 static void who_ignores_sigterm_is_killed_on_time(void **unused)
 {
     apply("services:\n"
@@ -727,6 +835,12 @@ int main(void)
         STORY(a_dependent_follows_its_dependency_where_it_asked_to),
         STORY(an_unhealthy_instance_is_drained_ended_and_started_again),
         STORY(native_probes_ask_the_instance_itself),
+        STORY(who_is_never_healthy_is_started_again_when_its_time_is_over),
+        STORY(who_shall_not_be_restarted_for_being_unhealthy_is_not),
+        STORY(a_probe_that_hangs_is_a_failure_and_leaves_nothing),
+        STORY(only_what_was_asked_for_and_what_that_needs),
+        STORY(down_also_ends_what_waits_for_its_next_try),
+        STORY(a_job_that_ended_well_is_done_and_a_restart_runs_it_again),
         STORY(who_ignores_sigterm_is_killed_on_time),
         STORY(the_second_down_waits_for_nobody),
         STORY(what_is_in_flight_is_waited_for),
