@@ -4,6 +4,7 @@
 # make demo       the first demonstration: two instances, a monkey that kills them, a monitor that counts
 # make test       everything that is tested: checks, unit tests (plain and under sanitizers), scenarios
 # make check      the direction of includes, static analysis, format
+# make conformance   how many Compose files of the reference corpus load as the reference loads them
 # make bench      measures beside the peers, writes bench/RESULTS.md
 # make fuzz       every fuzz target for FUZZ_SECONDS (default 60)
 # make install    to PREFIX (default /usr/local)
@@ -42,7 +43,7 @@ BENCH    := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*/*.c))
 FORMATTED = $(shell find src tests bench examples -name '*.[ch]')
 
-.PHONY: all deps examples benchmarks unit scenario demo test check check-includes check-format check-static bench \
+.PHONY: all deps conformance examples benchmarks unit scenario demo test check check-includes check-format check-static bench \
         fuzz fuzzers format install clean
 .DELETE_ON_ERROR:
 
@@ -65,6 +66,11 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
+
+$(BUILD)/tests/%: tests/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS)
 
 $(BUILD)/examples/%: examples/%.c
 	@mkdir -p $(@D)
@@ -102,6 +108,11 @@ fuzzers: $(FUZZ)
 
 unit: $(UNIT)
 	@tests/run-unit $(UNIT)
+
+# The corpus is not part of the repository: it is looked for beside it.
+CORPUS   ?= ../shared/reference/compose
+conformance: $(BUILD)/tests/conformance
+	@if [ -d "$(CORPUS)" ]; then $< "$(CORPUS)" $(NAME); else echo "conformance: skipped, no corpus at $(CORPUS)"; fi
 
 scenario: all examples benchmarks
 	@tests/scenario/run $(SCENARIO)

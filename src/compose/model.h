@@ -9,6 +9,7 @@
 #include "compose/schema.h"
 
 /* NULL when there is no memory. The caller's. Uses no pool: that could jump away from half-built JSON. */
+json_t *model_from_project(const struct node *project);
 json_t *model_from_node(const struct schema *schema, const struct node *node);
 
 /* A whole model as YAML, in the usual order; appended to `out`. */

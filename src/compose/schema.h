@@ -51,6 +51,8 @@ struct schema {
     const char *const *words;       /* STRING: one of these, ended by NULL; NULL: any */
     const char *const *required;    /* MAP: keys that may not be missing, ended by NULL */
     int64_t min, max;               /* INT; both 0: any */
+    bool keep_zero;                 /* printed also when it is 0, false or empty */
+    bool omit_true;                 /* printed only when it is false, for it usually is not */
     enum merge merge;
     /* Short form → long form, before merging; NULL: as it is. Returns the node to put in place. */
     struct node *(*canonical)(struct loading *load, struct node *node);

@@ -23,18 +23,29 @@ static const struct schema string_or_null = { .kinds = NODE_STRING | NODE_NULL }
 static const struct schema string_or_bool = { .kinds = NODE_STRING | NODE_BOOL, .format = FORMAT_STRING };
 static const struct schema path = { .kinds = NODE_STRING, .format = FORMAT_PATH };
 static const struct schema boolean = { .kinds = NODE_BOOL | NODE_STRING, .format = FORMAT_BOOL };
+static const struct schema kept_boolean = { .kinds = NODE_BOOL | NODE_STRING,
+                                            .format = FORMAT_BOOL,
+                                            .keep_zero = true };
+static const struct schema usual_boolean = {
+    .kinds = NODE_BOOL | NODE_STRING, .format = FORMAT_BOOL, .keep_zero = true, .omit_true = true
+};
 static const struct schema strict_boolean = { .kinds = NODE_BOOL, .format = FORMAT_BOOL };
+static const struct schema required_boolean = { .kinds = NODE_BOOL, .format = FORMAT_BOOL, .keep_zero = true };
 static const struct schema integer = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT };
+static const struct schema kept_integer = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .keep_zero = true };
 static const struct schema strict_integer = { .kinds = NODE_INT, .format = FORMAT_INT };
 static const struct schema number = { .kinds = NODE_INT | NODE_FLOAT | NODE_STRING, .format = FORMAT_FLOAT };
 static const struct schema whole_number = { .kinds = NODE_INT | NODE_FLOAT | NODE_STRING, .format = FORMAT_INT };
+static const struct schema kept_number = { .kinds = NODE_INT | NODE_FLOAT | NODE_STRING,
+                                           .format = FORMAT_INT,
+                                           .keep_zero = true };
 static const struct schema strict_number = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_INT };
 static const struct schema count = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .max = INT64_MAX };
 static const struct schema percent = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_FLOAT, .max = 100 };
 static const struct schema oom_score = {
     .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = -1000, .max = 1000
 };
-static const struct schema duration = { .kinds = NODE_STRING, .format = FORMAT_DURATION };
+static const struct schema duration = { .kinds = NODE_STRING, .format = FORMAT_DURATION, .keep_zero = true };
 static const struct schema bytes = { .kinds = NODE_INT | NODE_FLOAT | NODE_STRING, .format = FORMAT_BYTES };
 static const struct schema bytes_integer = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_BYTES };
 static const struct schema bytes_count = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_BYTES, .max = INT64_MAX };
@@ -74,6 +85,7 @@ static const struct schema string_options = { .kinds = NODE_MAP, .others = &stri
 static const struct schema any_options = { .kinds = NODE_MAP, .others = &schema_anything };
 static const struct schema command = { .kinds = NODE_NULL | NODE_STRING | NODE_LIST,
                                        .items = &string,
+                                       .keep_zero = true,
                                        .merge = MERGE_REPLACE,
                                        .canonical = canonical_command };
 static const struct schema host_addresses = { .kinds = NODE_STRING | NODE_LIST, .items = &string };
@@ -158,7 +170,7 @@ static const struct attribute update_fields[] = {
     { "monitor", &duration, D, "how long each task is watched" },
     { "order", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("start-first", "stop-first") }, D,
       "order" },
-    { "parallelism", &integer, D, "instances at once" },
+    { "parallelism", &kept_integer, D, "instances at once" },
     END,
 };
 static const struct schema update_config = { .kinds = NODE_MAP, .fields = update_fields, .extensible = true };
@@ -221,7 +233,7 @@ static const struct attribute resource_fields[] = {
 static const struct attribute restart_policy_fields[] = {
     { "condition", &string, P, "none, on-failure or any" },
     { "delay", &duration, P, "pause before each start" },
-    { "max_attempts", &integer, P, "how often at most" },
+    { "max_attempts", &kept_integer, P, "how often at most" },
     { "window", &duration, P, "how long it must run to count as a success" },
     END,
 };
@@ -242,7 +254,7 @@ static const struct attribute deploy_fields[] = {
     { "mode", &string, D, "replicated, global …" },
     { "placement", &(const struct schema){ .kinds = NODE_MAP, .fields = placement_fields, .extensible = true }, D,
       "nodes" },
-    { "replicas", &integer, P, "number of instances" },
+    { "replicas", &kept_integer, P, "number of instances" },
     { "resources", &(const struct schema){ .kinds = NODE_MAP, .fields = resource_fields, .extensible = true }, D,
       "limits and reservations" },
     { "restart_policy",
@@ -292,7 +304,7 @@ static const struct attribute dependency_fields[] = {
       &(const struct schema){ .kinds = NODE_STRING,
                               .words = WORDS("service_started", "service_healthy", "service_completed_successfully") },
       P, "what to wait for" },
-    { "required", &strict_boolean, P, "whether it must be there" },
+    { "required", &required_boolean, P, "whether it must be there" },
     { "restart", &boolean, P, "restart with it" },
     END,
 };
@@ -373,7 +385,7 @@ static const struct attribute develop_fields[] = {
 static const struct attribute env_file_fields[] = {
     { "format", &string, P, "`raw`: nothing is quoted or expanded" },
     { "path", &path, P, "the file" },
-    { "required", &boolean, P, "whether it must be there" },
+    { "required", &usual_boolean, P, "whether it must be there" },
     END,
 };
 static const struct schema env_files = {
@@ -399,7 +411,7 @@ static const struct schema extends = { .kinds = NODE_STRING | NODE_MAP,
 static const struct attribute healthcheck_fields[] = {
     { "disable", &boolean, P, "no health check" },
     { "interval", &duration, P, "pause between probes" },
-    { "retries", &whole_number, P, "failures until unhealthy" },
+    { "retries", &kept_number, P, "failures until unhealthy" },
     { "start_interval", &duration, P, "pause between probes until ready" },
     { "start_period", &duration, P, "how long failures do not count" },
     { "test",
@@ -479,7 +491,7 @@ static const struct attribute provider_fields[] = {
     END,
 };
 static const struct attribute bind_fields[] = {
-    { "create_host_path", &boolean, D, "create a missing directory" },
+    { "create_host_path", &usual_boolean, D, "create a missing directory" },
     { "propagation", &string, D, "mount propagation" },
     { "recursive",
       &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("enabled", "disabled", "writable", "readonly") }, D,
@@ -607,7 +619,7 @@ static const struct schema project_daruma = { .kinds = NODE_MAP, .fields = proje
 
 static const struct attribute service_fields[] = {
     { "annotations", &labels, Q, "OCI annotations" },
-    { "attach", &boolean, D, "show its output in `up`" },
+    { "attach", &kept_boolean, D, "show its output in `up`" },
     { "blkio_config", &(const struct schema){ .kinds = NODE_MAP, .fields = blkio_fields }, D, "block device limits" },
     { "build", &build, D, "how its image is built" },
     { "cap_add", &unique_strings, D, "capabilities to add" },
@@ -651,7 +663,7 @@ static const struct attribute service_fields[] = {
     { "healthcheck", &healthcheck, P, "how to see that it works" },
     { "hostname", &string, P, "HOSTNAME in its environment" },
     { "image", &string, D, "what is run; replaced by x-daruma.process.command" },
-    { "init", &boolean, Q, "an init process; orphans are always reaped" },
+    { "init", &kept_boolean, Q, "an init process; orphans are always reaped" },
     { "ipc", &string, D, "IPC namespace" },
     { "isolation", &string, D, "isolation technology" },
     { "label_file", &label_files, P, "files with labels" },
@@ -687,7 +699,7 @@ static const struct attribute service_fields[] = {
     { "read_only", &boolean, D, "root file system only for reading" },
     { "restart", &string, P, "when it is started again" },
     { "runtime", &string, D, "OCI runtime" },
-    { "scale", &integer, P, "number of instances" },
+    { "scale", &kept_integer, P, "number of instances" },
     { "secrets", &secret_references, D, "secrets to mount" },
     { "security_opt", &unique_strings, D, "security options" },
     { "shm_size", &bytes, D, "size of /dev/shm" },
@@ -745,8 +757,8 @@ static const struct attribute network_fields[] = {
     { "attachable", &boolean, P, "others may join" },
     { "driver", &string, P, "driver" },
     { "driver_opts", &options, P, "driver options" },
-    { "enable_ipv4", &boolean, P, "IPv4" },
-    { "enable_ipv6", &boolean, P, "IPv6" },
+    { "enable_ipv4", &kept_boolean, P, "IPv4" },
+    { "enable_ipv6", &kept_boolean, P, "IPv6" },
     { "external", &external, P, "made by others" },
     { "internal", &boolean, P, "no way out" },
     { "ipam", &(const struct schema){ .kinds = NODE_MAP, .fields = ipam_fields, .extensible = true }, P, "addresses" },
