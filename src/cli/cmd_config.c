@@ -83,7 +83,8 @@ static int print_hashes(const struct cli *cli, const struct spec *spec, const ch
 static int print_model(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
 {
     struct buf out CLEANUP_BUF = { 0 };
-    json_t *model = json_deep_copy(spec->model), *service;
+    bool as_json = strcmp(wanted->format, "json") == 0;
+    json_t *model = model_from_project(spec->tree, as_json), *service;
     const char *key;
 
     json_object_foreach(json_object_get(model, "services"), key, service)
@@ -91,7 +92,7 @@ static int print_model(const struct cli *cli, const struct spec *spec, const str
         (void)json_object_del(service, "env_file");
         (void)json_object_del(service, "label_file");
     }
-    if (model && strcmp(wanted->format, "json") == 0) {
+    if (model && as_json) {
         char *text CLEANUP_FREE = json_dumps(model, JSON_INDENT(2) | JSON_SORT_KEYS);
         buf_puts(&out, text ? text : "");
         buf_puts(&out, "\n");

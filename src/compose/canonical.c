@@ -302,9 +302,37 @@ static struct node *under_key(struct loading *load, struct node *node, const cha
     return map;
 }
 
+/* A URL, a git address, another service or an image: nothing that lies in a directory. */
+static bool is_remote(const char *text)
+{
+    return strstr(text, "://") || strncmp(text, "git@", 4) == 0 || strncmp(text, "github.com/", 11) == 0 ||
+           strncmp(text, "service:", 8) == 0 || strncmp(text, "target:", 7) == 0;
+}
+
+static struct node *local_path(struct loading *load, struct node *node)
+{
+    if (!node_str(node) || is_remote(node_str(node)))
+        return node;
+    return node_string(load->pool, node->place, load_path(load, load->base_dir, node_str(node)));
+}
+
 struct node *canonical_build(struct loading *load, struct node *node)
 {
-    return under_key(load, node, "context");
+    struct node *build = under_key(load, node, "context");
+    struct entry *context = node_entry(build, "context");
+
+    if (context && context->value->tag != NODE_RESET)
+        context->value = local_path(load, context->value);
+    return build;
+}
+
+struct node *canonical_contexts(struct loading *load, struct node *node)
+{
+    struct node *map = canonical_mapping(load, node);
+
+    for (size_t i = 0; i < map->len; i++)
+        map->entries[i].value = local_path(load, map->entries[i].value);
+    return map;
 }
 
 struct node *canonical_extends(struct loading *load, struct node *node)
@@ -322,6 +350,17 @@ struct node *canonical_reference(struct loading *load, struct node *node)
     return under_key(load, node, "source");
 }
 
+struct node *canonical_secret(struct loading *load, struct node *node)
+{
+    struct node *reference = under_key(load, node, "source");
+    const char *source = node_str(node_get(reference, "source"));
+
+    if (source && !node_get(reference, "target"))
+        node_set(load->pool, reference, "target", reference->place,
+                 node_string(load->pool, reference->place, pool_printf(load->pool, "/run/secrets/%s", source)));
+    return reference;
+}
+
 struct node *canonical_env_files(struct loading *load, struct node *node)
 {
     struct node *list = canonical_strings(load, node);
@@ -336,6 +375,13 @@ struct node *canonical_device_count(struct loading *load, struct node *node)
     if (node_str(node) && strcmp(node_str(node), "all") == 0)
         return node_int(load->pool, node->place, -1);
     return cast_int(load, node);
+}
+
+struct node *canonical_device_request(struct loading *load, struct node *node)
+{
+    if (!node_get(node, "count") && !node_get(node, "device_ids"))
+        node_set(load->pool, node, "count", node->place, node_int(load->pool, node->place, -1));
+    return node;
 }
 
 struct node *canonical_gpus(struct loading *load, struct node *node)
@@ -365,4 +411,21 @@ struct node *canonical_external(struct loading *load, struct node *node)
     if (name && !other)
         node_set(load->pool, node, "name", name->place, name);
     return node;
+}
+
+struct node *canonical_network(struct loading *load, struct node *node)
+{
+    return node->kind == NODE_NULL ? node_new(load->pool, NODE_MAP, node->place) : canonical_external(load, node);
+}
+
+/* A local volume that is a directory of the host: that directory's path. */
+struct node *canonical_volume_definition(struct loading *load, struct node *node)
+{
+    struct node *options = node_get(node, "driver_opts");
+    struct entry *device = node_entry(options, "device");
+    const char *driver = node_str(node_get(node, "driver")), *o = node_str(node_get(options, "o"));
+
+    if (device && o && strcmp(o, "bind") == 0 && (!driver || strcmp(driver, "local") == 0))
+        device->value = local_path(load, device->value);
+    return canonical_network(load, node);
 }

@@ -154,9 +154,21 @@ struct node *canonical_ports(struct loading *load, struct node *node)
 
 /* --- Mounts: [source:]target[:options] --- */
 
+static bool is_windows_path(const char *text)
+{
+    return (isalpha((unsigned char)text[0]) && text[1] == ':' && (text[2] == '\\' || text[2] == '/')) ||
+           strncmp(text, "\\\\", 2) == 0;
+}
+
+/* The first colon that divides parts; that of a drive letter does not. */
+static const char *find_colon(const char *text)
+{
+    return strchr(is_windows_path(text) && text[1] == ':' ? text + 2 : text, ':');
+}
+
 static bool is_path(const char *text)
 {
-    return *text == '.' || *text == '/' || *text == '~';
+    return is_windows_path(text) || *text == '.' || *text == '/' || *text == '~';
 }
 
 static struct node *child_map(struct loading *load, struct node *map, const char *key, struct place place)
@@ -196,7 +208,7 @@ static void make_source_absolute(struct loading *load, struct node *mount)
     const char *type = node_str(node_get(mount, "type"));
     struct node *source = node_get(mount, "source");
 
-    if (type && strcmp(type, "bind") == 0 && node_str(source))
+    if (type && strcmp(type, "bind") == 0 && node_str(source) && !is_windows_path(node_str(source)))
         source->u.string = load_path(load, load->base_dir, source->u.string);
 }
 
@@ -208,7 +220,7 @@ struct node *canonical_volume(struct loading *load, struct node *node)
     }
     struct place place = node->place;
     struct node *mount = node_new(load->pool, NODE_MAP, place);
-    const char *text = node->u.string, *colon = strchr(text, ':');
+    const char *text = node->u.string, *colon = find_colon(text);
 
     if (!*text || (colon && (colon == text || !colon[1]))) {
         problem_error(load->problems, place, "`%s` is no mount; write [source:]target[:options]", text);
@@ -218,8 +230,9 @@ struct node *canonical_volume(struct loading *load, struct node *node)
     set_text(load, mount, place, "type", bind ? "bind" : "volume");
     if (colon)
         set_text(load, mount, place, "source", pool_strndup(load->pool, text, (size_t)(colon - text)));
-    const char *target = colon ? colon + 1 : text, *options = strchr(target, ':');
-    set_text(load, mount, place, "target", pool_strndup(load->pool, target, strcspn(target, ":")));
+    const char *target = colon ? colon + 1 : text, *options = find_colon(target);
+    set_text(load, mount, place, "target",
+             options ? pool_strndup(load->pool, target, (size_t)(options - target)) : target);
     (void)child_map(load, mount, bind ? "bind" : "volume", place);
     if (options && strchr(options + 1, ':'))
         problem_error(load->problems, place, "`%s` has too many parts; write [source:]target[:options]", text);

@@ -170,6 +170,7 @@ static void load_project(struct job *job)
         return;
     struct node *active = active_profiles(load, job->request);
     node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
+    normalise_defaults(load, project);
     if (!job->request->no_normalise)
         normalise_project(load, project, name);
     struct node *disabled = normalise_profiles(load, project, active);

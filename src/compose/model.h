@@ -8,9 +8,12 @@
 #include "compose/load.h"
 #include "compose/schema.h"
 
-/* NULL when there is no memory. The caller's. Uses no pool: that could jump away from half-built JSON. */
-json_t *model_from_project(const struct node *project);
-json_t *model_from_node(const struct schema *schema, const struct node *node);
+/* NULL when there is no memory. The caller's. `reference`: exactly what the reference prints, which leaves out `models` and
+   every x-… but the project's own (x-daruma stays). Else everything. Uses no pool: that could jump away from half-built JSON. */
+json_t *model_from_project(const struct node *project, bool reference);
+
+/* For the table: "key=value" texts. */
+json_t *model_print_pairs(const struct node *node);
 
 /* A whole model as YAML, in the usual order; appended to `out`. */
 void model_print_yaml(const json_t *model, struct buf *out);

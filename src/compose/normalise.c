@@ -108,10 +108,6 @@ static void resolve_nulls(struct loading *load, struct node *map, bool drop)
 
 static void normalise_build(struct loading *load, struct node *build)
 {
-    struct node *context = node_get(build, "context");
-
-    if (!context)
-        set_text(load, build, "context", build->place, load->base_dir);
     if (!node_get(build, "dockerfile") && !node_get(build, "dockerfile_inline"))
         set_text(load, build, "dockerfile", build->place, "Dockerfile");
     resolve_nulls(load, section(build, "args"), true);
@@ -129,8 +125,18 @@ static void normalise_service(struct loading *load, struct node *service, bool *
     *uses_default = *uses_default || node_entry(networks, "default");
     if (build)
         normalise_build(load, build);
-    resolve_nulls(load, section(service, "environment"), false);
     imply_dependencies(load, service);
+}
+
+void normalise_defaults(struct loading *load, struct node *project)
+{
+    struct node *services = section(project, "services");
+
+    for (size_t i = 0; services && i < services->len; i++) {
+        struct node *build = section(services->entries[i].value, "build");
+        if (build && !node_get(build, "context"))
+            set_text(load, build, "context", build->place, load->base_dir);
+    }
 }
 
 /* Networks, volumes, secrets and configs are called PROJECT_KEY, unless they have a name or are external. */
@@ -228,7 +234,6 @@ static void read_env_files(struct loading *load, struct node *service)
                     !node_is(required, NODE_BOOL) || required->u.boolean, values);
     }
     lay_over(load, service, "environment", values);
-    node_remove(service, "env_file");
 }
 
 static void read_label_files(struct loading *load, struct node *service)
@@ -241,7 +246,6 @@ static void read_label_files(struct loading *load, struct node *service)
     for (size_t i = 0; i < files->len; i++)
         read_values(load, node_at(files, i), NULL, false, true, values);
     lay_over(load, service, "labels", values);
-    node_remove(service, "label_file");
 }
 
 void normalise_environment(struct loading *load, struct node *project)
@@ -249,7 +253,9 @@ void normalise_environment(struct loading *load, struct node *project)
     struct node *services = section(project, "services");
 
     for (size_t i = 0; services && i < services->len; i++) {
-        read_env_files(load, services->entries[i].value);
-        read_label_files(load, services->entries[i].value);
+        struct node *service = services->entries[i].value;
+        resolve_nulls(load, section(service, "environment"), false);
+        read_env_files(load, service);
+        read_label_files(load, service);
     }
 }

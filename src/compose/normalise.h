@@ -10,6 +10,8 @@
 
 /* `project` is the merged root. Services whose profiles are not among `active` are taken out and returned as a map. */
 struct node *normalise_profiles(struct loading *load, struct node *project, const struct node *active);
+/* What the reference fills in even when it does not normalise. */
+void normalise_defaults(struct loading *load, struct node *project);
 void normalise_project(struct loading *load, struct node *project, const char *name);
 /* env_file and label_file become part of environment and labels. */
 void normalise_environment(struct loading *load, struct node *project);

@@ -56,6 +56,8 @@ struct schema {
     enum merge merge;
     /* Short form → long form, before merging; NULL: as it is. Returns the node to put in place. */
     struct node *(*canonical)(struct loading *load, struct node *node);
+    /* The value as it is printed, where that is another form; NULL: as it is. */
+    json_t *(*print)(const struct node *node);
     /* LIST: what makes two items the same, so that the later one replaces the earlier; NULL: nothing does. */
     const char *(*identity)(struct pool *pool, const struct node *item);
 };

@@ -4,6 +4,7 @@
  */
 #include "compose/canonical.h"
 #include "compose/identity.h"
+#include "compose/model.h"
 #include "compose/schema.h"
 
 enum { P = HONOUR_PROCESS | HONOUR_DOCKER, D = HONOUR_DOCKER, Q = HONOUR_DOCKER | HONOUR_QUIET };
@@ -93,7 +94,14 @@ static const struct schema extra_hosts = { .kinds = NODE_LIST | NODE_MAP,
                                            .items = &string,
                                            .unique = true,
                                            .others = &host_addresses,
-                                           .canonical = canonical_extra_hosts };
+                                           .canonical = canonical_extra_hosts,
+                                           .print = model_print_pairs };
+static const struct schema ssh = { .kinds = NODE_LIST | NODE_MAP,
+                                   .items = &string,
+                                   .unique = true,
+                                   .others = &any_scalar,
+                                   .canonical = canonical_mapping,
+                                   .print = model_print_pairs };
 
 static const struct attribute ulimit_fields[] = {
     { "hard", &integer, P, "the most that may be asked for" },
@@ -119,7 +127,12 @@ static const struct attribute reference_fields[] = {
 static const struct schema reference = {
     .kinds = NODE_STRING | NODE_MAP, .fields = reference_fields, .extensible = true, .canonical = canonical_reference
 };
-static const struct schema secret_references = { .kinds = NODE_LIST, .items = &reference, .identity = identity_secret };
+static const struct schema secret_reference = {
+    .kinds = NODE_STRING | NODE_MAP, .fields = reference_fields, .extensible = true, .canonical = canonical_secret
+};
+static const struct schema secret_references = { .kinds = NODE_LIST,
+                                                 .items = &secret_reference,
+                                                 .identity = identity_secret };
 static const struct schema config_references = { .kinds = NODE_LIST, .items = &reference, .identity = identity_config };
 
 /* --- services.*.build --- */
@@ -128,7 +141,7 @@ static const struct schema contexts = { .kinds = NODE_LIST | NODE_MAP,
                                         .items = &string,
                                         .unique = true,
                                         .others = &any_scalar,
-                                        .canonical = canonical_mapping };
+                                        .canonical = canonical_contexts };
 static const struct attribute build_fields[] = {
     { "additional_contexts", &contexts, D, "more named contexts" },
     { "args", &mapping, D, "build arguments" },
@@ -151,7 +164,7 @@ static const struct attribute build_fields[] = {
     { "sbom", &string_or_bool, D, "bill of materials" },
     { "secrets", &secret_references, D, "secrets of the build" },
     { "shm_size", &bytes_integer, D, "size of /dev/shm" },
-    { "ssh", &mapping, D, "SSH agents and keys" },
+    { "ssh", &ssh, D, "SSH agents and keys" },
     { "tags", &strings, D, "more tags" },
     { "target", &string, D, "stage to build" },
     { "ulimits", &ulimits, D, "resource limits" },
@@ -190,7 +203,8 @@ static const struct schema device_request = {
 static const struct schema device_requests = { .kinds = NODE_LIST, .items = &device_request };
 static const struct schema gpu_request = { .kinds = NODE_MAP,
                                            .fields = device_request_fields,
-                                           .others = &schema_anything };
+                                           .others = &schema_anything,
+                                           .canonical = canonical_device_request };
 static const struct schema gpus = {
     .kinds = NODE_STRING | NODE_LIST, .items = &gpu_request, .words = WORDS("all"), .canonical = canonical_gpus
 };
@@ -816,10 +830,10 @@ static const struct attribute include_fields[] = {
     }
 
 static const struct schema network = {
-    .kinds = NODE_MAP | NODE_NULL, .fields = network_fields, .extensible = true, .canonical = canonical_external
+    .kinds = NODE_MAP | NODE_NULL, .fields = network_fields, .extensible = true, .canonical = canonical_network
 };
 static const struct schema volume = {
-    .kinds = NODE_MAP | NODE_NULL, .fields = volume_fields, .extensible = true, .canonical = canonical_external
+    .kinds = NODE_MAP | NODE_NULL, .fields = volume_fields, .extensible = true, .canonical = canonical_volume_definition
 };
 static const struct schema secret = {
     .kinds = NODE_MAP, .fields = secret_fields, .extensible = true, .canonical = canonical_external

@@ -92,7 +92,7 @@ struct place place_of(const struct node *map, const char *key)
 /* The model and, in each service, its part of it. */
 static bool attach_model(struct spec *spec, const struct node *project)
 {
-    spec->model = model_from_project(project);
+    spec->model = model_from_project(project, false);
     if (!spec->model)
         return false;
     const json_t *services = json_object_get(spec->model, "services");
