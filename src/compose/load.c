@@ -5,6 +5,7 @@
 #include "compose/load.h"
 
 #include "compose/canonical.h"
+#include "compose/extends.h"
 #include "compose/files.h"
 #include "compose/interpolate.h"
 #include "compose/merge.h"
@@ -28,14 +29,14 @@ struct job {
     int code;
 };
 
-static struct node *parse_file(struct loading *load, struct place place, const char *path)
+struct node *load_documents(struct loading *load, struct place place, const char *path)
 {
     size_t len;
     const char *text = load_read(load, place, path, &len);
     return text ? yaml_parse(load->pool, load->problems, path, text, len) : NULL;
 }
 
-/* One document through interpolation, validation and its canonical form; NULL when there is something wrong. */
+/* One document through all steps before merging; NULL when there is something wrong. */
 static struct node *prepare(struct loading *load, struct node *document)
 {
     struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
@@ -46,7 +47,29 @@ static struct node *prepare(struct loading *load, struct node *document)
     schema_validate(load->pool, load->problems, &schema_root, document, "");
     if (load->problems->errors > errors)
         return NULL;
-    return canonical_tree(load, &schema_root, document);
+    document = canonical_tree(load, &schema_root, document);
+    if (load->problems->errors > errors)
+        return NULL;
+    extends_resolve(load, document->place.file, document);
+    return include_resolve(load, document);
+}
+
+static struct node *merge_all(struct loading *load, struct node *documents)
+{
+    struct node *project = NULL;
+
+    for (size_t i = 0; i < documents->len; i++) {
+        struct node *document = prepare(load, node_at(documents, i));
+        if (document)
+            project = project ? merge_nodes(load, &schema_root, project, document) : document;
+    }
+    return project;
+}
+
+struct node *load_file(struct loading *load, struct place place, const char *path)
+{
+    struct node *documents = load_documents(load, place, path);
+    return documents ? merge_all(load, documents) : NULL;
 }
 
 /* The project's name as the files say it; the last one counts. */
@@ -101,7 +124,7 @@ static struct node *parse_all(struct loading *load, const struct node *files)
     struct node *all = node_new(load->pool, NODE_LIST, (struct place){ 0 });
 
     for (size_t i = 0; i < files->len; i++) {
-        struct node *documents = parse_file(load, (struct place){ 0 }, node_str(node_at(files, i)));
+        struct node *documents = load_documents(load, (struct place){ 0 }, node_str(node_at(files, i)));
         if (documents && documents->len == 0)
             problem_error(load->problems, (struct place){ .file = node_str(node_at(files, i)) },
                           "the file is empty; it needs at least `services:`");
@@ -109,18 +132,6 @@ static struct node *parse_all(struct loading *load, const struct node *files)
             node_append(load->pool, all, node_at(documents, j));
     }
     return all;
-}
-
-static struct node *merge_all(struct loading *load, struct node *documents)
-{
-    struct node *project = NULL;
-
-    for (size_t i = 0; i < documents->len; i++) {
-        struct node *document = prepare(load, node_at(documents, i));
-        if (document)
-            project = project ? merge_nodes(load, &schema_root, project, document) : document;
-    }
-    return project;
 }
 
 /* --profile and COMPOSE_PROFILES. */
@@ -152,11 +163,13 @@ static void load_project(struct job *job)
                               .problems = job->problems,
                               .environment = node_new(&job->pool, NODE_MAP, nowhere),
                               .missed = node_new(&job->pool, NODE_MAP, nowhere),
+                              .files = node_new(&job->pool, NODE_MAP, nowhere),
                               .no_interpolate = job->request->no_interpolate };
     job->code = files_find(load, job->request, &found);
     if (job->code < 0)
         return;
     load->base_dir = found.directory;
+    load->including = found.files;
     struct node *documents = parse_all(load, found.files);
     const char *name = project_name(load, job->request, documents, found.directory);
     node_set(load->pool, load->environment, "COMPOSE_PROJECT_NAME", nowhere, node_string(load->pool, nowhere, name));

@@ -2,7 +2,7 @@
  *
  * What the steps of one load share. Inside of compose/ only.
  *
- *     text ─yaml─▶ nodes ─interpolate─▶ ─validate─▶ ─canonical─▶ ─extends, include─▶ ─merge─▶ ─normalise─▶ model ─▶ spec
+ *     text ─yaml─▶ nodes ─interpolate─▶ ─validate─▶ ─canonical─▶ ─extends─▶ ─include─▶ ─merge─▶ ─normalise─▶ model ─▶ spec
  */
 #ifndef DARUMA_COMPOSE_LOAD_H
 #define DARUMA_COMPOSE_LOAD_H
@@ -17,7 +17,8 @@ struct loading {
     struct node *missed;      /* variables that were warned about */
     const char *base_dir;     /* what relative paths of the present file are relative to; absolute */
     bool no_interpolate;
-    int depth; /* of include and extends */
+    struct node *files;     /* path → documents that `extends` has read */
+    struct node *including; /* paths of the files that are being included, outermost first */
 };
 
 /* A variable of `loading->environment`, for struct interpolation. */
@@ -26,7 +27,10 @@ const char *load_lookup(void *loading, const char *name);
 /* The whole text of a file, or NULL after telling why at `place` (who names it). Only regular files up to 16 MiB. */
 const char *load_read(struct loading *load, struct place place, const char *path, size_t *ret_len);
 
-/* One file through all steps up to its canonical form, extends and include done; NULL when it cannot be used. */
+/* The documents of a file as they are written, or NULL (told). */
+struct node *load_documents(struct loading *load, struct place place, const char *path);
+
+/* One file, all its documents merged, canonical, with what it extends and includes; NULL when it cannot be used. */
 struct node *load_file(struct loading *load, struct place place, const char *path);
 
 /* `path` relative to `base`, without `.`, `..` and doubled slashes; `~` is the home directory. */

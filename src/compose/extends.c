@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/extends.h"
+
+#include "compose/canonical.h"
+#include "compose/interpolate.h"
+#include "compose/merge.h"
+
+#include <string.h>
+
+enum { CHAIN_MAX = 64 };
+
+/* Where a service comes from: a document in its canonical form, or a file of which only this service is wanted. */
+struct source {
+    const char *file;
+    struct node *services;
+    bool prepared;        /* canonical already */
+    const char *base_dir; /* what its paths are relative to */
+};
+
+/* The services on the way to the present one, innermost first. */
+struct link {
+    const struct link *outer;
+    const char *file, *service;
+    size_t length;
+};
+
+static struct node *resolve(struct loading *load, const struct source *source, struct entry *entry,
+                            const struct link *outer);
+
+static bool is_cycle(struct loading *load, const struct link *chain, struct place place)
+{
+    const struct link *link = chain->outer;
+
+    while (link && (strcmp(link->file, chain->file) != 0 || strcmp(link->service, chain->service) != 0))
+        link = link->outer;
+    if (!link && chain->length <= CHAIN_MAX)
+        return false;
+    problem_error(load->problems, place, "service `%s` extends itself%s", chain->service,
+                  link == chain->outer ? "" : ", by way of others");
+    return true;
+}
+
+/* A service of another file: only it is looked at, so that what else that file holds does not matter. */
+static bool prepare_service(struct loading *load, struct entry *entry)
+{
+    struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
+    size_t errors = load->problems->errors;
+
+    entry->value = node_copy(load->pool, entry->value);
+    if (entry->value->kind == NODE_NULL)
+        entry->value = node_new(load->pool, NODE_MAP, entry->place);
+    if (!load->no_interpolate)
+        (void)interpolate_tree(&with, entry->value);
+    schema_validate(load->pool, load->problems, &schema_service, entry->value, entry->key);
+    if (load->problems->errors > errors)
+        return false;
+    entry->value = canonical_tree(load, &schema_service, entry->value);
+    return true;
+}
+
+static void undefined(struct loading *load, const struct node *reference, const char *file, const struct node *services)
+{
+    const char *name = node_str(reference), *near = NULL;
+
+    for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++)
+        near = schema_nearer(name, near, services->entries[i].key);
+    problem_error(load->problems, reference->place, "there is no service `%s` in %s to extend%s%s%s", name, file,
+                  near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+}
+
+/* The services of a file, as they are written; read once. The last of its documents that has the service counts. */
+static struct node *services_of(struct loading *load, const struct node *file, const char *service)
+{
+    struct node *documents = node_get(load->files, node_str(file)), *services = NULL;
+
+    if (!documents) {
+        documents = load_documents(load, file->place, node_str(file));
+        if (!documents)
+            return NULL;
+        node_set(load->pool, load->files, node_str(file), file->place, documents);
+    }
+    for (size_t i = 0; i < documents->len; i++) {
+        struct node *candidates = node_get(node_at(documents, i), "services");
+        if (!services || node_get(candidates, service))
+            services = candidates;
+    }
+    return services ? services : node_new(load->pool, NODE_MAP, file->place);
+}
+
+/* What `extends` refers to, itself resolved; NULL after telling why there is none. */
+static struct node *find_base(struct loading *load, const struct source *source, const struct node *extends,
+                              const struct link *chain)
+{
+    const struct node *name = node_get(extends, "service"), *file = node_get(extends, "file");
+    struct source other = *source;
+
+    if (!node_str(name)) {
+        problem_error(load->problems, extends->place, "extends needs `service`");
+        return NULL;
+    }
+    if (node_str(file) && strcmp(node_str(file), source->file) != 0) {
+        struct node *services = services_of(load, file, node_str(name));
+        if (!services)
+            return NULL;
+        other = (struct source){ node_str(file), services, false, load_dirname(load->pool, node_str(file)) };
+    }
+    const struct entry *entry = node_entry(other.services, node_str(name));
+    if (!entry) {
+        undefined(load, name, other.file, other.services);
+        return NULL;
+    }
+    struct entry copy = *entry;
+    return resolve(load, &other, &copy, chain);
+}
+
+/* The service laid over what it extends. A copy where it is the base of another. */
+static struct node *resolve(struct loading *load, const struct source *source, struct entry *entry,
+                            const struct link *outer)
+{
+    struct link chain = { outer, source->file, entry->key, outer ? outer->length + 1 : 1 };
+    const char *base_dir = load->base_dir;
+
+    if (is_cycle(load, &chain, entry->place))
+        return NULL;
+    load->base_dir = source->base_dir;
+    bool usable = source->prepared || prepare_service(load, entry);
+    struct node *service = usable ? node_copy(load->pool, entry->value) : NULL;
+    const struct node *extends = node_get(service, "extends");
+    if (extends) {
+        node_remove(service, "extends");
+        struct node *base = find_base(load, source, extends, &chain);
+        service = base ? merge_nodes(load, &schema_service, base, service) : NULL;
+    }
+    load->base_dir = base_dir;
+    return service;
+}
+
+void extends_resolve(struct loading *load, const char *file, struct node *document)
+{
+    struct node *services = node_get(document, "services");
+    struct node *resolved;
+
+    if (!node_is(services, NODE_MAP))
+        return;
+    /* Services are resolved from what is written, in any order. */
+    struct source source = { file, node_copy(load->pool, services), true, load->base_dir };
+    for (size_t i = 0; i < services->len; i++) {
+        struct entry *entry = &services->entries[i];
+        if (!node_get(entry->value, "extends"))
+            continue;
+        resolved = resolve(load, &source, entry, NULL);
+        if (resolved)
+            entry->value = resolved;
+    }
+}

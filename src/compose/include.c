@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/extends.h"
+
+#include "compose/envfile.h"
+#include "compose/merge.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+enum { DEPTH_MAX = 32 };
+
+/* Only what a project is made of comes in. */
+static void keep_resources(struct node *document)
+{
+    static const char *const kept[] = { "services", "networks", "volumes", "secrets", "configs", "models", NULL };
+
+    for (size_t i = document->len; i-- > 0;) {
+        const char *const *key = kept;
+        while (*key && strcmp(*key, document->entries[i].key) != 0)
+            key++;
+        if (!*key)
+            node_remove_at(document, i);
+    }
+}
+
+/* What the including project does not set itself comes from the entry's env files, or from the .env beside it. */
+static void read_environment(struct loading *load, const struct node *files, const char *base_dir)
+{
+    struct interpolation with = { load->pool, load->problems, load_lookup, load, NULL };
+    struct node *values = node_new(load->pool, NODE_MAP, (struct place){ 0 });
+    const char *usual = load_path(load, load->base_dir, ".env");
+    struct stat st;
+
+    if (!files && stat(usual, &st) == 0 && S_ISREG(st.st_mode)) {
+        struct node *list = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+        node_append(load->pool, list, node_string(load->pool, (struct place){ .file = usual }, usual));
+        files = list;
+    }
+    for (size_t i = 0; files && i < files->len; i++) {
+        size_t len;
+        const struct node *file = node_at(files, i);
+        const char *path = load_path(load, base_dir, node_str(file));
+        const char *text = load_read(load, file->place, path, &len);
+        if (text)
+            (void)envfile_parse(&with, path, text, false, values);
+    }
+    load->environment = node_copy(load->pool, load->environment);
+    for (size_t i = 0; i < values->len; i++)
+        if (!node_entry(load->environment, values->entries[i].key))
+            node_set(load->pool, load->environment, values->entries[i].key, values->entries[i].place,
+                     values->entries[i].value);
+}
+
+static bool is_cycle(const struct loading *load, const char *path, struct place place)
+{
+    for (size_t i = 0; i < load->including->len; i++)
+        if (strcmp(node_str(node_at(load->including, i)), path) == 0) {
+            problem_error(load->problems, place, "%s includes itself", path);
+            return true;
+        }
+    if (load->including->len < DEPTH_MAX)
+        return false;
+    problem_error(load->problems, place, "includes are nested too deeply");
+    return true;
+}
+
+/* The files of one entry, merged over each other; NULL when there is something wrong. */
+static struct node *load_entry(struct loading *load, const struct node *entry)
+{
+    const struct node *paths = node_get(entry, "path"), *directory = node_get(entry, "project_directory");
+    struct loading inner = *load;
+    struct node *project = NULL;
+
+    if (!node_is(paths, NODE_LIST) || paths->len == 0) {
+        problem_error(load->problems, entry->place, "include needs `path`");
+        return NULL;
+    }
+    const char *first = load_path(load, load->base_dir, node_str(node_at(paths, 0)));
+    inner.base_dir =
+        node_str(directory) ? load_path(load, load->base_dir, node_str(directory)) : load_dirname(load->pool, first);
+    inner.including = node_copy(load->pool, load->including);
+    read_environment(&inner, node_get(entry, "env_file"), load->base_dir);
+    for (size_t i = 0; i < paths->len; i++) {
+        struct node *path = node_at(paths, i);
+        const char *file = load_path(load, load->base_dir, node_str(path));
+        if (is_cycle(load, file, path->place))
+            return NULL;
+        node_append(load->pool, inner.including, node_string(load->pool, path->place, file));
+        struct node *document = load_file(&inner, path->place, file);
+        if (document)
+            project = project ? merge_nodes(load, &schema_root, project, document) : document;
+    }
+    if (project)
+        keep_resources(project);
+    return project;
+}
+
+struct node *include_resolve(struct loading *load, struct node *document)
+{
+    const struct node *includes = node_get(document, "include");
+    struct node *included = NULL;
+
+    /* Of two includes the first wins, the including document over both. */
+    for (size_t i = 0; node_is(includes, NODE_LIST) && i < includes->len; i++) {
+        struct node *one = load_entry(load, node_at(includes, i));
+        if (one)
+            included = included ? merge_nodes(load, &schema_root, one, included) : one;
+    }
+    node_remove(document, "include");
+    return included ? merge_nodes(load, &schema_root, included, document) : document;
+}
