@@ -113,7 +113,6 @@ services:
   my-redis:
     x-daruma: {process: {command: [sleep, "1000"], port: 6379}}
 END
-    daruma up -d >out 2>err &
+    expect_exit 0 daruma up -d --no-wait # my-redis never listens
     becomes 5 'daruma logs asks | grep -Eq "peer [0-9.]+:[0-9]+"'
-    wait $! || true
 }
