@@ -12,6 +12,7 @@
 
 #define FAST_NS            (100 * NS_PER_MS)
 #define FIRST_CONNECT_NS   NS_PER_MS
+#define FIRST_COMMAND_NS   (10 * NS_PER_MS)
 #define CONNECT_TIMEOUT_NS NS_PER_S
 #define SILENCE_NS         (10 * NS_PER_S)
 
@@ -20,6 +21,8 @@ enum health_state health_judge(struct health_count *count, const struct spec_hea
 {
     uint32_t retries = check->retries > 0 ? (uint32_t)check->retries : 1;
 
+    if (count->probes < UINT32_MAX)
+        count->probes++;
     if (passed) {
         count->failed = 0;
         count->state = HEALTH_HEALTHY;
@@ -36,11 +39,21 @@ enum health_state health_judge(struct health_count *count, const struct spec_hea
     return count->state;
 }
 
+/* Most programs listen within milliseconds; a probe that is no connection but a process is not tried as often. */
+static int64_t fast_pause(const struct health_count *count, const struct spec_healthcheck *check)
+{
+    bool command = check->test == SPEC_TEST_CMD || check->test == SPEC_TEST_SHELL;
+    int64_t pause = command ? FIRST_COMMAND_NS : FIRST_CONNECT_NS;
+    for (uint32_t probe = 1; probe < count->probes && pause < FAST_NS; probe++)
+        pause *= 2;
+    return pause < FAST_NS ? pause : FAST_NS;
+}
+
 int64_t health_pause(const struct health_count *count, const struct spec_healthcheck *check)
 {
     if (count->state != HEALTH_STARTING)
         return check->interval_ns;
-    int64_t pause = check->start_interval_ns > 0 ? check->start_interval_ns : FAST_NS;
+    int64_t pause = check->start_interval_ns > 0 ? check->start_interval_ns : fast_pause(count, check);
     return pause < check->interval_ns ? pause : check->interval_ns;
 }
 

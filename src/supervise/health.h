@@ -2,7 +2,8 @@
  *
  * Is a running instance ready, and does it stay well? One struct for each process: its counters never outlive it.
  *
- *   health check given    probed every 100 ms (`start_interval`) until it passes, then every `interval`
+ *   health check given    probed after 1 ms (a command: 10 ms), twice as much … 100 ms, or every `start_interval`, until it
+ *                         passes; then every `interval`
  *   a port, no check      ready when the port accepts: tried after 1 ms, 2 ms … 100 ms, then no more
  *   neither               ready at once; so is one whose listening socket was opened for it
  *
@@ -25,6 +26,7 @@ enum health_state {
 struct health_count {
     enum health_state state;
     uint32_t failed; /* in a row */
+    uint32_t probes; /* since the process started */
 };
 
 /* What one result makes of it; `age_ns` since the process started. Returns the new state. */

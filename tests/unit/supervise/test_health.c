@@ -2,6 +2,7 @@
  *
  * How results become health; the probes themselves are tested with real processes in test_supervisor.c.
  */
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "supervise/health.h"
 
@@ -70,6 +71,19 @@ static void probing_is_fast_until_ready(void **unused)
 {
     struct health_count count = { .state = HEALTH_STARTING };
     struct spec_healthcheck own = check;
+    const int64_t command_ms[] = { 10, 20, 40, 80, 100, 100 }, connect_ms[] = { 1, 2, 4, 8, 16, 32, 64, 100, 100 };
+    for (size_t i = 0; i < ARRAY_LEN(command_ms); i++) {
+        (void)health_judge(&count, &own, false, 0);
+        own.test = SPEC_TEST_SHELL;
+        assert_int_equal(health_pause(&count, &own), command_ms[i] * NS_PER_MS);
+    }
+    count.probes = 0;
+    for (size_t i = 0; i < ARRAY_LEN(connect_ms); i++) {
+        (void)health_judge(&count, &own, false, 0);
+        own.test = SPEC_TEST_HTTP;
+        assert_int_equal(health_pause(&count, &own), connect_ms[i] * NS_PER_MS);
+    }
+    count.probes = UINT32_MAX;
     assert_int_equal(health_pause(&count, &own), 100 * NS_PER_MS);
     own.start_interval_ns = 2 * NS_PER_S;
     assert_int_equal(health_pause(&count, &own), 2 * NS_PER_S);
