@@ -118,6 +118,7 @@ static void note_head(struct slot *slot)
 {
     struct watch *watch = slot->watch;
     const struct http1_head *head = &watch->scratch;
+    const struct http1_header *who = NULL; /* the gateway's word outranks the application's */
     const char *text = slot->client.buffer;
 
     slot->result.status = head->status;
@@ -126,10 +127,11 @@ static void note_head(struct slot *slot)
         const char *value = text + header->value.at;
         if (header->field == HTTP1_FIELD_SET_COOKIE && watch->options.session)
             watch_jar_set(&watch->jar, value, header->value.len);
-        else if (header->field == HTTP1_FIELD_X_SERVED_BY ||
-                 (slot->result.instance < 0 && http1_slice_is(text, header->name, "x-instance")))
-            slot->result.instance = watch_tally_instance(&watch->tally, value, header->value.len);
+        else if (header->field == HTTP1_FIELD_X_SERVED_BY || (!who && http1_slice_is(text, header->name, "x-instance")))
+            who = header;
     }
+    if (who)
+        slot->result.instance = watch_tally_instance(&watch->tally, text + who->value.at, who->value.len);
 }
 
 /* Waits for what the client wants next. */
