@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "supervise/supervise.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -284,12 +285,14 @@ void listeners_discard(struct listeners *listeners)
 
 /* ---- publishing ---- */
 
-enum board_placement listeners_placement(const struct spec *spec, const char *service)
+enum board_placement listeners_placement(const struct spec *spec, const char *name)
 {
+    size_t len = strcspn(name, ":"); /* "service" or "service:target" */
+
     for (size_t i = 0; i < spec->listeners_len; i++)
         for (size_t r = 0; r < spec->listeners[i].routes_len; r++)
             for (char **to = spec->listeners[i].routes[r].to; *to; to++)
-                if (strcmp(*to, service) == 0)
+                if (strncmp(*to, name, len) == 0 && (*to)[len] == '\0')
                     return (enum board_placement)spec->listeners[i].placement;
     return BOARD_P2C_EWMA;
 }
@@ -307,9 +310,16 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
     };
 }
 
-static int add_target(struct board *board, const struct spec *spec, const char *service, struct board_route *route)
+/* Whoever serves the service's port `target`; 0: its first one. */
+static int add_target(struct board *board, const struct spec *spec, const char *service, uint16_t target,
+                      struct board_route *route)
 {
-    int index = board_service_add(board, service, listeners_placement(spec, service));
+    char name[BOARD_NAME];
+    const struct spec_service *found = spec_find_service(spec, service);
+    if (!found)
+        return -ENOENT;
+    int index =
+        board_service_add(board, supervisor_board_name(found, target, name), listeners_placement(spec, service));
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
     route->service[route->targets++] = (uint16_t)index;
@@ -371,7 +381,7 @@ static int publish_published(struct listener *listener, const struct spec *spec,
         struct board_route route;
         fill_route(&route, listener->slot, &wanted->routes[i]);
         for (char **to = wanted->routes[i].to; r == 0 && *to; to++)
-            r = add_target(board, spec, *to, &route);
+            r = add_target(board, spec, *to, wanted->published_by ? wanted->target : 0, &route);
         if (r == 0)
             r = put_route(listener, i, &route, board);
     }
@@ -421,7 +431,7 @@ static int publish_private(struct listener *listener, const struct spec *spec, c
     if (r < 0)
         return r;
     fill_route(&route, listener->slot, private_rules(spec, listener->service, port->protocol));
-    r = add_target(board, spec, listener->service, &route);
+    r = add_target(board, spec, listener->service, port->target, &route);
     if (r == 0)
         r = put_route(listener, 0, &route, board);
     if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * An instance's endpoints on the board: one for its first port, and one for each other port that the file publishes.
+ * An instance's endpoints on the board, one for each of its ports: published ones are reached through the gateway from
+ * outside, all of them by peers.
  */
 #include "supervise/supervisor.h"
 
@@ -26,14 +27,6 @@ const char *supervisor_board_name(const struct spec_service *service, uint16_t t
     return ret;
 }
 
-static bool is_published(const struct spec_service *service, uint16_t target)
-{
-    for (size_t i = 0; i < service->ports_len; i++)
-        if (service->ports[i].target == target && service->ports[i].protocol != SPEC_PROTOCOL_UDP)
-            return service->ports[i].is_published;
-    return false;
-}
-
 static int publish(struct instance *instance, const struct runtime_port *port)
 {
     struct supervisor_peers *peers = &instance->service->supervisor->peers;
@@ -56,8 +49,7 @@ int endpoint_publish(struct instance *instance)
 
     board_write_begin(peers->board);
     for (size_t i = 0; i < instance->ports_len; i++)
-        if (i == 0 || is_published(instance->spec, instance->ports[i].target))
-            result |= publish(instance, &instance->ports[i]) < 0;
+        result |= publish(instance, &instance->ports[i]) < 0;
     board_write_end(peers->board);
     if (instance->endpoints_len > 0)
         peers->ring(peers->data);

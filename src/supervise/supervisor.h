@@ -42,7 +42,7 @@ struct instance {
     pid_t pid;                       /* 0 until it runs */
     const struct runtime_port *ports;
     size_t ports_len;
-    int endpoints[RUNTIME_PORTS]; /* the board's slots: of the first port, then of other published ones */
+    int endpoints[RUNTIME_PORTS]; /* the board's slots, one for each port */
     size_t endpoints_len;
     struct health health;
     int64_t started_ns, ready_ns; /* 0: not yet */

@@ -646,7 +646,7 @@ static void what_is_in_flight_is_waited_for(void **unused)
     assert_int_equal(endpoint->cause, CAUSE_STOP);
 }
 
-static void every_published_port_has_its_endpoint(void **unused)
+static void every_port_has_its_endpoint(void **unused)
 {
     apply("services:\n"
           "  app:\n"
@@ -663,9 +663,10 @@ static void every_published_port_has_its_endpoint(void **unused)
     assert_string_equal(supervisor_board_name(service, 0, name), "app");
     assert_string_equal(supervisor_board_name(service, 80, name), "app");
     assert_string_equal(supervisor_board_name(service, 90, name), "app:90");
-    assert_int_equal(house.board->used_endpoints, 2);
+    assert_int_equal(house.board->used_endpoints, 3);
     assert_string_equal(house.board->services[house.board->endpoints[0].service].name, "app");
     assert_string_equal(house.board->services[house.board->endpoints[1].service].name, "app:90");
+    assert_string_equal(house.board->services[house.board->endpoints[2].service].name, "app:100");
     take_down();
     assert_int_equal(house.board->endpoints[0].state, BOARD_ENDPOINT_GONE);
     assert_int_equal(house.board->endpoints[1].state, BOARD_ENDPOINT_GONE);
@@ -844,7 +845,7 @@ int main(void)
         STORY(who_ignores_sigterm_is_killed_on_time),
         STORY(the_second_down_waits_for_nobody),
         STORY(what_is_in_flight_is_waited_for),
-        STORY(every_published_port_has_its_endpoint),
+        STORY(every_port_has_its_endpoint),
         STORY(a_socket_that_was_opened_for_it_makes_it_ready_at_once),
         STORY(suspects_are_counted_at_the_moment_of_death),
         STORY(scaling_adds_and_takes_away_at_the_end),
