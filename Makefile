@@ -23,7 +23,7 @@ PACKAGES := libfyaml jansson libmicrohttpd libcurl libcrypto
 CPPFLAGS += -Isrc -D_GNU_SOURCE $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wno-unused-parameter -fno-common -fstack-protector-strong
-LDFLAGS  += -Wl,-z,relro,-z,now
+LDFLAGS  += -Wl,-z,relro,-z,now,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
 # V=1 shows the commands.
 Q        := $(if $(V),,@)

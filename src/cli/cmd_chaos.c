@@ -61,7 +61,7 @@ static void print_clock(int64_t wall_ns)
 /* Takes the object over; NULL when there was no memory for it, which costs a line and nothing else. */
 static void print_json(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 
     if (text)
         printf("%s\n", text);
