@@ -406,7 +406,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
 const struct cli_command cmd_chaos = {
     .name = "chaos",
     .usage = "kill [OPTIONS] [SERVICE…]",
-    .help = "Kill instances at random and watch them come back",
+    .help = "kill instances at random, and watch them come back",
     .more =
         "Strikes one of the ready instances of the services (or of all), chosen by the seed. The last healthy one is\n"
         "spared unless --allow-last. Says whom it hit, when it was seen dead, and when it was back in rotation.\n"

@@ -335,7 +335,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
 const struct cli_command cmd_watch = {
     .name = "watch",
     .usage = "[OPTIONS] URL",
-    .help = "Probe a URL at a fixed rate and prove how available it was",
+    .help = "probe a URL at a fixed rate, and prove how available it was",
     .more = "The clock of a probe runs from the instant at which it is due, so a stall counts for every probe that\n"
             "falls into it. {n} in the URL, a header or the data is replaced by the probe's number, from 0.\n"
             "Ends with a receipt, also at Ctrl-C. Exit codes: 0 done, 2 wrong usage, 4 an objective was missed.",

@@ -113,25 +113,26 @@ static bool expected(const struct watch *watch, unsigned status)
     return status >= 200 && status < 400;
 }
 
-/* Takes from the answer's head what is wanted of it: who answered, and cookies. */
+/* Takes from the answer's head what is wanted of it: cookies, and who answered. What the front says (X-Served-By) counts
+   for more than what the instance itself does. */
 static void note_head(struct slot *slot)
 {
     struct watch *watch = slot->watch;
     const struct http1_head *head = &watch->scratch;
-    const struct http1_header *who = NULL; /* the gateway's word outranks the application's */
     const char *text = slot->client.buffer;
+    const struct http1_header *name = NULL;
 
     slot->result.status = head->status;
     for (unsigned i = 0; i < head->headers; i++) {
         const struct http1_header *header = &head->header[i];
-        const char *value = text + header->value.at;
         if (header->field == HTTP1_FIELD_SET_COOKIE && watch->options.session)
-            watch_jar_set(&watch->jar, value, header->value.len);
-        else if (header->field == HTTP1_FIELD_X_SERVED_BY || (!who && http1_slice_is(text, header->name, "x-instance")))
-            who = header;
+            watch_jar_set(&watch->jar, text + header->value.at, header->value.len);
+        else if (header->field == HTTP1_FIELD_X_SERVED_BY ||
+                 (!name && http1_slice_is(text, header->name, "x-instance")))
+            name = header;
     }
-    if (who)
-        slot->result.instance = watch_tally_instance(&watch->tally, text + who->value.at, who->value.len);
+    if (name)
+        slot->result.instance = watch_tally_instance(&watch->tally, text + name->value.at, name->value.len);
 }
 
 /* Waits for what the client wants next. */

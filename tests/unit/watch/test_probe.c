@@ -78,7 +78,8 @@ static int setup(void **unused)
     socklen_t len = sizeof(at);
 
     memset(&server, 0, sizeof(server));
-    server.answer = "HTTP/1.1 200 OK\r\nX-Served-By: app-1\r\nContent-Length: 2\r\n\r\nok";
+    server.answer =
+        "HTTP/1.1 200 OK\r\nX-Instance: a\r\nX-Served-By: app-1\r\nX-Instance: b\r\nContent-Length: 2\r\n\r\nok";
     loop = loop_new();
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (!loop || fd < 0 || bind(fd, (struct sockaddr *)&at, len) < 0 || listen(fd, PEERS) < 0 ||
@@ -153,6 +154,7 @@ static void each_probe_is_sent_once_on_few_connections(void **unused)
     assert_int_equal(tally->kinds[WATCH_OK], 200);
     assert_int_equal(server.requests, 200);
     assert_true(server.accepted <= 5);
+    assert_int_equal(tally->instances, 1);
     assert_int_equal(tally->answers[0], 200);
     assert_string_equal(tally->names[0], "app-1");
     assert_memory_equal(server.last, "GET /199 HTTP/1.1", 17);
