@@ -333,6 +333,7 @@ void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
         gw_exchange_judge(worker, conn, true);
         break;
     case CONN_RELAYING:
+        gw_count(&gw_conn_gauge(worker, conn)->truncated);
         gw_conn_abort(worker, conn);
         return;
     default:

@@ -92,9 +92,24 @@ static int pick(struct gw_worker *worker, const struct conn *conn)
     return gw_balance_pick(&worker->balance, conn->route, conn->tried, tried_len(conn), worker->now);
 }
 
+static void give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+{
+    if (conn->flags & CONN_TCP)
+        gw_conn_close(worker, conn);
+    else
+        gw_answer(worker, conn, status, why);
+}
+
+/* Not the endpoint's fault, and another one would not help. */
+static bool our_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM || error == -EADDRNOTAVAIL;
+}
+
 static void attempt_connected(struct gw_worker *worker, struct conn *conn)
 {
     if (conn->flags & CONN_TCP) {
+        conn->status = 200;                   /* for the gauges: it is served */
         gw_exchange_first_byte(worker, conn); /* the only latency that a stream of bytes has */
         gw_conn_step(worker, conn, CONN_EV_TUNNEL);
         return;
@@ -132,10 +147,14 @@ static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoi
     }
     gw_conn_step(worker, conn, CONN_EV_CONNECT);
     int connected = gw_upstream_connect(worker, conn);
-    if (connected > 0)
+    if (connected > 0) {
         attempt_connected(worker, conn);
-    else if (connected < 0)
+    } else if (connected < 0 && our_shortage(connected)) {
+        gw_exchange_attempt_over(worker, conn);
+        give_up(worker, conn, 503, "the gateway is out of connections");
+    } else if (connected < 0) {
         gw_exchange_fail(worker, conn, RETRY_CONNECT);
+    }
 }
 
 void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn)
@@ -148,14 +167,6 @@ void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn)
 }
 
 /* --- hold ------------------------------------------------------------------------------------------------------- */
-
-static void give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
-{
-    if (conn->flags & CONN_TCP)
-        gw_conn_close(worker, conn);
-    else
-        gw_answer(worker, conn, status, why);
-}
 
 static void hold(struct gw_worker *worker, struct conn *conn)
 {
@@ -368,7 +379,10 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
         break;
     case RETRY_SAME:
         count_retry(worker, conn, failure);
-        attempt(worker, conn, conn->endpoint, true);
+        if (worker->view->endpoints[conn->endpoint].state == BOARD_ENDPOINT_UP)
+            attempt(worker, conn, conn->endpoint, true);
+        else
+            place(worker, conn); /* it has left the rotation meanwhile */
         break;
     case RETRY_HOLD:
         count_retry(worker, conn, failure);

@@ -209,7 +209,7 @@ static bool interim(struct gw_worker *worker, struct conn *conn)
     return replace_head(worker, conn, &(struct gw_forward_response){ 0 });
 }
 
-static void count_body(struct gw_worker *worker, struct conn *conn);
+static bool count_body(struct gw_worker *worker, struct conn *conn);
 
 static bool begin_response(struct gw_worker *worker, struct conn *conn)
 {
@@ -235,7 +235,8 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
         return false;
     conn->flags |= CONN_BEGUN;
     gw_conn_step(worker, conn, CONN_EV_RESPONSE);
-    count_body(worker, conn);
+    if (!count_body(worker, conn))
+        gw_exchange_fail(worker, conn, RETRY_BROKEN);
     return true;
 }
 
@@ -284,8 +285,9 @@ static bool read_response_head(struct gw_worker *worker, struct conn *conn)
 
 /* --- the response body ------------------------------------------------------------------------------------------ */
 
-/* Looks at the bytes behind out_ready: how many of them are body? Those that are go to the client. */
-static void count_body(struct gw_worker *worker, struct conn *conn)
+/* Looks at the bytes behind out_ready: how many of them are body? Those that are go to the client. False when the
+   chunks are malformed: what has gone out is then all that there is. */
+static bool count_body(struct gw_worker *worker, struct conn *conn)
 {
     char *bytes = gw_block(&worker->slots, conn->out) + conn->out_ready;
     uint32_t len = conn->out_len - conn->out_ready;
@@ -305,11 +307,8 @@ static void count_body(struct gw_worker *worker, struct conn *conn)
         size_t data = len;
         ssize_t fed = conn->flags & CONN_DECHUNK ? http1_chunked_data(&conn->out_chunked, bytes, len, bytes, &data)
                                                  : http1_chunked_feed(&conn->out_chunked, bytes, len);
-        if (fed < 0) {
-            conn->flags &= ~(uint32_t)CONN_KEEP_UPSTREAM;
-            conn->io |= GW_ERROR;
-            return;
-        }
+        if (fed < 0)
+            return false;
         whole = conn->out_chunked.done;
         if ((uint32_t)fed < len)
             conn->flags &= ~(uint32_t)CONN_KEEP_UPSTREAM;
@@ -326,6 +325,7 @@ static void count_body(struct gw_worker *worker, struct conn *conn)
     /* More than the answer: the connection cannot be trusted with another request. */
     if (whole && conn->out_ready < conn->out_len)
         conn->flags &= ~(uint32_t)CONN_KEEP_UPSTREAM;
+    return true;
 }
 
 static void response_ended(struct gw_worker *worker, struct conn *conn)
@@ -367,9 +367,7 @@ static bool read_response(struct gw_worker *worker, struct conn *conn, struct up
     conn->out_len += (uint32_t)n;
     if (!(conn->flags & CONN_FIRST_BYTE))
         gw_exchange_first_byte(worker, conn);
-    if (conn->state == CONN_RELAYING)
-        count_body(worker, conn);
-    else if (!read_response_head(worker, conn))
+    if (!(conn->state == CONN_RELAYING ? count_body(worker, conn) : read_response_head(worker, conn)))
         gw_exchange_fail(worker, conn, RETRY_BROKEN);
     return true;
 }

@@ -96,18 +96,32 @@ bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain
     }
 }
 
-/* All slots are taken, some of them by idle connections: one of those has to go. */
-static uint32_t take_slot(struct gw_worker *worker)
+/* Closes one idle connection, whosever. False when there is none. */
+static bool evict_idle(struct gw_worker *worker)
 {
-    uint32_t index = gw_upstream_take(&worker->slots);
-    for (uint32_t i = 0; index == GW_NONE && i < worker->view->used_endpoints; i++) {
+    for (uint32_t i = 0; i < worker->view->used_endpoints; i++) {
         uint32_t idle = worker->balance.local[i].idle_first;
         if (idle == GW_NONE)
             continue;
         gw_upstream_close(worker, &worker->slots.upstreams[idle]);
-        index = gw_upstream_take(&worker->slots);
+        return true;
     }
-    return index;
+    return false;
+}
+
+/* When slots or descriptors have run out, an idle connection makes room. */
+static uint32_t take_slot(struct gw_worker *worker)
+{
+    uint32_t index = gw_upstream_take(&worker->slots);
+    return index == GW_NONE && evict_idle(worker) ? gw_upstream_take(&worker->slots) : index;
+}
+
+static int open_socket(struct gw_worker *worker, int family)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && evict_idle(worker))
+        fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
 }
 
 int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
@@ -120,8 +134,8 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
     upstream->endpoint = conn->endpoint;
     upstream->endpoint_generation = conn->endpoint_generation;
     upstream->local = address->u.any.sa_family == AF_UNIX;
-    upstream->fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int result = upstream->fd < 0 ? -errno : 0;
+    upstream->fd = open_socket(worker, address->u.any.sa_family);
+    int result = upstream->fd < 0 ? upstream->fd : 0;
     if (result == 0 && !upstream->local)
         (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     if (result == 0)
