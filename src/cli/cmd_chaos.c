@@ -156,10 +156,10 @@ static void tell_summary(const struct run *run)
                              "max", longest));
         return;
     }
-    printf("%" PRIu64 " killed, %" PRIu64 " back", monkey->kills, monkey->back);
+    printf("%" PRIu64 " struck, %" PRIu64 " back", monkey->kills, monkey->back);
     if (monkey->back)
         printf(" (after %.1f ms in the median, %.1f ms at most)", median, longest);
-    printf(", %" PRIu64 " refused; --seed %" PRId64 " picks the same row\n", monkey->refused, run->seed);
+    printf(", %" PRIu64 " refused; --seed %" PRId64 " repeats it\n", monkey->refused, run->seed);
 }
 
 /* --- striking ---------------------------------------------------------------------------------------------------- */
@@ -345,7 +345,8 @@ static int run_monkey(struct run *run)
         r = client_stream_open(&run->streams, &run->client, "/v1/events?follow=1", &run->events, &err);
     if (r == 0) {
         r = strike_until_done(run, &err);
-        tell_summary(run);
+        if (run->monkey.attempts > 0)
+            tell_summary(run);
     }
     client_stream_close(&run->streams, &run->events);
     client_streams_free(&run->streams);
