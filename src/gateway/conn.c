@@ -8,7 +8,6 @@
 #include "gateway/tunnel.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -116,8 +115,6 @@ bool gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const str
         gw_conn_put(&worker->slots, index);
         return false;
     }
-    if (peer->sa_family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     conn->fd = fd;
     conn->listener = listener;
     conn->io = GW_WRITABLE;
