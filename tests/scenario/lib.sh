@@ -227,6 +227,10 @@ story_end() {
         kill -KILL $pids 2>/dev/null
         sleep 0.05
     done
+    if compgen -G "$dir/sanitizer*" >/dev/null; then
+        cat "$dir"/sanitizer*
+        status=1
+    fi
     cd /
     if [[ $status -eq 0 || -z ${KEEP:-} ]]; then rm -rf "$dir"; else echo "kept: $dir"; fi
     exit "$status"
@@ -243,6 +247,9 @@ story_main() { # FILE STORY
     source "$root/tests/scenario/$1"
     unset "${!COMPOSE_@}" "${!DARUMA_@}" "${!DEMO_@}"
     export DARUMA_RUN_DIR=$dir/run
+    # A sanitized program says what it found in files, also when it has no terminal any more.
+    export ASAN_OPTIONS=abort_on_error=1:log_path=$dir/sanitizer
+    export UBSAN_OPTIONS=print_stacktrace=1:log_path=$dir/sanitizer
     mkdir "$dir/project"
     cd "$dir/project"
     "$2"

@@ -99,7 +99,7 @@ services:
     restart: on-failure:3
     x-daruma: {process: {command: "echo trying; exit 3"}}
 END
-    expect_exit 1 daruma up -d
+    daruma up -d >out 2>err || true # it may be back before the first end
     becomes 30 '[[ $(instance doomed-1 .state) == failed ]]'
     assert_eq "$(instance doomed-1 .restarts)" 3 "restarts"
     assert_eq "$(daruma logs doomed | grep -c trying)" 4 "runs that its log shows"
