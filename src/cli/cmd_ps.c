@@ -79,7 +79,11 @@ static void fill(struct row *row, const json_t *instance)
     if (json_is_number(uptime)) {
         char span[CLOCK_TEXT];
         int64_t ns = (int64_t)(json_number_value(uptime) * 1e9);
-        (void)snprintf(row->cell[UPTIME], CELL, "%s", clock_format_span(ns > NS_PER_S ? ns - ns % NS_PER_S : ns, span));
+        /* Below a minute clock_format_span() says more than anybody asks of an uptime. */
+        if (ns >= NS_PER_S && ns < 60 * NS_PER_S)
+            (void)snprintf(row->cell[UPTIME], CELL, "%d s", (int)(ns / NS_PER_S));
+        else
+            (void)snprintf(row->cell[UPTIME], CELL, "%s", clock_format_span(ns, span));
     }
     (void)snprintf(row->cell[RESTARTS], CELL, "%d", (int)json_integer_value(json_object_get(instance, "restarts")));
     (void)snprintf(row->cell[ENDPOINT], CELL, "%.80s", json_text(instance, "endpoint"));
