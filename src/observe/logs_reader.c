@@ -244,23 +244,29 @@ static void load(const struct logs_reader *reader, struct cursor *cursor)
     }
 }
 
-bool logs_reader_next(struct logs_reader *reader, struct logs_line *ret)
+/* The cursor with the oldest line of this round; NULL when all that was there is used up. */
+static struct cursor *oldest_of(const struct logs_reader *reader)
 {
     struct cursor *oldest = NULL;
-    bool left = false;
 
-    /* A round ends when all that was there is used up: a thousand idle files are not asked again for each line. */
-    for (struct cursor *cursor = reader->first; cursor; cursor = cursor->next)
-        left = left || cursor->loaded || !cursor->dry;
-    if (!left) {
-        scan(reader);
-        for (struct cursor *cursor = reader->first; cursor; cursor = cursor->next)
-            cursor->dry = false;
-    }
     for (struct cursor *cursor = reader->first; cursor; cursor = cursor->next) {
         load(reader, cursor);
         if (cursor->loaded && (!oldest || cursor->parsed.wall_ns < oldest->parsed.wall_ns))
             oldest = cursor;
+    }
+    return oldest;
+}
+
+bool logs_reader_next(struct logs_reader *reader, struct logs_line *ret)
+{
+    struct cursor *oldest = oldest_of(reader);
+
+    /* Only at the end of a round everybody is asked again: a thousand idle files do not slow down one that talks. */
+    if (!oldest) {
+        scan(reader);
+        for (struct cursor *cursor = reader->first; cursor; cursor = cursor->next)
+            cursor->dry = false;
+        oldest = oldest_of(reader);
     }
     if (!oldest)
         return false;
