@@ -117,6 +117,8 @@ static struct node *read_alias(struct reader *reader)
     struct place place = place_of(reader, fy_event_start_mark(reader->event));
     const char *name = token_text(reader, reader->event->alias.anchor);
 
+    place.column -= place.column > 1; /* the token begins behind the asterisk */
+
     for (const struct anchor *anchor = reader->anchors; anchor; anchor = anchor->next) {
         if (strcmp(anchor->name, name) != 0)
             continue;
@@ -150,10 +152,22 @@ static enum node_tag tag_of(const char *tag)
     return strcmp(tag, "!reset") == 0 ? NODE_RESET : strcmp(tag, "!override") == 0 ? NODE_OVERRIDE : NODE_PLAIN;
 }
 
+/* The token of a quoted scalar begins behind the quote. */
+static struct place scalar_place(const struct reader *reader)
+{
+    struct place place = place_of(reader, fy_event_start_mark(reader->event));
+    struct fy_token *token = reader->event->scalar.value;
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+
+    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && place.column > 1)
+        place.column--;
+    return place;
+}
+
 static struct node *read_scalar(struct reader *reader)
 {
     struct fy_token *token = reader->event->scalar.value;
-    struct place place = place_of(reader, fy_event_start_mark(reader->event));
+    struct place place = scalar_place(reader);
     const char *text = token_text(reader, token);
     const char *tag = token_text(reader, reader->event->scalar.tag);
     bool plain = !token || fy_token_scalar_style(token) == FYSS_PLAIN;
@@ -220,6 +234,7 @@ static const char *read_key(struct reader *reader, struct node *map, struct plac
     if (event->type == FYET_ALIAS) {
         key = read_alias(reader);
     } else if (event->type == FYET_SCALAR) {
+        *ret_place = scalar_place(reader);
         bool plain = !event->scalar.value || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
         struct anchor *anchor = add_anchor(reader, event->scalar.anchor);
         key = read_scalar(reader);

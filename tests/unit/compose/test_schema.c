@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of attributes: held against the specification's JSON schema where that is at hand, and what is told about
+ * files that break it.
+ */
+#include "story.h"
+
+#include "compose/schema.h"
+
+/* The extended schema that the reference loader carries. */
+static const char schema_path[] = "../shared/reference/compose/schema/compose-go-embedded-compose-spec.json";
+
+struct comparison {
+    const json_t *root;
+    int compared; /* attributes */
+};
+
+static const json_t *follow(const struct comparison *comparison, const json_t *schema)
+{
+    const char *reference = json_string_value(json_object_get(schema, "$ref"));
+    return reference ? json_object_get(json_object_get(comparison->root, "$defs"), strrchr(reference, '/') + 1)
+                     : schema;
+}
+
+static unsigned kind_of(const char *type)
+{
+    return strcmp(type, "string") == 0    ? NODE_STRING
+           : strcmp(type, "boolean") == 0 ? NODE_BOOL
+           : strcmp(type, "integer") == 0 ? NODE_INT
+           : strcmp(type, "number") == 0  ? NODE_INT | NODE_FLOAT
+           : strcmp(type, "array") == 0   ? NODE_LIST
+           : strcmp(type, "object") == 0  ? NODE_MAP
+                                          : NODE_NULL;
+}
+
+static unsigned kinds_of(const struct comparison *comparison, const json_t *schema)
+{
+    schema = follow(comparison, schema);
+    const json_t *type = json_object_get(schema, "type"), *choices = json_object_get(schema, "oneOf");
+    unsigned kinds = json_is_string(type) ? kind_of(json_string_value(type)) : 0;
+
+    for (size_t i = 0; i < json_array_size(type); i++)
+        kinds |= kind_of(json_string_value(json_array_get(type, i)));
+    for (size_t i = 0; i < json_array_size(choices); i++)
+        kinds |= kinds_of(comparison, json_array_get(choices, i));
+    return kinds ? kinds : NODE_SCALAR | NODE_LIST | NODE_MAP;
+}
+
+/* The one of the schema's alternatives that is of this type. */
+static const json_t *alternative(const struct comparison *comparison, const json_t *schema, const char *type)
+{
+    schema = follow(comparison, schema);
+    const json_t *choices = json_object_get(schema, "oneOf"), *own = json_object_get(schema, "type");
+    bool fits = json_is_string(own) && strcmp(json_string_value(own), type) == 0;
+
+    for (size_t i = 0; i < json_array_size(own); i++)
+        fits = fits || strcmp(json_string_value(json_array_get(own, i)), type) == 0;
+    if (fits)
+        return schema;
+    for (size_t i = 0; i < json_array_size(choices); i++) {
+        const json_t *found = alternative(comparison, json_array_get(choices, i), type);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+static void compare(struct comparison *comparison, const struct schema *ours, const json_t *theirs, const char *path);
+
+static void compare_maps(struct comparison *comparison, const struct schema *ours, const json_t *map, const char *path)
+{
+    const json_t *required = json_object_get(map, "required"), *patterns = json_object_get(map, "patternProperties");
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(json_object_get(map, "properties"), key, value)
+    {
+        char below[256];
+        (void)snprintf(below, sizeof(below), "%s.%s", path, key);
+        const struct attribute *field = schema_field(ours, key);
+        if (!field)
+            fail_msg("%s is not in the table", below);
+        comparison->compared++;
+        compare(comparison, field->schema, value, below);
+    }
+    for (const struct attribute *field = ours->fields; field && field->name; field++)
+        if (strncmp(field->name, "x-", 2) != 0 && !json_object_get(json_object_get(map, "properties"), field->name))
+            fail_msg("%s.%s is in the table alone", path, field->name);
+    for (size_t i = 0; i < json_array_size(required); i++) {
+        const char *const *name = ours->required;
+        while (name && *name && strcmp(*name, json_string_value(json_array_get(required, i))) != 0)
+            name++;
+        if (!name || !*name)
+            fail_msg("%s requires %s", path, json_string_value(json_array_get(required, i)));
+    }
+    json_object_foreach((json_t *)patterns, key, value)
+    {
+        if (strcmp(key, "^x-") == 0)
+            assert_true(ours->extensible);
+        else if (!ours->others)
+            fail_msg("%s takes other keys: %s", path, key);
+        else
+            compare(comparison, ours->others, value, path);
+    }
+}
+
+static void compare(struct comparison *comparison, const struct schema *ours, const json_t *theirs, const char *path)
+{
+    unsigned kinds = kinds_of(comparison, theirs);
+
+    if (ours == &schema_anything)
+        return;
+    if (ours->kinds != kinds)
+        fail_msg("%s: the table has kinds %#x, the schema %#x", path, ours->kinds, kinds);
+    const json_t *map = alternative(comparison, theirs, "object"), *list = alternative(comparison, theirs, "array");
+    if (map)
+        compare_maps(comparison, ours, map, path);
+    if (list && ours->items && json_object_get(list, "items"))
+        compare(comparison, ours->items, json_object_get(list, "items"), path);
+}
+
+static void the_table_says_what_the_specification_says(void **unused)
+{
+    (void)unused;
+    struct comparison comparison = { .root = json_load_file(schema_path, 0, NULL) };
+
+    if (!comparison.root) {
+        print_message("skipped: the specification's schema is not at %s\n", schema_path);
+        skip();
+    }
+    compare(&comparison, &schema_root, comparison.root, "");
+    assert_true(comparison.compared > 209);
+    json_decref((json_t *)comparison.root);
+}
+
+static void what_breaks_the_table_is_told_with_its_place(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *service, *told;
+    } rows[] = {
+        { "imgae: i", "4:5: unknown attribute `imgae` in services.a; did you mean `image`?" },
+        { "image: [x]", "4:12: services.a.image must be a string, not a list" },
+        { "init: 1", "4:11: services.a.init must be a string or a boolean, not an integer" },
+        { "init: maybe", "4:11: `maybe` is no truth value" },
+        { "command: [1]", "4:15: services.a.command[0] must be a string, not an integer" },
+        { "command: \"a 'b\"", "4:14: `a 'b` cannot be split into words" },
+        { "cgroup: both", "4:13: services.a.cgroup cannot be `both`; it is one of: host, private" },
+        { "stop_grace_period: 10", "4:24: services.a.stop_grace_period must be a string, not an integer" },
+        { "stop_grace_period: soon", "4:24: `soon` is no duration" },
+        { "mem_limit: much", "4:16: `much` is no size" },
+        { "scale: many", "4:12: `many` is no whole number" },
+        { "oom_score_adj: 2000", "4:20: services.a.oom_score_adj cannot be 2000; it lies between -1000 and 1000" },
+        { "ports: [\"80:80:80:80\"]", "4:13: `80:80:80:80` is no port" },
+        { "ports: [\"::1:80:80\"]", "4:13: `::1:80:80` is no port: the address is" },
+        { "ports: [99999]", "4:13: `99999` is no port" },
+        { "ports: [\"1-2:3-5\"]", "4:13: `1-2:3-5` is no port: both ranges" },
+        { "volumes: [\"a:b:c:d\"]", "4:15: `a:b:c:d` has too many parts" },
+        { "volumes: [\"data:/d\"]", "4:15: service `a` refers to the volume `data`, which is not defined" },
+        { "ulimits: {nofiles: 1}", "4:15: there is no limit `nofiles`; did you mean `nofile`?" },
+        { "healthcheck: {test: [RUN, x]}", "4:26: a health check's list begins with NONE, CMD or CMD-SHELL" },
+        { "stop_signal: SIGBUSY", "4:18: `SIGBUSY` is no signal" },
+        { "depends_on: [b]", "4:18: service `a` refers to the service `b`, which is not defined" },
+        { "depends_on: [a]", "4:18: services depend on each other in a circle: a → a" },
+        { "depends_on: {a: {}}", "4:21: services.a.depends_on.a needs `condition`" },
+        { "networks: [front]", "4:16: service `a` refers to the network `front`" },
+        { "x-daruma: {proces: {}}",
+          "4:16: unknown attribute `proces` in services.a.x-daruma; did you mean `process`?" },
+        { "x-daruma: {healthcheck: \"ftp://x\"}", "4:29: `ftp://x` is no health check" },
+        { "x-daruma: {healthcheck: \"http://:81/\"}", "4:29: 81 is no port of service `a`" },
+        { "deploy: {replicas: 99999999999}", "4:24: 99999999999 instances are too many" },
+        { "deploy: {replicas: 99999999999999999999}", "4:24: services.a.deploy.replicas must be" },
+        { "environment: {A: [1]}", "4:22: services.a.environment.A must be" },
+        { "environment: [\"A=${B:?set it}\"]", "4:19: the variable B is required and not set: set it" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        char text[512];
+        (void)snprintf(text, sizeof(text), "services:\n  a:\n    build: .\n    %s\n", rows[i].service);
+        story_of(&story, text);
+        must_refuse(&story, rows[i].told);
+    }
+}
+
+static void all_of_it_is_told_in_one_go(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_file(&story, "compose.override.yaml", "services:\n  b: {imag: j}\n");
+    story_of(&story, "services:\n  a:\n    imgae: i\n    ports: x\n    scale: ${N:?how many}\nvolume: {}\n");
+    must_refuse(&story, "compose.yaml:3:5: unknown attribute `imgae`");
+    must_tell(&story, "compose.yaml:4:12: services.a.ports must be a list");
+    must_tell(&story, "compose.yaml:5:12: the variable N is required");
+    must_tell(&story, "compose.yaml:6:1: unknown attribute `volume`; did you mean `volumes`?");
+    must_tell(&story, "compose.override.yaml:2:7: unknown attribute `imag`");
+}
+
+static void a_circle_of_dependencies_names_its_members(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_of(&story, "services:\n  a: {image: i, depends_on: [b]}\n  b: {image: i, depends_on: [c]}\n"
+                     "  c: {image: i, depends_on: [b]}\n");
+    must_refuse(&story, "compose.yaml:4:30: services depend on each other in a circle: b → c → b");
+}
+
+static void a_listener_that_leads_nowhere_is_told(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *listener, *told;
+    } rows[] = {
+        { "{address: \":80\", routes: [{to: [ap]}]}", "there is no service `ap` to route to; did you mean `app`?" },
+        { "{address: \":80\", routes: [{to: [mute]}]}", "service `mute` has no port to route to" },
+        { "{address: \":0\", routes: [{to: [app]}]}", "`:0` is no address to listen at" },
+        { "{address: \"::1:80\", routes: [{to: [app]}]}", "`::1:80` is no address" },
+        { "{routes: [{to: [app]}]}", "needs `address`" },
+        { "{address: \":80\", routes: [{to: [app], retry: {on: [eror]}}]}", "cannot be `eror`" },
+        { "{address: \":80\", routes: [{to: [app], hold: 10}]}", "hold must be a string" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        char text[512];
+        (void)snprintf(
+            text, sizeof(text),
+            "services: {app: {image: i, expose: [80]}, mute: {image: i}}\nx-gateway:\n  listeners:\n    - %s\n",
+            rows[i].listener);
+        story_of(&story, text);
+        must_refuse(&story, rows[i].told);
+        must_tell(&story, "compose.yaml:4:");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_table_says_what_the_specification_says),
+        cmocka_unit_test(what_breaks_the_table_is_told_with_its_place),
+        cmocka_unit_test(all_of_it_is_told_in_one_go),
+        cmocka_unit_test(a_circle_of_dependencies_names_its_members),
+        cmocka_unit_test(a_listener_that_leads_nowhere_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
