@@ -28,6 +28,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -422,6 +423,7 @@ struct rig_options {
     enum board_placement placement;
     int64_t hold_ns, response_timeout_ns;
     unsigned connections;
+    unsigned files; /* descriptors that the worker may have; 0: as many as the test */
     bool served_by;
 };
 
@@ -461,6 +463,8 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     if (rig->worker == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)close(channel[0]);
+        if (options->files > 0)
+            (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ options->files, options->files });
         const struct gateway_worker_setup setup = {
             .board = rig->board,
             .gauges = rig->gauges,

@@ -641,6 +641,109 @@ static void more_clients_than_slots_are_turned_away_politely(void **unused)
         client_close(&many[i]);
 }
 
+static int ready_few_files(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .files = 40 });
+    return 0;
+}
+
+static void a_lack_of_descriptors_stops_accepting_and_nothing_else(void **unused)
+{
+    (void)unused;
+    static struct client many[60];
+    const struct worker_gauges *gauges = &rig.gauges->worker[0];
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    for (int i = 0; i < 60; i++)
+        client_open(&many[i], &rig);
+    WAIT_FOR(gauges->accept_errors > 0);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    /* It tries again now and then; it does not spin. */
+    uint64_t errors = gauges->accept_errors;
+    clock_sleep(300 * NS_PER_MS);
+    assert_in_range(gauges->accept_errors - errors, 0, 5);
+    for (int i = 0; i < 60; i++)
+        client_close(&many[i]);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+}
+
+static int ready_sixteen(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .connections = 16, .hold_ns = 50 * NS_PER_MS });
+    return 0;
+}
+
+/* One client that behaves badly in one of many ways. */
+static void be_rude(unsigned manner)
+{
+    static const char *const texts[] = {
+        "GET / HTTP/1.1\r\nHo",
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\nonly this",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+        "GET /big HTTP/1.1\r\nHost: t\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: t\r\n\r\nGET /chunked HTTP/1.1\r\nHost: t\r\n\r\nGET /reset HTTP/1.1\r\nHost: "
+        "t\r\n\r\n",
+        "GET /half HTTP/1.1\r\nHost: t\r\n\r\n",
+        "GET /close HTTP/1.1\r\nHost: t\r\n\r\n",
+        "GET /upgrade HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nmore",
+        "POST /early HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\nsome",
+        "\r\n\r\n\r\n",
+        "",
+    };
+    const unsigned count = sizeof(texts) / sizeof(texts[0]);
+    client_open(&client, &rig);
+    (void)puts_fd(client.fd, texts[manner % count]);
+    switch (manner / count % 4) {
+    case 0: /* gone at once */
+        break;
+    case 1: /* with a reset */
+        (void)setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+        break;
+    case 2: /* after some bytes of the answer */
+        (void)shutdown(client.fd, SHUT_WR);
+        (void)!recv(client.fd, client.buf, 100, 0);
+        break;
+    default: /* says nothing for a moment */
+        clock_sleep(2 * NS_PER_MS);
+        break;
+    }
+    client_close(&client);
+}
+
+static void a_crowd_of_rude_clients_leaves_nothing_behind(void **unused)
+{
+    (void)unused;
+    const struct worker_gauges *gauges = &rig.gauges->worker[0];
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    for (unsigned i = 0; i < 480; i++)
+        be_rude(i);
+    WAIT_FOR(gauges->connections == 0);
+    assert_int_equal(rig_gauge(&rig, 0)->inflight + rig_gauge(&rig, 1)->inflight, 0);
+    assert_int_equal(gauges->holding, 0);
+    /* All sixteen slots, and their blocks, can be used at the same time. */
+    static struct client many[16];
+    for (int i = 0; i < 16; i++) {
+        client_open(&many[i], &rig);
+        assert_true(puts_fd(many[i].fd, "POST /wait HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi"));
+    }
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight + rig_gauge(&rig, 1)->inflight == 16);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+        assert_int_equal(write(rig.up[1].release_fd, "x", 1), 1);
+    }
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(client_response(&many[i], HTTP1_POST), 200);
+        client_close(&many[i]);
+    }
+}
+
 /* --- TCP -------------------------------------------------------------------------------------------------------- */
 
 static int ready_tcp(void **unused)
@@ -712,6 +815,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_draining_endpoint_gets_nothing_new_and_rings_when_it_is_empty, ready, over),
         cmocka_unit_test_setup_teardown(a_draining_worker_ends_what_it_has_and_goes, ready, over),
         cmocka_unit_test_setup_teardown(more_clients_than_slots_are_turned_away_politely, ready_small, over),
+        cmocka_unit_test_setup_teardown(a_lack_of_descriptors_stops_accepting_and_nothing_else, ready_few_files, over),
+        cmocka_unit_test_setup_teardown(a_crowd_of_rude_clients_leaves_nothing_behind, ready_sixteen, over),
         cmocka_unit_test_setup_teardown(tcp_is_held_connected_and_relayed_with_half_close, ready_tcp, over),
         cmocka_unit_test_setup_teardown(tcp_finds_another_endpoint_when_one_refuses, ready_tcp, over),
     };
