@@ -37,7 +37,7 @@ struct run {
     struct monkey monkey;
     int signal_fd;
     int64_t start_ns;
-    bool interrupted, hopeless;
+    bool interrupted;
 };
 
 static double ms_between(int64_t from_ns, int64_t to_ns)
@@ -252,8 +252,8 @@ static int strike(struct run *run, struct err *err)
     if (r == -EBUSY) {
         tell_refusal(run, err->message);
         /* With a number of kills to reach, a refusal that will not end by itself ends the run. */
-        run->hopeless = !monkey_refused(&run->monkey, now) && run->count > 0;
-        r = run->hopeless ? err_prefix(err, "no victim is on its way back, so this is the end") : 0;
+        bool hopeless = !monkey_refused(&run->monkey, now) && run->count > 0;
+        r = hopeless ? err_prefix(err, "no victim is on its way back, so this is the end") : 0;
     } else if (r == 0) {
         const char *instance = json_string_value(json_object_get(answer, "instance"));
         const char *endpoint = json_string_value(json_object_get(answer, "endpoint"));
