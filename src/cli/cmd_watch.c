@@ -119,10 +119,11 @@ static void on_summary(struct loop_timer *timer)
     if (run->cli->live)
         (void)fputs("\r\033[K", stdout);
     print_clock();
-    printf(" %" PRIu64 " sent, %.0f/s, %s%" PRIu64 " failed%s, p50 %.1f, p99 %.1f, max %.1f ms, %s", sent, per_second,
-           cli_sgr(colour && failed, CLI_RED), failed, cli_sgr(colour && failed, CLI_PLAIN),
-           (double)hist_quantile(&tally->latency, 0.5) / 1000, (double)hist_quantile(&tally->latency, 0.99) / 1000,
-           (double)tally->latency.max_us / 1000, watch_percent(tally, percent));
+    printf(" %" PRIu64 " ended, %.0f/s, %u under way, %s%" PRIu64 " failed%s, p50 %.1f, p99 %.1f, max %.1f ms, %s",
+           sent, per_second, watch_under_way(run->watch), cli_sgr(colour && failed, CLI_RED), failed,
+           cli_sgr(colour && failed, CLI_PLAIN), (double)hist_quantile(&tally->latency, 0.5) / 1000,
+           (double)hist_quantile(&tally->latency, 0.99) / 1000, (double)tally->latency.max_us / 1000,
+           watch_percent(tally, percent));
     if (!run->cli->live)
         (void)fputc('\n', stdout);
     (void)fflush(stdout);
@@ -338,6 +339,7 @@ const struct cli_command cmd_watch = {
     .help = "probe a URL at a fixed rate, and prove how available it was",
     .more = "The clock of a probe runs from the instant at which it is due, so a stall counts for every probe that\n"
             "falls into it. {n} in the URL, a header or the data is replaced by the probe's number, from 0.\n"
-            "Ends with a receipt, also at Ctrl-C. Exit codes: 0 done, 2 wrong usage, 4 an objective was missed.",
+            "Ends with a receipt, also at Ctrl-C.\n"
+            "Exit codes: 0 done, 1 it could not be tried, 2 wrong usage, 4 an objective was missed.",
     .run = run_command,
 };

@@ -38,6 +38,7 @@ struct watch {
     struct slot *slots;
     unsigned slots_used; /* slots[0 … slots_used) have been taken at least once */
     struct slot *free, *first_busy, *last_busy;
+    unsigned busy;  /* slots in the busy list */
     char *requests; /* one for each slot, or one for all when they do not vary */
     size_t request_len;
 };
@@ -70,6 +71,7 @@ static void make_busy(struct slot *slot)
 {
     struct watch *watch = slot->watch;
     slot->busy = true;
+    watch->busy++;
     slot->next = NULL;
     slot->previous = watch->last_busy;
     if (watch->last_busy)
@@ -91,6 +93,7 @@ static void make_free(struct slot *slot)
     else
         watch->last_busy = slot->previous;
     slot->busy = false;
+    watch->busy--;
     slot->next = watch->free;
     watch->free = slot;
 }
@@ -327,4 +330,9 @@ void watch_stop(struct watch *watch)
 const struct watch_tally *watch_tally(const struct watch *watch)
 {
     return &watch->tally;
+}
+
+unsigned watch_under_way(const struct watch *watch)
+{
+    return watch->busy;
 }

@@ -49,5 +49,7 @@ int watch_start(struct watch *watch, struct err *err);
 void watch_stop(struct watch *watch);
 
 const struct watch_tally *watch_tally(const struct watch *watch);
+/* Probes that were sent and have not ended. */
+unsigned watch_under_way(const struct watch *watch);
 
 #endif
