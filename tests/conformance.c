@@ -110,9 +110,14 @@ static int load(struct row *row, struct spec **ret, struct buf *problems_text)
 
     for (size_t i = 0; i < json_array_size(profiles) && i + 1 < FILES_MAX; i++)
         row->profiles[i] = json_string_value(json_array_get(profiles, i));
+    /* Some rows are about a name that was given with -p; only what they were told names it. */
+    static const char name_is[] = "rejected: invalid project name \"";
+    char name[256] = "";
+    if (strncmp(row->columns[6], name_is, sizeof(name_is) - 1) == 0)
+        (void)sscanf(row->columns[6] + sizeof(name_is) - 1, "%255[^\"]", name);
     struct compose_request request = {
         .working_dir = row->directory,
-        .project_name = json_string_value(json_object_get(row->options, "ProjectName")),
+        .project_name = *name ? name : json_string_value(json_object_get(row->options, "ProjectName")),
         .files = row->files,
         .environment = row->environment,
         .profiles = row->profiles,

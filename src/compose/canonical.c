@@ -169,6 +169,9 @@ static struct node *from_pairs(struct loading *load, struct node *list)
         struct node *value =
             equals ? node_string(load->pool, item->place, equals + 1) : node_new(load->pool, NODE_NULL, item->place);
         const char *key = equals ? pool_strndup(load->pool, text, (size_t)(equals - text)) : text;
+        if (equals && equals > text && strchr(" \t", equals[-1]))
+            problem_error(load->problems, item->place, "the name `%s` ends with a blank; write it right before the `=`",
+                          key);
         node_set(load->pool, map, key, item->place, value)->value->tag = item->tag;
     }
     return map;
@@ -223,36 +226,54 @@ struct node *canonical_depends_on(struct loading *load, struct node *node)
     return map;
 }
 
+/* "1.1.1.1,[::1]" are two addresses. */
+static void add_addresses(struct loading *load, struct node *addresses, const struct node *value)
+{
+    const char *text = node_str(value);
+
+    while (text && *text) {
+        size_t len = strcspn(text, ",");
+        bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+        const char *address = pool_strndup(load->pool, text + bracketed, len - 2 * (size_t)bracketed);
+        node_append(load->pool, addresses, node_string(load->pool, value->place, address));
+        text += len + (text[len] == ',');
+    }
+}
+
+/* Divides "name=address" or "name:address". */
+static const char *split_host(struct loading *load, struct node **value)
+{
+    const char *text = node_str(*value);
+    size_t len = text ? strcspn(text, "=") : 0;
+
+    if (text && !text[len])
+        len = strcspn(text, ":");
+    if (len == 0 || !text[len]) {
+        problem_error(load->problems, (*value)->place, "an extra host is written as `name=address`");
+        return NULL;
+    }
+    *value = node_string(load->pool, (*value)->place, text + len + 1);
+    return pool_strndup(load->pool, text, len);
+}
+
 struct node *canonical_extra_hosts(struct loading *load, struct node *node)
 {
     struct node *map = node_new(load->pool, NODE_MAP, node->place);
 
     for (size_t i = 0; i < node->len; i++) {
         const struct entry *entry = &node->entries[i];
-        const char *key = entry->key;
         struct node *value = entry->value;
-        if (node->kind == NODE_LIST) {
-            const char *text = node_str(value);
-            size_t len = text ? strcspn(text, "=") : 0;
-            if (text && !text[len])
-                len = strcspn(text, ":");
-            if (!text || !text[len]) {
-                problem_error(load->problems, value->place, "an extra host is written as `name=address`");
-                continue;
-            }
-            key = pool_strndup(load->pool, text, len);
-            value = node_string(load->pool, value->place, text + len + 1);
-        }
+        const char *key = node->kind == NODE_LIST ? split_host(load, &value) : entry->key;
+        if (!key)
+            continue;
         struct node *addresses = node_get(map, key);
         if (!addresses) {
             addresses = node_new(load->pool, NODE_LIST, value->place);
             node_set(load->pool, map, key, entry->place, addresses);
         }
-        if (value->kind == NODE_LIST)
-            for (size_t j = 0; j < value->len; j++)
-                node_append(load->pool, addresses, node_at(value, j));
-        else
-            node_append(load->pool, addresses, value);
+        for (size_t j = 0; value->kind == NODE_LIST && j < value->len; j++)
+            add_addresses(load, addresses, node_at(value, j));
+        add_addresses(load, addresses, value);
     }
     return map;
 }
@@ -264,7 +285,8 @@ struct node *canonical_strings(struct loading *load, struct node *node)
     if (!(node->kind & (NODE_SCALAR & ~NODE_NULL)))
         return node;
     struct node *list = node_new(load->pool, NODE_LIST, node->place);
-    node_append(load->pool, list, node);
+    if (node->kind != NODE_STRING || *node->u.string)
+        node_append(load->pool, list, node);
     return list;
 }
 

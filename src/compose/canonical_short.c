@@ -222,7 +222,7 @@ struct node *canonical_volume(struct loading *load, struct node *node)
     struct node *mount = node_new(load->pool, NODE_MAP, place);
     const char *text = node->u.string, *colon = find_colon(text);
 
-    if (!*text || (colon && (colon == text || !colon[1]))) {
+    if (!*text || *text == ':' || strstr(text, "::") || text[strlen(text) - 1] == ':') {
         problem_error(load->problems, place, "`%s` is no mount; write [source:]target[:options]", text);
         return node;
     }

@@ -28,32 +28,43 @@ const char *load_dirname(struct pool *pool, const char *path)
     return slash == path ? "/" : slash ? pool_strndup(pool, path, (size_t)(slash - path)) : ".";
 }
 
-const char *load_path(struct loading *load, const char *base, const char *path)
+const char *load_clean(struct pool *pool, const char *path)
 {
-    const char *home = path[0] == '~' && (!path[1] || path[1] == '/') ? load_lookup(load, "HOME") : NULL;
-    const char *whole = home             ? pool_printf(load->pool, "%s/%s", home, path + 1)
-                        : path[0] == '/' ? path
-                                         : pool_printf(load->pool, "%s/%s", base, path);
-    char *clean = pool_alloc(load->pool, strlen(whole) + 2);
+    char *clean = pool_alloc(pool, strlen(path) + 2);
     size_t len = 0;
 
-    while (*whole) {
-        whole += strspn(whole, "/");
-        size_t part = strcspn(whole, "/");
-        if (part == 2 && strncmp(whole, "..", 2) == 0) {
+    while (*path) {
+        path += strspn(path, "/");
+        size_t part = strcspn(path, "/");
+        if (part == 2 && strncmp(path, "..", 2) == 0) {
             while (len > 0 && clean[--len] != '/')
                 ;
-        } else if (part > 0 && !(part == 1 && *whole == '.')) {
+        } else if (part > 0 && !(part == 1 && *path == '.')) {
             clean[len++] = '/';
-            memcpy(clean + len, whole, part);
+            memcpy(clean + len, path, part);
             len += part;
         }
-        whole += part;
+        path += part;
     }
     if (len == 0)
         clean[len++] = '/';
     clean[len] = '\0';
     return clean;
+}
+
+const char *load_path(struct loading *load, const char *base, const char *path)
+{
+    const char *home = path[0] == '~' && (!path[1] || path[1] == '/') ? load_lookup(load, "HOME") : NULL;
+
+    if (*path == '/')
+        return path;
+    return load_clean(load->pool, pool_printf(load->pool, "%s/%s", home ? home : base, home ? path + 1 : path));
+}
+
+/* A path of the command line. */
+static const char *given_path(struct loading *load, const char *base, const char *path)
+{
+    return load_clean(load->pool, load_path(load, base, path));
 }
 
 /* --- Reading --- */
@@ -227,14 +238,14 @@ static void from_variable(struct loading *load, const char *directory, const cha
         const char *end = strstr(value, separator);
         size_t len = end ? (size_t)(end - value) : strlen(value);
         if (len > 0)
-            add_file(load, files, load_path(load, directory, pool_strndup(load->pool, value, len)));
+            add_file(load, files, given_path(load, directory, pool_strndup(load->pool, value, len)));
         value += len + (end ? strlen(separator) : 0);
     }
 }
 
 int files_find(struct loading *load, const struct compose_request *request, struct project_files *ret)
 {
-    const char *directory = request->project_dir ? load_path(load, request->working_dir, request->project_dir) : NULL;
+    const char *directory = request->project_dir ? given_path(load, request->working_dir, request->project_dir) : NULL;
     struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
 
     add_environment(load, request->environment);
@@ -242,7 +253,7 @@ int files_find(struct loading *load, const struct compose_request *request, stru
     const char *variable = load_lookup(load, "COMPOSE_FILE");
     if (request->files && request->files[0]) {
         for (const char *const *file = request->files; *file; file++)
-            add_file(load, files, load_path(load, request->working_dir, *file));
+            add_file(load, files, given_path(load, request->working_dir, *file));
     } else if (variable && *variable) {
         from_variable(load, request->working_dir, variable, files);
     } else {

@@ -3,6 +3,7 @@
 
 #include "compose/envfile.h"
 #include "compose/merge.h"
+#include "compose/normalise.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -90,8 +91,11 @@ static struct node *load_entry(struct loading *load, const struct node *entry)
         if (document)
             project = project ? merge_nodes(load, &schema_root, project, document) : document;
     }
-    if (project)
+    if (project) {
+        normalise_defaults(&inner, project);
+        normalise_nulls(&inner, project);
         keep_resources(project);
+    }
     return project;
 }
 

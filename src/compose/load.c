@@ -118,6 +118,14 @@ static const char *project_name(struct loading *load, const struct compose_reque
     return name;
 }
 
+/* A document of comments only says nothing. */
+static void drop_empty(struct node *documents)
+{
+    for (size_t i = documents ? documents->len : 0; i-- > 0;)
+        if (node_at(documents, i)->kind == NODE_NULL)
+            node_remove_at(documents, i);
+}
+
 /* The documents of all files, in order; what cannot be read is told and left out. */
 static struct node *parse_all(struct loading *load, const struct node *files)
 {
@@ -125,12 +133,13 @@ static struct node *parse_all(struct loading *load, const struct node *files)
 
     for (size_t i = 0; i < files->len; i++) {
         struct node *documents = load_documents(load, (struct place){ 0 }, node_str(node_at(files, i)));
-        if (documents && documents->len == 0)
-            problem_error(load->problems, (struct place){ .file = node_str(node_at(files, i)) },
-                          "the file is empty; it needs at least `services:`");
+        drop_empty(documents);
         for (size_t j = 0; documents && j < documents->len; j++)
             node_append(load->pool, all, node_at(documents, j));
     }
+    if (all->len == 0 && load->problems->errors == 0)
+        problem_error(load->problems, (struct place){ .file = node_str(node_at(files, 0)) },
+                      "the file is empty; it needs at least `services:`");
     return all;
 }
 
@@ -187,8 +196,11 @@ static void load_project(struct job *job)
     if (!job->request->no_normalise)
         normalise_project(load, project, name);
     struct node *disabled = normalise_profiles(load, project, active);
-    if (!job->request->no_consistency)
+    if (!job->request->no_consistency) {
         normalise_check(load, project, disabled);
+        normalise_check_rules(load, project);
+    }
+    normalise_nulls(load, project);
     normalise_environment(load, project);
     if (job->problems->errors > 0)
         return;

@@ -33,8 +33,11 @@ struct node *load_documents(struct loading *load, struct place place, const char
 /* One file, all its documents merged, canonical, with what it extends and includes; NULL when it cannot be used. */
 struct node *load_file(struct loading *load, struct place place, const char *path);
 
-/* `path` relative to `base`, without `.`, `..` and doubled slashes; `~` is the home directory. */
+/* `path` relative to `base`, without `.`, `..` and doubled slashes; `~` is the home directory. An absolute path stays as
+   it is written, which is what the reference does. */
 const char *load_path(struct loading *load, const char *base, const char *path);
+/* Without `.`, `..`, doubled and last slashes. */
+const char *load_clean(struct pool *pool, const char *path);
 const char *load_dirname(struct pool *pool, const char *path);
 
 #endif

@@ -113,6 +113,26 @@ static void normalise_build(struct loading *load, struct node *build)
     resolve_nulls(load, section(build, "args"), true);
 }
 
+static void clean_targets(struct loading *load, struct node *mounts)
+{
+    for (size_t i = 0; node_is(mounts, NODE_LIST) && i < mounts->len; i++) {
+        struct node *target = node_get(node_at(mounts, i), "target");
+        if (node_str(target) && *target->u.string == '/')
+            target->u.string = load_clean(load->pool, target->u.string);
+    }
+}
+
+/* What runs before the start runs in the service's own image. */
+static void inherit_image(struct loading *load, struct node *service)
+{
+    const struct node *image = node_get(service, "image");
+    struct node *hooks = node_get(service, "pre_start");
+
+    for (size_t i = 0; image && node_is(hooks, NODE_LIST) && i < hooks->len; i++)
+        if (!node_get(node_at(hooks, i), "image"))
+            set_text(load, node_at(hooks, i), "image", node_at(hooks, i)->place, node_str(image));
+}
+
 static void normalise_service(struct loading *load, struct node *service, bool *uses_default)
 {
     struct node *networks = section(service, "networks");
@@ -123,6 +143,8 @@ static void normalise_service(struct loading *load, struct node *service, bool *
         node_set(load->pool, networks, "default", service->place, node_new(load->pool, NODE_NULL, service->place));
     }
     *uses_default = *uses_default || node_entry(networks, "default");
+    clean_targets(load, node_get(service, "volumes"));
+    inherit_image(load, service);
     if (build)
         normalise_build(load, build);
     imply_dependencies(load, service);
@@ -173,6 +195,14 @@ void normalise_project(struct loading *load, struct node *project, const char *n
     name_resources(load, project, name, "volumes");
     name_resources(load, project, name, "secrets");
     name_resources(load, project, name, "configs");
+}
+
+void normalise_nulls(struct loading *load, struct node *project)
+{
+    struct node *services = section(project, "services");
+
+    for (size_t i = 0; services && i < services->len; i++)
+        resolve_nulls(load, section(services->entries[i].value, "environment"), false);
 }
 
 /* --- env_file and label_file --- */
@@ -254,7 +284,6 @@ void normalise_environment(struct loading *load, struct node *project)
 
     for (size_t i = 0; services && i < services->len; i++) {
         struct node *service = services->entries[i].value;
-        resolve_nulls(load, section(service, "environment"), false);
         read_env_files(load, service);
         read_label_files(load, service);
     }

@@ -12,10 +12,14 @@
 struct node *normalise_profiles(struct loading *load, struct node *project, const struct node *active);
 /* What the reference fills in even when it does not normalise. */
 void normalise_defaults(struct loading *load, struct node *project);
+/* Environment without a value takes that of what the project is loaded in. */
+void normalise_nulls(struct loading *load, struct node *project);
 void normalise_project(struct loading *load, struct node *project, const char *name);
 /* env_file and label_file become part of environment and labels. */
 void normalise_environment(struct loading *load, struct node *project);
 /* References to what is not there, cycles, contradictions. `disabled`: services that a profile switched off. */
 void normalise_check(struct loading *load, const struct node *project, const struct node *disabled);
+/* Rules that no type expresses (check_rules.c). */
+void normalise_check_rules(struct loading *load, const struct node *project);
 
 #endif

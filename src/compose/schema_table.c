@@ -133,6 +133,7 @@ static const struct schema secret_reference = {
 static const struct schema secret_references = { .kinds = NODE_LIST,
                                                  .items = &secret_reference,
                                                  .identity = identity_secret };
+static const struct schema build_secrets = { .kinds = NODE_LIST, .items = &reference, .identity = identity_secret };
 static const struct schema config_references = { .kinds = NODE_LIST, .items = &reference, .identity = identity_config };
 
 /* --- services.*.build --- */
@@ -162,7 +163,7 @@ static const struct attribute build_fields[] = {
     { "provenance", &string_or_bool, D, "provenance attestation" },
     { "pull", &boolean, D, "refresh base images" },
     { "sbom", &string_or_bool, D, "bill of materials" },
-    { "secrets", &secret_references, D, "secrets of the build" },
+    { "secrets", &build_secrets, D, "secrets of the build" },
     { "shm_size", &bytes_integer, D, "size of /dev/shm" },
     { "ssh", &ssh, D, "SSH agents and keys" },
     { "tags", &strings, D, "more tags" },
@@ -197,9 +198,11 @@ static const struct attribute device_request_fields[] = {
     { "options", &mapping, D, "driver options" },
     END,
 };
-static const struct schema device_request = {
-    .kinds = NODE_MAP, .fields = device_request_fields, .extensible = true, .required = WORDS("capabilities")
-};
+static const struct schema device_request = { .kinds = NODE_MAP,
+                                              .fields = device_request_fields,
+                                              .extensible = true,
+                                              .required = WORDS("capabilities"),
+                                              .canonical = canonical_device_request };
 static const struct schema device_requests = { .kinds = NODE_LIST, .items = &device_request };
 static const struct schema gpu_request = { .kinds = NODE_MAP,
                                            .fields = device_request_fields,

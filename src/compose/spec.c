@@ -17,6 +17,20 @@ const struct spec_service *spec_find_service(const struct spec *spec, const char
     return bsearch(name, spec->services, spec->services_len, sizeof(spec->services[0]), compare_name);
 }
 
+static bool same_host(const char *a, const char *b)
+{
+    const char *x = *a ? a : "0.0.0.0", *y = *b ? b : "0.0.0.0";
+    return strcmp(x, y) == 0;
+}
+
+const struct spec_listener *spec_find_listener(const struct spec *spec, const char *host, uint16_t port)
+{
+    for (size_t i = 0; port != 0 && i < spec->listeners_len; i++)
+        if (spec->listeners[i].port == port && same_host(spec->listeners[i].host, host))
+            return &spec->listeners[i];
+    return NULL;
+}
+
 bool spec_service_is_process(const struct spec_service *service)
 {
     if (service->process_command)

@@ -183,6 +183,9 @@ void spec_free(struct spec *spec);
 /* The service of that name, or NULL. */
 const struct spec_service *spec_find_service(const struct spec *spec, const char *name);
 
+/* The listener for that address ("" and "0.0.0.0" are the same) and port, or NULL; also for port 0. */
+const struct spec_listener *spec_find_listener(const struct spec *spec, const char *host, uint16_t port);
+
 /* Which runtime shall it be: `wanted` (--runtime or DARUMA_RUNTIME; NULL: neither), else the file's, else process when
    every service says what to run as a process, else docker. -EINVAL with `err` for an unknown name. */
 int spec_choose_runtime(const struct spec *spec, const char *wanted, enum spec_runtime *ret, struct err *err);

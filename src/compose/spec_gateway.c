@@ -103,20 +103,6 @@ static bool read_address(struct loading *load, const struct node *node, struct s
     return true;
 }
 
-static bool same_host(const char *a, const char *b)
-{
-    const char *x = *a ? a : "0.0.0.0", *y = *b ? b : "0.0.0.0";
-    return strcmp(x, y) == 0;
-}
-
-static struct spec_listener *find_listener(const struct spec *spec, const char *host, uint16_t port)
-{
-    for (size_t i = 0; port != 0 && i < spec->listeners_len; i++)
-        if (spec->listeners[i].port == port && same_host(spec->listeners[i].host, host))
-            return &spec->listeners[i];
-    return NULL;
-}
-
 static int read_placement(const struct node *node)
 {
     const char *word = read_text(node, "balance", "p2c");
@@ -136,7 +122,7 @@ static void add_declared(struct loading *load, const struct node *node, struct s
 
     if (!read_address(load, address, &listener))
         return;
-    const struct spec_listener *before = find_listener(spec, listener.host, listener.port);
+    const struct spec_listener *before = spec_find_listener(spec, listener.host, listener.port);
     if (before)
         problem_error(load->problems, address->place, "a listener for %s stands already in line %d", node_str(address),
                       before->place.line);
@@ -153,11 +139,9 @@ static void add_declared(struct loading *load, const struct node *node, struct s
 static void add_published(struct loading *load, struct spec_service *service, const struct spec_port *port,
                           struct spec *spec)
 {
-    const struct spec_listener *before = find_listener(spec, port->host_ip, port->published);
+    const struct spec_listener *before = spec_find_listener(spec, port->host_ip, port->published);
 
-    if (before && before->published_by && strcmp(before->published_by, service->name) != 0)
-        problem_error(load->problems, port->place, "port %u is published by service `%s` already, in line %d",
-                      port->published, before->published_by, before->place.line);
+    /* Told by compose_unsupported(): the file as such is right, and may be loaded for other things. */
     if (before)
         return;
     struct spec_route *route = POOL_NEW(load->pool, struct spec_route);

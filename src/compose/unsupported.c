@@ -57,11 +57,28 @@ static void report_tree(const struct report *report, const struct schema *schema
     }
 }
 
+/* Two services cannot both have a port of this host. */
+static void report_taken_ports(const struct spec *spec, struct problems *problems)
+{
+    for (size_t i = 0; i < spec->services_len; i++) {
+        const struct spec_service *service = &spec->services[i];
+        for (size_t j = 0; j < service->ports_len; j++) {
+            const struct spec_port *port = &service->ports[j];
+            const struct spec_listener *listener = spec_find_listener(spec, port->host_ip, port->published);
+            if (port->is_published && listener && listener->published_by &&
+                strcmp(listener->published_by, service->name) != 0)
+                problem_error(problems, port->place, "port %u is published by service `%s` already, in line %d",
+                              port->published, listener->published_by, listener->place.line);
+        }
+    }
+}
+
 void compose_unsupported(const struct spec *spec, enum spec_runtime runtime, struct problems *problems)
 {
     bool process = runtime == SPEC_RUNTIME_PROCESS;
     const struct node *services = node_get(spec->tree, "services");
 
+    report_taken_ports(spec, problems);
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
         struct report report = { process ? HONOUR_PROCESS : HONOUR_DOCKER, process ? "process" : "docker", service,

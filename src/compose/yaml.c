@@ -251,12 +251,15 @@ static const char *read_key(struct reader *reader, struct node *map, struct plac
         (void)fail(reader, *ret_place, "a key must be a word, not %s", node_kind_name(key->kind));
         return NULL;
     }
-    const char *text = node_text(reader->pool, key);
+    if (key->kind != NODE_STRING) {
+        (void)fail(reader, *ret_place, "a key must be a string; write `%s` in quotes", node_text(reader->pool, key));
+        return NULL;
+    }
     if (map->len > KEYS_MAX) {
         (void)fail(reader, *ret_place, "this mapping has too many keys%s", "");
         return NULL;
     }
-    return text;
+    return node_str(key);
 }
 
 static struct node *read_map(struct reader *reader)
