@@ -133,7 +133,7 @@ start_haproxy() { # VARIANT BACKEND-PORT…; VARIANT "l7" also retries what was 
 start_daruma() {
     mkdir -p "$dir/project"
     cat >"$dir/project/compose.yaml"
-    (cd "$dir/project" && "$daruma" up -d >"$dir/up" 2>&1) || { cat "$dir/up" >&2; return 1; }
+    (cd "$dir/project" && timeout 120 "$daruma" up -d >"$dir/up" 2>&1) || { cat "$dir/up" >&2; return 1; }
 }
 
 stop_daruma() {
