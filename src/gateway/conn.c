@@ -99,10 +99,14 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
 static void remember_peer(struct conn *conn, const struct sockaddr *peer)
 {
     conn->peer_family = peer->sa_family;
-    if (peer->sa_family == AF_INET)
+    if (peer->sa_family == AF_INET) {
         memcpy(conn->peer, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
-    else if (peer->sa_family == AF_INET6)
-        memcpy(conn->peer, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
+    } else if (peer->sa_family == AF_INET6) {
+        const struct in6_addr *address = &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(address); /* an IPv4 client of a listener for both */
+        memcpy(conn->peer, &address->s6_addr[mapped ? 12 : 0], mapped ? 4 : 16);
+        conn->peer_family = mapped ? AF_INET : AF_INET6;
+    }
 }
 
 bool gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer)

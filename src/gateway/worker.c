@@ -350,6 +350,9 @@ static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *
     worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
     worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
     worker->now = clock_now();
+    /* What is now, not what was counted: a worker before us may have died with other numbers. */
+    atomic_store_explicit(&worker->gauges->connections, 0, memory_order_relaxed);
+    atomic_store_explicit(&worker->gauges->holding, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
         worker->listeners[i].fd = -1;
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
