@@ -31,10 +31,12 @@ static void on_event(struct client_stream *stream, const json_t *event)
     struct session *session = stream->data;
     const char *kind = json_text(event, "kind"), *to = json_text(event, "to");
 
-    if (strcmp(kind, "project") == 0 && *to)
+    if (strcmp(kind, "project") == 0 && *to) {
         (void)snprintf(session->state, sizeof(session->state), "%s", to);
-    if (strcmp(to, "stopping") == 0)
-        session->down_asked = true;
+        /* Somebody else may have asked; a project whose services have all ended is down without a while of stopping. */
+        if (strcmp(to, "stopping") == 0 || strcmp(to, "down") == 0)
+            session->down_asked = true;
+    }
     if (strcmp(kind, "instance.exit") == 0 || strcmp(kind, "instance.state") == 0)
         session->changed = true;
     printer_progress(&session->printer, event);
@@ -125,7 +127,8 @@ static void tell_failed(const struct session *session, const json_t *instance)
     if (*waits_for)
         (void)fprintf(stderr, ", waits for %s", waits_for);
     (void)fprintf(stderr, "\n");
-    (void)snprintf(path, sizeof(path), "/v1/logs?service=%.64s&tail=%d", name, LAST_LINES);
+    (void)snprintf(path, sizeof(path), "/v1/logs?service=%.64s&tail=%d&since=%.6f", name, LAST_LINES,
+                   session->attach->since_time);
     (void)client_follow(session->attach->client, path, &stream, NULL);
 }
 
@@ -227,7 +230,8 @@ static bool all_ended(const struct session *session, bool *ret_bad)
     {
         const char *state = json_text(instance, "state");
         bool failed = strcmp(state, "failed") == 0;
-        bool over = strcmp(state, "idle") == 0 && json_is_object(json_object_get(instance, "last_exit"));
+        bool over = strcmp(state, "completed") == 0 ||
+                    (strcmp(state, "idle") == 0 && json_is_object(json_object_get(instance, "last_exit")));
         ended = ended && (failed || over);
         *ret_bad = *ret_bad || failed || exit_is_bad(instance);
     }

@@ -39,7 +39,7 @@ static void fill_state(struct row *row, const json_t *instance)
         row->colour = CLI_GREEN;
     else if (strcmp(state, "failed") == 0)
         row->colour = CLI_RED;
-    else if (strcmp(state, "idle") == 0 && !*waits_for)
+    else if (strcmp(state, "completed") == 0 || (strcmp(state, "idle") == 0 && !*waits_for))
         row->colour = CLI_DIM;
     if (json_is_number(retry))
         (void)snprintf(row->cell[STATE], CELL, "%.16s, again in %s", state,

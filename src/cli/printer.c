@@ -84,6 +84,7 @@ static void progress_of_state(const struct printer *printer, const json_t *event
 void printer_progress(const struct printer *printer, const json_t *event)
 {
     const char *kind = json_text(event, "kind"), *cause = json_text(event, "cause");
+    const char *to = json_text(event, "to");
 
     if (strcmp(kind, "instance.state") == 0) {
         progress_of_state(printer, event);
@@ -95,13 +96,14 @@ void printer_progress(const struct printer *printer, const json_t *event)
         if (json_object_get(event, "span_ms"))
             print_marked(printer, CLI_YELLOW, "↻", json_text(event, "line"));
     } else if (strcmp(kind, "instance.health") == 0) {
-        if (strcmp(json_text(event, "to"), "unhealthy") == 0)
+        if (strcmp(to, "unhealthy") == 0)
             print_marked(printer, CLI_YELLOW, "!", json_text(event, "line"));
     } else if (strcmp(kind, "warning") == 0 || strcmp(kind, "gateway") == 0) {
         print_marked(printer, CLI_YELLOW, "!", json_text(event, "line"));
     } else if (strcmp(kind, "chaos") == 0) {
         print_marked(printer, CLI_MAGENTA, "⚡", json_text(event, "line"));
-    } else if (strcmp(kind, "project") == 0) {
+    } else if (strcmp(kind, "project") == 0 && strcmp(to, "stopping") != 0 && strcmp(to, "down") != 0) {
+        /* The supervisor has its own words for the way down. */
         print_marked(printer, CLI_DIM, "·", json_text(event, "line"));
     }
 }

@@ -228,9 +228,13 @@ static void reload(struct daemon *daemon)
     struct err err = { 0 };
 
     if (change(daemon, &daemon->request, &problems, &err) < 0) {
+        char told[EVENT_TEXT];
         problems_format(&problems, false, &text);
-        (void)fputs(text.len > 0 ? text.data : err.message, stderr);
-        emit(daemon, EVENT_WARNING, "", "", "the files could not be loaded again; daruma.log says why");
+        const char *all = text.len > 0 ? text.data : err.message;
+        (void)fprintf(stderr, "%s\n", all);
+        (void)snprintf(told, sizeof(told), "the files could not be loaded again, nothing was changed: %.*s",
+                       (int)(strcspn(all, "\n") < 160 ? strcspn(all, "\n") : 160), all);
+        emit(daemon, EVENT_WARNING, "", "", told);
     }
     problems_free(&problems);
 }
