@@ -176,8 +176,7 @@ static bool add_usual_to_service(json_t *service)
 
     if (deploy)
         ok = ok && add_always(deploy, "resources", false) && add_always(deploy, "placement", false);
-    json_array_foreach(json_object_get(service, "pre_start"), i, rule)
-        ok = ok && add_always(rule, "command", true);
+    json_array_foreach(json_object_get(service, "pre_start"), i, rule) ok = ok && add_always(rule, "command", true);
     json_array_foreach(watch, i, rule) ok =
         ok && add_always(rule, "exec", false) && add_always(json_object_get(rule, "exec"), "command", true);
     return ok;

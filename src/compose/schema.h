@@ -99,4 +99,7 @@ const char *schema_nearest(const struct schema *schema, const char *word);
 /* The one of the two names that is nearer to `word`; `best` may be NULL. NULL when neither is near. */
 const char *schema_nearer(const char *word, const char *best, const char *name);
 
+/* All attributes, what they mean and who honours them, as a table in Markdown; appended to `out`. */
+void schema_print_table(struct buf *out);
+
 #endif

@@ -178,7 +178,4 @@ void spec_build_listeners(struct loading *load, const struct node *gateway, stru
             if (service->ports[j].is_published && service->ports[j].protocol != SPEC_PROTOCOL_UDP)
                 add_published(load, service, &service->ports[j], spec);
     }
-    if (spec->listeners_len > BOARD_LISTENERS)
-        problem_error(load->problems, spec->listeners[BOARD_LISTENERS].place, "more than %d ports to listen at",
-                      BOARD_LISTENERS);
 }

@@ -2,6 +2,7 @@
  *
  * What a runtime will not do, read off the table of attributes.
  */
+#include "base/board.h"
 #include "compose/schema.h"
 #include "compose/spec.h"
 
@@ -79,6 +80,9 @@ void compose_unsupported(const struct spec *spec, enum spec_runtime runtime, str
     const struct node *services = node_get(spec->tree, "services");
 
     report_taken_ports(spec, problems);
+    if (spec->listeners_len > BOARD_LISTENERS)
+        problem_error(problems, spec->listeners[BOARD_LISTENERS].place, "the gateway listens at %d addresses at most",
+                      BOARD_LISTENERS);
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
         struct report report = { process ? HONOUR_PROCESS : HONOUR_DOCKER, process ? "process" : "docker", service,

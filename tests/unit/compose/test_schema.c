@@ -133,6 +133,32 @@ static void the_table_says_what_the_specification_says(void **unused)
     json_decref((json_t *)comparison.root);
 }
 
+/* The page is written by hand up to the table, which is compared; with DARUMA_WRITE_DOCS set it is written. */
+static void the_page_shows_the_table_as_it_is(void **unused)
+{
+    (void)unused;
+    struct buf table CLEANUP_BUF = { 0 }, page CLEANUP_BUF = { 0 };
+    char block[4096];
+    size_t n;
+
+    schema_print_table(&table);
+    FILE *file CLEANUP_FILE = fopen("docs/compose.md", "re");
+    if (!file)
+        fail_msg("docs/compose.md is not here; run it from the repository's folder");
+    while ((n = fread(block, 1, sizeof(block), file)) > 0)
+        buf_add(&page, block, n);
+    char *at = strstr(page.data, "| attribute | process |");
+    if (getenv("DARUMA_WRITE_DOCS")) {
+        FILE *out CLEANUP_FILE = fopen("docs/compose.md", "we");
+        assert_non_null(out);
+        assert_true(fprintf(out, "%.*s%s", at ? (int)(at - page.data) : (int)page.len, page.data, table.data) > 0);
+        return;
+    }
+    assert_non_null(at);
+    if (strcmp(at, table.data) != 0)
+        fail_msg("docs/compose.md is out of date: DARUMA_WRITE_DOCS=1 build/tests/unit/compose/test_schema");
+}
+
 static void what_breaks_the_table_is_told_with_its_place(void **unused)
 {
     (void)unused;
@@ -235,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_says_what_the_specification_says),
+        cmocka_unit_test(the_page_shows_the_table_as_it_is),
         cmocka_unit_test(what_breaks_the_table_is_told_with_its_place),
         cmocka_unit_test(all_of_it_is_told_in_one_go),
         cmocka_unit_test(a_circle_of_dependencies_names_its_members),
