@@ -18,7 +18,7 @@ enum { HOLD_MAX = 8192 }; /* requests that one worker lets wait */
 
 /* Flags that belong to one attempt. */
 #define ATTEMPT_FLAGS                                                                                                  \
-    (uint32_t)(CONN_SEND_BROKEN | CONN_FIRST_BYTE | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED)
+    (uint32_t)(CONN_SEND_BROKEN | CONN_FIRST_BYTE | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED | CONN_SEEN)
 
 /* --- counting --------------------------------------------------------------------------------------------------- */
 
@@ -32,6 +32,7 @@ static void begin_active(struct gw_worker *worker, struct conn *conn)
     conn->attempts = 0;
     conn->strikes = 0;
     conn->tried_len = 0;
+    conn->head_sent = 0;
     gw_count(&gw_conn_gauge(worker, conn)->requests);
 }
 
@@ -118,15 +119,17 @@ static void attempt_connected(struct gw_worker *worker, struct conn *conn)
     gw_relay_request(worker, conn);
 }
 
-/* One attempt on `endpoint`. With `fresh` no kept connection is used. */
+/* One attempt on `endpoint`. `fresh`: another one on the same endpoint, and on no kept connection. */
 static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoint, bool fresh)
 {
     struct endpoint_gauge *gauge = &worker->gauges->endpoints[endpoint];
     bool certain = !http1_method_idempotent((enum http1_method)conn->method);
 
+    bool seen = fresh && (conn->head_sent > 0 || (conn->flags & CONN_SEEN));
+
     conn->endpoint = endpoint;
     conn->endpoint_generation = worker->view->endpoints[endpoint].generation;
-    conn->flags = (conn->flags & ~ATTEMPT_FLAGS) | CONN_IN_FLIGHT;
+    conn->flags = (conn->flags & ~ATTEMPT_FLAGS) | CONN_IN_FLIGHT | (seen ? CONN_SEEN : 0);
     conn->attempts += conn->attempts < UINT8_MAX;
     conn->head_sent = 0;
     conn->in_sent = conn->head_len;
@@ -312,10 +315,11 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
         .failure = failure,
         .idempotent = (conn->flags & CONN_TCP) || http1_method_idempotent((enum http1_method)conn->method),
         .repeatable = conn->flags & CONN_REPEATABLE,
-        .sent = conn->head_sent > 0,
+        .sent = conn->head_sent > 0 || (conn->flags & CONN_SEEN),
         .replayable = !(conn->flags & CONN_REPLAY_LOST),
         .begun = conn->flags & CONN_BEGUN,
         .elsewhere = elsewhere >= 0,
+        .alone = elsewhere < 0 && conn->tried_len == 1,
         .died = conn->flags & CONN_DIED,
         .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
         .retry_on = route->retry_on,

@@ -57,7 +57,12 @@ enum retry_verdict gw_retry_decide(const struct retry_case *facts)
             return RETRY_SAME;
         return verdict;
     case RETRY_BROKEN:
-        return ordinary(facts, BOARD_RETRY_ERROR);
+        verdict = ordinary(facts, BOARD_RETRY_ERROR);
+        /* It may be dead and the board late: a connection will tell, and by then so will the board. */
+        if (verdict == RETRY_GIVE_UP && (facts->retry_on & BOARD_RETRY_ERROR) && facts->alone &&
+            facts->attempts < facts->max_attempts)
+            return RETRY_SAME;
+        return verdict;
     case RETRY_TIMEOUT:
         return ordinary(facts, BOARD_RETRY_TIMEOUT);
     case RETRY_STATUS:

@@ -28,6 +28,7 @@ struct retry_case {
     bool replayable;       /* all of it that was read is still at hand */
     bool begun;            /* the client has got bytes of the answer */
     bool elsewhere;        /* an endpoint that has not been tried is there */
+    bool alone;            /* it was the only endpoint there is, and was tried once */
     bool died;             /* an instance died under this request, now or before: a successor is to be expected */
     bool budget;           /* the retry budget has room */
     unsigned retry_on;     /* enum board_retry_on of the route */

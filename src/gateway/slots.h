@@ -70,8 +70,9 @@ enum conn_flag {
     CONN_TCP = 1 << 16,           /* a TCP listener's */
     CONN_READY = 1 << 17,         /* on the list of those to be driven again without an event */
     CONN_WAS_HELD = 1 << 18,      /* counted as held */
-    CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
     CONN_REUSED = 1 << 19,        /* this attempt went out on a kept connection */
+    CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
+    CONN_SEEN = 1 << 21,          /* this endpoint got bytes of the request in an earlier attempt */
 };
 
 struct conn_tried {

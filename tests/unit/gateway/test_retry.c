@@ -112,6 +112,11 @@ static void when_all_have_been_tried(void **unused)
     facts = a_get(RETRY_CONNECT);
     facts.elsewhere = false;
     assert_int_equal(decide(facts), RETRY_SAME);
+    /* The only one there is may be dead, and the board late. */
+    facts = a_get(RETRY_BROKEN);
+    facts.elsewhere = false;
+    facts.alone = true;
+    assert_int_equal(decide(facts), RETRY_SAME);
 }
 
 static void only_what_the_route_lists_is_retried(void **unused)
@@ -136,7 +141,7 @@ static void the_budget_is_a_fifth_and_at_least_three(void **unused)
     assert_false(gw_retry_budget(20, 100));
 }
 
-/* Sixteen bits choose every combination of facts. */
+/* The bits choose every combination of facts. */
 static struct retry_case combination(unsigned bits)
 {
     struct retry_case facts = a_get((enum retry_failure)(bits % RETRY_FAILURES));
@@ -152,13 +157,14 @@ static struct retry_case combination(unsigned bits)
     facts.attempts = bits & 256 ? 2 : 1;
     facts.suspects = bits & 512 ? 2 : 1;
     facts.strikes = bits & 1024 ? 1 : 0;
+    facts.alone = !facts.elsewhere && (bits & 2048);
     return facts;
 }
 
 static void nothing_is_ever_sent_twice_that_may_not_be(void **unused)
 {
     (void)unused;
-    for (unsigned bits = 0; bits < RETRY_FAILURES * 2048; bits++) {
+    for (unsigned bits = 0; bits < RETRY_FAILURES * 4096; bits++) {
         struct retry_case facts = combination(bits);
         enum retry_verdict verdict = gw_retry_decide(&facts);
         bool again = verdict == RETRY_ELSEWHERE || verdict == RETRY_SAME || verdict == RETRY_HOLD;

@@ -509,6 +509,24 @@ static void the_only_instance_is_killed_and_its_request_waits_for_the_next_one(v
     client_close(&client);
 }
 
+static void a_board_that_is_late_costs_no_request_of_the_only_instance(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    upstream_kill(&rig.up[0]);
+    /* The first verdict's time is over, and the second attempt was refused. */
+    WAIT_FOR(rig_gauge(&rig, 0)->requests == 2);
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_GONE, CAUSE_KILLED, 1);
+    rig_upstream(&rig, 1, NULL);
+    WAIT_FOR(rig.up[1].seen->requests == 1);
+    assert_int_equal(write(rig.up[1].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    client_close(&client);
+}
+
 static void a_killed_instance_counts_its_request_until_the_cause_is_known(void **unused)
 {
     (void)unused;
@@ -809,6 +827,7 @@ int main(void)
                                         over),
         cmocka_unit_test_setup_teardown(the_only_instance_is_killed_and_its_request_waits_for_the_next_one, ready,
                                         over),
+        cmocka_unit_test_setup_teardown(a_board_that_is_late_costs_no_request_of_the_only_instance, ready, over),
         cmocka_unit_test_setup_teardown(a_killed_instance_counts_its_request_until_the_cause_is_known, ready, over),
         cmocka_unit_test_setup_teardown(the_sole_suspect_of_a_crash_is_not_tried_again, ready, over),
         cmocka_unit_test_setup_teardown(one_of_many_suspects_is_tried_once_more_and_then_quarantined, ready, over),
