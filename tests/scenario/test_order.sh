@@ -23,7 +23,7 @@ services:
     depends_on: [database]
   database:
     x-daruma: {process: {command: "sleep 0.3; touch healthy; exec sleep 1000"}}
-    healthcheck: {test: ["CMD", "test", "-e", "healthy"], interval: 100ms, timeout: 1s}
+    healthcheck: {test: ["CMD", "test", "-e", "healthy"], interval: 1s, timeout: 1s}
 END
     up
     assert_eq "$(started_order)" "database cache migrate page" "order of starts"

@@ -85,7 +85,7 @@ static void each_mistake_has_its_place_and_a_way_out(void **unused)
     expect("services:\n  app:\n    image: nginx\n", "2:3", "x-daruma");
     expect("services:\n  a:\n    command: ['true']\n    ports: ['18083:80']\n"
            "  b:\n    command: ['true']\n    ports: ['18083:80']\n",
-           "7:14", "18083");
+           "7:13", "18083");
 }
 
 static void all_mistakes_come_in_one_go(void **unused)

@@ -263,15 +263,16 @@ static void it_leads_a_session_with_clean_signals_and_descriptors(void **unused)
     int careless = dup(STDERR_FILENO); /* without close-on-exec, as a library may open it */
     (void)signal(SIGPIPE, SIG_IGN);
     run("ls /proc/self/fd | tr '\\n' ' '; readlink /proc/self/fd/0; "
-        "cut -d' ' -f1,5,6 /proc/$$/stat; echo $$; grep -E '^Sig(Blk|Ign)' /proc/self/status; umask",
+        "cut -d' ' -f1,5,6 /proc/$$/stat; echo $$; grep '^SigBlk' /proc/self/status; "
+        /* 32 and 33 belong to the C library, whose posix_spawn (of make, for one) leaves them ignored. */
+        "echo $((0x$(sed -n 's/^SigIgn:.//p' /proc/self/status) & 0x7fffffff)); umask",
         &copy);
     (void)signal(SIGPIPE, SIG_DFL);
     (void)close(careless);
     char expected[256];
     /* 3 is the folder that ls itself reads. */
-    (void)snprintf(expected, sizeof(expected),
-                   "0 1 2 3 /dev/null\n%d %d %d\n%d\nSigBlk:\t%016d\nSigIgn:\t%016d\n0022\n", copy.pid, copy.pid,
-                   copy.pid, copy.pid, 0, 0);
+    (void)snprintf(expected, sizeof(expected), "0 1 2 3 /dev/null\n%d %d %d\n%d\nSigBlk:\t%016d\n%d\n0022\n", copy.pid,
+                   copy.pid, copy.pid, copy.pid, 0, 0);
     assert_string_equal(text(&copy.out), expected);
     end(&copy);
 }
