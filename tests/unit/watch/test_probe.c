@@ -189,6 +189,26 @@ static void a_stall_is_measured_by_every_probe_that_falls_into_it(void **unused)
     assert_true(watch_tally_gap(tally, tally->end_ns) >= 290 * NS_PER_MS);
 }
 
+static void block(struct loop_timer *timer)
+{
+    (void)timer;
+    clock_sleep(100 * NS_PER_MS);
+}
+
+/* When the monitor itself is held up, its probes still count from when they were due, and it says how late it was. */
+static void what_was_sent_late_counts_from_when_it_was_due(void **unused)
+{
+    (void)unused;
+    struct loop_timer timer = { .fn = block };
+    options.rate = 100;
+    options.count = 20;
+    assert_int_equal(loop_timer_set(loop, &timer, clock_now() + 55 * NS_PER_MS), 0);
+    const struct watch_tally *tally = run();
+    assert_int_equal(tally->kinds[WATCH_OK], 20);
+    assert_true(tally->lag_ns >= 80 * NS_PER_MS);
+    assert_true(tally->latency.max_us >= 80000);
+}
+
 static void without_a_free_connection_a_probe_has_failed(void **unused)
 {
     (void)unused;
@@ -344,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_probe_is_sent_once_on_few_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(the_rate_and_the_duration_say_how_many, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stall_is_measured_by_every_probe_that_falls_into_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_sent_late_counts_from_when_it_was_due, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_free_connection_a_probe_has_failed, setup, teardown),
         cmocka_unit_test_setup_teardown(silence_is_a_timeout_at_the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_are_told_apart, setup, teardown),
