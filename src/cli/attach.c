@@ -176,8 +176,7 @@ int attach_until_ready(const struct attach *attach)
 
 /* ---- up in the foreground, down ---- */
 
-/* Blocks the signals that mean "end" and returns a descriptor that tells of them. */
-static int take_signals(void)
+static sigset_t end_signals(void)
 {
     sigset_t set;
 
@@ -185,8 +184,21 @@ static int take_signals(void)
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -errno;
+    return set;
+}
+
+void attach_hold_signals(void)
+{
+    sigset_t set = end_signals();
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* A descriptor that tells of the signals that mean "end". */
+static int take_signals(void)
+{
+    sigset_t set = end_signals();
+
+    attach_hold_signals();
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
 }

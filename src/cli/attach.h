@@ -19,6 +19,10 @@ struct attach {
    lines of its log). */
 int attach_until_ready(const struct attach *attach);
 
+/* Puts off the signals that mean "end" until attach_until_down() takes them: from the moment on at which there is a
+   project to be stopped, Ctrl-C may not end the command alone. */
+void attach_hold_signals(void);
+
 /*
  * Shows events and logs until the project is down. The first SIGINT, SIGTERM or SIGHUP asks it to go down, the second to
  * be quick about it. When all services have ended by themselves the project is taken down, too: CLI_FAILED when one of

@@ -25,6 +25,7 @@ struct up {
     struct spec *spec;
     json_t *request; /* POST /v1/up */
     struct attach attach;
+    bool foreground;
 };
 
 static int print_problems(const struct cli *cli, struct problems *problems)
@@ -50,6 +51,8 @@ static int start(struct up *up)
         r = up_request_apply(&request, up->spec, &err);
     if (r == 0) {
         up->attach.since_time = (double)clock_wall() / 1e9;
+        if (up->foreground)
+            attach_hold_signals();
         r = daemon_start(&up->client.dir, &request, TAKE_PTR(up->spec), &problems, &err);
     }
     up_request_free(&request);
@@ -84,6 +87,8 @@ static int change(struct up *up)
     json_t *answer = NULL;
     struct err err = { 0 };
 
+    if (up->foreground)
+        attach_hold_signals();
     int r = client_call(&up->client, "POST", "/v1/up", up->request, &answer, &err);
     (void)fputs(json_text(answer, r == 0 ? "warnings" : "problems"), stderr);
     if (r < 0)
@@ -187,6 +192,7 @@ static int run(struct cli *cli, int argc, char **argv)
         status = cli->status;
     else
         status = prepare(&up, &scale);
+    up.foreground = !detach && !no_wait;
     bool ready = status == CLI_DONE && up.spec;
     if (ready)
         status = start_or_join(&up);

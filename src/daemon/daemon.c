@@ -328,6 +328,17 @@ static int call_kill(void *data, const char *name, int signo, struct err *err)
     return 0;
 }
 
+static void emit_chaos(struct daemon *daemon, const char *victim, int signo)
+{
+    struct event event = { .kind = EVENT_CHAOS };
+
+    (void)snprintf(event.instance, sizeof(event.instance), "%s", victim);
+    logs_service_of(victim, event.service);
+    (void)snprintf(event.text, sizeof(event.text), "the monkey sends SIG%s",
+                   sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
+    event_emit(&daemon->bus, &event);
+}
+
 static int call_chaos_kill(void *data, const char *const *services, uint64_t pick, int signo, bool allow_last,
                            json_t **ret, struct err *err)
 {
@@ -338,12 +349,17 @@ static int call_chaos_kill(void *data, const char *const *services, uint64_t pic
     int r = supervisor_chaos_kill(daemon->supervisor, services, pick, 0, allow_last, victim, err);
     if (r < 0)
         return r;
-    *ret = answers_instance(daemon->supervisor, victim);
+    json_t *told = answers_instance(daemon->supervisor, victim);
     if (signo)
         r = supervisor_chaos_kill(daemon->supervisor, services, pick, signo, allow_last, victim, err);
-    if (r < 0)
-        json_decref(*ret);
-    return r;
+    if (r < 0) {
+        json_decref(told);
+        return r;
+    }
+    if (signo)
+        emit_chaos(daemon, victim, signo);
+    *ret = told;
+    return 0;
 }
 
 /* ---- signals ---- */
@@ -369,7 +385,8 @@ static int watch_signals(struct daemon *daemon)
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+    /* A client that went away is an error of a write, no reason to end. Instances get it back as it was. */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return -errno;
     daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (daemon->signal_fd < 0)
