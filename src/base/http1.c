@@ -6,85 +6,27 @@
  */
 #include "base/http1.h"
 
+#include "base/http1_class.h"
+
 #include <errno.h>
 #include <string.h>
 
 const struct http1_limits http1_default_limits = { .head = 16 * 1024, .target = 8 * 1024, .headers = 100 };
 
 enum {
-    MORE = 0,                /* the parsers' "not complete yet" */
-    EMPTY_LINES = 2,         /* tolerated before a request line */
-    CONNECTION_NAMES = 32,   /* fields that Connection may name */
-    CHUNK_DIGITS = 15,       /* of a chunk size: cannot overflow, and nobody sends more */
-    CHUNK_LINE = 4096,       /* bytes of a chunk's extensions */
-    CHUNK_TRAILER = 8 * 1024 /* bytes of a trailer section */
+    MORE = 0,             /* the parsers' "not complete yet" */
+    EMPTY_LINES = 2,      /* tolerated before a request line */
+    CONNECTION_NAMES = 32 /* fields that Connection may name */
 };
-
-/* What a byte may be part of. */
-enum { TOKEN = 1, VALUE = 2, TARGET = 4, HOST = 8, DIGIT = 16, HEX = 32, ALPHA = 64 };
-
-#define EACH_DIGIT(x) ['0' ... '9'] = (x)
-static const uint8_t class_of[256] = {
-    ['\t'] = VALUE,
-    [' '] = VALUE,
-    ['!'] = TOKEN | VALUE | TARGET | HOST,
-    ['"'] = VALUE | TARGET,
-    ['#'] = TOKEN | VALUE, /* a fragment is never sent: two readers could cut it differently */
-    ['$'] = TOKEN | VALUE | TARGET | HOST,
-    ['%'] = TOKEN | VALUE | TARGET | HOST,
-    ['&'] = TOKEN | VALUE | TARGET | HOST,
-    ['\''] = TOKEN | VALUE | TARGET | HOST,
-    ['('] = VALUE | TARGET | HOST,
-    [')'] = VALUE | TARGET | HOST,
-    ['*'] = TOKEN | VALUE | TARGET | HOST,
-    ['+'] = TOKEN | VALUE | TARGET | HOST,
-    [','] = VALUE | TARGET | HOST,
-    ['-'] = TOKEN | VALUE | TARGET | HOST,
-    ['.'] = TOKEN | VALUE | TARGET | HOST,
-    ['/'] = VALUE | TARGET,
-    EACH_DIGIT(TOKEN | VALUE | TARGET | HOST | DIGIT | HEX),
-    [':'] = VALUE | TARGET | HOST,
-    [';'] = VALUE | TARGET | HOST,
-    ['<'] = VALUE | TARGET,
-    ['='] = VALUE | TARGET | HOST,
-    ['>'] = VALUE | TARGET,
-    ['?'] = VALUE | TARGET,
-    ['@'] = VALUE | TARGET,
-    ['A' ... 'F'] = TOKEN | VALUE | TARGET | HOST | HEX | ALPHA,
-    ['G' ... 'Z'] = TOKEN | VALUE | TARGET | HOST | ALPHA,
-    ['['] = VALUE | TARGET | HOST,
-    ['\\'] = VALUE | TARGET,
-    [']'] = VALUE | TARGET | HOST,
-    ['^'] = TOKEN | VALUE | TARGET,
-    ['_'] = TOKEN | VALUE | TARGET | HOST,
-    ['`'] = TOKEN | VALUE | TARGET,
-    ['a' ... 'f'] = TOKEN | VALUE | TARGET | HOST | HEX | ALPHA,
-    ['g' ... 'z'] = TOKEN | VALUE | TARGET | HOST | ALPHA,
-    ['{'] = VALUE | TARGET,
-    ['|'] = TOKEN | VALUE | TARGET,
-    ['}'] = VALUE | TARGET,
-    ['~'] = TOKEN | VALUE | TARGET | HOST,
-    [0x80 ... 0xff] = VALUE, /* obs-text */
-};
-
-static inline bool is(char byte, unsigned class)
-{
-    return class_of[(uint8_t)byte] & class;
-}
-
-static inline char lower(char byte)
-{
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
-}
 
 static inline const char *scan(const char *at, const char *end, unsigned class)
 {
-    while (at < end && is(*at, class))
+    while (at < end && http1_is(*at, class))
         at++;
     return at;
 }
 
-/* As scan(…, VALUE), eight bytes at a time while all of them are plain: 0x20 … 0x7e. */
+/* As scan(…, HTTP1_IS_VALUE), eight bytes at a time while all of them are plain: 0x20 … 0x7e. */
 static inline const char *scan_value(const char *at, const char *end)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
@@ -97,7 +39,7 @@ static inline const char *scan_value(const char *at, const char *end)
             break;
         at += 8;
     }
-    return scan(at, end, VALUE);
+    return scan(at, end, HTTP1_IS_VALUE);
 }
 
 static bool equal_nocase(const char *bytes, size_t len, const char *text, size_t text_len)
@@ -105,7 +47,7 @@ static bool equal_nocase(const char *bytes, size_t len, const char *text, size_t
     if (len != text_len)
         return false;
     for (size_t i = 0; i < len; i++)
-        if (lower(bytes[i]) != lower(text[i]))
+        if (http1_lower(bytes[i]) != http1_lower(text[i]))
             return false;
     return true;
 }
@@ -265,7 +207,7 @@ static int walk_version(struct walk *walk, int unsupported, uint8_t *ret_minor)
         return step;
     if (walk->at == walk->end)
         return MORE;
-    if (!is(*walk->at, DIGIT))
+    if (!http1_is(*walk->at, HTTP1_IS_DIGIT))
         return walk->malformed;
     if (*walk->at != '1')
         return unsupported;
@@ -274,7 +216,7 @@ static int walk_version(struct walk *walk, int unsupported, uint8_t *ret_minor)
         return step;
     if (walk->at == walk->end)
         return MORE;
-    if (!is(*walk->at, DIGIT))
+    if (!http1_is(*walk->at, HTTP1_IS_DIGIT))
         return walk->malformed;
     *ret_minor = *walk->at++ == '0' ? 0 : 1;
     return 1;
@@ -284,7 +226,7 @@ static int walk_version(struct walk *walk, int unsupported, uint8_t *ret_minor)
 static int walk_field(struct walk *walk, struct http1_header *header)
 {
     const char *name = walk->at;
-    const char *colon = scan(name, walk->end, TOKEN);
+    const char *colon = scan(name, walk->end, HTTP1_IS_TOKEN);
     if (colon == walk->end)
         return MORE;
     if (colon == name || *colon != ':')
@@ -370,7 +312,7 @@ static void read_length(struct framing *framing, const char *at, const char *end
     const char *from, *to;
     while (next_element(&at, end, &from, &to)) {
         uint64_t value = 0;
-        if (from == to || scan(from, to, DIGIT) != to) {
+        if (from == to || scan(from, to, HTTP1_IS_DIGIT) != to) {
             framing->malformed = true;
             return;
         }
@@ -466,7 +408,7 @@ static int read_fields(const char *buf, struct http1_head *head, struct framing 
 static bool host_ok(const char *host, size_t len)
 {
     const char *end = host + len;
-    if (scan(host, end, HOST) != end)
+    if (scan(host, end, HTTP1_IS_HOST) != end)
         return false;
     const char *port;
     if (len > 0 && *host == '[') {
@@ -480,7 +422,7 @@ static bool host_ok(const char *host, size_t len)
         if (memchr(host, '[', len) || memchr(host, ']', len))
             return false;
     }
-    return port == end || (*port == ':' && scan(port + 1, end, DIGIT) == end);
+    return port == end || (*port == ':' && scan(port + 1, end, HTTP1_IS_DIGIT) == end);
 }
 
 /* Where the target names an authority it outranks the Host field: RFC 9112 §3.2.2. */
@@ -553,7 +495,7 @@ static enum http1_method method_of(const char *text, size_t len)
 static int walk_request_line(struct walk *walk, struct http1_head *head)
 {
     const char *method = walk->at;
-    walk->at = scan(method, walk->end, TOKEN);
+    walk->at = scan(method, walk->end, HTTP1_IS_TOKEN);
     if (walk->at == walk->end)
         return MORE;
     if (walk->at == method || *walk->at != ' ')
@@ -562,7 +504,7 @@ static int walk_request_line(struct walk *walk, struct http1_head *head)
     head->method = (uint8_t)method_of(method, head->method_name.len);
 
     const char *target = ++walk->at;
-    walk->at = scan(target, walk->end, TARGET);
+    walk->at = scan(target, walk->end, HTTP1_IS_TARGET);
     if ((size_t)(walk->at - target) > walk->limits->target)
         return -414;
     if (walk->at == walk->end)
@@ -638,7 +580,7 @@ static int walk_status_line(struct walk *walk, struct http1_head *head)
     for (int i = 0; i < 3; i++, walk->at++) {
         if (walk->at == walk->end)
             return MORE;
-        if (!is(*walk->at, DIGIT) || (i == 0 && *walk->at == '0'))
+        if (!http1_is(*walk->at, HTTP1_IS_DIGIT) || (i == 0 && *walk->at == '0'))
             return -EBADMSG;
         head->status = (uint16_t)(head->status * 10 + (*walk->at - '0'));
     }
@@ -705,226 +647,4 @@ int http1_parse_response(const char *buf, size_t len, enum http1_method request,
         return refused;
     hand_over(&head, ret);
     return (int)head.len;
-}
-
-/* --- chunked bodies --------------------------------------------------------------------------------------------- */
-
-/*
- *   SIZE ─▶ [EXTENSION] ─▶ SIZE_LF ─▶ DATA ─▶ DATA_CR ─▶ DATA_LF ─▶ SIZE
- *                             └ size 0 ─▶ LINE ─▶ NAME ─▶ FIELD ─▶ FIELD_LF ─▶ LINE
- *                                          └──▶ END_LF ─▶ done
- */
-enum chunk_state {
-    CHUNK_SIZE,
-    CHUNK_EXTENSION,
-    CHUNK_SIZE_LF,
-    CHUNK_DATA,
-    CHUNK_DATA_CR,
-    CHUNK_DATA_LF,
-    CHUNK_LINE_START,
-    CHUNK_NAME,
-    CHUNK_FIELD,
-    CHUNK_FIELD_LF,
-    CHUNK_END_LF,
-};
-
-static unsigned hex_value(char byte)
-{
-    return is(byte, DIGIT) ? (unsigned)(byte - '0') : (unsigned)(lower(byte) - 'a' + 10);
-}
-
-static int size_byte(struct http1_chunked *chunked, char byte)
-{
-    if (is(byte, HEX)) {
-        if (++chunked->digits > CHUNK_DIGITS)
-            return -EBADMSG;
-        chunked->left = chunked->left << 4 | hex_value(byte);
-        return 0;
-    }
-    if (chunked->digits == 0 || (byte != '\r' && byte != ';'))
-        return -EBADMSG;
-    chunked->digits = 0;
-    chunked->line = 0;
-    chunked->state = byte == ';' ? CHUNK_EXTENSION : CHUNK_SIZE_LF;
-    return 0;
-}
-
-static int extension_byte(struct http1_chunked *chunked, char byte)
-{
-    if (byte == '\r')
-        chunked->state = CHUNK_SIZE_LF;
-    else if (!is(byte, VALUE) || ++chunked->line > CHUNK_LINE)
-        return -EBADMSG;
-    return 0;
-}
-
-static int expect_byte(struct http1_chunked *chunked, char byte, char expected, enum chunk_state next)
-{
-    if (byte != expected)
-        return -EBADMSG;
-    chunked->state = (uint8_t)next;
-    return 0;
-}
-
-static int trailer_byte(struct http1_chunked *chunked, char byte)
-{
-    if (++chunked->trailer > CHUNK_TRAILER)
-        return -EBADMSG;
-    switch ((enum chunk_state)chunked->state) {
-    case CHUNK_LINE_START:
-        chunked->state = byte == '\r' ? CHUNK_END_LF : CHUNK_NAME;
-        return byte == '\r' || is(byte, TOKEN) ? 0 : -EBADMSG;
-    case CHUNK_NAME:
-        if (byte == ':')
-            chunked->state = CHUNK_FIELD;
-        return byte == ':' || is(byte, TOKEN) ? 0 : -EBADMSG;
-    case CHUNK_FIELD:
-        if (byte == '\r')
-            chunked->state = CHUNK_FIELD_LF;
-        return byte == '\r' || is(byte, VALUE) ? 0 : -EBADMSG;
-    case CHUNK_FIELD_LF:
-        return expect_byte(chunked, byte, '\n', CHUNK_LINE_START);
-    default: /* CHUNK_END_LF */
-        chunked->done = byte == '\n';
-        return chunked->done ? 0 : -EBADMSG;
-    }
-}
-
-/* One byte that is not chunk data. */
-static int framing_byte(struct http1_chunked *chunked, char byte)
-{
-    switch ((enum chunk_state)chunked->state) {
-    case CHUNK_SIZE:
-        return size_byte(chunked, byte);
-    case CHUNK_EXTENSION:
-        return extension_byte(chunked, byte);
-    case CHUNK_SIZE_LF:
-        return expect_byte(chunked, byte, '\n', chunked->left > 0 ? CHUNK_DATA : CHUNK_LINE_START);
-    case CHUNK_DATA_CR:
-        return expect_byte(chunked, byte, '\r', CHUNK_DATA_LF);
-    case CHUNK_DATA_LF:
-        return expect_byte(chunked, byte, '\n', CHUNK_SIZE);
-    default:
-        return trailer_byte(chunked, byte);
-    }
-}
-
-static inline ssize_t follow(struct http1_chunked *chunked, const char *buf, size_t len, char *out, size_t *ret_len)
-{
-    size_t at = 0, copied = 0;
-    while (at < len && !chunked->done) {
-        if (chunked->state != CHUNK_DATA) {
-            if (framing_byte(chunked, buf[at]) < 0)
-                return -EBADMSG;
-            at++;
-            continue;
-        }
-        size_t run = len - at < chunked->left ? len - at : (size_t)chunked->left;
-        if (out)
-            memmove(out + copied, buf + at, run);
-        copied += run;
-        at += run;
-        chunked->left -= run;
-        if (chunked->left == 0)
-            chunked->state = CHUNK_DATA_CR;
-    }
-    if (ret_len)
-        *ret_len = copied;
-    return (ssize_t)at;
-}
-
-ssize_t http1_chunked_feed(struct http1_chunked *chunked, const char *buf, size_t len)
-{
-    return follow(chunked, buf, len, NULL, NULL);
-}
-
-ssize_t http1_chunked_data(struct http1_chunked *chunked, const char *buf, size_t len, char *out, size_t *ret_len)
-{
-    return follow(chunked, buf, len, out, ret_len);
-}
-
-/* --- words ------------------------------------------------------------------------------------------------------ */
-
-bool http1_method_idempotent(enum http1_method method)
-{
-    switch (method) {
-    case HTTP1_GET:
-    case HTTP1_HEAD:
-    case HTTP1_PUT:
-    case HTTP1_DELETE:
-    case HTTP1_OPTIONS:
-    case HTTP1_TRACE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-const char *http1_method_text(enum http1_method method)
-{
-    static const char *const names[] = {
-        [HTTP1_GET] = "GET",         [HTTP1_HEAD] = "HEAD",     [HTTP1_POST] = "POST",
-        [HTTP1_PUT] = "PUT",         [HTTP1_DELETE] = "DELETE", [HTTP1_CONNECT] = "CONNECT",
-        [HTTP1_OPTIONS] = "OPTIONS", [HTTP1_TRACE] = "TRACE",   [HTTP1_PATCH] = "PATCH",
-    };
-    return (unsigned)method < sizeof(names) / sizeof(names[0]) && names[method] ? names[method] : "?";
-}
-
-const char *http1_reason(unsigned status)
-{
-    static const char *const reasons[] = {
-        [100] = "Continue",
-        [101] = "Switching Protocols",
-        [102] = "Processing",
-        [103] = "Early Hints",
-        [200] = "OK",
-        [201] = "Created",
-        [202] = "Accepted",
-        [203] = "Non-Authoritative Information",
-        [204] = "No Content",
-        [205] = "Reset Content",
-        [206] = "Partial Content",
-        [300] = "Multiple Choices",
-        [301] = "Moved Permanently",
-        [302] = "Found",
-        [303] = "See Other",
-        [304] = "Not Modified",
-        [307] = "Temporary Redirect",
-        [308] = "Permanent Redirect",
-        [400] = "Bad Request",
-        [401] = "Unauthorized",
-        [402] = "Payment Required",
-        [403] = "Forbidden",
-        [404] = "Not Found",
-        [405] = "Method Not Allowed",
-        [406] = "Not Acceptable",
-        [407] = "Proxy Authentication Required",
-        [408] = "Request Timeout",
-        [409] = "Conflict",
-        [410] = "Gone",
-        [411] = "Length Required",
-        [412] = "Precondition Failed",
-        [413] = "Content Too Large",
-        [414] = "URI Too Long",
-        [415] = "Unsupported Media Type",
-        [416] = "Range Not Satisfiable",
-        [417] = "Expectation Failed",
-        [421] = "Misdirected Request",
-        [422] = "Unprocessable Content",
-        [425] = "Too Early",
-        [426] = "Upgrade Required",
-        [428] = "Precondition Required",
-        [429] = "Too Many Requests",
-        [431] = "Request Header Fields Too Large",
-        [451] = "Unavailable For Legal Reasons",
-        [500] = "Internal Server Error",
-        [501] = "Not Implemented",
-        [502] = "Bad Gateway",
-        [503] = "Service Unavailable",
-        [504] = "Gateway Timeout",
-        [505] = "HTTP Version Not Supported",
-        [508] = "Loop Detected",
-        [511] = "Network Authentication Required",
-    };
-    return status < sizeof(reasons) / sizeof(reasons[0]) && reasons[status] ? reasons[status] : "Unknown";
 }

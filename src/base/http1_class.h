@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What each byte may be part of in an HTTP/1.1 message: one table for the parser's files, and for nobody else.
+ */
+#ifndef DARUMA_BASE_HTTP1_CLASS_H
+#define DARUMA_BASE_HTTP1_CLASS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Or'ed. */
+enum http1_class {
+    HTTP1_IS_TOKEN = 1 << 0,  /* RFC 9110 §5.6.2 */
+    HTTP1_IS_VALUE = 1 << 1,  /* in a field's value: visible, space, tab, obs-text; no control byte */
+    HTTP1_IS_TARGET = 1 << 2, /* in a request target: visible ASCII but '#' */
+    HTTP1_IS_HOST = 1 << 3,   /* in uri-host and port */
+    HTTP1_IS_DIGIT = 1 << 4,
+    HTTP1_IS_HEX = 1 << 5,
+};
+extern const uint8_t http1_classes[256];
+
+static inline bool http1_is(char byte, unsigned class)
+{
+    return http1_classes[(uint8_t)byte] & class;
+}
+
+/* ASCII only. */
+static inline char http1_lower(char byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+}
+
+#endif
