@@ -51,8 +51,9 @@ static void put(char path[PATH_MAX], const char *format, ...)
 
 static void split(char *line, struct row *row)
 {
+    static char nothing[] = "";
     for (int i = 0; i < COLUMNS; i++)
-        row->columns[i] = line ? strsep(&line, "\t") : (char[]){ "" };
+        row->columns[i] = line ? strsep(&line, "\t") : nothing;
     for (int i = 0; i < COLUMNS; i++)
         row->columns[i][strcspn(row->columns[i], "\n")] = '\0';
 }

@@ -17,10 +17,8 @@ struct check {
 static void undefined(const struct check *check, struct place place, const char *service, const char *what,
                       const char *name, const struct node *known)
 {
-    const char *near = NULL;
+    const char *near = schema_nearest_key(check->load->problems, known, name);
 
-    for (size_t i = 0; known && i < known->len; i++)
-        near = schema_nearer(name, near, known->entries[i].key);
     problem_error(check->load->problems, place, "service `%s` refers to the %s `%s`, which is not defined%s%s%s",
                   service, what, name, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }

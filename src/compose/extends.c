@@ -60,10 +60,8 @@ static bool prepare_service(struct loading *load, struct entry *entry)
 
 static void undefined(struct loading *load, const struct node *reference, const char *file, const struct node *services)
 {
-    const char *name = node_str(reference), *near = NULL;
+    const char *name = node_str(reference), *near = schema_nearest_key(load->problems, services, name);
 
-    for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++)
-        near = schema_nearer(name, near, services->entries[i].key);
     problem_error(load->problems, reference->place, "there is no service `%s` in %s to extend%s%s%s", name, file,
                   near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }

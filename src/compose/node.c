@@ -36,12 +36,37 @@ struct node *node_bool(struct pool *pool, struct place place, bool value)
     return node;
 }
 
+/* A map of more keys than this has an index, so that a large file does not cost the square of its size. */
+enum { INDEX_FROM = 16 };
+
+static void index_entry(struct node *map, size_t position)
+{
+    uint32_t slot = map->entries[position].hash & map->index_mask;
+
+    while (map->index[slot])
+        slot = (slot + 1) & map->index_mask;
+    map->index[slot] = (uint32_t)position + 1;
+}
+
+static void build_index(struct pool *pool, struct node *map)
+{
+    uint32_t slots = 4 * INDEX_FROM;
+
+    while (slots < 4 * map->len)
+        slots *= 2;
+    map->index = POOL_ARRAY(pool, uint32_t, slots);
+    map->index_mask = slots - 1;
+    for (size_t i = 0; i < map->len; i++)
+        index_entry(map, i);
+}
+
 struct node *node_copy(struct pool *pool, const struct node *node)
 {
     struct node *copy = POOL_NEW(pool, struct node);
     *copy = *node;
     copy->cap = node->len;
     copy->entries = NULL;
+    copy->index = NULL;
     if (node->len > 0) {
         copy->entries = POOL_ARRAY(pool, struct entry, node->len);
         for (size_t i = 0; i < node->len; i++) {
@@ -49,6 +74,8 @@ struct node *node_copy(struct pool *pool, const struct node *node)
             copy->entries[i].value = node_copy(pool, node->entries[i].value);
         }
     }
+    if (node->index)
+        build_index(pool, copy);
     return copy;
 }
 
@@ -66,6 +93,14 @@ struct entry *node_entry(const struct node *map, const char *key)
     if (!map || map->kind != NODE_MAP)
         return NULL;
     uint32_t hash = hash_of(key);
+    if (map->index) {
+        for (uint32_t slot = hash & map->index_mask; map->index[slot]; slot = (slot + 1) & map->index_mask) {
+            struct entry *entry = &map->entries[map->index[slot] - 1];
+            if (entry->hash == hash && strcmp(entry->key, key) == 0)
+                return entry;
+        }
+        return NULL;
+    }
     for (size_t i = 0; i < map->len; i++)
         if (map->entries[i].hash == hash && strcmp(map->entries[i].key, key) == 0)
             return &map->entries[i];
@@ -99,9 +134,15 @@ static struct entry *add_entry(struct pool *pool, struct node *node)
 struct entry *node_set(struct pool *pool, struct node *map, const char *key, struct place place, struct node *value)
 {
     struct entry *entry = node_entry(map, key);
-    if (!entry)
+    bool is_new = !entry;
+
+    if (is_new)
         entry = add_entry(pool, map);
     *entry = (struct entry){ .key = key, .hash = hash_of(key), .place = place, .value = value };
+    if (is_new && map->index && map->len <= map->index_mask / 2)
+        index_entry(map, map->len - 1);
+    else if (is_new && map->len > INDEX_FROM)
+        build_index(pool, map);
     return entry;
 }
 
@@ -113,6 +154,7 @@ void node_append(struct pool *pool, struct node *list, struct node *value)
 void node_remove_at(struct node *node, size_t index)
 {
     node->len--;
+    node->index = NULL;
     memmove(&node->entries[index], &node->entries[index + 1], (node->len - index) * sizeof(node->entries[0]));
 }
 
@@ -130,6 +172,7 @@ static int compare_keys(const void *a, const void *b)
 
 void node_sort(struct node *map)
 {
+    map->index = NULL;
     if (map->len > 1)
         qsort(map->entries, map->len, sizeof(map->entries[0]), compare_keys);
 }

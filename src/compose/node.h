@@ -39,6 +39,8 @@ struct node {
     const char *literal;   /* FLOAT: an integer beyond int64_t, as it was written; else NULL */
     struct entry *entries; /* of a list or map */
     size_t len, cap;
+    uint32_t *index; /* of a larger map: hash → position + 1, open addressing; NULL: none, entries are searched */
+    uint32_t index_mask;
 };
 
 struct entry {

@@ -41,6 +41,11 @@ lost:
         problems->errors++;
 }
 
+bool problems_full(const struct problems *problems)
+{
+    return problems->len == PROBLEMS_MAX;
+}
+
 void problem_error(struct problems *problems, struct place place, const char *format, ...)
 {
     va_list args;

@@ -36,6 +36,9 @@ void problem_error(struct problems *problems, struct place place, const char *fo
 void problem_warning(struct problems *problems, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Are there so many that another one will not be shown? Then nothing costly is done for its text. */
+bool problems_full(const struct problems *problems);
+
 /* "file:line:column: message" lines (warnings begin with "warning: " behind the place), errors and warnings in the
    order of files and lines; with `colour` for a terminal; appended to `out`. */
 void problems_format(const struct problems *problems, bool colour, struct buf *out);

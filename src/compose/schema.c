@@ -80,6 +80,15 @@ const char *schema_nearest(const struct schema *schema, const char *word)
     return best;
 }
 
+const char *schema_nearest_key(const struct problems *problems, const struct node *map, const char *word)
+{
+    const char *best = NULL;
+
+    for (size_t i = 0; !problems_full(problems) && node_is(map, NODE_MAP) && i < map->len; i++)
+        best = schema_nearer(word, best, map->entries[i].key);
+    return best;
+}
+
 /* --- Validation --- */
 
 struct check {
@@ -138,7 +147,7 @@ static void check_map(struct check *check, const struct schema *schema, const st
             check_node(check, child, entry->value, join(check, path, entry->key));
             continue;
         }
-        const char *near = schema_nearest(schema, entry->key);
+        const char *near = problems_full(check->problems) ? NULL : schema_nearest(schema, entry->key);
         if (schema->others)
             problem_error(check->problems, entry->place,
                           "`%s` is no name that may stand in %s; use letters, digits, . _ -", entry->key, path);
@@ -155,7 +164,7 @@ static void check_list(struct check *check, const struct schema *schema, const s
         const struct node *item = node_at(list, i);
         if (schema->items && item->tag != NODE_RESET)
             check_node(check, schema->items, item, pool_printf(check->pool, "%s[%zu]", path, i));
-        for (size_t j = 0; schema->unique && list->len <= 1000 && j < i; j++)
+        for (size_t j = 0; schema->unique && !schema->identity && list->len <= 1000 && j < i; j++)
             if (node_equal(node_at(list, j), item)) {
                 problem_error(check->problems, item->place, "%s has this entry twice, first in line %d; remove one",
                               path, node_at(list, j)->place.line);

@@ -47,7 +47,7 @@ struct schema {
     enum key_rule keys;             /* MAP: how those other keys look */
     bool extensible;                /* MAP: also takes x-… */
     const struct schema *items;     /* LIST: what each item is; NULL: anything */
-    bool unique;                    /* LIST: no item twice */
+    bool unique;                    /* LIST: no item twice; with `identity` a double is taken as one */
     const char *const *words;       /* STRING: one of these, ended by NULL; NULL: any */
     const char *const *required;    /* MAP: keys that may not be missing, ended by NULL */
     int64_t min, max;               /* INT; both 0: any */
@@ -96,6 +96,8 @@ void schema_require(struct pool *pool, struct problems *problems, const struct s
 
 /* The name nearest to `word` among the schema's fields, NULL when none is near. */
 const char *schema_nearest(const struct schema *schema, const char *word);
+/* The nearest key of a map (may be NULL); NULL also when nobody will read it. */
+const char *schema_nearest_key(const struct problems *problems, const struct node *map, const char *word);
 /* The one of the two names that is nearer to `word`; `best` may be NULL. NULL when neither is near. */
 const char *schema_nearer(const char *word, const char *best, const char *name);
 

@@ -70,16 +70,12 @@ static const struct schema string_or_list = { .kinds = NODE_STRING | NODE_LIST,
                                               .unique = true,
                                               .canonical = canonical_strings,
                                               .identity = identity_text };
-static const struct schema mapping = { .kinds = NODE_LIST | NODE_MAP,
-                                       .items = &string,
-                                       .unique = true,
-                                       .others = &any_scalar,
-                                       .canonical = canonical_mapping };
-static const struct schema labels = { .kinds = NODE_LIST | NODE_MAP,
-                                      .items = &string,
-                                      .unique = true,
-                                      .others = &any_scalar,
-                                      .canonical = canonical_labels };
+static const struct schema mapping = {
+    .kinds = NODE_LIST | NODE_MAP, .items = &string, .others = &any_scalar, .canonical = canonical_mapping
+};
+static const struct schema labels = {
+    .kinds = NODE_LIST | NODE_MAP, .items = &string, .others = &any_scalar, .canonical = canonical_labels
+};
 static const struct schema options = { .kinds = NODE_MAP, .others = &text_or_number };
 static const struct schema log_options = { .kinds = NODE_MAP, .others = &text_or_null };
 static const struct schema string_options = { .kinds = NODE_MAP, .others = &string };
@@ -98,7 +94,6 @@ static const struct schema extra_hosts = { .kinds = NODE_LIST | NODE_MAP,
                                            .print = model_print_pairs };
 static const struct schema ssh = { .kinds = NODE_LIST | NODE_MAP,
                                    .items = &string,
-                                   .unique = true,
                                    .others = &any_scalar,
                                    .canonical = canonical_mapping,
                                    .print = model_print_pairs };
@@ -138,11 +133,9 @@ static const struct schema config_references = { .kinds = NODE_LIST, .items = &r
 
 /* --- services.*.build --- */
 
-static const struct schema contexts = { .kinds = NODE_LIST | NODE_MAP,
-                                        .items = &string,
-                                        .unique = true,
-                                        .others = &any_scalar,
-                                        .canonical = canonical_contexts };
+static const struct schema contexts = {
+    .kinds = NODE_LIST | NODE_MAP, .items = &string, .others = &any_scalar, .canonical = canonical_contexts
+};
 static const struct attribute build_fields[] = {
     { "additional_contexts", &contexts, D, "more named contexts" },
     { "args", &mapping, D, "build arguments" },

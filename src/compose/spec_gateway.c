@@ -53,7 +53,7 @@ static void check_targets(struct loading *load, const struct spec *spec, const s
         const struct node *name = node_at(to, i);
         const struct spec_service *service = spec_find_service(spec, node_str(name));
         const char *near = NULL;
-        for (size_t j = 0; j < spec->services_len; j++)
+        for (size_t j = 0; !service && !problems_full(load->problems) && j < spec->services_len; j++)
             near = schema_nearer(node_str(name), near, spec->services[j].name);
         if (!service)
             problem_error(load->problems, name->place, "there is no service `%s` to route to%s%s%s", node_str(name),

@@ -9,13 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64, ANCHORS_MAX = 10000, KEYS_MAX = 50000 };
-
-struct anchor {
-    const char *name;
-    struct node *node; /* NULL while it is being read: an alias to it would be a cycle */
-    struct anchor *next;
-};
+enum { DEPTH_MAX = 64, KEYS_MAX = 20000 };
 
 struct reader {
     struct pool *pool;
@@ -24,8 +18,8 @@ struct reader {
     struct fy_parser *parser;
     struct fy_diag *diag;
     struct fy_event *event; /* the one being looked at */
-    struct anchor *anchors; /* the newest first: a name may be given again */
-    size_t anchors_len;
+    struct node *anchors; /* a map: name → node; `unfinished` while it is being read, an alias to it would be a cycle */
+    struct node *unfinished;
     size_t nodes, alias_nodes; /* all, and those that aliases multiplied */
     int depth;
     bool failed;
@@ -102,6 +96,7 @@ static struct node *copy_aliased(struct reader *reader, const struct node *node)
         return NULL;
     *copy = *node;
     copy->cap = node->len;
+    copy->index = NULL;
     copy->entries = node->len > 0 ? POOL_ARRAY(reader->pool, struct entry, node->len) : NULL;
     for (size_t i = 0; i < node->len; i++) {
         copy->entries[i] = node->entries[i];
@@ -119,32 +114,31 @@ static struct node *read_alias(struct reader *reader)
 
     place.column -= place.column > 1; /* the token begins behind the asterisk */
 
-    for (const struct anchor *anchor = reader->anchors; anchor; anchor = anchor->next) {
-        if (strcmp(anchor->name, name) != 0)
-            continue;
-        if (!anchor->node)
-            return fail(reader, place, "the alias *%s stands inside of what it names: a cycle", name);
-        struct node *copy = copy_aliased(reader, anchor->node);
-        if (!copy)
-            return fail(reader, place, "aliases multiply this document beyond reason (at *%s)", name);
-        return copy;
-    }
-    return fail(reader, place, "there is no anchor &%s before this alias", name);
+    const struct node *node = node_get(reader->anchors, name);
+    if (!node)
+        return fail(reader, place, "there is no anchor &%s before this alias", name);
+    if (node == reader->unfinished)
+        return fail(reader, place, "the alias *%s stands inside of what it names: a cycle", name);
+    struct node *copy = copy_aliased(reader, node);
+    if (!copy)
+        return fail(reader, place, "aliases multiply this document beyond reason (at *%s)", name);
+    return copy;
 }
 
-static struct anchor *add_anchor(struct reader *reader, struct fy_token *token)
+/* The anchor's name, NULL when there is none. It is known from here on, and means something once it has a node. */
+static const char *begin_anchor(struct reader *reader, struct fy_token *token)
 {
     if (!token)
         return NULL;
-    if (++reader->anchors_len > ANCHORS_MAX) {
-        (void)fail(reader, place_of(reader, fy_token_start_mark(token)), "too many anchors%s", "");
-        return NULL;
-    }
-    struct anchor *anchor = POOL_NEW(reader->pool, struct anchor);
-    anchor->name = token_text(reader, token);
-    anchor->next = reader->anchors;
-    reader->anchors = anchor;
-    return anchor;
+    const char *name = token_text(reader, token);
+    node_set(reader->pool, reader->anchors, name, reader->unfinished->place, reader->unfinished);
+    return name;
+}
+
+static void end_anchor(struct reader *reader, const char *name, struct node *node)
+{
+    if (name && node)
+        node_set(reader->pool, reader->anchors, name, node->place, node);
 }
 
 static enum node_tag tag_of(const char *tag)
@@ -236,10 +230,9 @@ static const char *read_key(struct reader *reader, struct node *map, struct plac
     } else if (event->type == FYET_SCALAR) {
         *ret_place = scalar_place(reader);
         bool plain = !event->scalar.value || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
-        struct anchor *anchor = add_anchor(reader, event->scalar.anchor);
+        const char *anchor = begin_anchor(reader, event->scalar.anchor);
         key = read_scalar(reader);
-        if (anchor)
-            anchor->node = key;
+        end_anchor(reader, anchor, key);
         *ret_merge = plain && node_str(key) && strcmp(node_str(key), "<<") == 0;
     } else {
         (void)fail(reader, *ret_place, "a key must be %s", "a word, not a list or mapping");
@@ -299,7 +292,7 @@ static struct node *read_map(struct reader *reader)
 static struct node *read_node(struct reader *reader)
 {
     struct fy_event *event = reader->event;
-    struct anchor *anchor = NULL;
+    const char *anchor = NULL;
     struct node *node = NULL;
 
     reader->nodes++;
@@ -311,15 +304,15 @@ static struct node *read_node(struct reader *reader)
         node = read_alias(reader);
         break;
     case FYET_SCALAR:
-        anchor = add_anchor(reader, event->scalar.anchor);
+        anchor = begin_anchor(reader, event->scalar.anchor);
         node = read_scalar(reader);
         break;
     case FYET_SEQUENCE_START:
-        anchor = add_anchor(reader, event->sequence_start.anchor);
+        anchor = begin_anchor(reader, event->sequence_start.anchor);
         node = read_list(reader);
         break;
     case FYET_MAPPING_START:
-        anchor = add_anchor(reader, event->mapping_start.anchor);
+        anchor = begin_anchor(reader, event->mapping_start.anchor);
         node = read_map(reader);
         break;
     default:
@@ -327,8 +320,7 @@ static struct node *read_node(struct reader *reader)
                     fy_event_type_get_text(event->type));
     }
     reader->depth--;
-    if (anchor)
-        anchor->node = node;
+    end_anchor(reader, anchor, node);
     return reader->failed ? NULL : node;
 }
 
@@ -338,7 +330,7 @@ static struct node *read_stream(struct reader *reader)
 
     while (advance(reader)) {
         if (reader->event->type == FYET_DOCUMENT_START) {
-            reader->anchors = NULL;
+            reader->anchors = node_new(reader->pool, NODE_MAP, documents->place);
         } else if (reader->event->type != FYET_DOCUMENT_END && reader->event->type != FYET_STREAM_START &&
                    reader->event->type != FYET_STREAM_END) {
             struct node *root = read_node(reader);
@@ -442,6 +434,8 @@ struct node *yaml_parse(struct pool *pool, struct problems *problems, const char
 
     struct reader *reader = POOL_NEW(pool, struct reader);
     *reader = (struct reader){ .pool = pool, .problems = problems, .file = file };
+    reader->anchors = node_new(pool, NODE_MAP, (struct place){ .file = file });
+    reader->unfinished = node_new(pool, NODE_NULL, (struct place){ .file = file });
     if (!open_reader(reader, text, len)) {
         close_reader(reader);
         problem_error(problems, (struct place){ .file = file }, "not enough memory to read it");
