@@ -267,7 +267,8 @@ int files_find(struct loading *load, const struct compose_request *request, stru
     }
     if (!directory) {
         directory = load_dirname(load->pool, node_str(node_at(files, 0)));
-        if (!request->env_files || !request->env_files[0])
+        bool given = request->env_files && request->env_files[0];
+        if (!given && strcmp(directory, request->working_dir) != 0)
             read_dot_env(load, request, directory);
     }
     *ret = (struct project_files){ files, directory };

@@ -141,6 +141,9 @@ static void add_published(struct loading *load, struct spec_service *service, co
 {
     const struct spec_listener *before = spec_find_listener(spec, port->host_ip, port->published);
 
+    /* One too many is enough for compose_unsupported() to tell it. */
+    if (spec->listeners_len > BOARD_LISTENERS)
+        return;
     /* Told by compose_unsupported(): the file as such is right, and may be loaded for other things. */
     if (before)
         return;

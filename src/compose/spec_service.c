@@ -70,21 +70,26 @@ static void add_published(struct loading *load, const struct node *item, struct 
     };
 }
 
-static bool has_target(const struct spec_service *service, int64_t target)
+/* Targets that are there already, a bit for each. */
+struct targets {
+    uint8_t bits[65536 / 8];
+};
+
+static bool take_target(struct targets *targets, uint16_t port)
 {
-    for (size_t i = 0; i < service->ports_len; i++)
-        if (service->ports[i].target == target && service->ports[i].protocol != SPEC_PROTOCOL_UDP)
-            return true;
-    return false;
+    uint8_t *byte = &targets->bits[port / 8], bit = (uint8_t)(1 << port % 8);
+    bool is_new = !(*byte & bit);
+    *byte |= bit;
+    return is_new;
 }
 
-static void add_exposed(struct loading *load, struct place place, int64_t target, const char *transport,
-                        struct spec_service *service)
+static void add_exposed(struct loading *load, struct place place, uint16_t target, const char *transport,
+                        struct targets *targets, struct spec_service *service)
 {
-    if (has_target(service, target))
+    if (!take_target(targets, target))
         return;
     service->ports[service->ports_len++] = (struct spec_port){
-        .target = (uint16_t)target,
+        .target = target,
         .host_ip = pool_strdup(load->pool, ""),
         .protocol = protocol_of(transport, "", target),
         .place = place,
@@ -116,6 +121,7 @@ static void build_ports(struct loading *load, const struct node *node, struct sp
     const char *transport;
     int64_t first;
     size_t room = (ports ? ports->len : 0) + 1;
+    struct targets targets = { 0 };
 
     for (size_t i = 0; expose && i < expose->len; i++)
         room += read_exposed(load, node_at(expose, i), &first, &transport);
@@ -124,13 +130,16 @@ static void build_ports(struct loading *load, const struct node *node, struct sp
         add_published(load, node_at(ports, i), service);
     if (load->problems->errors > 0)
         return;
+    for (size_t i = 0; i < service->ports_len; i++)
+        if (service->ports[i].protocol != SPEC_PROTOCOL_UDP)
+            (void)take_target(&targets, service->ports[i].target);
     for (size_t i = 0; expose && i < expose->len; i++) {
         size_t n = read_exposed(load, node_at(expose, i), &first, &transport);
         for (size_t j = 0; j < n; j++)
-            add_exposed(load, node_at(expose, i)->place, first + (int64_t)j, transport, service);
+            add_exposed(load, node_at(expose, i)->place, (uint16_t)(first + (int64_t)j), transport, &targets, service);
     }
     if (service->process_port)
-        add_exposed(load, node->place, service->process_port, "tcp", service);
+        add_exposed(load, node->place, service->process_port, "tcp", &targets, service);
 }
 
 /* --- Limits --- */
