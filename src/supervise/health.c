@@ -168,14 +168,26 @@ static void on_probed(struct probe *probe, bool passed, const char *text)
         health->events->sick(health);
 }
 
-/* Does nobody listen? Loopback answers at once, so this does not wait. */
+/* Does nobody listen? Loopback refuses before connect(2) returns, so this does not wait. */
+static bool is_refused(const struct board_address *address)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    CLEANUP_CLOSE int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, &address->u.any, address->len) == 0)
+        return false;
+    if (errno != EINPROGRESS)
+        return errno == ECONNREFUSED;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == ECONNREFUSED;
+}
+
 static void on_silence(struct loop_timer *timer)
 {
     struct health *health = timer->data;
     const struct board_address *address = &health->ports[0].address;
 
-    CLEANUP_CLOSE int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, &address->u.any, address->len) < 0 && errno == ECONNREFUSED)
+    if (is_refused(address))
         health->events->silent(health, address);
 }
 
