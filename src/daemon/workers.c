@@ -20,6 +20,11 @@
 #define DELAY_MIN_NS (50 * NS_PER_MS)
 #define DELAY_MAX_NS (5 * NS_PER_S)
 
+/* A worker whose heart has not beaten for so many checks in a row hangs. Counted in checks, not in time, so that a
+   machine that slept finds nobody guilty. */
+#define CHECK_NS NS_PER_S
+enum { CHECKS_MISSED = 5 };
+
 struct worker {
     struct workers *all;
     unsigned number;
@@ -32,6 +37,8 @@ struct worker {
     int64_t forked_ns, delay_ns;
     uint32_t told[BOARD_LISTENERS]; /* generation + 1 of what it listens on; 0: nothing */
     bool told_drain;
+    int64_t beat_ns; /* its last heartbeat that a check saw */
+    int missed;      /* checks in a row that saw no other */
 };
 
 struct workers {
@@ -39,6 +46,7 @@ struct workers {
     int drained_bell;
     struct loop_io drained_io;
     struct loop_timer limit; /* of the drain */
+    struct loop_timer check; /* do they live? */
     bool draining;
     struct worker worker[GAUGES_WORKERS];
 };
@@ -147,6 +155,30 @@ void workers_sync(struct workers *workers)
     }
 }
 
+static void emit(struct worker *worker, const char *what, const siginfo_t *info);
+
+/* A hung worker is a dead worker: another one takes its place. */
+static void check_one(struct worker *worker)
+{
+    const struct worker_gauges *gauges = &worker->all->setup.gauges->worker[worker->number];
+    int64_t beat = atomic_load_explicit(&gauges->heartbeat_ns, memory_order_relaxed);
+
+    worker->missed = worker->pid > 0 && beat == worker->beat_ns ? worker->missed + 1 : 0;
+    worker->beat_ns = beat;
+    if (worker->missed != CHECKS_MISSED)
+        return;
+    emit(worker, "it hangs and is killed", NULL);
+    (void)kill(worker->pid, SIGKILL);
+}
+
+static void on_check(struct loop_timer *timer)
+{
+    struct workers *workers = timer->data;
+    for (unsigned i = 0; i < workers->setup.count; i++)
+        check_one(&workers->worker[i]);
+    (void)loop_timer_set(workers->setup.loop, timer, clock_now() + CHECK_NS);
+}
+
 /* ---- forking ---- */
 
 static int compare_fds(const void *a, const void *b)
@@ -228,6 +260,7 @@ static int fork_worker(struct worker *worker, struct err *err)
     worker->channel = pair[0];
     worker->forked_ns = clock_now();
     worker->told_drain = false;
+    worker->missed = 0;
     memset(worker->told, 0, sizeof(worker->told));
     worker->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     r = worker->pidfd < 0 ? -errno : loop_io_add(loop, &worker->exit_io, worker->pidfd, EPOLLIN);
@@ -365,6 +398,7 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err)
     workers->setup = *setup;
     workers->drained_io = (struct loop_io){ .fn = on_drained, .data = workers };
     workers->limit = (struct loop_timer){ .fn = on_limit, .data = workers };
+    workers->check = (struct loop_timer){ .fn = on_check, .data = workers };
     workers->drained_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = workers->drained_bell < 0 ? -errno : 0;
     for (unsigned i = 0; i < setup->count; i++) {
@@ -384,6 +418,8 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err)
     }
     if (r == 0)
         r = loop_io_add(setup->loop, &workers->drained_io, workers->drained_bell, EPOLLIN);
+    if (r == 0)
+        r = loop_timer_set(setup->loop, &workers->check, clock_now() + CHECK_NS);
     if (r < 0)
         (void)err_errno(err, r, "cannot prepare the gateway's workers");
     for (unsigned i = 0; r == 0 && i < setup->count; i++)
@@ -421,6 +457,7 @@ void workers_free(struct workers *workers)
     }
     loop_io_remove(workers->setup.loop, &workers->drained_io);
     loop_timer_cancel(workers->setup.loop, &workers->limit);
+    loop_timer_cancel(workers->setup.loop, &workers->check);
     if (workers->drained_bell >= 0)
         (void)close(workers->drained_bell);
     free(workers);

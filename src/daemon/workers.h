@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The gateway's workers as processes: forks one for each CPU, keeps each told which sockets to listen on, and forks
- * again what ends. Which sockets those are is read from the board; nothing is queued, so a worker that does not read
- * costs nothing and a new one is told everything.
+ * The gateway's workers as processes: forks one for each CPU, keeps each told which sockets to listen on, kills what
+ * hangs, and forks again what ends. Which sockets those are is read from the board; nothing is queued, so a worker that
+ * does not read costs nothing and a new one is told everything.
  */
 #ifndef DARUMA_DAEMON_WORKERS_H
 #define DARUMA_DAEMON_WORKERS_H
