@@ -165,21 +165,26 @@ static void copy_used(const struct board *board, struct board *view)
     memcpy(view->endpoints, board->endpoints, view->used_endpoints * sizeof(view->endpoints[0]));
 }
 
+enum { REFRESH_TRIES = 64 };
+
 bool board_refresh(const struct board *board, struct board *view)
 {
-    for (;;) {
+    bool torn = false; /* the view holds half of a change: it cannot be left like that */
+    for (int tries = 0; torn || tries < REFRESH_TRIES; tries++) {
         uint32_t before = atomic_load_explicit(&board->sequence, memory_order_acquire);
-        if (before == atomic_load_explicit(&view->sequence, memory_order_relaxed))
+        if (before == atomic_load_explicit(&view->sequence, memory_order_relaxed) && !torn)
             return false;
         if (before & 1)
             continue;
         copy_used(board, view);
         atomic_thread_fence(memory_order_acquire);
-        if (atomic_load_explicit(&board->sequence, memory_order_relaxed) != before)
+        torn = atomic_load_explicit(&board->sequence, memory_order_relaxed) != before;
+        if (torn)
             continue;
         atomic_store_explicit(&view->sequence, before, memory_order_relaxed);
         return true;
     }
+    return false;
 }
 
 const char *board_address_format(const struct board_address *address, char text[BOARD_ADDRESS_TEXT])

@@ -158,7 +158,9 @@ void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_s
 
 /*
  * The reader's side: copies what is in use into `view` (a private struct board), unless `view` is up to date already.
- * True when something was copied. Never blocks: it tries again while the writer writes, a few microseconds at most.
+ * True when something was copied. Never blocks: while the writer writes it tries again, a few microseconds at most; then
+ * the view stays as it was, consistent though older, and the next call tries anew. A writer that died in the middle of a
+ * change stops no reader.
  */
 bool board_refresh(const struct board *board, struct board *view);
 
