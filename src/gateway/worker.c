@@ -286,7 +286,7 @@ static void take_event(struct gw_worker *worker, const struct epoll_event *event
     case GW_KIND_BELL: {
         uint64_t rung;
         (void)!read(worker->setup->bell_fd, &rung, sizeof(rung));
-        refresh_board(worker);
+        refresh_board(worker); /* again: the bell may have rung since the beginning of this turn */
         break;
     }
     }
@@ -334,6 +334,8 @@ static void turn(struct gw_worker *worker)
     int n = epoll_wait(worker->epoll_fd, events, EVENTS, timeout_ms(worker));
     worker->now = clock_now();
     atomic_store_explicit(&worker->gauges->heartbeat_ns, worker->now, memory_order_relaxed);
+    /* Before anything else, whether its bell is among the events or not: what follows goes by the latest news. */
+    refresh_board(worker);
     for (int i = 0; i < n && !worker->over; i++)
         take_event(worker, &events[i]);
     expire(worker);

@@ -527,6 +527,22 @@ static void a_board_that_is_late_costs_no_request_of_the_only_instance(void **un
     client_close(&client);
 }
 
+static void a_writer_that_died_in_the_middle_of_a_change_stops_nobody(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    board_write_begin(rig.board);
+    ring(&rig);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    board_write_end(rig.board);
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_GONE, CAUSE_STOP, 0);
+    rig_upstream(&rig, 1, NULL);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    assert_string_equal(client.body, "hello from app-2\n");
+}
+
 static void a_killed_instance_counts_its_request_until_the_cause_is_known(void **unused)
 {
     (void)unused;
@@ -828,6 +844,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_only_instance_is_killed_and_its_request_waits_for_the_next_one, ready,
                                         over),
         cmocka_unit_test_setup_teardown(a_board_that_is_late_costs_no_request_of_the_only_instance, ready, over),
+        cmocka_unit_test_setup_teardown(a_writer_that_died_in_the_middle_of_a_change_stops_nobody, ready, over),
         cmocka_unit_test_setup_teardown(a_killed_instance_counts_its_request_until_the_cause_is_known, ready, over),
         cmocka_unit_test_setup_teardown(the_sole_suspect_of_a_crash_is_not_tried_again, ready, over),
         cmocka_unit_test_setup_teardown(one_of_many_suspects_is_tried_once_more_and_then_quarantined, ready, over),
