@@ -36,7 +36,8 @@ struct node *load_documents(struct loading *load, struct place place, const char
     return text ? yaml_parse(load->pool, load->problems, path, text, len) : NULL;
 }
 
-/* One document through all steps before merging; NULL when there is something wrong. */
+/* One document through all steps before merging. NULL when so much is wrong with it that whatever else could be said
+   would be guesswork; unknown keys and misspelt values are told, and it is read on. */
 static struct node *prepare(struct loading *load, struct node *document)
 {
     struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
@@ -44,14 +45,18 @@ static struct node *prepare(struct loading *load, struct node *document)
 
     if (!load->no_interpolate)
         (void)interpolate_tree(&with, document);
-    schema_validate(load->pool, load->problems, &schema_root, document, "");
-    if (load->problems->errors > errors)
+    bool resolved = load->problems->errors == errors;
+    if (!schema_validate(load->pool, load->problems, &schema_root, document, "") || !resolved) {
+        load->incomplete = true;
         return NULL;
+    }
     document = canonical_tree(load, &schema_root, document);
-    if (load->problems->errors > errors)
-        return NULL;
+    errors = load->problems->errors;
     extends_resolve(load, document->place.file, document);
-    return include_resolve(load, document);
+    document = include_resolve(load, document);
+    if (load->problems->errors > errors)
+        load->incomplete = true;
+    return document;
 }
 
 static struct node *merge_all(struct loading *load, struct node *documents)
@@ -182,13 +187,15 @@ static void load_project(struct job *job)
     struct node *documents = parse_all(load, found.files);
     const char *name = project_name(load, job->request, documents, found.directory);
     node_set(load->pool, load->environment, "COMPOSE_PROJECT_NAME", nowhere, node_string(load->pool, nowhere, name));
+    load->incomplete = job->problems->errors > 0;
     struct node *project = merge_all(load, documents);
     job->code = -EINVAL;
-    if (!project || job->problems->errors > 0)
+    if (!project || load->incomplete)
         return;
     merge_finish(load, &schema_root, project);
+    size_t errors = job->problems->errors;
     schema_require(load->pool, load->problems, &schema_root, project, "");
-    if (job->problems->errors > 0)
+    if (job->problems->errors > errors)
         return;
     struct node *active = active_profiles(load, job->request);
     node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));

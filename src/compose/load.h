@@ -17,6 +17,7 @@ struct loading {
     struct node *missed;      /* variables that were warned about */
     const char *base_dir;     /* what relative paths of the present file are relative to; absolute */
     bool no_interpolate;
+    bool incomplete;        /* something is missing from the project, so that nothing may be said about references */
     struct node *files;     /* path → documents that `extends` has read */
     struct node *including; /* paths of the files that are being included, outermost first */
 };

@@ -94,6 +94,7 @@ const char *schema_nearest_key(const struct problems *problems, const struct nod
 struct check {
     struct pool *pool;
     struct problems *problems;
+    bool mistyped;
 };
 
 static const char *join(struct check *check, const char *path, const char *key)
@@ -180,6 +181,7 @@ static void check_node(struct check *check, const struct schema *schema, const s
     if (!(node->kind & schema->kinds)) {
         problem_error(check->problems, node->place, "%s must be %s, not %s", *path ? path : "a compose file",
                       kinds_text(check, schema->kinds), node_kind_name(node->kind));
+        check->mistyped = true;
         return;
     }
     if (node->kind == NODE_STRING && schema->words)
@@ -195,17 +197,18 @@ static void check_node(struct check *check, const struct schema *schema, const s
         check_list(check, schema, node, path);
 }
 
-void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+bool schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
                      const char *path)
 {
-    struct check check = { pool, problems };
+    struct check check = { .pool = pool, .problems = problems };
     check_node(&check, schema, node, path);
+    return !check.mistyped;
 }
 
 void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
                     const char *path)
 {
-    struct check check = { pool, problems };
+    struct check check = { .pool = pool, .problems = problems };
 
     if (schema == &schema_anything || !(node->kind & (NODE_MAP | NODE_LIST)))
         return;

@@ -85,9 +85,10 @@ extern const struct schema schema_anything;
 
 /*
  * Tells everything in the tree that the table does not allow: unknown keys (with the nearest known one), wrong types,
- * wrong words, doubles. `path` is the tree's own name in messages ("services.web"), "" for a whole file.
+ * wrong words, doubles. `path` is the tree's own name in messages ("services.web"), "" for a whole file. False: a value
+ * has a wrong type; all else may be told and the tree still be read on, for what else is wrong with it.
  */
-void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+bool schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
                      const char *path);
 
 /* Tells required keys that are missing; asked after all files were merged. */

@@ -30,7 +30,7 @@ services:
     x-daruma: {process: {command: [touch, started]}}
     depends_on: [nobody]
 END
-    refused "compose.yaml:3:5:" "comand" "compose.yaml:7:" "stop_grace_period" "nobody"
+    refused "compose.yaml:3:5:" "comand" "compose.yaml:7:" "`soon` is no duration" "nobody"
 }
 
 story_a_cycle_is_refused_by_name() {
