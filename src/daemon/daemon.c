@@ -560,6 +560,8 @@ int daemon_run(struct daemon_setup *setup, int ready_fd)
         r = loop_run(daemon->loop);
     if (r < 0)
         (void)fprintf(stderr, "daruma: %s\n", err.message[0] ? err.message : strerror(-r));
+    else
+        rundir_forget_origin(&daemon->dir);
     take_down(daemon);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -173,6 +173,29 @@ int rundir_origin(const struct rundir *dir, char working_dir[PATH_MAX])
     return n > 0 ? 0 : -ENOENT;
 }
 
+void rundir_clear_logs(const struct rundir *dir)
+{
+    char path[PATH_MAX], file[2 * PATH_MAX];
+
+    if (rundir_origin(dir, path) == 0)
+        return;
+    DIR *list = opendir(rundir_file(dir, "logs", path));
+    if (!list)
+        return;
+    for (struct dirent *entry; (entry = readdir(list));) {
+        (void)snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+        /* "." and ".." are folders, which unlink(2) leaves alone. */
+        (void)unlink(file);
+    }
+    (void)closedir(list);
+}
+
+void rundir_forget_origin(const struct rundir *dir)
+{
+    char path[PATH_MAX];
+    (void)unlink(rundir_file(dir, "origin", path));
+}
+
 /* Is `cwd` the directory `above` or one below it? */
 static bool is_below(const char *cwd, const char *above)
 {

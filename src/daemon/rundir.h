@@ -5,7 +5,8 @@
  *
  *     PROJECT/lock         held (flock) by the supervisor as long as it lives; who holds it may clean up the rest
  *             admin.sock   the admin API
- *             origin       the project's directory, for commands that cannot read the compose file any more
+ *             origin       the project's directory, for commands that cannot read the compose file any more; gone
+ *                          after an orderly end
  *             daruma.log   what the supervisor has to say
  *             logs/        what the instances wrote (observe/logs.h)
  *
@@ -51,6 +52,13 @@ bool rundir_busy(const struct rundir *dir);
 /* Writes or reads `origin`. Reading: 0 or -ENOENT. */
 int rundir_set_origin(const struct rundir *dir, const char *working_dir, struct err *err);
 int rundir_origin(const struct rundir *dir, char working_dir[PATH_MAX]);
+
+/* For a supervisor that starts: what the instances of an earlier run wrote goes, unless that run had no orderly end (then
+   somebody will want to read it). */
+void rundir_clear_logs(const struct rundir *dir);
+
+/* For a supervisor that ends in order. */
+void rundir_forget_origin(const struct rundir *dir);
 
 /* The running project that was started from `cwd` or the nearest directory above it. 0 or -ENOENT. */
 int rundir_find(const char *cwd, struct rundir *ret);

@@ -149,6 +149,8 @@ int daemon_start(const struct rundir *dir, struct up_request *request, struct sp
     if (r == 0 && problems->errors > 0)
         r = -EINVAL;
     if (r == 0)
+        rundir_clear_logs(dir);
+    if (r == 0)
         r = rundir_set_origin(dir, spec->working_dir, err);
     if (r == 0)
         r = fork_off(&setup, err);

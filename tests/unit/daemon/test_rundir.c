@@ -187,6 +187,24 @@ static void a_running_project_is_found_by_where_it_was_started(void **state)
     assert_int_equal(rundir_find("/srv/outer", &found), -ENOENT);
 }
 
+static void logs_go_with_the_next_start_unless_the_end_was_a_crash(void **state)
+{
+    struct rundir dir;
+    struct err err = { 0 };
+    char path[PATH_MAX];
+    int lock = start_from(&dir, "shop", "/srv/shop");
+    int fd = open(rundir_file(&dir, "logs/app-1.log", path), O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)close(lock); /* a crash: its origin is still there */
+    rundir_clear_logs(&dir);
+    assert_int_equal(access(path, F_OK), 0);
+    rundir_forget_origin(&dir);
+    rundir_clear_logs(&dir);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(rundir_create(&dir, &err), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -199,6 +217,7 @@ int main(void)
         TEST(a_strangers_folder_and_a_link_are_refused),
         TEST(the_lock_is_held_as_long_as_a_copy_of_its_descriptor_is_open),
         TEST(a_running_project_is_found_by_where_it_was_started),
+        TEST(logs_go_with_the_next_start_unless_the_end_was_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
