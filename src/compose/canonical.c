@@ -263,6 +263,8 @@ struct node *canonical_extra_hosts(struct loading *load, struct node *node)
     for (size_t i = 0; i < node->len; i++) {
         const struct entry *entry = &node->entries[i];
         struct node *value = entry->value;
+        if (value->tag == NODE_RESET)
+            continue;
         const char *key = node->kind == NODE_LIST ? split_host(load, &value) : entry->key;
         if (!key)
             continue;

@@ -139,6 +139,8 @@ struct node *canonical_ports(struct loading *load, struct node *node)
 
     for (size_t i = 0; i < node->len; i++) {
         struct node *item = node_at(node, i);
+        if (item->tag == NODE_RESET)
+            continue;
         if (item->kind != NODE_MAP) {
             add_ports(load, list, item);
             continue;

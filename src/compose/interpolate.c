@@ -154,6 +154,8 @@ bool interpolate_tree(struct interpolation *with, struct node *node)
         const char *text = interpolate_text(with, node->place, node->u.string);
         if (text)
             node->u.string = text;
+        else
+            node->tag = NODE_RESET; /* told; what follows does as if it were not there */
         return text != NULL;
     }
     for (size_t i = 0; i < node->len; i++)

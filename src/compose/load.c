@@ -36,26 +36,20 @@ struct node *load_documents(struct loading *load, struct place place, const char
     return text ? yaml_parse(load->pool, load->problems, path, text, len) : NULL;
 }
 
-/* One document through all steps before merging. NULL when so much is wrong with it that whatever else could be said
-   would be guesswork; unknown keys and misspelt values are told, and it is read on. */
+/* One document through all steps before merging. What is wrong in it is told and taken out, so that the following steps
+   tell the rest. */
 static struct node *prepare(struct loading *load, struct node *document)
 {
     struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
-    size_t errors = load->problems->errors;
 
     if (!load->no_interpolate)
         (void)interpolate_tree(&with, document);
-    bool resolved = load->problems->errors == errors;
-    if (!schema_validate(load->pool, load->problems, &schema_root, document, "") || !resolved) {
-        load->incomplete = true;
-        return NULL;
-    }
+    schema_validate(load->pool, load->problems, &schema_root, document, "");
     document = canonical_tree(load, &schema_root, document);
-    errors = load->problems->errors;
+    size_t errors = load->problems->errors;
     extends_resolve(load, document->place.file, document);
     document = include_resolve(load, document);
-    if (load->problems->errors > errors)
-        load->incomplete = true;
+    load->incomplete = load->incomplete || load->problems->errors > errors;
     return document;
 }
 
@@ -185,18 +179,17 @@ static void load_project(struct job *job)
     load->base_dir = found.directory;
     load->including = found.files;
     struct node *documents = parse_all(load, found.files);
+    load->incomplete = job->problems->errors > 0;
     const char *name = project_name(load, job->request, documents, found.directory);
     node_set(load->pool, load->environment, "COMPOSE_PROJECT_NAME", nowhere, node_string(load->pool, nowhere, name));
-    load->incomplete = job->problems->errors > 0;
     struct node *project = merge_all(load, documents);
     job->code = -EINVAL;
     if (!project || load->incomplete)
         return;
     merge_finish(load, &schema_root, project);
-    size_t errors = job->problems->errors;
-    schema_require(load->pool, load->problems, &schema_root, project, "");
-    if (job->problems->errors > errors)
-        return;
+    /* What is missing may be what was wrong: asked only of files that are right so far. */
+    if (job->problems->errors == 0)
+        schema_require(load->pool, load->problems, &schema_root, project, "");
     struct node *active = active_profiles(load, job->request);
     node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
     normalise_defaults(load, project);
@@ -205,7 +198,8 @@ static void load_project(struct job *job)
     struct node *disabled = normalise_profiles(load, project, active);
     if (!job->request->no_consistency) {
         normalise_check(load, project, disabled);
-        normalise_check_rules(load, project);
+        if (job->problems->errors == 0)
+            normalise_check_rules(load, project);
     }
     normalise_nulls(load, project);
     normalise_environment(load, project);

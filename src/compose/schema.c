@@ -94,7 +94,6 @@ const char *schema_nearest_key(const struct problems *problems, const struct nod
 struct check {
     struct pool *pool;
     struct problems *problems;
-    bool mistyped;
 };
 
 static const char *join(struct check *check, const char *path, const char *key)
@@ -137,9 +136,9 @@ static void check_word(struct check *check, const struct schema *schema, const s
                   text_str(&known));
 }
 
-static void check_node(struct check *check, const struct schema *schema, const struct node *node, const char *path);
+static void check_node(struct check *check, const struct schema *schema, struct node *node, const char *path);
 
-static void check_map(struct check *check, const struct schema *schema, const struct node *map, const char *path)
+static void check_map(struct check *check, const struct schema *schema, struct node *map, const char *path)
 {
     for (size_t i = 0; i < map->len; i++) {
         const struct entry *entry = &map->entries[i];
@@ -159,10 +158,10 @@ static void check_map(struct check *check, const struct schema *schema, const st
     }
 }
 
-static void check_list(struct check *check, const struct schema *schema, const struct node *list, const char *path)
+static void check_list(struct check *check, const struct schema *schema, struct node *list, const char *path)
 {
     for (size_t i = 0; i < list->len; i++) {
-        const struct node *item = node_at(list, i);
+        struct node *item = node_at(list, i);
         if (schema->items && item->tag != NODE_RESET)
             check_node(check, schema->items, item, pool_printf(check->pool, "%s[%zu]", path, i));
         for (size_t j = 0; schema->unique && !schema->identity && list->len <= 1000 && j < i; j++)
@@ -174,14 +173,25 @@ static void check_list(struct check *check, const struct schema *schema, const s
     }
 }
 
-static void check_node(struct check *check, const struct schema *schema, const struct node *node, const char *path)
+/* Nothing that later steps could trip over. */
+static void make_harmless(const struct schema *schema, struct node *node)
+{
+    struct place place = node->place;
+    bool is_map = schema->kinds & NODE_MAP;
+
+    *node = (struct node){ .kind = is_map ? NODE_MAP : NODE_LIST, .place = place };
+    if (!(schema->kinds & (NODE_MAP | NODE_LIST)))
+        *node = (struct node){ .kind = NODE_NULL, .tag = NODE_RESET, .place = place };
+}
+
+static void check_node(struct check *check, const struct schema *schema, struct node *node, const char *path)
 {
     if (node->tag == NODE_RESET || schema == &schema_anything)
         return;
     if (!(node->kind & schema->kinds)) {
         problem_error(check->problems, node->place, "%s must be %s, not %s", *path ? path : "a compose file",
                       kinds_text(check, schema->kinds), node_kind_name(node->kind));
-        check->mistyped = true;
+        make_harmless(schema, node);
         return;
     }
     if (node->kind == NODE_STRING && schema->words)
@@ -197,18 +207,17 @@ static void check_node(struct check *check, const struct schema *schema, const s
         check_list(check, schema, node, path);
 }
 
-bool schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                      const char *path)
 {
-    struct check check = { .pool = pool, .problems = problems };
+    struct check check = { pool, problems };
     check_node(&check, schema, node, path);
-    return !check.mistyped;
 }
 
 void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
                     const char *path)
 {
-    struct check check = { .pool = pool, .problems = problems };
+    struct check check = { pool, problems };
 
     if (schema == &schema_anything || !(node->kind & (NODE_MAP | NODE_LIST)))
         return;

@@ -29,7 +29,6 @@ enum format {
 enum merge {
     MERGE_DEFAULT, /* mappings key by key, lists one behind the other, scalars replaced */
     MERGE_REPLACE, /* the later one counts */
-    MERGE_FUNCTION /* schema.merge does it */
 };
 
 /* Which keys a mapping takes besides those with a name of their own. */
@@ -85,10 +84,11 @@ extern const struct schema schema_anything;
 
 /*
  * Tells everything in the tree that the table does not allow: unknown keys (with the nearest known one), wrong types,
- * wrong words, doubles. `path` is the tree's own name in messages ("services.web"), "" for a whole file. False: a value
- * has a wrong type; all else may be told and the tree still be read on, for what else is wrong with it.
+ * wrong words, doubles. What has a wrong type is emptied, or marked as taken away, so that the following steps find only
+ * what the table allows and can tell what else is wrong. `path` is the tree's own name in messages ("services.web"), ""
+ * for a whole file.
  */
-bool schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                      const char *path);
 
 /* Tells required keys that are missing; asked after all files were merged. */

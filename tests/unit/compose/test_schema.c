@@ -213,11 +213,14 @@ static void all_of_it_is_told_in_one_go(void **unused)
     (void)unused;
     STORY story = { 0 };
     story_file(&story, "compose.override.yaml", "services:\n  b: {imag: j}\n");
-    story_of(&story, "services:\n  a:\n    imgae: i\n    ports: x\n    scale: ${N:?how many}\nvolume: {}\n");
+    story_of(&story, "services:\n  a:\n    imgae: i\n    ports: x\n    scale: ${N:?how many}\n    depends_on: [c]\n"
+                     "    volumes: [\":\"]\nvolume: {}\n");
     must_refuse(&story, "compose.yaml:3:5: unknown attribute `imgae`");
     must_tell(&story, "compose.yaml:4:12: services.a.ports must be a list");
     must_tell(&story, "compose.yaml:5:12: the variable N is required");
-    must_tell(&story, "compose.yaml:6:1: unknown attribute `volume`; did you mean `volumes`?");
+    must_tell(&story, "compose.yaml:6:18: service `a` refers to the service `c`");
+    must_tell(&story, "compose.yaml:7:15: `:` is no mount");
+    must_tell(&story, "compose.yaml:8:1: unknown attribute `volume`; did you mean `volumes`?");
     must_tell(&story, "compose.override.yaml:2:7: unknown attribute `imag`");
 }
 
