@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/nearest.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,47 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD = 64 }; /* longer words are not compared */
-
-/* Damerau-Levenshtein distance (insert, delete, replace, swap of neighbours). */
-static size_t distance(const char *a, const char *b)
-{
-    size_t la = strlen(a), lb = strlen(b);
-    size_t rows[3][WORD + 1];
-
-    if (la > WORD || lb > WORD)
-        return WORD;
-    for (size_t j = 0; j <= lb; j++)
-        rows[0][j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
-            if (above[j] + 1 < best)
-                best = above[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && above2[j - 2] + 1 < best)
-                best = above2[j - 2] + 1;
-            row[j] = best;
-        }
-    }
-    return rows[la % 3][lb];
-}
-
 const char *cli_nearest(const char *word, const char *const *names)
 {
     const char *nearest = NULL;
-    size_t best = 1 + strlen(word) / 3;
 
-    for (; *names; names++) {
-        size_t d = distance(word, *names);
-        if (d < best || (d == best && !nearest)) {
-            best = d;
-            nearest = *names;
-        }
-    }
+    for (; *names; names++)
+        nearest = nearest_name(word, nearest, *names);
     return nearest;
 }
 

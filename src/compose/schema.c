@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "compose/schema.h"
 
+#include "base/nearest.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -35,48 +37,11 @@ const struct schema *schema_child(const struct schema *schema, const char *key)
 
 /* --- The nearest name --- */
 
-enum { WORD_MAX = 40 };
-
-/* How many letters have to be put in, taken out, replaced or swapped with their neighbour. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t la = strlen(a), lb = strlen(b), rows[3][WORD_MAX + 1];
-
-    if (la > WORD_MAX || lb > WORD_MAX)
-        return WORD_MAX;
-    for (size_t j = 0; j <= lb; j++)
-        rows[0][j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
-            if (above[j] + 1 < best)
-                best = above[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two_above[j - 2] + 1 < best)
-                best = two_above[j - 2] + 1;
-            row[j] = best;
-        }
-    }
-    return rows[la % 3][lb];
-}
-
-const char *schema_nearer(const char *word, const char *best, const char *name)
-{
-    size_t far = strlen(word) / 3 + 1, d = distance(word, name);
-
-    if (d > far)
-        return best;
-    return !best || d < distance(word, best) ? name : best;
-}
-
 const char *schema_nearest(const struct schema *schema, const char *word)
 {
     const char *best = NULL;
     for (const struct attribute *field = schema->fields; field && field->name; field++)
-        best = schema_nearer(word, best, field->name);
+        best = nearest_name(word, best, field->name);
     return best;
 }
 
@@ -85,7 +50,7 @@ const char *schema_nearest_key(const struct problems *problems, const struct nod
     const char *best = NULL;
 
     for (size_t i = 0; !problems_full(problems) && node_is(map, NODE_MAP) && i < map->len; i++)
-        best = schema_nearer(word, best, map->entries[i].key);
+        best = nearest_name(word, best, map->entries[i].key);
     return best;
 }
 

@@ -99,8 +99,6 @@ void schema_require(struct pool *pool, struct problems *problems, const struct s
 const char *schema_nearest(const struct schema *schema, const char *word);
 /* The nearest key of a map (may be NULL); NULL also when nobody will read it. */
 const char *schema_nearest_key(const struct problems *problems, const struct node *map, const char *word);
-/* The one of the two names that is nearer to `word`; `best` may be NULL. NULL when neither is near. */
-const char *schema_nearer(const char *word, const char *best, const char *name);
 
 /* All attributes, what they mean and who honours them, as a table in Markdown; appended to `out`. */
 void schema_print_table(struct buf *out);

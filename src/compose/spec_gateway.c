@@ -10,6 +10,7 @@
 #include "base/board.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/nearest.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static void check_targets(struct loading *load, const struct spec *spec, const s
         const struct spec_service *service = spec_find_service(spec, node_str(name));
         const char *near = NULL;
         for (size_t j = 0; !service && !problems_full(load->problems) && j < spec->services_len; j++)
-            near = schema_nearer(node_str(name), near, spec->services[j].name);
+            near = nearest_name(node_str(name), near, spec->services[j].name);
         if (!service)
             problem_error(load->problems, name->place, "there is no service `%s` to route to%s%s%s", node_str(name),
                           near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/nearest.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -167,7 +168,7 @@ static void add_ulimit(struct loading *load, const struct entry *entry, struct s
         problem_error(load->problems, entry->place, "the limit `%s`: soft must not be above hard, -1 is unlimited",
                       entry->key);
     for (size_t i = 0; i < ARRAY_LEN(resources); i++) {
-        near = schema_nearer(entry->key, near, resources[i].name);
+        near = nearest_name(entry->key, near, resources[i].name);
         if (strcmp(resources[i].name, entry->key) != 0)
             continue;
         service->ulimits[service->ulimits_len++] = (struct spec_ulimit){ .resource = resources[i].resource,

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "runtime/ports.h"
 #include "supervise/supervise.h"
 
 #include <arpa/inet.h>
@@ -194,29 +195,16 @@ static void open_published(struct listeners *listeners, const struct spec_listen
     listener->port = wanted->port;
 }
 
-/* Private ports lie below the range from which the kernel takes those of clients, or one might be in use by chance. */
-static uint16_t private_ceiling(void)
-{
-    int low = 32768;
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-
-    if (file) {
-        if (fscanf(file, "%d", &low) != 1 || low < 12000 || low > UINT16_MAX)
-            low = 32768;
-        (void)fclose(file);
-    }
-    return (uint16_t)low;
-}
-
 static int open_private_socket(const char *seed, struct board_address *ret)
 {
-    const uint32_t floor = 10000, span = private_ceiling() - floor;
+    uint16_t low, high;
     uint32_t hash = 2166136261u;
 
+    ports_range(&low, &high);
     for (const char *c = seed; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619u;
     for (uint32_t i = 0; i < PRIVATE_TRIES; i++) {
-        int r = make_address("127.0.0.1", (uint16_t)(floor + (hash + i * 7) % span), ret);
+        int r = make_address("127.0.0.1", (uint16_t)(low + (hash + i * 7) % (uint32_t)(high - low + 1)), ret);
         if (r == 0)
             r = open_socket(ret);
         if (r != -EADDRINUSE)

@@ -16,7 +16,7 @@ enum {
     PORTS_FEWEST = 4096,
 };
 
-void ports_init(struct ports *ports)
+void ports_range(uint16_t *ret_low, uint16_t *ret_high)
 {
     unsigned low = EPHEMERAL_DEFAULT, high = 60999;
     FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
@@ -28,16 +28,23 @@ void ports_init(struct ports *ports)
     if (low == 0 || low > high || high > 65535)
         low = EPHEMERAL_DEFAULT, high = 60999;
 
-    *ports = (struct ports){ .low = PORTS_LOW };
+    *ret_low = PORTS_LOW;
     if (low >= PORTS_LOW + PORTS_FEWEST) {
-        ports->high = (uint16_t)(low - 1);
+        *ret_high = (uint16_t)(low - 1);
     } else if (65535 - high >= PORTS_FEWEST) {
-        ports->low = (uint16_t)(high + 1);
-        ports->high = 65535;
+        *ret_low = (uint16_t)(high + 1);
+        *ret_high = 65535;
     } else {
-        ports->high = 65535; /* the kernel took it all: tested by bind, but it may give the port away afterwards */
+        *ret_high = 65535; /* the kernel took it all: tested by bind, but it may give the port away afterwards */
     }
+}
+
+void ports_init(struct ports *ports)
+{
     struct rng rng;
+
+    *ports = (struct ports){ 0 };
+    ports_range(&ports->low, &ports->high);
     rng_seed(&rng, rng_entropy());
     ports->next = (uint16_t)(ports->low + rng_below(&rng, (uint64_t)(ports->high - ports->low + 1)));
 }

@@ -14,7 +14,10 @@ struct ports {
     uint16_t next;              /* where the search goes on */
 };
 
-/* Reads the kernel's range, and begins at a random place, so that two projects seldom ask for the same port. */
+/* The range, both included, from which private ports may be taken without the kernel giving them to a client. */
+void ports_range(uint16_t *ret_low, uint16_t *ret_high);
+
+/* Takes that range, and begins at a random place, so that two projects seldom ask for the same port. */
 void ports_init(struct ports *ports);
 
 /* A port, or -EADDRINUSE when all are taken. */
