@@ -164,9 +164,10 @@ kill_instance() { # INSTANCE [SIGNAL]
     kill "-${2:-KILL}" "$(instance "$1" .pid)"
 }
 
-# The load: a monitor at RATE probes a second until stopped or for a time; ./receipt is what it saw.
+# The load: a monitor at RATE probes a second for some time; ./receipt is what it saw. Each takes the app 20 ms, so that
+# some are in flight whenever something happens.
 load() { # RATE SECONDS [WATCH-OPTIONS…]
-    "$BUILD/daruma" watch "$url/" --rate "$1" --duration "$2s" --json "${@:3}" >receipt 2>watch-err &
+    "$BUILD/daruma" watch "$url/slow?ms=20" --rate "$1" --duration "$2s" --json "${@:3}" >receipt 2>watch-err &
     load=$!
 }
 

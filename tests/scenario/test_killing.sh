@@ -17,6 +17,7 @@ story_killing_instances_in_turn_under_load_loses_no_get() { # sanitized
     assert_eq "$(receipt .sent)" 1200 "probes sent"
     assert_eq "$(receipt .failed)" 0 "failed probes"
     [[ $kills -ge 5 ]] || fail "only $kills kills happened, so little was proved"
+    assert_number "$(curl_admin gateway | jq '[.routes[].retried] | add')" '> 0' "requests that had to be sent again"
     assert_eq "$(events instance.exit '.cause == "killed"')" $kills "deaths that were noticed"
 }
 
