@@ -67,11 +67,6 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka -lhttp_parser
 
-$(BUILD)/tests/%: tests/%.c $(LIBRARY)
-	@mkdir -p $(@D)
-	$(call say,TEST,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS)
-
 $(BUILD)/examples/%: examples/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -111,8 +106,12 @@ unit: $(UNIT)
 
 # The corpus is not part of the repository: it is looked for beside it.
 CORPUS   ?= ../shared/reference/compose
-conformance: $(BUILD)/tests/conformance
+conformance: $(BUILD)/conformance
 	@if [ -d "$(CORPUS)" ]; then $< "$(CORPUS)" $(NAME); else echo "conformance: skipped, no corpus at $(CORPUS)"; fi
+
+$(BUILD)/conformance: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/conformance/*.c)) $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 scenario: all examples benchmarks
 	@tests/scenario/run $(SCENARIO)

@@ -6,6 +6,8 @@
 
 #include "compose/value.h"
 
+#include "base/cleanup.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
@@ -156,21 +158,27 @@ struct node *canonical_ports(struct loading *load, struct node *node)
 
 /* --- Mounts: [source:]target[:options] --- */
 
-static bool is_windows_path(const char *text)
+/* How long the part is that begins here. Neither the colon of a drive letter ends it, nor one inside of ${…}. */
+static size_t part_len(const char *text)
 {
-    return (isalpha((unsigned char)text[0]) && text[1] == ':' && (text[2] == '\\' || text[2] == '/')) ||
-           strncmp(text, "\\\\", 2) == 0;
+    size_t open = 0, i = 0;
+
+    for (; text[i]; i++) {
+        if (text[i] == '$' && text[i + 1] == '{')
+            open++;
+        else if (text[i] == '}' && open > 0)
+            open--;
+        else if (text[i] == ':' && open == 0 && !(i == 1 && isalpha((unsigned char)text[0])))
+            break;
+    }
+    return i;
 }
 
-/* The first colon that divides parts; that of a drive letter does not. */
-static const char *find_colon(const char *text)
-{
-    return strchr(is_windows_path(text) && text[1] == ':' ? text + 2 : text, ':');
-}
-
+/* Is it a path of the host, or the name of a volume? */
 static bool is_path(const char *text)
 {
-    return is_windows_path(text) || *text == '.' || *text == '/' || *text == '~';
+    return *text == '.' || *text == '/' || *text == '~' || strncmp(text, "\\\\", 2) == 0 ||
+           (isalpha((unsigned char)text[0]) && text[1] == ':');
 }
 
 static struct node *child_map(struct loading *load, struct node *map, const char *key, struct place place)
@@ -210,8 +218,18 @@ static void make_source_absolute(struct loading *load, struct node *mount)
     const char *type = node_str(node_get(mount, "type"));
     struct node *source = node_get(mount, "source");
 
-    if (type && strcmp(type, "bind") == 0 && node_str(source) && !is_windows_path(node_str(source)))
+    if (type && strcmp(type, "bind") == 0 && node_str(source) && !value_is_windows_path(node_str(source)))
         source->u.string = load_path(load, load->base_dir, source->u.string);
+}
+
+/* The options behind the target; those that nobody knows are passed over, as the reference does. */
+static void mount_options(struct loading *load, struct node *mount, struct place place, const char *options)
+{
+    while (*options) {
+        size_t len = strcspn(options, ",");
+        mount_option(load, mount, place, pool_strndup(load->pool, options, len));
+        options += len + (options[len] == ',');
+    }
 }
 
 struct node *canonical_volume(struct loading *load, struct node *node)
@@ -222,27 +240,28 @@ struct node *canonical_volume(struct loading *load, struct node *node)
     }
     struct place place = node->place;
     struct node *mount = node_new(load->pool, NODE_MAP, place);
-    const char *text = node->u.string, *colon = find_colon(text);
+    const char *text = node->u.string, *parts[3] = { NULL };
+    size_t n = 0;
+    bool wrong = !*text || *text == ':', brief = strlen(text) <= 2;
 
-    if (!*text || *text == ':' || strstr(text, "::") || text[strlen(text) - 1] == ':') {
+    for (const char *p = brief ? NULL : text; p && n < ARRAY_LEN(parts); n++) {
+        size_t len = part_len(p);
+        wrong = wrong || len == 0 || (p[len] && n + 1 == ARRAY_LEN(parts));
+        parts[n] = pool_strndup(load->pool, p, len);
+        p = p[len] ? p + len + 1 : NULL;
+    }
+    if (wrong) {
         problem_error(load->problems, place, "`%s` is no mount; write [source:]target[:options]", text);
         return node;
     }
-    bool bind = colon && is_path(text);
+    bool bind = n > 1 && is_path(parts[0]);
     set_text(load, mount, place, "type", bind ? "bind" : "volume");
-    if (colon)
-        set_text(load, mount, place, "source", pool_strndup(load->pool, text, (size_t)(colon - text)));
-    const char *target = colon ? colon + 1 : text, *options = find_colon(target);
-    set_text(load, mount, place, "target",
-             options ? pool_strndup(load->pool, target, (size_t)(options - target)) : target);
-    (void)child_map(load, mount, bind ? "bind" : "volume", place);
-    if (options && strchr(options + 1, ':'))
-        problem_error(load->problems, place, "`%s` has too many parts; write [source:]target[:options]", text);
-    for (const char *p = options ? options + 1 : ""; *p;) {
-        size_t len = strcspn(p, ",");
-        mount_option(load, mount, place, pool_strndup(load->pool, p, len));
-        p += len + (p[len] == ',');
-    }
+    if (n > 1)
+        set_text(load, mount, place, "source", parts[0]);
+    set_text(load, mount, place, "target", brief ? text : parts[n > 1]);
+    if (!brief)
+        (void)child_map(load, mount, bind ? "bind" : "volume", place);
+    mount_options(load, mount, place, n > 2 ? parts[2] : "");
     make_source_absolute(load, mount);
     return mount;
 }

@@ -91,9 +91,7 @@ static void check_mounts(struct loading *load, const struct entry *service)
 
     for (size_t i = 0; node_is(mounts, NODE_LIST) && i < mounts->len; i++) {
         const struct node *mount = node_at(mounts, i);
-        const char *type = node_str(node_get(mount, "type")), *target = node_str(node_get(mount, "target"));
-        if (type && strcmp(type, "bind") == 0 && !node_get(mount, "source"))
-            problem_error(load->problems, mount->place, "a bind mount needs `source`");
+        const char *target = node_str(node_get(mount, "target"));
         for (size_t j = 0; target && node_is(tmpfs, NODE_LIST) && j < tmpfs->len; j++) {
             const char *text = node_str(node_at(tmpfs, j));
             size_t len = strcspn(text, ":");
@@ -101,6 +99,17 @@ static void check_mounts(struct loading *load, const struct entry *service)
                 problem_error(load->problems, mount->place, "service `%s` mounts %s twice, also under `tmpfs`",
                               service->key, target);
         }
+    }
+}
+
+static void check_sources(struct loading *load, const struct node *service)
+{
+    const struct node *mounts = node_get(service, "volumes");
+
+    for (size_t i = 0; node_is(mounts, NODE_LIST) && i < mounts->len; i++) {
+        const char *type = node_str(node_get(node_at(mounts, i), "type"));
+        if (type && strcmp(type, "bind") == 0 && !node_get(node_at(mounts, i), "source"))
+            problem_error(load->problems, node_at(mounts, i)->place, "a bind mount needs `source`");
     }
 }
 
@@ -178,20 +187,29 @@ void normalise_check_rules(struct loading *load, const struct node *project)
     const struct node *services = node_get(project, "services");
 
     for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++) {
-        const struct entry *entry = &services->entries[i];
-        const struct node *service = entry->value;
+        const struct node *service = services->entries[i].value;
         const struct node *resources = node_get(node_get(service, "deploy"), "resources");
-        if (!says_what_to_run(service))
-            problem_error(load->problems, entry->place,
-                          "service `%s` does not say what to run; add `image`, `build` or `command`", entry->key);
         check_device_requests(load, node_get(node_get(resources, "reservations"), "devices"));
         check_device_requests(load, node_get(service, "gpus"));
-        check_mounts(load, entry);
-        check_watch(load, service);
+        check_sources(load, service);
         check_ports(load, service);
-        check_platform(load, service);
         check_container_name(load, service);
         check_pull_policy(load, service);
     }
     check_resources(load, project);
+}
+
+void normalise_check_services(struct loading *load, const struct node *project)
+{
+    const struct node *services = node_get(project, "services");
+
+    for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++) {
+        const struct entry *entry = &services->entries[i];
+        if (!says_what_to_run(entry->value))
+            problem_error(load->problems, entry->place,
+                          "service `%s` does not say what to run; add `image`, `build` or `command`", entry->key);
+        check_mounts(load, entry);
+        check_watch(load, entry->value);
+        check_platform(load, entry->value);
+    }
 }

@@ -46,9 +46,9 @@ static bool prepare_service(struct loading *load, struct entry *entry)
     struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
     size_t errors = load->problems->errors;
 
-    entry->value = node_copy(load->pool, entry->value);
     if (entry->value->kind == NODE_NULL)
-        entry->value = node_new(load->pool, NODE_MAP, entry->place);
+        return true;
+    entry->value = node_copy(load->pool, entry->value);
     if (!load->no_interpolate)
         (void)interpolate_tree(&with, entry->value);
     schema_validate(load->pool, load->problems, &schema_service, entry->value, entry->key);
@@ -125,9 +125,12 @@ static struct node *resolve(struct loading *load, const struct source *source, s
     struct node *service = usable ? node_copy(load->pool, entry->value) : NULL;
     const struct node *extends = node_get(service, "extends");
     if (extends) {
-        node_remove(service, "extends");
         struct node *base = find_base(load, source, extends, &chain);
-        service = base ? merge_nodes(load, &schema_service, base, service) : NULL;
+        /* A base without a body changes nothing; the reference leaves `extends` standing then. */
+        if (!base || base->kind != NODE_NULL) {
+            node_remove(service, "extends");
+            service = base ? merge_nodes(load, &schema_service, base, service) : NULL;
+        }
     }
     load->base_dir = base_dir;
     return service;

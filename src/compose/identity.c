@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "compose/identity.h"
 
+#include <string.h>
+
 static const char *field(struct pool *pool, const struct node *item, const char *key)
 {
     const struct node *value = node_get(item, key);
@@ -10,6 +12,12 @@ static const char *field(struct pool *pool, const struct node *item, const char 
 const char *identity_text(struct pool *pool, const struct node *item)
 {
     return node_is(item, NODE_SCALAR) ? node_text(pool, item) : NULL;
+}
+
+const char *identity_name(struct pool *pool, const struct node *item)
+{
+    const char *text = identity_text(pool, item);
+    return text ? pool_strndup(pool, text, strcspn(text, "=")) : NULL;
 }
 
 const char *identity_port(struct pool *pool, const struct node *item)

@@ -8,6 +8,7 @@
 #include "compose/node.h"
 
 const char *identity_text(struct pool *pool, const struct node *item);     /* the text itself */
+const char *identity_name(struct pool *pool, const struct node *item);     /* the text up to a `=` */
 const char *identity_port(struct pool *pool, const struct node *item);     /* address, published, target, protocol */
 const char *identity_mount(struct pool *pool, const struct node *item);    /* target */
 const char *identity_secret(struct pool *pool, const struct node *item);   /* target, /run/secrets/SOURCE without */

@@ -195,12 +195,17 @@ static void load_project(struct job *job)
     normalise_defaults(load, project);
     if (!job->request->no_normalise)
         normalise_project(load, project, name);
-    struct node *disabled = normalise_profiles(load, project, active);
+    struct node *disabled = normalise_profiles(load, project, active, job->request->services);
     if (!job->request->no_consistency) {
         normalise_check(load, project, disabled);
         if (job->problems->errors == 0)
-            normalise_check_rules(load, project);
+            normalise_check_services(load, project);
     }
+    if (job->problems->errors == 0)
+        normalise_check_rules(load, project);
+    normalise_select(load, project, job->request->services, disabled);
+    if (job->request->prune)
+        normalise_prune(load, project);
     normalise_nulls(load, project);
     normalise_environment(load, project);
     if (job->problems->errors > 0)

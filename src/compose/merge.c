@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-/* Of items with the same identity only the last stays, in the place of the first. */
+static struct node *merge_maps(struct loading *load, const struct schema *schema, struct node *base, struct node *over);
+
+/* Of items with the same identity only the last stays, in the place of the first; or they become one. */
 static void drop_doubles(struct loading *load, const struct schema *schema, struct node *list)
 {
     struct node *seen = node_new(load->pool, NODE_MAP, list->place); /* identity → its index in `kept` */
@@ -14,7 +16,9 @@ static void drop_doubles(struct loading *load, const struct schema *schema, stru
         const char *identity = schema->identity(load->pool, item);
         const struct node *before = identity ? node_get(seen, identity) : NULL;
         if (before) {
-            kept->entries[before->u.integer].value = item;
+            struct node **there = &kept->entries[before->u.integer].value;
+            bool merge = schema->merge == MERGE_ITEMS && (*there)->kind == NODE_MAP && item->kind == NODE_MAP;
+            *there = merge ? merge_maps(load, schema->items, *there, item) : item;
             continue;
         }
         if (identity)
@@ -42,6 +46,12 @@ static struct node *merge_maps(struct loading *load, const struct schema *schema
     return base;
 }
 
+static bool is_other_driver(const struct node *base, const struct node *over)
+{
+    const char *before = node_str(node_get(base, "driver")), *after = node_str(node_get(over, "driver"));
+    return before && after && strcmp(before, after) != 0;
+}
+
 struct node *merge_nodes(struct loading *load, const struct schema *schema, struct node *base, struct node *over)
 {
     if (over->tag == NODE_OVERRIDE || schema->merge == MERGE_REPLACE)
@@ -49,6 +59,8 @@ struct node *merge_nodes(struct loading *load, const struct schema *schema, stru
     if (over->kind == NODE_NULL)
         return base;
     if (base->kind != over->kind)
+        return over;
+    if (schema->merge == MERGE_DRIVER && is_other_driver(base, over))
         return over;
     if (over->kind == NODE_MAP)
         return merge_maps(load, schema, base, over);

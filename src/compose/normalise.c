@@ -27,36 +27,6 @@ static struct node *make_map(struct loading *load, struct node *map, const char 
     return child;
 }
 
-/* --- Profiles --- */
-
-static bool is_active(const struct node *service, const struct node *active)
-{
-    const struct node *profiles = node_get(service, "profiles");
-
-    if (!node_is(profiles, NODE_LIST) || profiles->len == 0)
-        return true;
-    for (size_t i = 0; i < profiles->len; i++)
-        for (size_t j = 0; j < active->len; j++)
-            if (strcmp(node_str(node_at(active, j)), "*") == 0 || node_equal(node_at(profiles, i), node_at(active, j)))
-                return true;
-    return false;
-}
-
-struct node *normalise_profiles(struct loading *load, struct node *project, const struct node *active)
-{
-    struct node *services = section(project, "services");
-    struct node *disabled = node_new(load->pool, NODE_MAP, project->place);
-
-    for (size_t i = services ? services->len : 0; i-- > 0;) {
-        const struct entry entry = services->entries[i];
-        if (is_active(entry.value, active))
-            continue;
-        node_set(load->pool, disabled, entry.key, entry.place, entry.value);
-        node_remove_at(services, i);
-    }
-    return disabled;
-}
-
 /* --- What is implied --- */
 
 /* A dependency that another attribute implies; one that is written down stays as it is. */

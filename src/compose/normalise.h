@@ -8,8 +8,14 @@
 
 #include "compose/load.h"
 
-/* `project` is the merged root. Services whose profiles are not among `active` are taken out and returned as a map. */
-struct node *normalise_profiles(struct loading *load, struct node *project, const struct node *active);
+/* `project` is the merged root. Services whose profiles are not among `active` and that are not among `chosen` (ended by
+   NULL; may be NULL) are taken out and returned as a map (select.c). */
+struct node *normalise_profiles(struct loading *load, struct node *project, const struct node *active,
+                                const char *const *chosen);
+/* Moves every service to `disabled` but the chosen ones and what they depend on; nothing for NULL and none. */
+void normalise_select(struct loading *load, struct node *project, const char *const *chosen, struct node *disabled);
+/* Takes out networks, volumes, secrets, configs and models that no service uses. */
+void normalise_prune(struct loading *load, struct node *project);
 /* What the reference fills in even when it does not normalise. */
 void normalise_defaults(struct loading *load, struct node *project);
 /* Environment without a value takes that of what the project is loaded in. */
@@ -19,7 +25,8 @@ void normalise_project(struct loading *load, struct node *project, const char *n
 void normalise_environment(struct loading *load, struct node *project);
 /* References to what is not there, cycles, contradictions. `disabled`: services that a profile switched off. */
 void normalise_check(struct loading *load, const struct node *project, const struct node *disabled);
-/* Rules that no type expresses (check_rules.c). */
+/* Rules that no type expresses (check_rules.c): for single values, asked always; and for services as a whole. */
 void normalise_check_rules(struct loading *load, const struct node *project);
+void normalise_check_services(struct loading *load, const struct node *project);
 
 #endif

@@ -29,6 +29,8 @@ enum format {
 enum merge {
     MERGE_DEFAULT, /* mappings key by key, lists one behind the other, scalars replaced */
     MERGE_REPLACE, /* the later one counts */
+    MERGE_DRIVER,  /* MAP: the later one counts when it names another `driver`, else key by key */
+    MERGE_ITEMS,   /* LIST: items with the same identity are merged themselves, not replaced */
 };
 
 /* Which keys a mapping takes besides those with a name of their own. */

@@ -85,7 +85,9 @@ static const struct schema command = { .kinds = NODE_NULL | NODE_STRING | NODE_L
                                        .keep_zero = true,
                                        .merge = MERGE_REPLACE,
                                        .canonical = canonical_command };
-static const struct schema host_addresses = { .kinds = NODE_STRING | NODE_LIST, .items = &string };
+static const struct schema host_addresses = { .kinds = NODE_STRING | NODE_LIST,
+                                              .items = &string,
+                                              .identity = identity_text };
 static const struct schema extra_hosts = { .kinds = NODE_LIST | NODE_MAP,
                                            .items = &string,
                                            .unique = true,
@@ -678,9 +680,12 @@ static const struct attribute service_fields[] = {
     { "isolation", &string, D, "isolation technology" },
     { "label_file", &label_files, P, "files with labels" },
     { "labels", &labels, P, "labels" },
-    { "links", &unique_strings, P, "what must be there first" },
-    { "logging", &(const struct schema){ .kinds = NODE_MAP, .fields = logging_fields, .extensible = true }, D,
-      "log driver" },
+    { "links",
+      &(const struct schema){ .kinds = NODE_LIST, .items = &string, .unique = true, .identity = identity_name }, P,
+      "what must be there first" },
+    { "logging",
+      &(const struct schema){ .kinds = NODE_MAP, .fields = logging_fields, .extensible = true, .merge = MERGE_DRIVER },
+      D, "log driver" },
     { "mac_address", &string, D, "MAC address" },
     { "mem_limit", &bytes, D, "most memory" },
     { "mem_reservation", &bytes_integer, D, "promised memory" },
@@ -757,6 +762,7 @@ static const struct attribute ipam_fields[] = {
       &(const struct schema){
           .kinds = NODE_LIST,
           .items = &(const struct schema){ .kinds = NODE_MAP, .fields = pool_fields, .extensible = true },
+          .merge = MERGE_ITEMS,
           .identity = identity_subnet },
       P, "pools" },
     { "driver", &string, P, "driver" },

@@ -165,7 +165,9 @@ struct compose_request {
         *files; /* -f; empty: COMPOSE_FILE, else searched for upwards from working_dir, override included */
     const char *const *env_files;   /* --env-file; empty: .env beside the project, when it is there */
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
+    const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
+    bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool no_interpolate;            /* variables stay as they are written */
     bool no_normalise;              /* nothing is added that the files do not say */
     bool no_consistency;            /* what does not fit together is not told */

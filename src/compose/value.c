@@ -231,3 +231,15 @@ int value_signal(const char *text)
     }
     return -EINVAL;
 }
+
+bool value_is_windows_path(const char *text)
+{
+    static const char slashes[] = "\\/";
+
+    if (isalpha((unsigned char)text[0]) && text[1] == ':')
+        return text[2] && strchr(slashes, text[2]);
+    if (strspn(text, slashes) != 2)
+        return false;
+    size_t host = strcspn(text + 2, slashes);
+    return text[2 + host] && text[3 + host] && !strchr(slashes, text[3 + host]);
+}

@@ -26,6 +26,9 @@ int value_int(const char *text, int64_t *ret);
    unquoted ; & | < >. Appends to the LIST. */
 int value_split(struct pool *pool, struct place place, const char *line, struct node *words);
 
+/* An absolute path of Windows: C:\a, c:/a, \\host\share. */
+bool value_is_windows_path(const char *text);
+
 /* A signal by name or number, with or without SIG: "SIGTERM", "term", "15". The number, or -EINVAL. */
 int value_signal(const char *text);
 
