@@ -280,8 +280,8 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     }
     begin_active(worker, conn);
     if (conn->method == HTTP1_CONNECT) {
-        /* What follows may be the tunnel's first bytes, sent in hope: never a request. */
-        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+        /* What follows may be the tunnel's first bytes, sent in hope: never a request. So this one has no end. */
+        conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
         gw_answer(worker, conn, 501, "CONNECT is not served here");
     } else if (gw_poison_any(worker->setup->shared, worker->now) &&
                gw_poison_has(worker->setup->shared, fingerprint(buf, head), worker->now)) {
