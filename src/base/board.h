@@ -29,7 +29,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 1u
+#define BOARD_LAYOUT 2u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -87,7 +87,9 @@ struct board_route {
     int64_t connect_timeout_ns;
     int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
     int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */
-    int64_t hold_ns;             /* how long a request waits for an endpoint before it gets 503 */
+    int64_t patience_min_ns; /* an answer is overdue after a time that follows the endpoint's own latency, but not */
+    int64_t patience_max_ns; /* earlier and not later than these; then another endpoint is tried. max 0: never */
+    int64_t hold_ns;         /* how long a request waits for an endpoint before it gets 503 */
 };
 
 struct board_service {

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  1u
+#define GAUGES_LAYOUT  2u
 #define GAUGES_WORKERS 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
@@ -26,7 +26,11 @@ struct endpoint_gauge {
     _Atomic uint64_t requests; /* placed on it, retries included */
     _Atomic uint64_t errors;   /* connect failures, resets, timeouts, answers 500 … 599 */
     _Atomic uint32_t ewma_us;  /* latency, peak-sensitive moving average */
-    _Atomic uint32_t ejected;  /* bool: this worker has taken it out by itself for consecutive errors */
+    _Atomic uint32_t
+        ejected;           /* bool: this worker has taken it out by itself, for errors in a row or because it hangs */
+    _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
+                                  rung to ask it */
+    uint32_t pad;
 };
 
 struct route_gauge {
@@ -36,6 +40,8 @@ struct route_gauge {
     _Atomic uint64_t held;      /* had to wait for an endpoint */
     _Atomic uint64_t hold_expired;
     _Atomic uint64_t retried;      /* attempts after the first */
+    _Atomic uint64_t hedged;       /* attempts beside one whose answer was overdue */
+    _Atomic uint64_t hedge_won;    /* of those, the ones that answered first */
     _Atomic uint64_t retry_denied; /* wanted, but budget, method or bytes already sent forbade it */
     _Atomic uint64_t poisoned;     /* refused or answered 502 under the poison rule */
     _Atomic uint64_t truncated;    /* upstream broke off in the middle of a response */

@@ -590,10 +590,17 @@ static const struct attribute retry_fields[] = {
       P, "what is tried again" },
     END,
 };
+static const struct attribute patience_fields[] = {
+    { "max", &duration, P, "an answer is overdue after this time at the latest; 0s: never" },
+    { "min", &duration, P, "an answer is overdue after this time at the earliest" },
+    END,
+};
 static const struct attribute route_fields[] = {
     { "connect_timeout", &duration, P, "for one connection" },
     { "hold", &duration, P, "how long a request waits for an instance" },
     { "idle_timeout", &duration, P, "without a byte in either direction" },
+    { "patience", &(const struct schema){ .kinds = NODE_MAP, .fields = patience_fields }, P,
+      "when another instance is tried" },
     { "response_timeout", &duration, P, "until the first byte of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
     { "to", &string_or_list, P, "services" },

@@ -122,6 +122,8 @@ struct spec_route {
     int64_t connect_timeout_ns;  /* 1 s unless given */
     int64_t response_timeout_ns; /* 60 s unless given */
     int64_t idle_timeout_ns;     /* 5 min unless given */
+    int64_t patience_min_ns;     /* 25 ms unless given */
+    int64_t patience_max_ns;     /* 1 s unless given; 0: an answer is never overdue */
     int64_t hold_ns;             /* 10 s unless given */
     struct place place;
 };

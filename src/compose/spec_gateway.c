@@ -23,6 +23,8 @@ static const struct spec_route usual = {
     .connect_timeout_ns = 1 * NS_PER_S,
     .response_timeout_ns = 60 * NS_PER_S,
     .idle_timeout_ns = 300 * NS_PER_S,
+    .patience_min_ns = 25 * NS_PER_MS,
+    .patience_max_ns = 1 * NS_PER_S,
     .hold_ns = 10 * NS_PER_S,
 };
 
@@ -68,7 +70,8 @@ static void check_targets(struct loading *load, const struct spec *spec, const s
 
 static void build_route(struct loading *load, const struct spec *spec, const struct node *node, struct spec_route *ret)
 {
-    const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to");
+    const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to"),
+                      *patience = node_get(node, "patience");
 
     check_targets(load, spec, to);
     *ret = (struct spec_route){
@@ -78,9 +81,14 @@ static void build_route(struct loading *load, const struct spec *spec, const str
         .connect_timeout_ns = read_duration(node, "connect_timeout", usual.connect_timeout_ns),
         .response_timeout_ns = read_duration(node, "response_timeout", usual.response_timeout_ns),
         .idle_timeout_ns = read_duration(node, "idle_timeout", usual.idle_timeout_ns),
+        .patience_min_ns = read_duration(patience, "min", usual.patience_min_ns),
+        .patience_max_ns = read_duration(patience, "max", usual.patience_max_ns),
         .hold_ns = read_duration(node, "hold", usual.hold_ns),
         .place = node->place,
     };
+    if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)
+        problem_error(load->problems, patience->place,
+                      "`patience.min` is longer than `patience.max` (1s unless given)");
 }
 
 /* "0.0.0.0:8080", ":8080", "8080", "[::]:80". */

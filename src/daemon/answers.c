@@ -114,7 +114,8 @@ static json_t *workers_json(const struct gauges *gauges)
 
 /* The counters of one route over all workers. */
 struct route_sum {
-    uint64_t requests, status[6], own_5xx, held, hold_expired, retried, retry_denied, poisoned, truncated;
+    uint64_t requests, status[6], own_5xx, held, hold_expired, retried, hedged, hedge_won, retry_denied, poisoned,
+        truncated;
 };
 
 static struct route_sum add_up(const struct gauges *gauges, uint32_t route)
@@ -130,6 +131,8 @@ static struct route_sum add_up(const struct gauges *gauges, uint32_t route)
         sum.held += LOAD(gauge->held);
         sum.hold_expired += LOAD(gauge->hold_expired);
         sum.retried += LOAD(gauge->retried);
+        sum.hedged += LOAD(gauge->hedged);
+        sum.hedge_won += LOAD(gauge->hedge_won);
         sum.retry_denied += LOAD(gauge->retry_denied);
         sum.poisoned += LOAD(gauge->poisoned);
         sum.truncated += LOAD(gauge->truncated);
@@ -148,11 +151,12 @@ static json_t *route_json(const struct board *board, const struct gauges *gauges
     json_t *status = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "1xx", number(sum.status[1]), "2xx",
                                number(sum.status[2]), "3xx", number(sum.status[3]), "4xx", number(sum.status[4]), "5xx",
                                number(sum.status[5]), "none", number(sum.status[0]));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "listener",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "listener",
                      board->listeners[route->listener].name, "services", services, "requests", number(sum.requests),
                      "status", status, "own_5xx", number(sum.own_5xx), "held", number(sum.held), "hold_expired",
-                     number(sum.hold_expired), "retried", number(sum.retried), "retry_denied", number(sum.retry_denied),
-                     "poisoned", number(sum.poisoned), "truncated", number(sum.truncated));
+                     number(sum.hold_expired), "retried", number(sum.retried), "hedged", number(sum.hedged),
+                     "hedge_won", number(sum.hedge_won), "retry_denied", number(sum.retry_denied), "poisoned",
+                     number(sum.poisoned), "truncated", number(sum.truncated));
 }
 
 json_t *answers_gateway(const struct board *board, const struct gauges *gauges)

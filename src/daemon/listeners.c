@@ -294,6 +294,8 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
         .connect_timeout_ns = wanted->connect_timeout_ns,
         .response_timeout_ns = wanted->response_timeout_ns,
         .idle_timeout_ns = wanted->idle_timeout_ns,
+        .patience_min_ns = wanted->patience_min_ns,
+        .patience_max_ns = wanted->patience_max_ns,
         .hold_ns = wanted->hold_ns,
     };
 }
@@ -390,6 +392,8 @@ static const struct spec_route *private_rules(const struct spec *spec, const cha
         .connect_timeout_ns = NS_PER_S,
         .response_timeout_ns = 60 * NS_PER_S,
         .idle_timeout_ns = 300 * NS_PER_S,
+        .patience_min_ns = 25 * NS_PER_MS,
+        .patience_max_ns = NS_PER_S,
         .hold_ns = 10 * NS_PER_S,
     };
     static const struct spec_route tcp = {

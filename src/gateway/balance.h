@@ -9,6 +9,7 @@
 #include "base/board.h"
 #include "base/gauges.h"
 #include "base/rng.h"
+#include "gateway/patience.h"
 #include "gateway/slots.h"
 
 #include <stdbool.h>
@@ -23,6 +24,10 @@ struct endpoint_local {
     uint16_t ejections;  /* in a row: each lasts twice as long as the one before */
     int64_t ejected_until_ns;
     int64_t ewma_at_ns; /* 0: no latency known */
+    struct latency latency;
+    int64_t answered_ns; /* the last first byte of an answer; 0: none yet */
+    uint32_t overdue;    /* attempts that have outlasted the patience since it answered anything */
+    bool hung;           /* left out because of those */
 };
 
 struct balance {
@@ -31,7 +36,8 @@ struct balance {
     struct rng rng;
     uint32_t turn[BOARD_ROUTES]; /* round robin */
     uint32_t first[BOARD_SERVICES], count[BOARD_SERVICES];
-    uint16_t up[BOARD_ENDPOINTS]; /* endpoints in rotation, by service: up[first … first + count) */
+    uint16_t up[BOARD_ENDPOINTS];           /* endpoints in rotation, by service: up[first … first + count) */
+    struct latency service[BOARD_SERVICES]; /* of all its endpoints */
     struct endpoint_local local[BOARD_ENDPOINTS];
 };
 
@@ -41,13 +47,39 @@ void gw_balance_init(struct balance *balance, const struct board *view, struct w
    idle connections, which the caller has closed before. */
 void gw_balance_rebuild(struct balance *balance);
 
-/* An endpoint for a request of `route`, none of `tried`; -1 when there is none. An ejected one only when nothing else
-   is left: the last endpoint is never ejected. */
-int gw_balance_pick(struct balance *balance, uint32_t route, const struct conn_tried *tried, unsigned tried_len,
-                    int64_t now_ns);
+/* What is looked for an endpoint for. */
+struct balance_request {
+    uint32_t route;
+    const struct conn_tried *tried;
+    unsigned tried_len;
+    int64_t now_ns;
+    bool safe; /* may be sent twice: fit for trying whether an endpoint that hung answers again */
+};
+
+/* An endpoint for a request, none of `tried`; -1 when there is none. An ejected one only when nothing else is left: the
+   last endpoint is never ejected. */
+int gw_balance_pick(struct balance *balance, const struct balance_request *request);
+
+/* A request goes to `endpoint`. Is its ejection over, then this one is the trial: it is left out again, for twice as
+   long, until an answer comes. */
+void gw_balance_placed(struct balance *balance, uint32_t endpoint, int64_t now_ns);
 
 /* Latency to the first byte of an answer: peaks count at once, and are forgotten slowly. Also ends a row of errors. */
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns);
+
+/* It has not answered for `waited_ns` when another one did: the same for its peaks, and for nothing else. */
+void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_ns, int64_t now_ns);
+
+/* How long the first byte of an answer is waited for; 0: the route sets no such limit. */
+int64_t gw_balance_patience(const struct balance *balance, uint32_t endpoint, uint32_t route);
+
+/* Is it idle, or has it answered anything since then? */
+bool gw_balance_well(const struct balance *balance, uint32_t endpoint, int64_t since_ns);
+
+/* An attempt of `route` that began at `since_ns` has outlasted the patience. True when that makes three since the endpoint
+   answered anything: it hangs. It is left out like one that fails (250 ms, then twice as long) as long as another one of
+   that route is well; when none is, they are all slow, and leaving one out would make it worse. */
+bool gw_balance_overdue(struct balance *balance, uint32_t endpoint, uint32_t route, int64_t since_ns, int64_t now_ns);
 
 /* It failed; the third time in a row it is left out for a second, then two … at most 30. */
 void gw_balance_failure(struct balance *balance, uint32_t endpoint, int64_t now_ns);

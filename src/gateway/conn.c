@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
+#include "gateway/hedge.h"
 #include "gateway/relay.h"
 #include "gateway/tunnel.h"
 
@@ -24,8 +25,27 @@ enum { ROUNDS = 16 }; /* of up to a block each, before others have their turn */
 
 /* --- the setter ------------------------------------------------------------------------------------------------- */
 
+/* The next thing that is due in an attempt; 0: nothing. */
+static int64_t attempt_due(const struct conn *conn)
+{
+    if (conn->patience_ns > 0 && (conn->answer_ns == 0 || conn->patience_ns < conn->answer_ns))
+        return conn->patience_ns;
+    return conn->answer_ns;
+}
+
+/* An attempt has moved, or has begun: it may last for `span` from now on. `waiting`: all is said, it is its turn. */
+static int64_t arm_attempt(const struct gw_worker *worker, struct conn *conn, int64_t span, bool waiting)
+{
+    conn->answer_ns = span > 0 ? worker->now + span : 0;
+    if (!(conn->flags & CONN_OVERDUE)) {
+        int64_t patience = waiting ? gw_balance_patience(&worker->balance, conn->endpoint, conn->route) : 0;
+        conn->patience_ns = patience > 0 ? worker->now + patience : 0;
+    }
+    return attempt_due(conn);
+}
+
 /* When the present state is over at the latest; 0: never. */
-static int64_t deadline(const struct gw_worker *worker, const struct conn *conn)
+static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = conn->route == GW_NONE ? NULL : gw_conn_route(worker, conn);
     int64_t span = 0;
@@ -39,12 +59,13 @@ static int64_t deadline(const struct gw_worker *worker, const struct conn *conn)
         return conn->due_ns; /* counts from its beginning */
     case CONN_UNTIL_CONNECT:
         span = route && route->connect_timeout_ns > 0 ? route->connect_timeout_ns : CONNECT_NS;
-        break;
+        return arm_attempt(worker, conn, span, true);
     case CONN_UNTIL_RESPONSE:
         /* Counts from the last byte of the request; while it is still coming, what matters is that it comes. */
         if (route)
             span = conn->flags & CONN_REQUEST_WHOLE ? route->response_timeout_ns : route->idle_timeout_ns;
-        break;
+        return arm_attempt(worker, conn, span,
+                           (conn->flags & (CONN_REQUEST_WHOLE | CONN_FIRST_BYTE)) == CONN_REQUEST_WHOLE);
     case CONN_UNTIL_QUIET:
         span = route ? route->idle_timeout_ns : 0;
         break;
@@ -67,6 +88,14 @@ void gw_conn_touch(struct gw_worker *worker, struct conn *conn)
         gw_timers_set(&worker->timers, gw_conn_index(worker, conn), due);
     else
         gw_timers_cancel(&worker->timers, gw_conn_index(worker, conn));
+}
+
+void gw_conn_look_again(struct gw_worker *worker, struct conn *conn, int64_t at_ns)
+{
+    conn->patience_ns = at_ns;
+    int64_t due = attempt_due(conn);
+    if (due > 0)
+        gw_timers_set(&worker->timers, gw_conn_index(worker, conn), due);
 }
 
 static struct gw_list *list_of(struct gw_worker *worker, enum conn_state state)
@@ -328,6 +357,11 @@ void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
         break;
     case CONN_CONNECTING:
     case CONN_SENDING:
+        if (conn->patience_ns > 0 && conn->patience_ns <= worker->now &&
+            (conn->answer_ns == 0 || conn->answer_ns > worker->now)) {
+            gw_hedge_overdue(worker, conn);
+            break;
+        }
         gw_exchange_fail(worker, conn, RETRY_TIMEOUT);
         break;
     case CONN_VERDICT:

@@ -18,6 +18,9 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
 /* Arms the deadline of the present state anew: bytes have moved. */
 void gw_conn_touch(struct gw_worker *worker, struct conn *conn);
 
+/* CONNECTING, SENDING: looks at the attempt again at `at_ns`; 0: no more. Its end stays when it is. */
+void gw_conn_look_again(struct gw_worker *worker, struct conn *conn, int64_t at_ns);
+
 /* Goes on as far as possible without blocking. The connection may be gone afterwards. */
 void gw_conn_drive(struct gw_worker *worker, struct conn *conn);
 

@@ -44,6 +44,9 @@ static const struct rule rules[CONN_STATES][CONN_EVENTS] = {
         [CONN_EV_CLOSE] = GO(FREE),
     },
     [CONN_SENDING] = {
+        /* A second attempt beside one whose answer is overdue. */
+        [CONN_EV_CONNECT] = GO(CONNECTING),
+        [CONN_EV_SEND] = GO(SENDING),
         [CONN_EV_RESPONSE] = GO(RELAYING),
         [CONN_EV_TUNNEL] = GO(TUNNEL),
         [CONN_EV_BROKEN] = GO(VERDICT),

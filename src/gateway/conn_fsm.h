@@ -13,6 +13,7 @@
  *   IDLE ─▶ HEAD ─┬────────────▶ SENDING ─▶ RELAYING ─▶ IDLE (kept alive) or LINGERING or FREE
  *                 ├▶ CONNECTING ─▶ ┘ │  └▶ TUNNEL (101; TCP: from CONNECTING)
  *                 ├▶ HELD ─▶ ┘       └▶ VERDICT ─▶ again from the top, or ANSWERING
+ *                 │                   └▶ CONNECTING, SENDING: a second attempt beside this one (hedge.h)
  *                 └▶ ANSWERING (our own answer) ─▶ IDLE or LINGERING or FREE
  */
 enum conn_state {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
+#include "gateway/hedge.h"
 #include "gateway/poison.h"
 #include "gateway/relay.h"
 #include "gateway/upstream.h"
@@ -18,7 +19,8 @@ enum { HOLD_MAX = 8192 }; /* requests that one worker lets wait */
 
 /* Flags that belong to one attempt. */
 #define ATTEMPT_FLAGS                                                                                                  \
-    (uint32_t)(CONN_SEND_BROKEN | CONN_FIRST_BYTE | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED | CONN_SEEN)
+    (uint32_t)(CONN_SEND_BROKEN | CONN_FIRST_BYTE | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED |           \
+               CONN_SEEN | CONN_OVERDUE)
 
 /* --- counting --------------------------------------------------------------------------------------------------- */
 
@@ -36,18 +38,23 @@ static void begin_active(struct gw_worker *worker, struct conn *conn)
     gw_count(&gw_conn_gauge(worker, conn)->requests);
 }
 
+void gw_exchange_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t generation)
+{
+    struct endpoint_gauge *gauge = &worker->gauges->endpoints[endpoint];
+    if (atomic_load_explicit(&gauge->generation, memory_order_relaxed) != generation)
+        return;
+    uint32_t left = atomic_load_explicit(&gauge->inflight, memory_order_relaxed) - 1;
+    atomic_store_explicit(&gauge->inflight, left, memory_order_relaxed);
+    if (left == 0 && worker->view->endpoints[endpoint].state == BOARD_ENDPOINT_DRAINING)
+        (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
 void gw_exchange_attempt_over(struct gw_worker *worker, struct conn *conn)
 {
     if (!(conn->flags & CONN_IN_FLIGHT))
         return;
     conn->flags &= ~(uint32_t)CONN_IN_FLIGHT;
-    struct endpoint_gauge *gauge = &worker->gauges->endpoints[conn->endpoint];
-    if (atomic_load_explicit(&gauge->generation, memory_order_relaxed) != conn->endpoint_generation)
-        return;
-    uint32_t left = atomic_load_explicit(&gauge->inflight, memory_order_relaxed) - 1;
-    atomic_store_explicit(&gauge->inflight, left, memory_order_relaxed);
-    if (left == 0 && worker->view->endpoints[conn->endpoint].state == BOARD_ENDPOINT_DRAINING)
-        (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    gw_exchange_landed(worker, conn->endpoint, conn->endpoint_generation);
 }
 
 void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
@@ -56,6 +63,7 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
     if (upstream)
         gw_upstream_close(worker, upstream);
     gw_exchange_attempt_over(worker, conn);
+    gw_hedge_drop_rival(worker, conn);
     if (conn->flags & CONN_RETRYING)
         worker->retrying--;
     if (conn->flags & CONN_ACTIVE) {
@@ -65,13 +73,18 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
     conn->flags &= ~(uint32_t)(CONN_RETRYING | CONN_ACTIVE);
 }
 
-static void count_failure(struct gw_worker *worker, struct conn *conn, bool blame)
+void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, bool blame)
 {
-    if (conn->endpoint_generation != worker->balance.local[conn->endpoint].generation)
+    if (generation != worker->balance.local[endpoint].generation)
         return;
-    gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+    gw_count(&worker->gauges->endpoints[endpoint].errors);
     if (blame)
-        gw_balance_failure(&worker->balance, conn->endpoint, worker->now);
+        gw_balance_failure(&worker->balance, endpoint, worker->now);
+}
+
+static void count_failure(struct gw_worker *worker, const struct conn *conn, bool blame)
+{
+    gw_exchange_count_failure(worker, conn->endpoint, conn->endpoint_generation, blame);
 }
 
 /* --- attempts --------------------------------------------------------------------------------------------------- */
@@ -88,9 +101,23 @@ static unsigned tried_len(const struct conn *conn)
     return conn->tried_len < GW_TRIED ? conn->tried_len : GW_TRIED;
 }
 
-static int pick(struct gw_worker *worker, const struct conn *conn)
+bool gw_exchange_is_safe(const struct gw_worker *worker, const struct conn *conn)
 {
-    return gw_balance_pick(&worker->balance, conn->route, conn->tried, tried_len(conn), worker->now);
+    return !(conn->flags & CONN_TCP) &&
+           (http1_method_idempotent((enum http1_method)conn->method) || (conn->flags & CONN_REPEATABLE) ||
+            (gw_conn_route(worker, conn)->retry_on & BOARD_RETRY_NON_IDEMPOTENT));
+}
+
+int gw_exchange_elsewhere(struct gw_worker *worker, const struct conn *conn)
+{
+    const struct balance_request request = {
+        .route = conn->route,
+        .tried = conn->tried,
+        .tried_len = tried_len(conn),
+        .now_ns = worker->now,
+        .safe = gw_exchange_is_safe(worker, conn),
+    };
+    return gw_balance_pick(&worker->balance, &request);
 }
 
 static void give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
@@ -134,6 +161,8 @@ static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoi
     conn->head_sent = 0;
     conn->in_sent = conn->head_len;
     conn->attempt_ns = worker->now;
+    conn->patience_ns = 0;
+    gw_balance_placed(&worker->balance, endpoint, worker->now);
     gw_block_put(&worker->slots, &conn->out);
     if (conn->tried_len > 0)
         gw_count(&gw_conn_gauge(worker, conn)->retried);
@@ -154,7 +183,8 @@ static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoi
         attempt_connected(worker, conn);
     } else if (connected < 0 && our_shortage(connected)) {
         gw_exchange_attempt_over(worker, conn);
-        give_up(worker, conn, 503, "the gateway is out of connections");
+        if (!gw_hedge_fall_back(worker, conn))
+            give_up(worker, conn, 503, "the gateway is out of connections");
     } else if (connected < 0) {
         gw_exchange_fail(worker, conn, RETRY_CONNECT);
     }
@@ -195,7 +225,7 @@ void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn)
 
 static void place(struct gw_worker *worker, struct conn *conn)
 {
-    int endpoint = pick(worker, conn);
+    int endpoint = gw_exchange_elsewhere(worker, conn);
     if (endpoint < 0)
         hold(worker, conn);
     else
@@ -216,7 +246,7 @@ void gw_exchange_wake(struct gw_worker *worker)
     for (uint32_t left = worker->held.count; left > 0 && next != GW_NONE; left--) {
         struct conn *conn = &worker->slots.conns[next];
         next = conn->next;
-        int endpoint = pick(worker, conn);
+        int endpoint = gw_exchange_elsewhere(worker, conn);
         if (endpoint >= 0) {
             attempt(worker, conn, (uint32_t)endpoint, false);
             gw_worker_again(worker, conn);
@@ -280,8 +310,8 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     }
     begin_active(worker, conn);
     if (conn->method == HTTP1_CONNECT) {
-        /* What follows may be the tunnel's first bytes, sent in hope: never a request. So this one has no end. */
-        conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
+        /* What follows may be the tunnel's first bytes, sent in hope: never a request. */
+        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
         gw_answer(worker, conn, 501, "CONNECT is not served here");
     } else if (gw_poison_any(worker->setup->shared, worker->now) &&
                gw_poison_has(worker->setup->shared, fingerprint(buf, head), worker->now)) {
@@ -303,6 +333,10 @@ void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
 void gw_exchange_first_byte(struct gw_worker *worker, struct conn *conn)
 {
     conn->flags |= CONN_FIRST_BYTE;
+    conn->patience_ns = 0;
+    if (conn->rival != GW_NONE)
+        gw_count(&gw_conn_gauge(worker, conn)->hedge_won);
+    gw_hedge_drop_rival(worker, conn);
     if (conn->endpoint_generation == worker->balance.local[conn->endpoint].generation)
         gw_balance_success(&worker->balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
 }
@@ -343,6 +377,13 @@ static void count_retry(struct gw_worker *worker, struct conn *conn, enum retry_
     }
 }
 
+void gw_exchange_second(struct gw_worker *worker, struct conn *conn, uint32_t endpoint)
+{
+    gw_count(&gw_conn_gauge(worker, conn)->hedged);
+    count_retry(worker, conn, RETRY_TIMEOUT);
+    attempt(worker, conn, endpoint, false);
+}
+
 static void quarantine(struct gw_worker *worker, struct conn *conn)
 {
     struct http1_head head;
@@ -371,7 +412,7 @@ static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failu
 static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
 {
     struct route_gauge *gauge = gw_conn_gauge(worker, conn);
-    int elsewhere = pick(worker, conn);
+    int elsewhere = gw_exchange_elsewhere(worker, conn);
     struct retry_case facts = facts_of(worker, conn, failure, elsewhere);
     enum retry_verdict verdict = gw_retry_decide(&facts);
 
@@ -443,9 +484,23 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
     bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_FIRST_BYTE);
     if (upstream)
         gw_upstream_close(worker, upstream);
+    /* The rival was there first: it has had its time as well. */
+    if (failure == RETRY_TIMEOUT && conn->state == CONN_SENDING)
+        gw_hedge_drop_rival(worker, conn);
+    if (conn->rival != GW_NONE) {
+        gw_exchange_attempt_over(worker, conn);
+        if (stale && worker->view->endpoints[conn->endpoint].state == BOARD_ENDPOINT_UP) {
+            conn->attempts--;
+            attempt(worker, conn, conn->endpoint, true);
+            return;
+        }
+        count_failure(worker, conn, true);
+        (void)gw_hedge_fall_back(worker, conn);
+        return;
+    }
     /* Whoever broke off may have died: the board will say so in a moment. A failed connect has lost nothing, and is only
        worth waiting for when nobody else is there. */
-    if (failure == RETRY_BROKEN || (failure == RETRY_CONNECT && pick(worker, conn) < 0)) {
+    if (failure == RETRY_BROKEN || (failure == RETRY_CONNECT && gw_exchange_elsewhere(worker, conn) < 0)) {
         conn->failure = (uint8_t)(stale ? RETRY_STALE : failure);
         gw_conn_step(worker, conn, CONN_EV_BROKEN);
         gw_exchange_judge(worker, conn, false);
@@ -464,7 +519,7 @@ bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsig
         count_failure(worker, conn, false);
     if (!(route->retry_on & gw_retry_status_bit(status)))
         return false;
-    int elsewhere = pick(worker, conn);
+    int elsewhere = gw_exchange_elsewhere(worker, conn);
     conn->status = (uint16_t)status;
     struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);
     enum retry_verdict verdict = gw_retry_decide(&facts);

@@ -39,6 +39,21 @@ void gw_exchange_wake(struct gw_worker *worker);
 /* Ends what is in progress, counts it, and closes the upstream connection if there still is one. Idempotent. */
 void gw_exchange_drop(struct gw_worker *worker, struct conn *conn);
 
+/* A second attempt on `endpoint`, beside the rival that was the first. Counts against the budget. */
+void gw_exchange_second(struct gw_worker *worker, struct conn *conn, uint32_t endpoint);
+
+/* Where the request could go now, to none that was tried; negative: nowhere. */
+int gw_exchange_elsewhere(struct gw_worker *worker, const struct conn *conn);
+
+/* May it be sent to two endpoints? */
+bool gw_exchange_is_safe(const struct gw_worker *worker, const struct conn *conn);
+
+/* Counts an error of `endpoint`; with `blame` it may be left out for it. */
+void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, bool blame);
+
+/* One less in flight on `endpoint`. */
+void gw_exchange_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t generation);
+
 /* Takes the count of the attempt off the endpoint. Idempotent. */
 void gw_exchange_attempt_over(struct gw_worker *worker, struct conn *conn);
 

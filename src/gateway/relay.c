@@ -85,8 +85,6 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     return gw_forward_request(buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }
 
-#define HEAD_DONE UINT32_MAX /* conn.head_sent: all of it */
-
 /* True when bytes went out. */
 static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
 {
@@ -94,7 +92,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     int count = 0;
     size_t head_left = 0;
 
-    if (conn->head_sent != HEAD_DONE) {
+    if (conn->head_sent != GW_HEAD_DONE) {
         ssize_t len = make_head(worker, conn);
         if (len < 0) {
             conn->io |= GW_ERROR;
@@ -122,7 +120,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
         return true;
     }
     conn->in_sent += (uint32_t)((size_t)n - head_left);
-    conn->head_sent = HEAD_DONE;
+    conn->head_sent = GW_HEAD_DONE;
     return true;
 }
 
@@ -165,9 +163,9 @@ bool gw_relay_request(struct gw_worker *worker, struct conn *conn)
 
     if (!upstream || (conn->flags & CONN_SEND_BROKEN))
         return false;
-    if ((conn->head_sent != HEAD_DONE || conn->in_sent < conn->request_end) && (upstream->io & GW_WRITABLE))
+    if ((conn->head_sent != GW_HEAD_DONE || conn->in_sent < conn->request_end) && (upstream->io & GW_WRITABLE))
         moved = send_request(worker, conn, upstream);
-    if (conn->head_sent == HEAD_DONE && !(conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) &&
+    if (conn->head_sent == GW_HEAD_DONE && !(conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) &&
         (conn->io & GW_READABLE))
         moved |= read_body(worker, conn);
     if (moved && conn->state == CONN_SENDING)
@@ -177,8 +175,8 @@ bool gw_relay_request(struct gw_worker *worker, struct conn *conn)
 
 static bool request_sent(const struct conn *conn)
 {
-    return conn->head_sent == HEAD_DONE && (conn->flags & CONN_REQUEST_WHOLE) && conn->in_sent == conn->request_end &&
-           !(conn->flags & CONN_SEND_BROKEN);
+    return conn->head_sent == GW_HEAD_DONE && (conn->flags & CONN_REQUEST_WHOLE) &&
+           conn->in_sent == conn->request_end && !(conn->flags & CONN_SEND_BROKEN);
 }
 
 /* --- the response head ------------------------------------------------------------------------------------------ */

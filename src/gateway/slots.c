@@ -73,6 +73,7 @@ uint32_t gw_conn_take(struct slots *slots)
         .ready_next = conn->ready_next,
         .generation = next_generation(conn->generation),
         .upstream = GW_NONE,
+        .rival = GW_NONE,
         .in = GW_NONE,
         .out = GW_NONE,
         .prev = GW_NONE,

@@ -29,8 +29,9 @@
 #include <stdint.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
-#define GW_ARENA_LAYOUT 1u
+#define GW_ARENA_LAYOUT 2u
 #define GW_NONE         UINT32_MAX
+#define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
 
 enum {
     GW_BLOCK = 16 * 1024,
@@ -73,6 +74,7 @@ enum conn_flag {
     CONN_REUSED = 1 << 19,        /* this attempt went out on a kept connection */
     CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
     CONN_SEEN = 1 << 21,          /* this endpoint got bytes of the request in an earlier attempt */
+    CONN_OVERDUE = 1 << 22,       /* this attempt has outlasted the patience */
 };
 
 struct conn_tried {
@@ -108,9 +110,14 @@ struct conn {
     uint8_t peer[16];   /* the client's address, network order */
     uint32_t peer_family;
     struct conn_tried tried[GW_TRIED];
-    uint32_t pad;
+    /* An attempt that was begun earlier and may still answer; its request has been sent whole. */
+    uint32_t rival; /* upstream; GW_NONE: none */
+    uint32_t rival_endpoint, rival_generation;
+    int64_t rival_ns;    /* it began */
+    int64_t patience_ns; /* CONNECTING, SENDING: when the attempt is overdue, or to be looked at again; 0: never */
+    int64_t answer_ns;   /* CONNECTING, SENDING: when it has failed; 0: never */
 };
-static_assert(sizeof(struct conn) == 272, "layout");
+static_assert(sizeof(struct conn) == 304, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 

@@ -31,14 +31,26 @@ static void unlink_idle(struct gw_worker *worker, struct upstream *upstream)
     upstream->next = GW_NONE;
 }
 
+/* Its connection forgets it. */
+static void leave_conn(struct gw_worker *worker, struct upstream *upstream)
+{
+    if (upstream->conn == GW_NONE)
+        return;
+    struct conn *conn = &worker->slots.conns[upstream->conn];
+    uint32_t index = index_of(worker, upstream);
+    if (conn->upstream == index)
+        conn->upstream = GW_NONE;
+    if (conn->rival == index)
+        conn->rival = GW_NONE;
+    upstream->conn = GW_NONE;
+}
+
 void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
 {
     uint32_t index = index_of(worker, upstream);
     struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
 
-    if (upstream->conn != GW_NONE)
-        worker->slots.conns[upstream->conn].upstream = GW_NONE;
-    upstream->conn = GW_NONE;
+    leave_conn(worker, upstream);
     upstream->state = UPSTREAM_IDLE;
     upstream->served++;
     upstream->prev = GW_NONE;
@@ -54,8 +66,7 @@ void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
     uint32_t index = index_of(worker, upstream);
     if (upstream->state == UPSTREAM_IDLE)
         unlink_idle(worker, upstream);
-    if (upstream->conn != GW_NONE)
-        worker->slots.conns[upstream->conn].upstream = GW_NONE;
+    leave_conn(worker, upstream);
     gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
     if (upstream->fd >= 0)
         (void)close(upstream->fd);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/hedge.h"
 #include "gateway/listen.h"
 #include "gateway/upstream.h"
 
@@ -261,7 +262,9 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
     }
     struct conn *conn = &worker->slots.conns[upstream->conn];
     uint32_t conn_generation = conn->generation;
-    if (upstream->state == UPSTREAM_CONNECTING)
+    if (conn->rival == index)
+        gw_hedge_rival_event(worker, conn);
+    else if (upstream->state == UPSTREAM_CONNECTING)
         gw_exchange_arrived(worker, conn);
     if (conn->generation == conn_generation)
         gw_conn_drive(worker, conn);

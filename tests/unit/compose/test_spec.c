@@ -151,12 +151,12 @@ static void listeners_are_declared_or_come_from_ports(void **unused)
 {
     (void)unused;
     STORY story = { 0 };
-    story_of(
-        &story,
-        "services:\n  a: {image: i, ports: [\"8080:80\", \"9090:90\"]}\n  b: {image: i, expose: [80]}\n"
-        "x-gateway:\n  served_by: false\n  listeners:\n    - address: \":8080\"\n      balance: least_conn\n"
-        "      routes: [{to: [a, b], connect_timeout: 2s, hold: 0s, retry: {on: [error, http_500], attempts: 5}}]\n"
-        "    - address: \"[::]:6379\"\n      protocol: tcp\n      routes: [{to: b}]\n");
+    story_of(&story,
+             "services:\n  a: {image: i, ports: [\"8080:80\", \"9090:90\"]}\n  b: {image: i, expose: [80]}\n"
+             "x-gateway:\n  served_by: false\n  listeners:\n    - address: \":8080\"\n      balance: least_conn\n"
+             "      routes: [{to: [a, b], connect_timeout: 2s, hold: 0s, patience: {max: 500ms}, retry: {on: [error, "
+             "http_500], attempts: 5}}]\n"
+             "    - address: \"[::]:6379\"\n      protocol: tcp\n      routes: [{to: b}]\n");
     must_load(&story);
     const struct spec *spec = story.spec;
     assert_false(spec->served_by);
@@ -167,6 +167,7 @@ static void listeners_are_declared_or_come_from_ports(void **unused)
     assert_int_equal(route->retry_on, BOARD_RETRY_ERROR | BOARD_RETRY_500);
     assert_int_equal(route->attempts, 5);
     assert_true(route->connect_timeout_ns == 2 * NS_PER_S && route->hold_ns == 0);
+    assert_true(route->patience_min_ns == 25 * NS_PER_MS && route->patience_max_ns == 500 * NS_PER_MS);
     assert_string_equal(spec->listeners[1].host, "::");
     assert_int_equal(spec->listeners[1].protocol, SPEC_PROTOCOL_TCP);
     assert_int_equal(spec->listeners[2].port, 9090);

@@ -422,6 +422,7 @@ struct rig_options {
     enum board_protocol protocol;
     enum board_placement placement;
     int64_t hold_ns, response_timeout_ns;
+    int64_t patience_min_ns, patience_max_ns;
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
     bool served_by;
@@ -452,6 +453,8 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
         .connect_timeout_ns = NS_PER_S,
         .response_timeout_ns = options->response_timeout_ns,
         .idle_timeout_ns = 30 * NS_PER_S,
+        .patience_min_ns = options->patience_min_ns,
+        .patience_max_ns = options->patience_max_ns,
         .hold_ns = options->hold_ns > 0 ? options->hold_ns : 10 * NS_PER_S,
     };
     rig->route = board_route_add(rig->board, &route);

@@ -43,9 +43,17 @@ static int over(void **unused)
     return 0;
 }
 
+static int pick_for(const struct conn_tried *tried, unsigned tried_len, bool safe, int64_t now)
+{
+    const struct balance_request request = {
+        .route = ROUTE, .tried = tried, .tried_len = tried_len, .now_ns = now, .safe = safe
+    };
+    return gw_balance_pick(balance, &request);
+}
+
 static int pick(int64_t now)
 {
-    return gw_balance_pick(balance, ROUTE, NULL, 0, now);
+    return pick_for(NULL, 0, true, now);
 }
 
 static void round_robin_takes_turns_and_skips_who_is_not_in_rotation(void **unused)
@@ -67,12 +75,12 @@ static void a_request_never_meets_the_same_endpoint_twice_but_its_successor(void
     begin(BOARD_P2C_EWMA, 2);
     struct conn_tried tried[] = { { 0, 1 }, { 1, 1 } };
     for (int i = 0; i < 20; i++)
-        assert_int_equal(gw_balance_pick(balance, ROUTE, tried, 1, 0), 1);
-    assert_int_equal(gw_balance_pick(balance, ROUTE, tried, 2, 0), -1);
+        assert_int_equal(pick_for(tried, 1, true, 0), 1);
+    assert_int_equal(pick_for(tried, 2, true, 0), -1);
     board_endpoint_set(board, 0, BOARD_ENDPOINT_GONE, CAUSE_KILLED, 0, 0);
     assert_int_equal(board_endpoint_add(board, 0, "app", &(struct board_address){ 0 }, BOARD_GONE_NS), 0);
     gw_balance_rebuild(balance);
-    assert_int_equal(gw_balance_pick(balance, ROUTE, tried, 2, 0), 0);
+    assert_int_equal(pick_for(tried, 2, true, 0), 0);
 }
 
 static void the_slower_one_of_two_gets_less(void **unused)
@@ -179,6 +187,95 @@ static void a_route_spreads_over_all_of_its_services(void **unused)
         assert_in_range(seen[i], 50, 150);
 }
 
+/* --- endpoints that hang ---------------------------------------------------------------------------------------- */
+
+static void in_flight(int endpoint, uint32_t n)
+{
+    atomic_store(&gauges->worker[0].endpoints[endpoint].inflight, n);
+}
+
+/* Three attempts of `endpoint` are overdue, and it has answered nothing since they began. */
+static bool hang(int endpoint, int64_t since, int64_t now)
+{
+    bool told = false;
+    in_flight(endpoint, 3);
+    for (int i = 0; i < 3; i++)
+        told = gw_balance_overdue(balance, endpoint, ROUTE, since, now) || told;
+    return told;
+}
+
+static void an_endpoint_that_hangs_is_left_out_and_comes_back_by_a_trial(void **unused)
+{
+    (void)unused;
+    begin(BOARD_P2C_EWMA, 2);
+    int64_t now = NS_PER_S;
+    assert_true(hang(0, now - 50 * NS_PER_MS, now));
+    assert_false(gw_balance_overdue(balance, 0, ROUTE, now - 50 * NS_PER_MS, now)); /* told once */
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(pick(now + 249 * NS_PER_MS), 1);
+
+    /* Only what may be sent twice tries it, and one such request is enough for now. */
+    now += 251 * NS_PER_MS;
+    bool tried = false;
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(pick_for(NULL, 0, false, now), 1);
+        tried = tried || pick(now) == 0;
+    }
+    assert_true(tried);
+    gw_balance_placed(balance, 0, now);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(pick(now + 499 * NS_PER_MS), 1);
+
+    in_flight(0, 0);
+    gw_balance_success(balance, 0, 20 * NS_PER_MS, now + 20 * NS_PER_MS);
+    assert_int_equal(gauges->worker[0].endpoints[0].hung, 0);
+    assert_int_equal(gauges->worker[0].endpoints[0].ejected, 0);
+    tried = false;
+    for (int i = 0; i < 50; i++)
+        tried = tried || pick_for(NULL, 0, false, now + 21 * NS_PER_MS) == 0;
+    assert_true(tried);
+}
+
+static void one_slow_request_among_others_is_no_hang(void **unused)
+{
+    (void)unused;
+    begin(BOARD_P2C_EWMA, 2);
+    gw_balance_success(balance, 0, NS_PER_MS, 2 * NS_PER_S);
+    for (int i = 0; i < 10; i++)
+        assert_false(gw_balance_overdue(balance, 0, ROUTE, 1 * NS_PER_S, 2 * NS_PER_S));
+    /* An answer in between starts the counting anew. */
+    for (int i = 0; i < 10; i++) {
+        int64_t now = (3 + i) * NS_PER_S;
+        assert_false(gw_balance_overdue(balance, 0, ROUTE, now, now));
+        assert_false(gw_balance_overdue(balance, 0, ROUTE, now, now));
+        gw_balance_success(balance, 0, NS_PER_MS, now + 1);
+    }
+    assert_int_equal(gauges->worker[0].endpoints[0].hung, 0);
+}
+
+static void when_all_are_slow_nobody_is_left_out(void **unused)
+{
+    (void)unused;
+    begin(BOARD_P2C_EWMA, 3);
+    int64_t now = 5 * NS_PER_S;
+    for (int i = 0; i < 3; i++)
+        in_flight(i, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(hang(i, now - NS_PER_S, now)); /* the supervisor shall ask them */
+        assert_int_equal(gauges->worker[0].endpoints[i].ejected, 0);
+    }
+    /* One has answered since: the others are left out, never that one. */
+    gw_balance_success(balance, 2, NS_PER_MS, now);
+    assert_false(hang(0, now - NS_PER_S, now));
+    assert_int_equal(gauges->worker[0].endpoints[0].ejected, 1);
+    assert_false(hang(1, now - NS_PER_S, now));
+    assert_int_equal(gauges->worker[0].endpoints[1].ejected, 1);
+    (void)hang(2, now + 1, now + NS_PER_MS);
+    assert_int_equal(gauges->worker[0].endpoints[2].ejected, 0);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(pick(now + NS_PER_MS), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +287,9 @@ int main(void)
         cmocka_unit_test_teardown(three_errors_in_a_row_eject_and_time_readmits, over),
         cmocka_unit_test_teardown(the_last_one_is_never_ejected, over),
         cmocka_unit_test_teardown(a_route_spreads_over_all_of_its_services, over),
+        cmocka_unit_test_teardown(an_endpoint_that_hangs_is_left_out_and_comes_back_by_a_trial, over),
+        cmocka_unit_test_teardown(one_slow_request_among_others_is_no_hang, over),
+        cmocka_unit_test_teardown(when_all_are_slow_nobody_is_left_out, over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A real worker before instances that stop answering: SIGSTOP, as a hung program looks from outside.
+ */
+#include "rig.h"
+
+static struct rig rig;
+static struct client client;
+
+static int ready(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .placement = BOARD_ROUND_ROBIN,
+                                           .response_timeout_ns = 10 * NS_PER_S,
+                                           .patience_min_ns = 50 * NS_PER_MS,
+                                           .patience_max_ns = 300 * NS_PER_MS });
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    return 0;
+}
+
+static int over(void **unused)
+{
+    (void)unused;
+    rig_end(&rig);
+    return 0;
+}
+
+static const struct route_gauge *route_gauge(void)
+{
+    return &rig.gauges->worker[0].routes[rig.route];
+}
+
+static void stop(int i)
+{
+    int status;
+    assert_int_equal(kill(rig.up[i].pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(rig.up[i].pid, &status, WUNTRACED), rig.up[i].pid);
+    assert_true(WIFSTOPPED(status));
+}
+
+static void go_on(int i)
+{
+    assert_int_equal(kill(rig.up[i].pid, SIGCONT), 0);
+}
+
+/* Answers from both, so that it is known how long they take. */
+static void warm_up(void)
+{
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    assert_true(rig.up[0].seen->requests > 0 && rig.up[1].seen->requests > 0);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig_gauge(&rig, 1)->inflight == 0);
+}
+
+static void requests_on_an_instance_that_hangs_are_answered_by_another(void **unused)
+{
+    (void)unused;
+    warm_up();
+    stop(0);
+    int64_t longest = 0;
+    for (int i = 0; i < 30; i++) {
+        int64_t begun = clock_now();
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+        int64_t span = clock_now() - begun;
+        longest = span > longest ? span : longest;
+        assert_string_equal(client.body, "hello from app-2\n");
+    }
+    assert_true(longest < 2 * NS_PER_S); /* about 50 ms on a machine that has time; the time limit is 10 s */
+    assert_true(route_gauge()->hedge_won >= 3);
+    assert_int_equal(rig_gauge(&rig, 0)->hung, 1);
+    assert_int_equal(rig_gauge(&rig, 0)->ejected, 1);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig_gauge(&rig, 1)->inflight == 0);
+    uint64_t rung = 0;
+    assert_int_equal(read(rig.supervisor_bell, &rung, sizeof(rung)), sizeof(rung));
+
+    go_on(0);
+    WAIT_FOR(fetch(&rig, &client, "GET", "/") == 200 && rig_gauge(&rig, 0)->ejected == 0);
+    WAIT_FOR(rig_gauge(&rig, 0)->hung == 0);
+}
+
+/* The first one comes back to life before the second has answered. */
+static void whoever_answers_first_wins(void **unused)
+{
+    (void)unused;
+    rig_endpoint(&rig, 1, BOARD_ENDPOINT_DRAINING, CAUSE_NONE, 0);
+    WAIT_FOR(fetch(&rig, &client, "GET", "/") == 200 && strcmp(client.body, "hello from app-1\n") == 0);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0);
+    uint64_t won = route_gauge()->hedge_won;
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 1);
+    rig_upstream(&rig, 2, NULL);
+    WAIT_FOR(rig_gauge(&rig, 2)->inflight == 1); /* the second attempt, which waits as well */
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_string_equal(client.body, "hello from app-1\n");
+    WAIT_FOR(rig_gauge(&rig, 2)->inflight == 0 && rig_gauge(&rig, 0)->inflight == 0);
+    assert_int_equal(route_gauge()->hedge_won, won);
+    client_close(&client);
+}
+
+static void nothing_that_may_not_be_sent_twice_is_sent_twice(void **unused)
+{
+    (void)unused;
+    warm_up();
+    uint64_t before = route_gauge()->hedged;
+    for (int i = 0; i < 2; i++) {
+        client_open(&client, &rig);
+        assert_true(puts_fd(client.fd, "POST /wait HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nab"));
+        WAIT_FOR(rig.up[0].seen->posts + rig.up[1].seen->posts == (uint32_t)i + 1);
+        clock_sleep(400 * NS_PER_MS); /* longer than the longest patience: nothing may happen now */
+        assert_int_equal(rig.up[0].seen->posts + rig.up[1].seen->posts, i + 1);
+        int with = rig_gauge(&rig, 0)->inflight == 1 ? 0 : 1;
+        assert_int_equal(write(rig.up[with].release_fd, "x", 1), 1);
+        assert_int_equal(client_response(&client, HTTP1_POST), 200);
+        client_close(&client);
+    }
+    assert_int_equal(route_gauge()->hedged, before);
+}
+
+enum { CROWD = 30 };
+
+/* All instances stop for a while: then a second attempt is as good as the first, and would double the load. */
+static void slowness_of_all_of_them_makes_no_storm(void **unused)
+{
+    static struct client crowd[CROWD];
+    (void)unused;
+    warm_up();
+    uint32_t before = rig.up[0].seen->requests + rig.up[1].seen->requests;
+    stop(0);
+    stop(1);
+    for (int i = 0; i < CROWD; i++) {
+        client_open(&crowd[i], &rig);
+        assert_true(puts_fd(crowd[i].fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    }
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight + rig_gauge(&rig, 1)->inflight >= CROWD);
+    clock_sleep(500 * NS_PER_MS); /* many patiences */
+    assert_int_equal(rig_gauge(&rig, 0)->ejected + rig_gauge(&rig, 1)->ejected, 0);
+    go_on(0);
+    go_on(1);
+    for (int i = 0; i < CROWD; i++) {
+        assert_int_equal(client_response(&crowd[i], HTTP1_GET), 200);
+        client_close(&crowd[i]);
+    }
+    assert_true(route_gauge()->hedged <= CROWD / 5 + 3);
+    assert_true(rig.up[0].seen->requests + rig.up[1].seen->requests <= before + CROWD + CROWD / 5 + 3);
+}
+
+/* The instance with the first attempt dies while the second is under way, and the other way round. */
+static void either_attempt_may_die(void **unused)
+{
+    (void)unused;
+    warm_up();
+    for (int dies = 0; dies < 2; dies++) {
+        client_open(&client, &rig);
+        assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+        WAIT_FOR(rig_gauge(&rig, 0)->inflight == 1 && rig_gauge(&rig, 1)->inflight == 1);
+        upstream_kill(&rig.up[dies]);
+        rig_endpoint(&rig, dies, BOARD_ENDPOINT_GONE, CAUSE_KILLED, 1);
+        int other = 1 - dies;
+        WAIT_FOR(rig_gauge(&rig, dies)->inflight == 0);
+        assert_int_equal(rig_gauge(&rig, other)->inflight, 1);
+        assert_int_equal(write(rig.up[other].release_fd, "x", 1), 1);
+        assert_int_equal(client_response(&client, HTTP1_GET), 200);
+        client_close(&client);
+        upstream_end(&rig.up[dies]);
+        rig_upstream(&rig, dies, NULL);
+        warm_up();
+    }
+}
+
+static void a_client_that_leaves_takes_both_attempts_with_it(void **unused)
+{
+    (void)unused;
+    warm_up();
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 1 && rig_gauge(&rig, 1)->inflight == 1);
+    (void)setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+    client_close(&client);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig_gauge(&rig, 1)->inflight == 0);
+    WAIT_FOR(rig.gauges->worker[0].connections == 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, ready, over)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(requests_on_an_instance_that_hangs_are_answered_by_another),
+        T(whoever_answers_first_wins),
+        T(nothing_that_may_not_be_sent_twice_is_sent_twice),
+        T(slowness_of_all_of_them_makes_no_storm),
+        T(either_attempt_may_die),
+        T(a_client_that_leaves_takes_both_attempts_with_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
