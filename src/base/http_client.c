@@ -279,10 +279,13 @@ int http_client_resolve(const char *host, const char *port, struct board_address
 
     if (strncmp(host, "unix:", 5) == 0)
         return unix_address(host + 5, ret, err);
+    /* RFC 6761 §6.3: not for the resolver to answer; a small system may have no hosts file to know it from. */
+    if (strcasecmp(host, "localhost") == 0)
+        host = "127.0.0.1";
     int r = getaddrinfo(host, port, &hints, &found);
     if (r != 0)
         return err_set(err, r == EAI_SYSTEM ? -errno : -EADDRNOTAVAIL, "%s:%s: %s", host, port, gai_strerror(r));
-    /* One address is all there is to try, and what listens on "localhost" often does so on IPv4 alone. */
+    /* One address is all there is to try, and what listens under a local name often does so on IPv4 alone. */
     const struct addrinfo *best = found;
     for (const struct addrinfo *each = found; each; each = each->ai_next)
         if (each->ai_family == AF_INET) {
