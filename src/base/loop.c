@@ -15,8 +15,7 @@ struct loop {
     bool stopped;
     bool firing; /* inside fire_timers() */
     int64_t now;
-    struct loop_timer **heap; /* binary heap by due */
-    size_t timers, heap_cap;
+    struct loop_timer *timers; /* a pairing heap by due, whose links are in the timers: arming one cannot fail */
     struct epoll_event batch[BATCH];
     int batch_at, batch_len; /* events fetched and not yet delivered: [batch_at, batch_len) */
 };
@@ -40,7 +39,6 @@ void loop_free(struct loop *loop)
     if (!loop)
         return;
     (void)close(loop->epoll_fd);
-    free(loop->heap);
     free(loop);
 }
 
@@ -77,79 +75,68 @@ void loop_io_remove(struct loop *loop, struct loop_io *io)
             loop->batch[i].data.ptr = NULL;
 }
 
-static void heap_place(struct loop *loop, size_t pos, struct loop_timer *timer)
+/* Joins two heaps; either may be NULL. */
+static struct loop_timer *meld(struct loop_timer *a, struct loop_timer *b)
 {
-    loop->heap[pos] = timer;
-    timer->heap_pos = pos + 1;
+    if (!a || !b)
+        return a ? a : b;
+    struct loop_timer *top = b->due < a->due ? b : a, *below = top == a ? b : a;
+    below->before = top;
+    below->next = top->child;
+    if (top->child)
+        top->child->before = below;
+    top->child = below;
+    return top;
 }
 
-static void heap_up(struct loop *loop, size_t pos)
+/* Makes one heap of a list of siblings: first by twos, then all together, which keeps it flat. */
+static struct loop_timer *meld_siblings(struct loop_timer *first)
 {
-    struct loop_timer *timer = loop->heap[pos];
-    while (pos > 0 && loop->heap[(pos - 1) / 2]->due > timer->due) {
-        heap_place(loop, pos, loop->heap[(pos - 1) / 2]);
-        pos = (pos - 1) / 2;
+    struct loop_timer *pairs = NULL, *heap = NULL;
+
+    for (struct loop_timer *a = first, *b, *rest; a; a = rest) {
+        b = a->next;
+        rest = b ? b->next : NULL;
+        a->next = a->before = NULL;
+        if (b)
+            b->next = b->before = NULL;
+        a = meld(a, b);
+        a->next = pairs;
+        pairs = a;
     }
-    heap_place(loop, pos, timer);
-}
-
-static void heap_down(struct loop *loop, size_t pos)
-{
-    struct loop_timer *timer = loop->heap[pos];
-    for (;;) {
-        size_t child = 2 * pos + 1;
-        if (child >= loop->timers)
-            break;
-        if (child + 1 < loop->timers && loop->heap[child + 1]->due < loop->heap[child]->due)
-            child++;
-        if (loop->heap[child]->due >= timer->due)
-            break;
-        heap_place(loop, pos, loop->heap[child]);
-        pos = child;
+    for (struct loop_timer *rest; pairs; pairs = rest) {
+        rest = pairs->next;
+        pairs->next = NULL;
+        heap = meld(heap, pairs);
     }
-    heap_place(loop, pos, timer);
+    return heap;
 }
 
-int loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due)
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due)
 {
+    loop_timer_cancel(loop, timer);
     /* What a timer's callback arms for "now" waits for the next turn, so that descriptors get theirs in between. */
-    if (loop->firing && due <= loop->now)
-        due = loop->now + 1;
-    if (timer->heap_pos) {
-        int64_t before = timer->due;
-        timer->due = due;
-        if (due < before)
-            heap_up(loop, timer->heap_pos - 1);
-        else
-            heap_down(loop, timer->heap_pos - 1);
-        return 0;
-    }
-    if (loop->timers == loop->heap_cap) {
-        size_t cap = loop->heap_cap ? loop->heap_cap * 2 : 64;
-        struct loop_timer **heap = reallocarray(loop->heap, cap, sizeof(struct loop_timer *));
-        if (!heap)
-            return -ENOMEM;
-        loop->heap = heap;
-        loop->heap_cap = cap;
-    }
-    timer->due = due;
-    heap_place(loop, loop->timers, timer);
-    heap_up(loop, loop->timers++);
-    return 0;
+    timer->due = loop->firing && due <= loop->now ? loop->now + 1 : due;
+    timer->armed = true;
+    loop->timers = meld(loop->timers, timer);
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
-    if (!timer->heap_pos)
+    if (!timer->armed)
         return;
-    size_t pos = timer->heap_pos - 1;
-    timer->heap_pos = 0;
-    struct loop_timer *last = loop->heap[--loop->timers];
-    if (last == timer)
-        return;
-    heap_place(loop, pos, last);
-    heap_up(loop, pos);
-    heap_down(loop, last->heap_pos - 1);
+    struct loop_timer *below = meld_siblings(timer->child);
+    if (timer == loop->timers) {
+        loop->timers = below;
+    } else {
+        struct loop_timer **link = timer->before->child == timer ? &timer->before->child : &timer->before->next;
+        *link = timer->next;
+        if (timer->next)
+            timer->next->before = timer->before;
+        loop->timers = meld(loop->timers, below);
+    }
+    timer->child = timer->next = timer->before = NULL;
+    timer->armed = false;
 }
 
 int64_t loop_now(const struct loop *loop)
@@ -166,8 +153,8 @@ void loop_stop(struct loop *loop)
 static void fire_timers(struct loop *loop)
 {
     loop->firing = true;
-    while (!loop->stopped && loop->timers > 0 && loop->heap[0]->due <= loop->now) {
-        struct loop_timer *timer = loop->heap[0];
+    while (!loop->stopped && loop->timers && loop->timers->due <= loop->now) {
+        struct loop_timer *timer = loop->timers;
         loop_timer_cancel(loop, timer);
         timer->fn(timer);
     }
@@ -178,8 +165,8 @@ static void fire_timers(struct loop *loop)
 static int64_t wait_ns(const struct loop *loop, int64_t max_wait_ns)
 {
     int64_t wait = max_wait_ns;
-    if (loop->timers > 0) {
-        int64_t until = loop->heap[0]->due - clock_now();
+    if (loop->timers) {
+        int64_t until = loop->timers->due - clock_now();
         if (until < 0)
             until = 0;
         if (wait < 0 || until < wait)

@@ -26,9 +26,12 @@ struct loop_io {
 
 struct loop_timer {
     void (*fn)(struct loop_timer *timer);
-    void *data;      /* the caller's */
-    int64_t due;     /* monotonic ns */
-    size_t heap_pos; /* position + 1 in the loop's heap; 0: not armed */
+    void *data;  /* the caller's */
+    int64_t due; /* monotonic ns */
+    bool armed;
+
+    /* private */
+    struct loop_timer *child, *next, *before; /* first child; siblings; `before` the first of them: the parent */
 };
 
 /* NULL with errno when out of memory or descriptors. */
@@ -43,13 +46,13 @@ int loop_io_change(struct loop *loop, struct loop_io *io, uint32_t events);
 /* Stops watching; no callback follows, not even for events already fetched. Before close(). Idempotent. */
 void loop_io_remove(struct loop *loop, struct loop_io *io);
 
-/* Arms or re-arms for `due` (monotonic ns; the past fires in the next turn). 0 or -ENOMEM. One-shot. */
-int loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due);
+/* Arms or re-arms for `due` (monotonic ns; the past fires in the next turn). One-shot. Cannot fail. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due);
 /* Idempotent. */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 static inline bool loop_timer_armed(const struct loop_timer *timer)
 {
-    return timer->heap_pos != 0;
+    return timer->armed;
 }
 
 /* The time of this turn: read once after each wait, cheap to ask for. Monotonic ns. */

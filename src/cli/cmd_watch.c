@@ -128,7 +128,7 @@ static void on_summary(struct loop_timer *timer)
         (void)fputc('\n', stdout);
     (void)fflush(stdout);
     /* It was armed before, so there is room for it. */
-    (void)loop_timer_set(run->loop, timer, loop_now(run->loop) + run->summary_every_ns);
+    loop_timer_set(run->loop, timer, loop_now(run->loop) + run->summary_every_ns);
 }
 
 static void on_ended(void *data)
@@ -231,9 +231,7 @@ static int prepare(struct run *run, struct err *err)
     if (run->show == SHOW_SUMMARY) {
         run->summary_every_ns = run->cli->live ? NS_PER_S / 5 : NS_PER_S;
         run->summary = (struct loop_timer){ .fn = on_summary, .data = run };
-        r = loop_timer_set(run->loop, &run->summary, clock_now() + run->summary_every_ns);
-        if (r < 0)
-            return err_errno(err, r, "timer");
+        loop_timer_set(run->loop, &run->summary, clock_now() + run->summary_every_ns);
     }
     return 0;
 }
@@ -282,9 +280,8 @@ static int run_watch(struct run *run)
     if (status != 0)
         return status;
     int r = prepare(run, &err);
-    if (r == 0)
-        r = watch_start(run->watch, &err);
     if (r == 0) {
+        watch_start(run->watch);
         r = loop_run(run->loop);
         if (r < 0)
             (void)err_errno(&err, r, "event loop");

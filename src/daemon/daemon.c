@@ -111,7 +111,7 @@ static void on_event(struct event_sink *sink, const struct event *event)
     (void)logfile_write(&daemon->own_log, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
     if (daemon->admin)
         admin_wake(daemon->admin);
-    (void)loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
+    loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
 }
 
 static void on_log_written(void *data)
@@ -153,7 +153,7 @@ static void go_down(struct daemon *daemon, bool kill)
         daemon->killing = true;
         supervisor_down(daemon->supervisor);
     }
-    (void)loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
+    loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
 }
 
 static void on_workers_gone(void *data)
@@ -216,7 +216,7 @@ static int change(struct daemon *daemon, const struct up_request *request, struc
     }
     r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
     workers_sync(daemon->workers);
-    (void)loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
+    loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
     return r;
 }
 

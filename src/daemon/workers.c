@@ -176,7 +176,7 @@ static void on_check(struct loop_timer *timer)
     struct workers *workers = timer->data;
     for (unsigned i = 0; i < workers->setup.count; i++)
         check_one(&workers->worker[i]);
-    (void)loop_timer_set(workers->setup.loop, timer, clock_now() + CHECK_NS);
+    loop_timer_set(workers->setup.loop, timer, clock_now() + CHECK_NS);
 }
 
 /* ---- forking ---- */
@@ -315,7 +315,7 @@ static void fork_later(struct worker *worker)
     worker->delay_ns = worker->delay_ns ? worker->delay_ns * 2 : DELAY_MIN_NS;
     if (worker->delay_ns > DELAY_MAX_NS)
         worker->delay_ns = DELAY_MAX_NS;
-    (void)loop_timer_set(worker->all->setup.loop, &worker->again, clock_now() + worker->delay_ns);
+    loop_timer_set(worker->all->setup.loop, &worker->again, clock_now() + worker->delay_ns);
 }
 
 static void fork_again(struct worker *worker)
@@ -419,8 +419,8 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err)
     if (r == 0)
         r = loop_io_add(setup->loop, &workers->drained_io, workers->drained_bell, EPOLLIN);
     if (r == 0)
-        r = loop_timer_set(setup->loop, &workers->check, clock_now() + CHECK_NS);
-    if (r < 0)
+        loop_timer_set(setup->loop, &workers->check, clock_now() + CHECK_NS);
+    else
         (void)err_errno(err, r, "cannot prepare the gateway's workers");
     for (unsigned i = 0; r == 0 && i < setup->count; i++)
         r = fork_worker(&workers->worker[i], err);
@@ -441,7 +441,7 @@ void workers_drain(struct workers *workers, int64_t limit_ns)
         return;
     }
     workers_sync(workers);
-    (void)loop_timer_set(workers->setup.loop, &workers->limit, clock_now() + limit_ns);
+    loop_timer_set(workers->setup.loop, &workers->limit, clock_now() + limit_ns);
 }
 
 void workers_free(struct workers *workers)

@@ -82,7 +82,7 @@ static void run(struct admin *admin)
 
     (void)MHD_run(admin->daemon);
     if (MHD_get_timeout(admin->daemon, &wait_ms) == MHD_YES)
-        (void)loop_timer_set(admin->loop, &admin->turn, clock_now() + (int64_t)wait_ms * NS_PER_MS);
+        loop_timer_set(admin->loop, &admin->turn, clock_now() + (int64_t)wait_ms * NS_PER_MS);
     else
         loop_timer_cancel(admin->loop, &admin->turn);
 }
@@ -121,7 +121,7 @@ static void on_beat(struct loop_timer *timer)
 
     for (struct stream *stream = admin->streams; stream; stream = stream->next)
         stream->beat = true;
-    (void)loop_timer_set(admin->loop, &admin->beat, loop_now(admin->loop) + BEAT_NS);
+    loop_timer_set(admin->loop, &admin->beat, loop_now(admin->loop) + BEAT_NS);
     resume_all(admin);
 }
 
@@ -130,7 +130,7 @@ void admin_wake(struct admin *admin)
     if (!admin->streams || loop_timer_armed(&admin->wake))
         return;
     int64_t now = loop_now(admin->loop), next = admin->woken_ns + WAKE_NS;
-    (void)loop_timer_set(admin->loop, &admin->wake, next > now ? next : now);
+    loop_timer_set(admin->loop, &admin->wake, next > now ? next : now);
 }
 
 /* libmicrohttpd asks for the next bytes of a stream. */
@@ -319,13 +319,12 @@ struct admin *admin_new(struct loop *loop, int listen_fd, const struct api *api,
     const union MHD_DaemonInfo *info =
         admin->daemon ? MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     int r = info ? loop_io_add(loop, &admin->io, info->epoll_fd, EPOLLIN) : -EIO;
-    if (r == 0)
-        r = loop_timer_set(loop, &admin->beat, loop_now(loop) + BEAT_NS);
     if (r < 0) {
         (void)err_errno(err, r, "cannot start the admin server");
         admin_free(admin);
         return NULL;
     }
+    loop_timer_set(loop, &admin->beat, loop_now(loop) + BEAT_NS);
     return admin;
 }
 

@@ -350,7 +350,7 @@ static void on_reap(struct loop_timer *timer)
 {
     struct process *process = timer->data;
     process_reap_orphans(process);
-    (void)loop_timer_set(process->loop, timer, loop_now(process->loop) + REAP_EVERY_NS);
+    loop_timer_set(process->loop, timer, loop_now(process->loop) + REAP_EVERY_NS);
 }
 
 static int become_reaper(struct process *process, struct err *err)
@@ -359,8 +359,8 @@ static int become_reaper(struct process *process, struct err *err)
         return err_errno(err, -errno, "cannot become the reaper of orphans");
 
     process->reaper = (struct loop_timer){ .fn = on_reap, .data = process };
-    int r = loop_timer_set(process->loop, &process->reaper, clock_now() + REAP_EVERY_NS);
-    return r < 0 ? err_errno(err, r, "cannot start the reaper") : 0;
+    loop_timer_set(process->loop, &process->reaper, clock_now() + REAP_EVERY_NS);
+    return 0;
 }
 
 static int raise_nofile(struct process *process, struct err *err)

@@ -142,7 +142,7 @@ static int execution_watch(struct runtime_execution *execution, int64_t timeout_
     if (r == 0)
         r = loop_io_add(loop, &execution->output_io, execution->output_fd, EPOLLIN);
     if (r == 0 && timeout_ns > 0)
-        r = loop_timer_set(loop, &execution->timeout, loop_now(loop) + timeout_ns);
+        loop_timer_set(loop, &execution->timeout, loop_now(loop) + timeout_ns);
     if (r == 0)
         return 0;
     spawn_kill(&execution->child, SIGKILL);

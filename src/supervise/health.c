@@ -70,7 +70,7 @@ const char *health_state_name(enum health_state state)
 
 static void again_in(struct health *health, int64_t pause_ns)
 {
-    (void)loop_timer_set(health->loop, &health->timer, loop_now(health->loop) + pause_ns);
+    loop_timer_set(health->loop, &health->timer, loop_now(health->loop) + pause_ns);
 }
 
 static void become_ready(struct health *health)
@@ -208,7 +208,7 @@ void health_begin(struct health *health, struct loop *loop, struct runtime *runt
 
     bool has_port = ports_len > 0 && ports[0].address.u.any.sa_family != AF_UNIX;
     if (has_port)
-        (void)loop_timer_set(loop, &health->silence, loop_now(loop) + SILENCE_NS);
+        loop_timer_set(loop, &health->silence, loop_now(loop) + SILENCE_NS);
     if (health->check->test != SPEC_TEST_NONE) {
         health->count.state = HEALTH_STARTING;
         again_in(health, 0);

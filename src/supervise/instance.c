@@ -191,7 +191,7 @@ void instance_check_drained(struct instance *instance)
     }
     int64_t next = now < settled ? settled : now + DRAIN_LOOK_NS;
     instance->timer.fn = on_drain_timer;
-    (void)loop_timer_set(loop, &instance->timer, next < instance->deadline_ns ? next : instance->deadline_ns);
+    loop_timer_set(loop, &instance->timer, next < instance->deadline_ns ? next : instance->deadline_ns);
 }
 
 static void begin_drain(struct instance *instance)
@@ -222,8 +222,8 @@ static void begin_end(struct instance *instance)
 {
     send_signal(instance, instance->spec->stop_signal);
     instance->timer.fn = on_grace_over;
-    (void)loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer,
-                         now_of(instance) + instance->spec->stop_grace_period_ns);
+    loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer,
+                   now_of(instance) + instance->spec->stop_grace_period_ns);
 }
 
 void instance_stop(struct instance *instance, enum cause cause, bool wanted)
@@ -275,7 +275,7 @@ static void begin_backoff(struct instance *instance)
     } else {
         instance->deadline_ns = now_of(instance) + answer.delay_ns;
         instance->timer.fn = on_delay_over;
-        (void)loop_timer_set(supervisor->peers.loop, &instance->timer, instance->deadline_ns);
+        loop_timer_set(supervisor->peers.loop, &instance->timer, instance->deadline_ns);
     }
 }
 

@@ -37,7 +37,7 @@ static void decide(struct probe *probe, bool passed, const char *format, ...)
     release(probe);
     probe->passed = passed;
     probe->decided = true;
-    (void)loop_timer_set(probe->loop, &probe->timer, loop_now(probe->loop));
+    loop_timer_set(probe->loop, &probe->timer, loop_now(probe->loop));
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -186,7 +186,7 @@ void probe_start(struct probe *probe, const struct probe_target *target)
     probe->timer.data = probe;
     /* A command's time is watched by the runtime, which kills the whole of it. */
     if (!command)
-        (void)loop_timer_set(probe->loop, &probe->timer, loop_now(probe->loop) + target->timeout_ns);
+        loop_timer_set(probe->loop, &probe->timer, loop_now(probe->loop) + target->timeout_ns);
     if (command)
         start_command(probe, target);
     else if (target->test == SPEC_TEST_HTTP)

@@ -37,7 +37,7 @@ void spec_ref_drop(struct spec_ref **ref)
 void supervisor_settle_soon(struct supervisor *supervisor)
 {
     if (!loop_timer_armed(&supervisor->settle))
-        (void)loop_timer_set(supervisor->peers.loop, &supervisor->settle, loop_now(supervisor->peers.loop));
+        loop_timer_set(supervisor->peers.loop, &supervisor->settle, loop_now(supervisor->peers.loop));
 }
 
 bool supervisor_may_start_one(struct supervisor *supervisor)

@@ -234,7 +234,7 @@ static void on_tick(struct loop_timer *timer)
         }
         if (due > now || burst == BURST) {
             /* The timer is in the heap's memory already, so this cannot fail. */
-            (void)loop_timer_set(watch->loop, timer, due);
+            loop_timer_set(watch->loop, timer, due);
             break;
         }
         if (now - due > watch->tally.lag_ns)
@@ -242,8 +242,7 @@ static void on_tick(struct loop_timer *timer)
         send_probe(watch, watch->next++, due);
     }
     if (watch->first_busy && !loop_timer_armed(&watch->deadline))
-        (void)loop_timer_set(watch->loop, &watch->deadline,
-                             watch->first_busy->result.due_ns + watch->options.timeout_ns);
+        loop_timer_set(watch->loop, &watch->deadline, watch->first_busy->result.due_ns + watch->options.timeout_ns);
     end_if_idle(watch);
 }
 
@@ -259,7 +258,7 @@ static void on_deadline(struct loop_timer *timer)
         finish(slot, WATCH_TIMEOUT);
     }
     if (watch->first_busy)
-        (void)loop_timer_set(watch->loop, timer, watch->first_busy->result.due_ns + watch->options.timeout_ns);
+        loop_timer_set(watch->loop, timer, watch->first_busy->result.due_ns + watch->options.timeout_ns);
     end_if_idle(watch);
 }
 
@@ -304,15 +303,12 @@ void watch_free(struct watch *watch)
     free(watch);
 }
 
-int watch_start(struct watch *watch, struct err *err)
+void watch_start(struct watch *watch)
 {
     watch_tally_init(&watch->tally, clock_now());
     watch->sending = true;
-    /* Both timers get their place in the loop's memory now, where its lack can still be told. */
-    int r = loop_timer_set(watch->loop, &watch->deadline, watch->tally.start_ns + watch->options.timeout_ns);
-    if (r == 0)
-        r = loop_timer_set(watch->loop, &watch->tick, watch->tally.start_ns);
-    return r < 0 ? err_errno(err, r, "timers") : 0;
+    loop_timer_set(watch->loop, &watch->deadline, watch->tally.start_ns + watch->options.timeout_ns);
+    loop_timer_set(watch->loop, &watch->tick, watch->tally.start_ns);
 }
 
 void watch_stop(struct watch *watch)

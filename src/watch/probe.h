@@ -43,8 +43,8 @@ struct watch *watch_new(struct loop *loop, const struct watch_options *options, 
 /* Accepts NULL. */
 void watch_free(struct watch *watch);
 
-/* The first probe is due now. 0 or a negative errno with `err`. */
-int watch_start(struct watch *watch, struct err *err);
+/* The first probe is due now. */
+void watch_start(struct watch *watch);
 /* Sends nothing more; ends when what is under way has ended. The second call gives that up: those are not counted. */
 void watch_stop(struct watch *watch);
 

@@ -53,13 +53,13 @@ static void timers_fire_in_order_and_cancelled_ones_never(void **unused)
     size_t wanted = 0;
     for (int i = 0; i < TIMERS; i++) {
         timers[i].fn = note;
-        assert_int_equal(loop_timer_set(loop, &timers[i], now + (int64_t)rng_below(&rng, 1000000) * 20), 0);
+        loop_timer_set(loop, &timers[i], now + (int64_t)rng_below(&rng, 1000000) * 20);
     }
     for (int i = 0; i < TIMERS; i++) {
         if (i % 3 == 0)
             loop_timer_cancel(loop, &timers[i]);
         else if (i % 3 == 1)
-            assert_int_equal(loop_timer_set(loop, &timers[i], now + (int64_t)rng_below(&rng, 1000000) * 20), 0);
+            loop_timer_set(loop, &timers[i], now + (int64_t)rng_below(&rng, 1000000) * 20);
         wanted += i % 3 != 0;
     }
     while (clock_now() < now + 25 * NS_PER_MS)
@@ -77,7 +77,7 @@ static void timers_do_not_fire_early(void **unused)
     (void)unused;
     struct loop_timer timer = { .fn = note };
     int64_t due = clock_now() + 3 * NS_PER_MS;
-    assert_int_equal(loop_timer_set(loop, &timer, due), 0);
+    loop_timer_set(loop, &timer, due);
     while (fired_len == 0)
         assert_int_equal(loop_turn(loop, -1), 0);
     assert_true(clock_now() >= due);
@@ -86,14 +86,14 @@ static void timers_do_not_fire_early(void **unused)
 static void rearm_now(struct loop_timer *timer)
 {
     fired_len++;
-    (void)loop_timer_set(loop, timer, 0);
+    loop_timer_set(loop, timer, 0);
 }
 
 static void a_timer_that_rearms_itself_for_now_leaves_room_for_others(void **unused)
 {
     (void)unused;
     struct loop_timer timer = { .fn = rearm_now };
-    assert_int_equal(loop_timer_set(loop, &timer, 0), 0);
+    loop_timer_set(loop, &timer, 0);
     for (int i = 1; i <= 5; i++) {
         assert_int_equal(loop_turn(loop, -1), 0);
         assert_int_equal(fired_len, i);
@@ -140,8 +140,8 @@ static void run_goes_on_until_stopped(void **unused)
     (void)unused;
     struct loop_timer later = { .fn = stop_it }, sooner = { .fn = note };
     int64_t now = clock_now();
-    assert_int_equal(loop_timer_set(loop, &later, now + 2 * NS_PER_MS), 0);
-    assert_int_equal(loop_timer_set(loop, &sooner, now + NS_PER_MS), 0);
+    loop_timer_set(loop, &later, now + 2 * NS_PER_MS);
+    loop_timer_set(loop, &sooner, now + NS_PER_MS);
     assert_int_equal(loop_run(loop), 0);
     assert_int_equal(fired_len, 1);
 }
