@@ -142,8 +142,7 @@ static bool advance(struct conn *conn)
             return true;
         conn->answering = true;
         if (conn->delay_ns > 0) {
-            if (loop_timer_set(loop, &conn->delay, clock_now() + conn->delay_ns) < 0)
-                exit(3);
+            loop_timer_set(loop, &conn->delay, clock_now() + conn->delay_ns);
             return true;
         }
         if (!send_answer(conn))
