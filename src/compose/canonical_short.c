@@ -32,10 +32,13 @@ static bool read_range(const char *text, size_t len, struct range *ret)
         return false;
     memcpy(copy, text, len);
     copy[len] = '\0';
-    ret->first = ret->last = (int)strtol(copy, &end, 10);
+    long first = strtol(copy, &end, 10), last = first;
     if (*end == '-' && isdigit((unsigned char)end[1]))
-        ret->last = (int)strtol(end + 1, &end, 10);
-    return !*end && ret->first <= ret->last && ret->last <= 65535;
+        last = strtol(end + 1, &end, 10);
+    if (*end || first > last || last > 65535)
+        return false;
+    *ret = (struct range){ (int)first, (int)last };
+    return true;
 }
 
 static struct node *port_error(struct loading *load, const struct node *node, const char *what)

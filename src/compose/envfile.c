@@ -15,7 +15,7 @@ struct parser {
 
 static struct place here(const struct parser *parser, const char *at)
 {
-    return (struct place){ parser->file, parser->number, (int)(at - parser->line) + 1 };
+    return (struct place){ .file = parser->file, .line = parser->number, .column = (int)(at - parser->line) + 1 };
 }
 
 static void skip(struct parser *parser, size_t n)

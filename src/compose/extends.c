@@ -43,7 +43,12 @@ static bool is_cycle(struct loading *load, const struct link *chain, struct plac
 /* A service of another file: only it is looked at, so that what else that file holds does not matter. */
 static bool prepare_service(struct loading *load, struct entry *entry)
 {
-    struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
+    struct interpolation with = { .pool = load->pool,
+                                  .problems = load->problems,
+                                  .lookup = load_lookup,
+                                  .origin = load_origin,
+                                  .data = load,
+                                  .missed = load->missed };
     size_t errors = load->problems->errors;
 
     if (entry->value->kind == NODE_NULL)
@@ -72,7 +77,10 @@ static struct node *services_of(struct loading *load, const struct node *file, c
     struct node *documents = node_get(load->files, node_str(file)), *services = NULL;
 
     if (!documents) {
+        const char *outer = load->note;
+        load->note = load_note(load, "extended", file->place);
         documents = load_documents(load, file->place, node_str(file));
+        load->note = outer;
         if (!documents)
             return NULL;
         node_set(load->pool, load->files, node_str(file), file->place, documents);

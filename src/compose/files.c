@@ -20,6 +20,28 @@ const char *load_lookup(void *loading, const char *name)
     return node_str(node_get(load->environment, name));
 }
 
+const char *load_origin(void *loading, const char *name)
+{
+    const struct loading *load = loading;
+    const struct entry *entry = node_entry(load->environment, name);
+
+    if (!entry || strcmp(name, "COMPOSE_PROJECT_NAME") == 0)
+        return NULL;
+    if (!entry->place.file)
+        return pool_printf(load->pool, "%s comes from the environment", name);
+    return pool_printf(load->pool, "%s comes from %s:%d", name, entry->place.file, entry->place.line);
+}
+
+const char *load_note(struct loading *load, const char *how, struct place place)
+{
+    const char *outer = place.origin ? place.origin->note : NULL;
+
+    if (!place.file)
+        return NULL;
+    return pool_printf(load->pool, "%s at %s:%d:%d%s%s", how, place.file, place.line, place.column, outer ? ", " : "",
+                       outer ? outer : "");
+}
+
 /* --- Paths --- */
 
 const char *load_dirname(struct pool *pool, const char *path)
@@ -165,7 +187,7 @@ static void add_missing(struct loading *load, const struct node *more)
 
 static void read_env_file(struct loading *load, const char *path, struct node *into)
 {
-    struct interpolation with = { load->pool, load->problems, load_lookup, load, NULL };
+    struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = load_lookup, .data = load };
     size_t len;
     const char *text = load_read(load, (struct place){ 0 }, path, &len);
 

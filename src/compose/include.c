@@ -27,7 +27,7 @@ static void keep_resources(struct node *document)
 /* What the including project does not set itself comes from the entry's env files, or from the .env beside it. */
 static void read_environment(struct loading *load, const struct node *files, const char *base_dir)
 {
-    struct interpolation with = { load->pool, load->problems, load_lookup, load, NULL };
+    struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = load_lookup, .data = load };
     struct node *values = node_new(load->pool, NODE_MAP, (struct place){ 0 });
     const char *usual = load_path(load, load->base_dir, ".env");
     struct stat st;
@@ -87,6 +87,7 @@ static struct node *load_entry(struct loading *load, const struct node *entry)
         if (is_cycle(load, file, path->place))
             return NULL;
         node_append(load->pool, inner.including, node_string(load->pool, path->place, file));
+        inner.note = load_note(load, "included", path->place);
         struct node *document = load_file(&inner, path->place, file);
         if (document)
             project = project ? merge_nodes(load, &schema_root, project, document) : document;

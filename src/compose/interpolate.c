@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64, SHOWN_MAX = 60 };
+enum { DEPTH_MAX = 64, SHOWN_MAX = 60, NOTE_MAX = 400 };
 
 static bool substitute(struct interpolation *with, struct place place, const char *text, size_t len, int depth,
                        struct text *out);
@@ -30,6 +30,19 @@ static size_t closing_brace(const char *text, size_t len)
             return i;
     }
     return len;
+}
+
+/* The name's value; where it came from is remembered. */
+static const char *look_up(struct interpolation *with, const char *name)
+{
+    const char *value = with->lookup(with->data, name);
+    const char *origin = with->uses && value ? with->origin(with->data, name) : NULL;
+
+    if (origin && with->uses->len < NOTE_MAX && !strstr(text_str(with->uses), origin)) {
+        text_puts(with->uses, with->uses->len > 0 ? "; " : "");
+        text_puts(with->uses, origin);
+    }
+    return value;
 }
 
 static bool malformed(const struct interpolation *with, struct place place, const char *text, size_t len)
@@ -72,7 +85,7 @@ static bool substitute_braced(struct interpolation *with, struct place place, co
     if (n == 0)
         return malformed(with, place, inner - 2, len + 3);
     const char *name = pool_strndup(with->pool, inner, n);
-    const char *value = with->lookup(with->data, name);
+    const char *value = look_up(with, name);
     if (rest == end) {
         if (!value)
             warn_unset(with, place, name);
@@ -125,7 +138,7 @@ static bool substitute(struct interpolation *with, struct place place, const cha
             i += close + 1;
         } else if (n > 0) {
             const char *name = pool_strndup(with->pool, text + i, n);
-            const char *value = with->lookup(with->data, name);
+            const char *value = look_up(with, name);
             if (!value)
                 warn_unset(with, place, name);
             text_puts(out, value ? value : "");
@@ -146,12 +159,27 @@ const char *interpolate_text(struct interpolation *with, struct place place, con
     return substitute(with, place, text, strlen(text), 0, &out) ? text_str(&out) : NULL;
 }
 
+static void note_origin(struct pool *pool, struct place *place, const char *note)
+{
+    struct origin *origin = POOL_NEW(pool, struct origin);
+
+    if (place->origin)
+        *origin = *place->origin;
+    origin->note = origin->note ? pool_printf(pool, "%s; %s", note, origin->note) : note;
+    place->origin = origin;
+}
+
 bool interpolate_tree(struct interpolation *with, struct node *node)
 {
     bool ok = true;
 
     if (node->kind == NODE_STRING) {
+        struct text uses = { .pool = with->pool };
+        with->uses = with->origin ? &uses : NULL;
         const char *text = interpolate_text(with, node->place, node->u.string);
+        with->uses = NULL;
+        if (uses.len > 0)
+            note_origin(with->pool, &node->place, text_str(&uses));
         if (text)
             node->u.string = text;
         else

@@ -11,12 +11,17 @@
 /* A name's value, or NULL when it is not set. */
 typedef const char *(*interpolate_lookup)(void *data, const char *name);
 
+struct text;
+
 struct interpolation {
     struct pool *pool;
     struct problems *problems;
     interpolate_lookup lookup;
     void *data;
+    /* Where a name's value came from, as text; NULL: that is of no interest. */
+    const char *(*origin)(void *data, const char *name);
     struct node *missed; /* a map that remembers which names were already warned about; NULL: no warnings */
+    struct text *uses;   /* collects where the values of the present text came from; interpolate_tree()'s own */
 };
 
 /* The text with its variables replaced; NULL when it is malformed or a required variable is missing (told). */

@@ -33,14 +33,19 @@ struct node *load_documents(struct loading *load, struct place place, const char
 {
     size_t len;
     const char *text = load_read(load, place, path, &len);
-    return text ? yaml_parse(load->pool, load->problems, path, text, len) : NULL;
+    return text ? yaml_parse(load->pool, load->problems, path, load->note, text, len) : NULL;
 }
 
 /* One document through all steps before merging. What is wrong in it is told and taken out, so that the following steps
    tell the rest. */
 static struct node *prepare(struct loading *load, struct node *document)
 {
-    struct interpolation with = { load->pool, load->problems, load_lookup, load, load->missed };
+    struct interpolation with = { .pool = load->pool,
+                                  .problems = load->problems,
+                                  .lookup = load_lookup,
+                                  .origin = load_origin,
+                                  .data = load,
+                                  .missed = load->missed };
 
     if (!load->no_interpolate)
         (void)interpolate_tree(&with, document);
@@ -75,7 +80,7 @@ struct node *load_file(struct loading *load, struct place place, const char *pat
 static const char *name_in(struct loading *load, const struct node *documents)
 {
     struct problems ignored = { 0 }; /* told when the document itself is interpolated */
-    struct interpolation with = { load->pool, &ignored, load_lookup, load, NULL };
+    struct interpolation with = { .pool = load->pool, .problems = &ignored, .lookup = load_lookup, .data = load };
     const char *name = NULL;
 
     for (size_t i = 0; i < documents->len; i++) {

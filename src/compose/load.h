@@ -18,12 +18,18 @@ struct loading {
     const char *base_dir;     /* what relative paths of the present file are relative to; absolute */
     bool no_interpolate;
     bool incomplete;        /* something is missing from the project, so that nothing may be said about references */
+    const char *note;       /* how the present file came in: "included at compose.yaml:3:5"; NULL: it was asked for */
     struct node *files;     /* path → documents that `extends` has read */
     struct node *including; /* paths of the files that are being included, outermost first */
 };
 
 /* A variable of `loading->environment`, for struct interpolation. */
 const char *load_lookup(void *loading, const char *name);
+
+/* Where that variable's value comes from: "TAG comes from the environment". */
+const char *load_origin(void *loading, const char *name);
+/* "included at compose.yaml:3:5", and how that file came in itself. */
+const char *load_note(struct loading *load, const char *how, struct place place);
 
 /* The whole text of a file, or NULL after telling why at `place` (who names it). Only regular files up to 16 MiB. */
 const char *load_read(struct loading *load, struct place place, const char *path, size_t *ret_len);

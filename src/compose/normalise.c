@@ -193,7 +193,7 @@ static void read_values(struct loading *load, const struct node *file, const str
                         struct node *into)
 {
     struct scope scope = { load, own };
-    struct interpolation with = { load->pool, load->problems, look_up, &scope, NULL };
+    struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = look_up, .data = &scope };
     const char *path = node_str(file);
     struct stat st;
     size_t len;

@@ -11,10 +11,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* How what stands at a place came to stand there; belongs to the spec or the loader. */
+struct origin {
+    const char *text; /* the whole file, to show the line; NULL: it is not shown */
+    const char *note; /* for people: "TAG comes from .env:3"; NULL: it stands there as it is */
+};
+
 /* A place in a file. `file` belongs to the spec or the loader; NULL: no place, the problem concerns the command. */
 struct place {
     const char *file;
-    int line, column; /* from 1; 0: the file as a whole */
+    int line, column;            /* from 1, in characters; 0: the file as a whole */
+    const struct origin *origin; /* NULL: nothing more is known */
 };
 
 struct problem {
@@ -22,6 +29,8 @@ struct problem {
     char *file;   /* own copy, or NULL */
     int line, column;
     char *message; /* what, and how to mend it; one line */
+    char *shown;   /* the line of the file, NULL: not known */
+    char *note;    /* where the value came from, NULL: from there */
 };
 
 struct problems {
@@ -39,8 +48,9 @@ void problem_warning(struct problems *problems, struct place place, const char *
 /* Are there so many that another one will not be shown? Then nothing costly is done for its text. */
 bool problems_full(const struct problems *problems);
 
-/* "file:line:column: message" lines (warnings begin with "warning: " behind the place), errors and warnings in the
-   order of files and lines; with `colour` for a terminal; appended to `out`. */
+/* "file:line:column: message" (warnings begin with "warning: " behind the place), below an error its line with a caret
+   and where the value came from; in the order of files and lines, the same thing once; with `colour` for a terminal;
+   appended to `out`. */
 void problems_format(const struct problems *problems, bool colour, struct buf *out);
 
 /* Releases all; the list may be used again. Accepts a zeroed one. */

@@ -15,6 +15,7 @@ struct reader {
     struct pool *pool;
     struct problems *problems;
     const char *file;
+    const struct origin *origin; /* of everything in it */
     struct fy_parser *parser;
     struct fy_diag *diag;
     struct fy_event *event; /* the one being looked at */
@@ -28,7 +29,7 @@ struct reader {
 
 static struct place place_of(const struct reader *reader, const struct fy_mark *mark)
 {
-    return (struct place){ reader->file, mark ? mark->line + 1 : 1, mark ? mark->column + 1 : 1 };
+    return (struct place){ reader->file, mark ? mark->line + 1 : 1, mark ? mark->column + 1 : 1, reader->origin };
 }
 
 static struct node *fail(struct reader *reader, struct place place, const char *message, const char *what)
@@ -48,10 +49,10 @@ static void tell_syntax_error(struct reader *reader)
         return;
     reader->failed = true;
     if (error)
-        problem_error(
-            reader->problems,
-            (struct place){ reader->file, error->line > 0 ? error->line : 1, error->column > 0 ? error->column : 1 },
-            "not YAML: %s", error->msg);
+        problem_error(reader->problems,
+                      (struct place){ reader->file, error->line > 0 ? error->line : 1,
+                                      error->column > 0 ? error->column : 1, reader->origin },
+                      "not YAML: %s", error->msg);
     else
         problem_error(reader->problems, (struct place){ .file = reader->file }, "not YAML");
 }
@@ -366,7 +367,7 @@ static size_t utf8_len(const unsigned char *p, size_t left)
 
 static bool check_bytes(struct problems *problems, const char *file, const char *text, size_t len)
 {
-    struct place place = { file, 1, 1 };
+    struct place place = { .file = file, .line = 1, .column = 1 };
 
     for (size_t i = 0; i < len;) {
         size_t step = utf8_len((const unsigned char *)text + i, len - i);
@@ -425,7 +426,8 @@ static struct node *read_guarded(struct reader *reader)
     return documents;
 }
 
-struct node *yaml_parse(struct pool *pool, struct problems *problems, const char *file, const char *text, size_t len)
+struct node *yaml_parse(struct pool *pool, struct problems *problems, const char *file, const char *note,
+                        const char *text, size_t len)
 {
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         text += 3;
@@ -435,7 +437,9 @@ struct node *yaml_parse(struct pool *pool, struct problems *problems, const char
         return NULL;
 
     struct reader *reader = POOL_NEW(pool, struct reader);
-    *reader = (struct reader){ .pool = pool, .problems = problems, .file = file };
+    struct origin *origin = POOL_NEW(pool, struct origin);
+    *origin = (struct origin){ .text = text, .note = note };
+    *reader = (struct reader){ .pool = pool, .problems = problems, .file = file, .origin = origin };
     reader->anchors = node_new(pool, NODE_MAP, (struct place){ .file = file });
     reader->unfinished = node_new(pool, NODE_NULL, (struct place){ .file = file });
     if (!open_reader(reader, text, len)) {

@@ -26,7 +26,7 @@ struct bench {
     bool mine; /* the row's area names a function */
 };
 
-static const struct place nowhere = { "row", 1, 1 };
+static const struct place nowhere = { .file = "row", .line = 1, .column = 1 };
 
 static const char *look_up(void *data, const char *name)
 {
@@ -36,7 +36,8 @@ static const char *look_up(void *data, const char *name)
 
 static struct interpolation interpolation(struct bench *bench)
 {
-    return (struct interpolation){ &bench->pool, &bench->problems, look_up, bench, NULL };
+    return (
+        struct interpolation){ .pool = &bench->pool, .problems = &bench->problems, .lookup = look_up, .data = bench };
 }
 
 static bool told_nothing(const struct bench *bench)
@@ -68,7 +69,7 @@ static json_t *plain_json(struct bench *bench, const struct node *node)
 
 static struct node *parse(struct bench *bench, const char *text)
 {
-    struct node *documents = yaml_parse(&bench->pool, &bench->problems, "row", text, strlen(text));
+    struct node *documents = yaml_parse(&bench->pool, &bench->problems, "row", NULL, text, strlen(text));
     return documents && documents->len > 0 ? node_at(documents, 0) : NULL;
 }
 

@@ -257,7 +257,8 @@ static bool is_placed(const char *said, const struct row *row, const struct prob
     ssize_t len = file ? getdelim(&text, &room, EOF, file) : -1;
 
     if (setjmp(failure) == 0) {
-        const struct node *documents = len > 0 ? yaml_parse(&pool, &ignored, row->files[0], text, (size_t)len) : NULL;
+        const struct node *documents =
+            len > 0 ? yaml_parse(&pool, &ignored, row->files[0], NULL, text, (size_t)len) : NULL;
         if (!documents || documents->len == 0 || !said_lines(said, node_at(documents, 0), &lines))
             lines = (struct lines){ 0, INT_MAX };
     }

@@ -34,7 +34,7 @@ static void begin(struct fixture *fixture)
 {
     *fixture = (struct fixture){ .pool = { .limit = 1 << 24 } };
     fixture->pool.failure = &fixture->failure;
-    fixture->with = (struct interpolation){ &fixture->pool, &fixture->problems, look_up, NULL, NULL };
+    fixture->with = (struct interpolation){ .pool = &fixture->pool, .problems = &fixture->problems, .lookup = look_up };
 }
 
 static void end(struct fixture *fixture)
@@ -90,7 +90,8 @@ static void what_is_no_variable_is_told_with_its_place(void **unused)
 
     begin(&fixture);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        assert_null(interpolate_text(&fixture.with, (struct place){ "f", 3, (int)i + 1 }, bad[i]));
+        assert_null(
+            interpolate_text(&fixture.with, (struct place){ .file = "f", .line = 3, .column = (int)i + 1 }, bad[i]));
         assert_int_equal(fixture.problems.errors, i + 1);
         assert_int_equal(fixture.problems.list[i].line, 3);
         assert_int_equal(fixture.problems.list[i].column, i + 1);

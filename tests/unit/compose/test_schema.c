@@ -181,6 +181,7 @@ static void what_breaks_the_table_is_told_with_its_place(void **unused)
         { "ports: [\"::1:80:80\"]", "4:13: `::1:80:80` is no port: the address is" },
         { "ports: [99999]", "4:13: `99999` is no port" },
         { "ports: [\"1-2:3-5\"]", "4:13: `1-2:3-5` is no port: both ranges" },
+        { "ports: [\"2777732327\"]", "4:13: `2777732327` is no port: the target is a number up to 65535" },
         { "volumes: [\"aa:bb:cc:dd\"]", "4:15: `aa:bb:cc:dd` is no mount" },
         { "volumes: [\"data:/d\"]", "4:15: service `a` refers to the volume `data`, which is not defined" },
         { "ulimits: {nofiles: 1}", "4:15: there is no limit `nofiles`; did you mean `nofile`?" },

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is told when files are wrong: the line with a caret, where a value came from, everything at once and in order.
+ */
+#include "story.h"
+
+/* The told text with the story's folder written as @DIR@, to be compared as a whole. */
+static void must_tell_all(const struct story *story, const char *expected)
+{
+    struct buf told CLEANUP_BUF = { 0 };
+    size_t len = strlen(story->folder);
+
+    for (const char *p = story->told; *p;) {
+        bool folder = strncmp(p, story->folder, len) == 0;
+        buf_add(&told, folder ? "@DIR@" : p, folder ? 5 : 1);
+        p += folder ? len : 1;
+    }
+    char *text CLEANUP_FREE = buf_take(&told);
+    assert_string_equal(text, expected);
+}
+
+static void the_line_is_shown_with_a_caret(void **unused)
+{
+    STORY story = { 0 };
+    story_of(&story, "services:\n"
+                     "  web:\n"
+                     "    imgae: nginx\n"
+                     "    stop_grace_period: soon\n");
+    must_tell_all(&story, "@DIR@/compose.yaml:3:5: unknown attribute `imgae` in services.web; did you mean `image`?\n"
+                          "     3 |     imgae: nginx\n"
+                          "       |     ^\n"
+                          "@DIR@/compose.yaml:4:24: `soon` is no duration; write it like 1m30s or 500ms\n"
+                          "     4 |     stop_grace_period: soon\n"
+                          "       |                        ^\n");
+}
+
+static void a_long_line_is_shown_in_part_and_characters_count_not_bytes(void **unused)
+{
+    STORY story = { 0 };
+    char text[512];
+    (void)snprintf(text, sizeof(text), "services: {web: {image: \"%0200d\", \"ünbekannt\": 1, more: \"%0200d\"}}\n", 0,
+                   0);
+    story_of(&story, text);
+    must_tell(&story, "     1 | …000000000");
+    must_tell(&story, "\"ünbekannt\": 1");
+    assert_true(strlen(strstr(story.told, "     1 | ")) < 900);
+
+    STORY wide = { 0 };
+    story_of(&wide, "services: {\"äöü\": {image: i}, b: {image: i, nope: 1}}\n");
+    must_tell(&wide, "     1 | services: {\"äöü\": {image: i}, b: {image: i, nope: 1}}\n"
+                     "       |            ^\n");
+    must_tell(&wide, "\n       |                                             ^\n");
+}
+
+static void what_a_terminal_would_obey_is_not_shown(void **unused)
+{
+    STORY story = { 0 };
+    story_of(&story, "services:\n\tweb: {image: i}\n");
+    assert_null(story.spec);
+    assert_null(strchr(story.told, '\t'));
+}
+
+static void a_variable_says_where_it_came_from(void **unused)
+{
+    static const char *const environment[] = { "HOME=/root", "PORT=high", NULL };
+    STORY story = { 0 };
+    story.request.environment = environment;
+    story_file(&story, ".env", "# the shop\nLIMIT=much\n");
+    story_of(&story, "services:\n"
+                     "  web:\n"
+                     "    image: i\n"
+                     "    ports: [\"${PORT}:80\"]\n"
+                     "    mem_limit: ${LIMIT}${UNIT:-}\n");
+    must_refuse(&story, "compose.yaml:4:13: `high:80` is no port");
+    must_tell(&story, "     4 |     ports: [\"${PORT}:80\"]\n"
+                      "       |             ^\n"
+                      "       = PORT comes from the environment\n");
+    must_tell(&story, "       = LIMIT comes from /tmp/");
+    must_tell(&story, "/.env:2\n");
+}
+
+static void a_variable_of_an_env_file_that_was_named_says_so(void **unused)
+{
+    static const char *const files[] = { "prod.env", NULL };
+    STORY story = { 0 };
+    story.request.env_files = files;
+    story_file(&story, "prod.env", "GRACE=soon\n");
+    story_of(&story, "services: {web: {image: i, stop_grace_period: $GRACE}}\n");
+    must_refuse(&story, "`soon` is no duration");
+    must_tell(&story, "/prod.env:1\n");
+}
+
+static void an_included_and_an_extended_file_say_who_wanted_them(void **unused)
+{
+    STORY story = { 0 };
+    story_file(&story, "db/compose.yaml", "services:\n  db: {image: i, nope: 1}\n");
+    story_file(&story, "base.yaml", "services:\n  base: {image: i, stop_grace_period: soon}\n");
+    story_of(&story, "include: [db/compose.yaml]\n"
+                     "services:\n"
+                     "  web:\n"
+                     "    extends: {file: base.yaml, service: base}\n");
+    must_refuse(&story, "db/compose.yaml:2:18: unknown attribute `nope` in services.db");
+    must_tell(&story, "     2 |   db: {image: i, nope: 1}\n");
+    must_tell(&story, "       = included at /tmp/");
+    must_tell(&story, "/compose.yaml:1:11\n");
+    must_tell(&story, "base.yaml:2:39: `soon` is no duration");
+    must_tell(&story, "       = extended at /tmp/");
+    must_tell(&story, "/compose.yaml:4:21\n");
+}
+
+static void what_an_override_got_wrong_is_told_there(void **unused)
+{
+    STORY story = { 0 };
+    story_file(&story, "compose.override.yaml", "services:\n  web:\n    depends_on: [bd]\n");
+    story_of(&story, "services: {web: {image: i}, db: {image: i}}\n");
+    must_refuse(&story, "compose.override.yaml:3:18: service `web` refers to the service `bd`, which is not defined; "
+                        "did you mean `db`?\n"
+                        "     3 |     depends_on: [bd]\n"
+                        "       |                  ^\n");
+}
+
+static void all_files_tell_all_in_their_order_and_once(void **unused)
+{
+    STORY story = { 0 };
+    story_file(&story, "base.yaml", "services: {base: {image: i, nope: 1}}\n");
+    story_file(&story, "compose.override.yaml", "services:\n  a:\n    comand: x\n");
+    story_of(&story, "services:\n"
+                     "  c: {image: i, restart: bogus}\n"
+                     "  a: {extends: {file: base.yaml, service: base}}\n"
+                     "  b: {extends: {file: base.yaml, service: base}}\n");
+    must_refuse(&story, "nope");
+    const char *override = strstr(story.told, "comand"), *base = strstr(story.told, "unknown attribute `nope`");
+    assert_true(override && base && override != base);
+    assert_null(strstr(base + 1, "unknown attribute `nope`"));
+}
+
+static void a_warning_is_one_line(void **unused)
+{
+    STORY story = { 0 };
+    story_of(&story, "services: {web: {image: \"i$TAG\"}}\n");
+    must_load(&story);
+    must_tell(&story, "compose.yaml:1:25: warning: the variable TAG is not set");
+    assert_null(strstr(story.told, " | "));
+}
+
+static void env_files_are_not_shown(void **unused)
+{
+    STORY story = { 0 };
+    story_file(&story, ".env", "PASSWORD=\"secret\nNEXT=1\n");
+    story_of(&story, "services: {web: {image: i}}\n");
+    must_refuse(&story, ".env:1:10: the quote \" is never closed");
+    assert_null(strstr(story.told, "secret"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_line_is_shown_with_a_caret),
+        cmocka_unit_test(a_long_line_is_shown_in_part_and_characters_count_not_bytes),
+        cmocka_unit_test(what_a_terminal_would_obey_is_not_shown),
+        cmocka_unit_test(a_variable_says_where_it_came_from),
+        cmocka_unit_test(a_variable_of_an_env_file_that_was_named_says_so),
+        cmocka_unit_test(an_included_and_an_extended_file_say_who_wanted_them),
+        cmocka_unit_test(what_an_override_got_wrong_is_told_there),
+        cmocka_unit_test(all_files_tell_all_in_their_order_and_once),
+        cmocka_unit_test(a_warning_is_one_line),
+        cmocka_unit_test(env_files_are_not_shown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
