@@ -35,3 +35,14 @@ uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t gen
     }
     return sum;
 }
+
+bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation)
+{
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[endpoint];
+        if (atomic_load_explicit(&gauge->generation, memory_order_acquire) == generation &&
+            atomic_load_explicit(&gauge->hung, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}

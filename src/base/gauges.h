@@ -72,4 +72,7 @@ void gauges_free(struct gauges *gauges);
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
 
+/* Does any worker find that it hangs? */
+bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation);
+
 #endif

@@ -66,6 +66,16 @@ uint32_t endpoint_inflight(const struct instance *instance)
     return sum;
 }
 
+bool endpoint_hung(const struct instance *instance)
+{
+    const struct supervisor_peers *peers = &instance->service->supervisor->peers;
+    for (size_t i = 0; i < instance->endpoints_len; i++)
+        if (gauges_hung(peers->gauges, instance->endpoints[i],
+                        peers->board->endpoints[instance->endpoints[i]].generation))
+            return true;
+    return false;
+}
+
 void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause)
 {
     struct supervisor_peers *peers = &instance->service->supervisor->peers;

@@ -15,6 +15,7 @@
 #define FIRST_COMMAND_NS   (10 * NS_PER_MS)
 #define CONNECT_TIMEOUT_NS NS_PER_S
 #define SILENCE_NS         (10 * NS_PER_S)
+#define ANSWER_NS          (5 * NS_PER_S)
 
 enum health_state health_judge(struct health_count *count, const struct spec_healthcheck *check, bool passed,
                                int64_t age_ns)
@@ -168,6 +169,33 @@ static void on_probed(struct probe *probe, bool passed, const char *text)
         health->events->sick(health);
 }
 
+static void on_asked(struct probe *question, bool passed, const char *text)
+{
+    struct health *health = question->data;
+
+    if (!passed && question->timed_out)
+        health->events->mute(health);
+}
+
+void health_ask(struct health *health)
+{
+    const struct spec_healthcheck *check = health->check;
+    struct probe_target target = {
+        .test = check->test == SPEC_TEST_NONE ? SPEC_TEST_HTTP : check->test,
+        .command = check->command,
+        .url = check->test == SPEC_TEST_HTTP ? check->url : "/",
+        .handle = health->handle,
+        .timeout_ns = ANSWER_NS,
+    };
+    if (!health->handle || health->question.busy)
+        return;
+    if (check->test == SPEC_TEST_NONE && health->ports_len > 0)
+        target.address = health->ports[0].address;
+    else if (check->test != SPEC_TEST_CMD && check->test != SPEC_TEST_SHELL && !find_address(health, &target.address))
+        return;
+    probe_start(&health->question, &target);
+}
+
 /* Does nobody listen? Loopback refuses before connect(2) returns, so this does not wait. */
 static bool is_refused(const struct board_address *address)
 {
@@ -203,6 +231,7 @@ void health_begin(struct health *health, struct loop *loop, struct runtime *runt
     health->pause_ns = FIRST_CONNECT_NS;
     health->count = (struct health_count){ 0 };
     health->probe = (struct probe){ .loop = loop, .runtime = runtime, .done = on_probed, .data = health, .fd = -1 };
+    health->question = (struct probe){ .loop = loop, .runtime = runtime, .done = on_asked, .data = health, .fd = -1 };
     health->timer = (struct loop_timer){ .fn = on_due, .data = health };
     health->silence = (struct loop_timer){ .fn = on_silence, .data = health };
 
@@ -242,4 +271,5 @@ void health_end(struct health *health)
     loop_timer_cancel(health->loop, &health->timer);
     loop_timer_cancel(health->loop, &health->silence);
     probe_cancel(&health->probe);
+    probe_cancel(&health->question);
 }

@@ -7,6 +7,9 @@
  *   a port, no check      ready when the port accepts: tried after 1 ms, 2 ms … 100 ms, then no more
  *   neither               ready at once; so is one whose listening socket was opened for it
  *
+ * When the gateway finds that requests on it are overdue, it is asked at once, beside the probes above: by its health check,
+ * or where there is none by `GET /`. Any answer will do, a wrong one as well; none within 5 s, and it hangs.
+ *
  * What fails while it starts: the fast probes are an extra that the file did not ask for, so they condemn nobody earlier
  * than the file's own would: start_period + retries * interval after the start.
  */
@@ -45,6 +48,8 @@ struct health_events {
     void (*changed)(struct health *health, enum health_state from, enum health_state to, const char *text);
     /* It runs for 10 s, is not ready, and nobody listens on its first port. */
     void (*silent)(struct health *health, const struct board_address *address);
+    /* It was asked whether it lives, and has not answered. */
+    void (*mute)(struct health *health);
 };
 
 struct health {
@@ -56,6 +61,7 @@ struct health {
     /* private */
     struct loop *loop;
     struct probe probe;
+    struct probe question;
     struct loop_timer timer, silence;
     struct runtime_handle *handle;
     const struct runtime_port *ports;
@@ -71,6 +77,9 @@ void health_begin(struct health *health, struct loop *loop, struct runtime *runt
 
 /* Another health check for the process that runs. `check` replaces the one before, which may go afterwards. */
 void health_configure(struct health *health, const struct spec_healthcheck *check);
+
+/* Requests on it are overdue: does it answer at all? Changes nothing when it does, or is being asked already. */
+void health_ask(struct health *health);
 
 /* No more probes, no more calls. Idempotent. */
 void health_end(struct health *health);

@@ -353,7 +353,42 @@ static void on_silent(struct health *health, const struct board_address *address
     warn(health->data, text);
 }
 
+/* Another instance of the service is on its way down or up. */
+static bool other_is_away(const struct instance *instance)
+{
+    const struct service *service = instance->service;
+    for (size_t i = 0; i < service->len; i++)
+        if (service->instances[i] != instance && service->instances[i]->wanted &&
+            service->instances[i]->state != INSTANCE_SERVING)
+            return true;
+    return false;
+}
+
+void instance_check_hung(struct instance *instance)
+{
+    if (instance->state == INSTANCE_SERVING && endpoint_hung(instance))
+        health_ask(&instance->health);
+}
+
+static void on_mute(struct health *health)
+{
+    struct instance *instance = health->data;
+
+    if (instance->state != INSTANCE_SERVING || !endpoint_hung(instance) || !instance->spec->restart_unhealthy)
+        return;
+    /* What makes all of them hang is not in them: one after the other, so that the service is never away as a whole. */
+    if (other_is_away(instance)) {
+        health_ask(health);
+        return;
+    }
+    warn(instance, "hangs: requests on it are overdue, and it has not answered a probe for 5 s");
+    if (instance->ending == CAUSE_NONE)
+        instance->ending = CAUSE_HANG;
+    handle_event(instance, INSTANCE_EV_SICK);
+}
+
 static const struct health_events health_events = {
+    .mute = on_mute,
     .ready = on_ready,
     .sick = on_sick,
     .changed = on_health,

@@ -48,6 +48,7 @@ static void on_timer(struct loop_timer *timer)
         char address[] = "no answer in time";
         release(probe);
         probe->passed = false;
+        probe->timed_out = true;
         (void)snprintf(probe->text, sizeof(probe->text), "%s", address);
     }
     probe->busy = false;
@@ -59,6 +60,7 @@ static void on_command(void *owner, int result, const char *output, size_t len)
     struct probe *probe = owner;
 
     probe->execution = NULL;
+    probe->timed_out = result == -ETIMEDOUT;
     while (len > 0 && (output[len - 1] == '\n' || output[len - 1] == ' '))
         len--;
     size_t line = len;
@@ -181,6 +183,7 @@ void probe_start(struct probe *probe, const struct probe_target *target)
 
     probe->busy = true;
     probe->decided = false;
+    probe->timed_out = false;
     probe->fd = -1;
     probe->timer.fn = on_timer;
     probe->timer.data = probe;

@@ -27,8 +27,9 @@ struct probe {
     /* private */
     bool busy;
     bool passed;
-    bool decided; /* only `done` has still to be called */
-    int fd;       /* TCP */
+    bool decided;   /* only `done` has still to be called */
+    bool timed_out; /* in `done`: it failed because nothing was heard in time */
+    int fd;         /* TCP */
     struct loop_io io;
     struct loop_timer timer; /* the timeout, then the answer */
     struct runtime_execution *execution;

@@ -61,7 +61,8 @@ const struct spec *supervisor_spec(const struct supervisor *supervisor);
 void supervisor_down(struct supervisor *supervisor);
 bool supervisor_is_down(const struct supervisor *supervisor);
 
-/* The bell of the gateway rang: an endpoint that is being drained may have nothing in flight any more. */
+/* The bell of the gateway rang: an endpoint that is being drained may have nothing in flight any more, or requests on one
+   are overdue and it is to be asked whether it lives. */
 void supervisor_drained_bell(struct supervisor *supervisor);
 
 /* Restarts the instances of a service (drained, one after the other), or all when NULL. -ENOENT: no such service. */

@@ -338,6 +338,8 @@ bool supervisor_is_down(const struct supervisor *supervisor)
 void supervisor_drained_bell(struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->len; i++)
-        for (size_t n = 0; n < supervisor->services[i]->len; n++)
+        for (size_t n = 0; n < supervisor->services[i]->len; n++) {
             instance_check_drained(supervisor->services[i]->instances[n]);
+            instance_check_hung(supervisor->services[i]->instances[n]);
+        }
 }

@@ -126,6 +126,7 @@ size_t service_ready_count(const struct service *service);
 int endpoint_publish(struct instance *instance); /* -ENOSPC: not all of its ports found a place */
 void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause);
 uint32_t endpoint_inflight(const struct instance *instance);
+bool endpoint_hung(const struct instance *instance); /* as the gateway finds */
 
 /* instance.c */
 struct instance *instance_new(struct service *service, int number);
@@ -144,5 +145,7 @@ bool instance_serves(const struct instance *instance);
 void instance_take_spec(struct instance *instance, struct spec_ref *ref, const struct spec_service *spec);
 /* The bell rang: are the requests on it done? */
 void instance_check_drained(struct instance *instance);
+/* The same bell: are requests on it overdue? Then it is asked whether it lives. */
+void instance_check_hung(struct instance *instance);
 
 #endif

@@ -21,3 +21,19 @@ story_an_instance_that_stops_for_two_seconds_twice_is_not_noticed() {
     # Afterwards it works again.
     becomes 10 '[[ $(for i in 1 2 3 4 5 6 7 8; do curl -si '"$url"'/health; done) == *app1-1* ]]'
 }
+
+story_an_instance_that_answers_nobody_is_replaced() {
+    # No health check: that requests on it are overdue is what leads to the question.
+    two_instances '    stop_grace_period: 500ms'
+    sed -i 's/process: {command/drain_timeout: 500ms, process: {command/' compose.yaml
+    up
+    load 100 10
+    sleep 1
+    kill_instance app1-1 STOP
+    becomes 12 '[[ $(instance app1-1 .restarts) -eq 1 ]]'
+    wait_for 5 all_ready
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes: $(cat receipt)"
+    assert_eq "$(events instance.exit '.instance == "app1-1" and .cause == "hang"')" 1 "deaths by a hang"
+    assert_eq "$(events instance.exit)" 1 "deaths"
+}

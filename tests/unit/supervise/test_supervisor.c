@@ -719,6 +719,43 @@ static void suspects_are_counted_at_the_moment_of_death(void **unused)
     take_down();
 }
 
+/* What the gateway says of it: requests are overdue. */
+static void find_hung(const char *instance)
+{
+    const struct board_endpoint *endpoint = endpoint_of(instance, BOARD_ENDPOINT_UP);
+    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
+    atomic_store(&gauge->generation, endpoint->generation);
+    atomic_store(&gauge->hung, 1);
+    supervisor_drained_bell(house.supervisor);
+}
+
+static void who_answers_nobody_is_replaced_and_who_answers_stays(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    scale: 2\n"
+          "    expose: [80]\n"
+          "    stop_grace_period: 100ms\n"
+          "    x-daruma: {drain_timeout: 100ms}\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    pid_t well = info_of("app-1").pid;
+    assert_int_equal(kill(info_of("app-2").pid, SIGSTOP), 0);
+    find_hung("app-1");
+    find_hung("app-2");
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, "app-2") == 1);
+    assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-2")->cause, CAUSE_HANG);
+    WAIT_FOR(ready());
+    assert_int_equal(info_of("app-1").pid, well);
+    assert_int_equal(events_of(EVENT_INSTANCE_EXIT, "app-1"), 0);
+    take_down();
+}
+
 static void scaling_adds_and_takes_away_at_the_end(void **unused)
 {
     apply("services: {app: {command: ['sleep', '60'], scale: 2}}");
@@ -848,6 +885,7 @@ int main(void)
         STORY(every_port_has_its_endpoint),
         STORY(a_socket_that_was_opened_for_it_makes_it_ready_at_once),
         STORY(suspects_are_counted_at_the_moment_of_death),
+        STORY(who_answers_nobody_is_replaced_and_who_answers_stays),
         STORY(scaling_adds_and_takes_away_at_the_end),
         STORY(the_same_file_again_changes_nothing),
         STORY(a_changed_file_changes_only_what_changed_one_after_the_other),
