@@ -76,10 +76,31 @@ int board_route_add(struct board *board, const struct board_route *route)
     board_write_begin(board);
     board->routes[at] = *route;
     board->routes[at].used = 1;
+    board->routes_version++;
     if (at == board->used_routes)
         board->used_routes++;
     board_write_end(board);
     return (int)at;
+}
+
+int board_text_add(struct board *board, const char *bytes, size_t len, struct board_text *ret)
+{
+    if (len > BOARD_TEXT - board->used_text)
+        return -ENOSPC;
+    board_write_begin(board);
+    memcpy(board->text + board->used_text, bytes, len);
+    *ret = (struct board_text){ .at = board->used_text, .len = (uint32_t)len };
+    board->used_text += (uint32_t)len;
+    board_write_end(board);
+    return 0;
+}
+
+void board_text_clear(struct board *board)
+{
+    board_write_begin(board);
+    board->used_text = 0;
+    board->routes_version++;
+    board_write_end(board);
 }
 
 int board_service_add(struct board *board, const char *name, enum board_placement placement)
@@ -155,6 +176,11 @@ static void copy_used(const struct board *board, struct board *view)
     view->magic = board->magic;
     view->layout = board->layout;
     view->served_by = board->served_by;
+    view->via = board->via;
+    view->used_trusted = board->used_trusted;
+    memcpy(view->trusted, board->trusted, sizeof(view->trusted));
+    view->routes_version = board->routes_version;
+    view->used_text = board->used_text;
     view->used_listeners = board->used_listeners;
     view->used_routes = board->used_routes;
     view->used_services = board->used_services;
@@ -163,6 +189,7 @@ static void copy_used(const struct board *board, struct board *view)
     memcpy(view->routes, board->routes, view->used_routes * sizeof(view->routes[0]));
     memcpy(view->services, board->services, view->used_services * sizeof(view->services[0]));
     memcpy(view->endpoints, board->endpoints, view->used_endpoints * sizeof(view->endpoints[0]));
+    memcpy(view->text, board->text, view->used_text);
 }
 
 enum { REFRESH_TRIES = 64 };

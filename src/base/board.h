@@ -10,7 +10,8 @@
  *                  ├ listeners[]   where the gateway listens; the descriptor itself travels by SCM_RIGHTS
  *                  ├ routes[]      listener → services, with time limits and retry rules
  *                  ├ services[]    placement and the hold rule
- *                  └ endpoints[]   one running instance's address, its state, and how it died
+ *                  ├ endpoints[]   one running instance's address, its state, and how it died
+ *                  └ text          strings of routes: hosts, paths, headers, pages; named by offset and length
  *
  * Consistency: one sequence lock. The writer makes `sequence` odd, writes, makes it even again and rings every
  * worker's eventfd. A reader that saw an unchanged even number before and after its copy has a consistent picture.
@@ -33,11 +34,16 @@
 
 enum {
     BOARD_LISTENERS = 256,
-    BOARD_ROUTES = 512,
+    BOARD_ROUTES = 2048,
     BOARD_SERVICES = 1024,
     BOARD_ENDPOINTS = 8192,
     BOARD_TARGETS = 16, /* services a route spreads over */
     BOARD_NAME = 64,
+    BOARD_TEXT = 512 * 1024, /* bytes of all strings together */
+    BOARD_REWRITE = 4096,    /* bytes of header lines that a route adds to a request */
+    BOARD_REWRITE_RESPONSE = 1024,
+    BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
+    BOARD_TRUSTED = 64,
 };
 
 /* An address in the form connect(2) takes it: IPv4, IPv6 or a Unix socket's path. */
@@ -76,20 +82,62 @@ struct board_listener {
     char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
 };
 
+/* A piece of the board's text; len 0: none. */
+struct board_text {
+    uint32_t at, len;
+};
+
+/* A network, "10.0.0.0/8". */
+struct board_network {
+    uint8_t address[16];
+    uint16_t family; /* AF_INET, AF_INET6 */
+    uint16_t bits;
+};
+
+enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
+
+enum board_route_flag {
+    BOARD_PATH_EXACT = 1 << 0, /* the whole path must be the same; else it is a prefix that ends at a slash */
+    BOARD_STRIP = 1 << 1,      /* the upstream gets the path without it */
+    BOARD_SETS_HOST = 1 << 2,  /* request.add has a Host of its own */
+    BOARD_MAINTENANCE = 1 << 3 /* answered with the page, whatever else the route says */
+};
+
+/* An answer of our own. */
+struct board_page {
+    uint32_t status;
+    uint32_t retry_after_s; /* 0: not said */
+    struct board_text type, body;
+};
+
+/* What is done to header fields of one direction. */
+struct board_rewrite {
+    struct board_text drop; /* names in lower case, each with a line feed behind it: fields that go no further */
+    struct board_text add;  /* whole lines, "Name: value\r\n" each */
+};
+
 struct board_route {
     uint32_t used; /* 0: free */
     uint32_t listener;
     uint32_t targets;  /* how many of service[] count */
     uint32_t retry_on; /* enum board_retry_on */
     uint32_t attempts; /* tries in all, the first included; 1: no retry */
-    uint32_t pad;
+    uint32_t flags;    /* enum board_route_flag */
     uint16_t service[BOARD_TARGETS];
     int64_t connect_timeout_ns;
     int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
     int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */
-    int64_t patience_min_ns; /* an answer is overdue after a time that follows the endpoint's own latency, but not */
-    int64_t patience_max_ns; /* earlier and not later than these; then another endpoint is tried. max 0: never */
-    int64_t hold_ns;         /* how long a request waits for an endpoint before it gets 503 */
+    int64_t patience_min_ns;    /* an answer is overdue after a time that follows the endpoint's own latency, but not */
+    int64_t patience_max_ns;    /* earlier and not later than these; then another endpoint is tried. max 0: never */
+    int64_t hold_ns;            /* how long a request waits for an endpoint before it gets 503 */
+    uint64_t body_limit;        /* bytes of a request's body; 0: any */
+    uint32_t action;            /* enum board_action */
+    struct board_text host;     /* in lower case, without port; "*.example.org": whatever ends so; none: any */
+    struct board_text path;     /* normalised (gateway/route.h), begins with a slash; none: any */
+    struct board_text location; /* REDIRECT: with {host}, {path}, {rest} */
+    struct board_page page;     /* REDIRECT: its status; RESPOND: the answer */
+    struct board_page closed;   /* with BOARD_MAINTENANCE */
+    struct board_rewrite request, response;
 };
 
 struct board_service {
@@ -126,11 +174,17 @@ struct board {
     uint32_t pad;
     alignas(64) _Atomic uint32_t sequence; /* odd: being written */
     uint32_t used_listeners, used_routes, used_services, used_endpoints;
-    uint32_t served_by; /* bool: answers carry X-Served-By */
+    uint32_t used_text;
+    uint32_t routes_version; /* changes with the routes: who keeps an index of them builds it anew */
+    uint32_t served_by;      /* bool: answers carry X-Served-By */
+    uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
+    uint32_t used_trusted;
+    struct board_network trusted[BOARD_TRUSTED]; /* whose X-Forwarded-… is believed */
     alignas(64) struct board_listener listeners[BOARD_LISTENERS];
     struct board_route routes[BOARD_ROUTES];
     struct board_service services[BOARD_SERVICES];
     struct board_endpoint endpoints[BOARD_ENDPOINTS];
+    char text[BOARD_TEXT];
 };
 
 static_assert(sizeof(struct board_address) == 120, "layout");
@@ -150,6 +204,10 @@ void board_write_end(struct board *board);
 /* Each takes a free slot (services are found again by name), inside the bracket or alone. Index, or -ENOSPC. */
 int board_listener_add(struct board *board, const struct board_listener *listener);
 int board_route_add(struct board *board, const struct board_route *route);
+/* Copies `len` bytes into the text. 0, or -ENOSPC. Text is given back only all at once, by board_text_clear(), in the
+   same bracket that gives every route its strings anew. */
+int board_text_add(struct board *board, const char *bytes, size_t len, struct board_text *ret);
+void board_text_clear(struct board *board);
 int board_service_add(struct board *board, const char *name, enum board_placement placement);
 /* An endpoint comes as UP. `instance` is shortened to BOARD_NAME - 1. */
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,
@@ -165,6 +223,14 @@ void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_s
  * change stops no reader.
  */
 bool board_refresh(const struct board *board, struct board *view);
+
+/* The bytes of a text; never beyond the board, whatever it says. */
+static inline const char *board_text(const struct board *board, struct board_text text, size_t *ret_len)
+{
+    bool inside = text.at <= BOARD_TEXT && text.len <= BOARD_TEXT - text.at;
+    *ret_len = inside ? text.len : 0;
+    return board->text + (inside ? text.at : 0);
+}
 
 /* "127.0.0.1:8080", "[::1]:80", "unix:/path" into `text`. */
 #define BOARD_ADDRESS_TEXT 136

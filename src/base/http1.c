@@ -118,6 +118,7 @@ static enum http1_field field_of(const char *name, size_t len)
         break;
     case 16:
         NAMED("x-forwarded-host", X_FORWARDED_HOST);
+        NAMED("x-forwarded-port", X_FORWARDED_PORT);
         NAMED("proxy-connection", PROXY_CONNECTION);
         break;
     case 17:

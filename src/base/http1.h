@@ -53,6 +53,7 @@ enum http1_field {
     HTTP1_FIELD_X_FORWARDED_FOR,
     HTTP1_FIELD_X_FORWARDED_PROTO,
     HTTP1_FIELD_X_FORWARDED_HOST,
+    HTTP1_FIELD_X_FORWARDED_PORT,
     HTTP1_FIELD_FORWARDED,
     HTTP1_FIELD_VIA,
     HTTP1_FIELD_X_REQUEST_ID,
@@ -128,6 +129,7 @@ struct http1_chunked {
     uint32_t line;    /* bytes of the extension or trailer line so far */
     uint32_t trailer; /* bytes of the trailer section so far */
     uint64_t left;    /* bytes of the present chunk still to come */
+    uint64_t data;    /* bytes of chunk data so far */
 };
 
 /*

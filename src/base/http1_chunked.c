@@ -131,6 +131,7 @@ static inline ssize_t follow(struct http1_chunked *chunked, const char *buf, siz
         copied += run;
         at += run;
         chunked->left -= run;
+        chunked->data += run;
         if (chunked->left == 0)
             chunked->state = CHUNK_DATA_CR;
     }

@@ -595,14 +595,63 @@ static const struct attribute patience_fields[] = {
     { "min", &duration, P, "an answer is overdue after this time at the earliest" },
     END,
 };
+static const struct schema status_number = {
+    .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 200, .max = 599
+};
+static const struct attribute page_fields[] = {
+    { "body", &text_or_number, P, "the page itself" },
+    { "content_type", &string, P, "what it is" },
+    { "enabled", &boolean, P, "whether the route is closed" },
+    { "file", &path, P, "a file that holds the page" },
+    { "retry_after", &duration, P, "when to come again" },
+    { "status", &status_number, P, "its status" },
+    END,
+};
+static const struct attribute respond_fields[] = {
+    { "body", &text_or_number, P, "the answer itself" },
+    { "content_type", &string, P, "what it is" },
+    { "file", &path, P, "a file that holds the answer" },
+    { "status", &status_number, P, "its status" },
+    END,
+};
+static const struct attribute redirect_fields[] = {
+    { "status", &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 301, .max = 308 },
+      P, "301, 302, 307 or 308" },
+    { "to", &string, P, "where to: {host}, {path} and {rest} are those of the request" },
+    END,
+};
+static const struct schema header_map = { .kinds = NODE_MAP, .others = &text_or_number };
+static const struct attribute rewrite_fields[] = {
+    { "remove", &string_or_list, P, "fields that go no further" },
+    { "set", &header_map, P, "fields that are there afterwards" },
+    END,
+};
+static const struct schema rewrite = { .kinds = NODE_MAP, .fields = rewrite_fields };
+static const struct attribute headers_fields[] = {
+    { "request", &rewrite, P, "on the way to the service" },
+    { "response", &rewrite, P, "on the way to the client" },
+    END,
+};
 static const struct attribute route_fields[] = {
+    { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
+    { "headers", &(const struct schema){ .kinds = NODE_MAP, .fields = headers_fields }, P, "header fields to change" },
     { "hold", &duration, P, "how long a request waits for an instance" },
+    { "host", &string, P, "which host it is for: a name, or *.example.org" },
     { "idle_timeout", &duration, P, "without a byte in either direction" },
+    { "maintenance", &(const struct schema){ .kinds = NODE_MAP, .fields = page_fields }, P,
+      "answered with a page of your own" },
+    { "match", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("prefix", "exact") }, P,
+      "how `path` is meant" },
+    { "path", &string, P, "which paths it is for" },
+    { "redirect", &(const struct schema){ .kinds = NODE_MAP, .fields = redirect_fields, .required = WORDS("to") }, P,
+      "sent elsewhere" },
+    { "respond", &(const struct schema){ .kinds = NODE_MAP, .fields = respond_fields }, P, "a fixed answer" },
     { "patience", &(const struct schema){ .kinds = NODE_MAP, .fields = patience_fields }, P,
       "when another instance is tried" },
     { "response_timeout", &duration, P, "until the first byte of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
+    { "strip", &boolean, P, "the service gets the path without `path`" },
     { "to", &string_or_list, P, "services" },
     END,
 };
@@ -612,9 +661,8 @@ static const struct attribute listener_fields[] = {
       "how instances are chosen" },
     { "protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("http", "tcp") }, P, "http or tcp" },
     { "routes",
-      &(const struct schema){
-          .kinds = NODE_LIST,
-          .items = &(const struct schema){ .kinds = NODE_MAP, .fields = route_fields, .required = WORDS("to") } },
+      &(const struct schema){ .kinds = NODE_LIST,
+                              .items = &(const struct schema){ .kinds = NODE_MAP, .fields = route_fields } },
       P, "where requests go" },
     END,
 };
@@ -626,6 +674,8 @@ static const struct attribute gateway_fields[] = {
                                                                .required = WORDS("address", "routes") } },
       P, "where the gateway listens" },
     { "served_by", &boolean, P, "answers say which instance they came from" },
+    { "trusted_proxies", &string_or_list, P, "whose X-Forwarded-… is believed" },
+    { "via", &boolean, P, "requests carry Via, and those that go in circles are refused" },
     END,
 };
 static const struct schema gateway = { .kinds = NODE_MAP, .fields = gateway_fields };

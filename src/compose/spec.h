@@ -114,9 +114,25 @@ struct spec_service {
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
 };
 
+/* An answer of the gateway's own. */
+struct spec_page {
+    uint32_t status;
+    char *type; /* Content-Type; "": not said */
+    char *body;
+    int64_t retry_after_s; /* 0: not said */
+};
+
+/* What a route does to header fields of one direction. */
+struct spec_rewrite {
+    char **set;    /* "Name: value": in place of any that is there */
+    char **remove; /* names */
+};
+
+enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
+
 /* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
 struct spec_route {
-    char **to; /* service names */
+    char **to; /* service names; none but for FORWARD */
     uint32_t retry_on;
     uint32_t attempts;           /* all tries, the first included */
     int64_t connect_timeout_ns;  /* 1 s unless given */
@@ -125,6 +141,17 @@ struct spec_route {
     int64_t patience_min_ns;     /* 25 ms unless given */
     int64_t patience_max_ns;     /* 1 s unless given; 0: an answer is never overdue */
     int64_t hold_ns;             /* 10 s unless given */
+    enum spec_action action;
+    char *host;              /* in lower case; "*.example.org": whatever ends so; "": any */
+    char *path;              /* normalised; "": any */
+    bool path_exact;         /* else a prefix that ends at a slash */
+    bool strip;              /* the service gets the path without it */
+    char *location;          /* REDIRECT: with {host}, {path}, {rest} */
+    struct spec_page page;   /* RESPOND: the answer; REDIRECT: its status */
+    bool maintenance;        /* whatever is asked for is answered with `closed` */
+    struct spec_page closed; /* filled in whether it is switched on or not */
+    int64_t body_limit;      /* bytes; 0: any */
+    struct spec_rewrite request, response;
     struct place place;
 };
 
@@ -140,15 +167,25 @@ struct spec_listener {
     struct place place;
 };
 
+/* "10.0.0.0/8": an address in network order, and how many of its bits count. */
+struct spec_network {
+    int family; /* AF_INET, AF_INET6 */
+    uint8_t address[16];
+    unsigned bits;
+};
+
 struct spec {
-    char *name;                    /* project name */
-    char *working_dir;             /* absolute: the project's directory */
-    char **files;                  /* absolute paths, in order */
-    enum spec_runtime runtime;     /* x-daruma.runtime; UNSET when the file does not say */
-    char **profiles;               /* active ones */
-    char **all_profiles;           /* every one that a service names, sorted */
-    char **environment;            /* "NAME=value", sorted: what variables were replaced from */
-    bool served_by;                /* x-gateway.served_by: answers carry X-Served-By; true unless given */
+    char *name;                   /* project name */
+    char *working_dir;            /* absolute: the project's directory */
+    char **files;                 /* absolute paths, in order */
+    enum spec_runtime runtime;    /* x-daruma.runtime; UNSET when the file does not say */
+    char **profiles;              /* active ones */
+    char **all_profiles;          /* every one that a service names, sorted */
+    char **environment;           /* "NAME=value", sorted: what variables were replaced from */
+    bool served_by;               /* x-gateway.served_by: answers carry X-Served-By; true unless given */
+    bool via;                     /* x-gateway.via: requests carry Via; true unless given */
+    struct spec_network *trusted; /* x-gateway.trusted_proxies */
+    size_t trusted_len;
     struct spec_service *services; /* active ones, sorted by name */
     size_t services_len;
     struct spec_listener *listeners; /* x-gateway.listeners, then one for each published port */

@@ -124,6 +124,8 @@ struct spec *spec_build(struct loading *load, struct node *project, const struct
                     : strcmp(runtime, "docker") == 0 ? SPEC_RUNTIME_DOCKER
                                                      : SPEC_RUNTIME_UNSET;
     spec->served_by = read_bool(gateway, "served_by", true);
+    spec->via = read_bool(gateway, "via", true);
+    spec_build_trusted(load, node_get(gateway, "trusted_proxies"), spec);
     if (node_is(services, NODE_MAP)) {
         node_sort(services);
         spec->services = POOL_ARRAY(pool, struct spec_service, services->len);

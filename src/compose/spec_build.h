@@ -26,11 +26,18 @@ char **read_environment(struct pool *pool, const struct node *map); /* "NAME=val
 char **read_strings(struct pool *pool, const struct node *list);    /* NULL for no list */
 struct place place_of(const struct node *map, const char *key);     /* of the value; of the map when it is not there */
 
-/* spec_service.c, spec_gateway.c, spec_hash.c */
+/* spec_service.c, spec_gateway.c, spec_route.c, spec_hash.c */
 void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,
                         struct spec_service *ret);
 void spec_build_healthcheck(struct loading *load, const struct node *service, struct spec_service *ret);
 void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec);
+/* What a route asks for, and what it answers or changes by itself. `ret` has its usual values already. */
+void spec_build_route(struct loading *load, const struct node *node, struct spec_route *ret);
+/* Tells routes of one listener that ask for the same. */
+void spec_check_routes(struct loading *load, const struct spec_listener *listener);
+/* Tells when all routes together are more than the gateway's board has room for. */
+void spec_check_room(struct loading *load, const struct spec *spec);
+void spec_build_trusted(struct loading *load, const struct node *list, struct spec *spec);
 /* SHA-256 over the part of the service's model that makes another instance of it. False: no memory. */
 bool spec_hash(const json_t *service, char ret[65]);
 

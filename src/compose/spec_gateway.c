@@ -26,6 +26,9 @@ static const struct spec_route usual = {
     .patience_min_ns = 25 * NS_PER_MS,
     .patience_max_ns = 1 * NS_PER_S,
     .hold_ns = 10 * NS_PER_S,
+    .host = "",
+    .path = "",
+    .location = "",
 };
 
 static uint32_t read_retry_on(const struct node *list)
@@ -73,7 +76,8 @@ static void build_route(struct loading *load, const struct spec *spec, const str
     const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to"),
                       *patience = node_get(node, "patience");
 
-    check_targets(load, spec, to);
+    if (to)
+        check_targets(load, spec, to);
     *ret = (struct spec_route){
         .to = read_strings(load->pool, to),
         .retry_on = on ? read_retry_on(on) : usual.retry_on,
@@ -89,6 +93,9 @@ static void build_route(struct loading *load, const struct spec *spec, const str
     if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)
         problem_error(load->problems, patience->place,
                       "`patience.min` is longer than `patience.max` (1s unless given)");
+    if (!ret->to)
+        ret->to = POOL_ARRAY(load->pool, char *, 1);
+    spec_build_route(load, node, ret);
 }
 
 /* "0.0.0.0:8080", ":8080", "8080", "[::]:80". */
@@ -142,6 +149,7 @@ static void add_declared(struct loading *load, const struct node *node, struct s
     listener.routes_len = routes->len;
     for (size_t i = 0; i < routes->len; i++)
         build_route(load, spec, node_at(routes, i), &listener.routes[i]);
+    spec_check_routes(load, &listener);
     spec->listeners[spec->listeners_len++] = listener;
 }
 
@@ -190,4 +198,5 @@ void spec_build_listeners(struct loading *load, const struct node *gateway, stru
             if (service->ports[j].is_published && service->ports[j].protocol != SPEC_PROTOCOL_UDP)
                 add_published(load, service, &service->ports[j], spec);
     }
+    spec_check_room(load, spec);
 }

@@ -140,6 +140,13 @@ static struct route_sum add_up(const struct gauges *gauges, uint32_t route)
     return sum;
 }
 
+static json_t *board_string(const struct board *board, struct board_text text)
+{
+    size_t len;
+    const char *bytes = board_text(board, text, &len);
+    return len > 0 ? json_stringn(bytes, len) : json_null();
+}
+
 static json_t *route_json(const struct board *board, const struct gauges *gauges, uint32_t index)
 {
     const struct board_route *route = &board->routes[index];
@@ -151,9 +158,10 @@ static json_t *route_json(const struct board *board, const struct gauges *gauges
     json_t *status = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "1xx", number(sum.status[1]), "2xx",
                                number(sum.status[2]), "3xx", number(sum.status[3]), "4xx", number(sum.status[4]), "5xx",
                                number(sum.status[5]), "none", number(sum.status[0]));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "listener",
-                     board->listeners[route->listener].name, "services", services, "requests", number(sum.requests),
-                     "status", status, "own_5xx", number(sum.own_5xx), "held", number(sum.held), "hold_expired",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "listener",
+                     board->listeners[route->listener].name, "host", board_string(board, route->host), "path",
+                     board_string(board, route->path), "services", services, "requests", number(sum.requests), "status",
+                     status, "own_5xx", number(sum.own_5xx), "held", number(sum.held), "hold_expired",
                      number(sum.hold_expired), "retried", number(sum.retried), "hedged", number(sum.hedged),
                      "hedge_won", number(sum.hedge_won), "retry_denied", number(sum.retry_denied), "poisoned",
                      number(sum.poisoned), "truncated", number(sum.truncated));

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/routes.h"
 #include "runtime/ports.h"
 #include "supervise/supervise.h"
 
@@ -85,6 +86,7 @@ static void remove_at(struct listeners *listeners, size_t i)
 {
     if (listeners->list[i].fd >= 0)
         (void)close(listeners->list[i].fd);
+    free(listeners->list[i].routes);
     listeners->list[i] = listeners->list[--listeners->len];
 }
 
@@ -325,8 +327,14 @@ static int put_route(struct listener *listener, size_t n, const struct board_rou
         slot->used = 1;
         return 0;
     }
-    if (n >= BOARD_TARGETS)
-        return -ENOSPC;
+    if (n >= listener->routes_cap) {
+        size_t cap = listener->routes_cap ? 2 * listener->routes_cap : 4;
+        int *grown = reallocarray(listener->routes, cap, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        listener->routes = grown;
+        listener->routes_cap = cap;
+    }
     int index = board_route_add(board, route);
     if (index < 0)
         return index;
@@ -370,6 +378,7 @@ static int publish_published(struct listener *listener, const struct spec *spec,
     for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
         struct board_route route;
         fill_route(&route, listener->slot, &wanted->routes[i]);
+        r = routes_fill(board, &wanted->routes[i], &route);
         for (char **to = wanted->routes[i].to; r == 0 && *to; to++)
             r = add_target(board, spec, *to, wanted->published_by ? wanted->target : 0, &route);
         if (r == 0)
@@ -446,7 +455,8 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
     int r = 0;
 
     board_write_begin(board);
-    board->served_by = spec->served_by;
+    board_text_clear(board); /* every route is written anew */
+    routes_fill_common(board, spec);
     for (size_t i = listeners->len; i > 0; i--)
         if (!listeners->list[i - 1].wanted) {
             withdraw(&listeners->list[i - 1], board);
@@ -465,9 +475,11 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
         }
     board_write_end(board);
     if (r < 0)
-        return err_set(err, r,
-                       "more listeners, routes or targets of a route than the gateway has room for (%d, %d, %d)",
-                       BOARD_LISTENERS, BOARD_ROUTES, BOARD_TARGETS);
+        return err_set(
+            err, r,
+            "more listeners, routes, targets of a route or bytes of pages and headers than the gateway has room "
+            "for (%d, %d, %d, %d)",
+            BOARD_LISTENERS, BOARD_ROUTES, BOARD_TARGETS, BOARD_TEXT);
     return 0;
 }
 

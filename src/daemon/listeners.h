@@ -27,9 +27,9 @@ struct listener {
     uint16_t target; /* of a private one; 0: published */
     bool primary;    /* of a private one: the service's first port, known to peers without its number */
     char service[BOARD_NAME];
-    int slot; /* on the board; -1: not yet */
-    int routes[BOARD_TARGETS];
-    size_t routes_len;
+    int slot;    /* on the board; -1: not yet */
+    int *routes; /* on the board */
+    size_t routes_len, routes_cap;
     bool wanted; /* by the spec that is being applied */
 };
 

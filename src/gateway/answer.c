@@ -27,6 +27,8 @@ static const char *usual(unsigned status)
         return "no instance of the service is ready";
     case 504:
         return "the instance did not answer in time";
+    case 508:
+        return "the request goes in circles: its Via names this gateway too often";
     case 505:
         return "only HTTP/1.0 and HTTP/1.1 are spoken here";
     default:
@@ -64,19 +66,109 @@ size_t gw_answer_text(unsigned status, const char *why, bool head_only, bool clo
     return (size_t)(text.at - out);
 }
 
-void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+/* Decides about keep-alive and takes the block that the answer is written into. */
+static char *begin(struct gw_worker *worker, struct conn *conn)
 {
-    bool keep = (conn->flags & CONN_KEEP_ALIVE) && (conn->flags & CONN_REQUEST_WHOLE) && !worker->draining;
-    if (!keep)
+    if (!(conn->flags & CONN_REQUEST_WHOLE) || worker->draining)
         conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
     if (conn->out == GW_NONE)
         conn->out = gw_block_take(&worker->slots);
     conn->out_at = 0;
-    conn->out_len = (uint32_t)gw_answer_text(status, why, conn->method == HTTP1_HEAD, !keep,
-                                             gw_block(&worker->slots, conn->out), GW_BLOCK);
-    conn->out_ready = conn->out_len;
+    return gw_block(&worker->slots, conn->out);
+}
+
+static void finish(struct gw_worker *worker, struct conn *conn, unsigned status, size_t len)
+{
+    conn->out_len = conn->out_ready = (uint32_t)len;
     conn->status = (uint16_t)status;
     if (status >= 500 && conn->route != GW_NONE)
         gw_count(&gw_conn_gauge(worker, conn)->own_5xx);
     gw_conn_step(worker, conn, CONN_EV_ANSWER);
+}
+
+void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+{
+    char *block = begin(worker, conn);
+    finish(worker, conn, status,
+           gw_answer_text(status, why, conn->method == HTTP1_HEAD, !(conn->flags & CONN_KEEP_ALIVE), block, GW_BLOCK));
+}
+
+/* One line whose value lies on the board. */
+static void put_line(const struct gw_worker *worker, struct text *text, const char *name, struct board_text value)
+{
+    size_t len;
+    const char *bytes = board_text(worker->view, value, &len);
+    if (len == 0)
+        return;
+    text_put(text, name);
+    text_add(text, bytes, len);
+    text_put(text, "\r\n");
+}
+
+/* What a page's head begins and ends with. */
+static void put_head(struct text *text, unsigned status)
+{
+    text_put(text, "HTTP/1.1 ");
+    text_number(text, status);
+    text_put(text, " ");
+    text_put(text, http1_reason(status));
+    text_put(text, "\r\nServer: daruma\r\n");
+}
+
+static void end_head(const struct gw_worker *worker, const struct conn *conn, struct text *text, unsigned status,
+                     size_t length)
+{
+    size_t len;
+    const char *added = board_text(worker->view, gw_conn_route(worker, conn)->response.add, &len);
+    text_add(text, added, len);
+    text_put(text, conn->flags & CONN_KEEP_ALIVE ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
+    if (status != 204 && status != 304) {
+        text_put(text, "Content-Length: ");
+        text_number(text, length);
+        text_put(text, "\r\n");
+    }
+    text_put(text, "\r\n");
+}
+
+void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page)
+{
+    char *block = begin(worker, conn);
+    struct text text = { .at = block, .end = block + GW_BLOCK };
+    size_t len;
+    const char *body = board_text(worker->view, page->body, &len);
+
+    put_head(&text, page->status);
+    put_line(worker, &text, "Content-Type: ", page->type);
+    if (page->retry_after_s > 0) {
+        text_put(&text, "Retry-After: ");
+        text_number(&text, page->retry_after_s);
+        text_put(&text, "\r\n");
+    }
+    end_head(worker, conn, &text, page->status, len);
+    if (conn->method != HTTP1_HEAD && page->status != 204 && page->status != 304)
+        text_add(&text, body, len);
+    finish(worker, conn, page->status, (size_t)(text.at - block));
+}
+
+void gw_answer_redirect(struct gw_worker *worker, struct conn *conn)
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    const struct http1_head *head = &worker->head;
+    const char *buf = gw_block(&worker->slots, conn->in);
+    const struct gw_span host = { buf + head->host.at, head->host.len };
+    const struct gw_span target = { buf + head->path.at, head->path.len };
+    ssize_t len = gw_route_location(worker->view, route, host, target, &worker->path, worker->scratch, GW_BLOCK / 2);
+
+    if (len < 0) {
+        gw_answer(worker, conn, 414, NULL);
+        return;
+    }
+    char *block = begin(worker, conn);
+    struct text text = { .at = block, .end = block + GW_BLOCK };
+    put_head(&text, route->page.status);
+    text_put(&text, "Location: ");
+    text_add(&text, worker->scratch, (size_t)len);
+    text_put(&text, "\r\n");
+    end_head(worker, conn, &text, route->page.status, 0);
+    finish(worker, conn, route->page.status, (size_t)(text.at - block));
 }

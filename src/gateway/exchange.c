@@ -15,7 +15,10 @@
 
 #define QUARANTINE_NS (60 * NS_PER_S)
 
-enum { HOLD_MAX = 8192 }; /* requests that one worker lets wait */
+enum {
+    HOLD_MAX = 8192, /* requests that one worker lets wait */
+    HOPS_MAX = 8,    /* gateways of our kind that a request may come through */
+};
 
 /* Flags that belong to one attempt. */
 #define ATTEMPT_FLAGS                                                                                                  \
@@ -256,14 +259,38 @@ void gw_exchange_wake(struct gw_worker *worker)
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
 
-/* The first route of the listener. */
-static uint32_t find_route(const struct gw_worker *worker, uint32_t listener)
+/* Where the request leads to; what it says is in worker->path afterwards. The status to refuse it with, or 0. */
+static unsigned find_route(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head)
 {
-    const struct board *view = worker->view;
-    for (uint32_t i = 0; i < view->used_routes; i++)
-        if (view->routes[i].used && view->routes[i].listener == listener)
-            return i;
-    return GW_NONE;
+    conn->route = worker->routes.only[conn->listener];
+    bool looked = conn->route == GW_NONE || worker->view->routes[conn->route].action == BOARD_REDIRECT;
+    if (looked && !gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
+        return 400;
+    if (conn->route == GW_NONE)
+        conn->route = gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
+                                    &worker->path);
+    return conn->route == GW_NONE ? 404 : 0;
+}
+
+/* What the route answers by itself, or does not let through. True when that was the answer. */
+static bool answer_here(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head)
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    if (conn->method == HTTP1_CONNECT)
+        gw_answer(worker, conn, 501, "CONNECT is not served here");
+    else if (worker->view->via && gw_forward_hops(buf, head) >= HOPS_MAX)
+        gw_answer(worker, conn, 508, NULL);
+    else if (gw_relay_body_too_large(worker, conn, head))
+        gw_answer(worker, conn, 413, NULL);
+    else if (route->flags & BOARD_MAINTENANCE)
+        gw_answer_page(worker, conn, &route->closed);
+    else if (route->action == BOARD_REDIRECT)
+        gw_answer_redirect(worker, conn);
+    else if (route->action == BOARD_RESPOND)
+        gw_answer_page(worker, conn, &route->page);
+    else
+        return false;
+    return true;
 }
 
 static uint64_t fingerprint(const char *buf, const struct http1_head *head)
@@ -298,23 +325,27 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     conn->in_framing = head->framing;
     conn->in_left = head->content_length;
     conn->in_chunked = (struct http1_chunked){ 0 };
-    conn->route = find_route(worker, conn->listener);
-    if (gw_relay_take_body(worker, conn, head->len) < 0) {
+    conn->serial++;
+    unsigned refused = find_route(worker, conn, buf, head);
+    if (refused == 400 || gw_relay_take_body(worker, conn, head->len) < 0) {
         gw_count(&worker->gauges->bad_requests);
-        gw_answer(worker, conn, 400, "the chunked request body is malformed");
+        conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
+        gw_answer(worker, conn, 400,
+                  refused == 400 ? "the path is malformed" : "the chunked request body is malformed");
         return;
     }
-    if (conn->route == GW_NONE) {
-        gw_answer(worker, conn, 404, NULL);
+    /* What follows may be the tunnel's first bytes, sent in hope: never a request. So this one has no end. */
+    if (conn->method == HTTP1_CONNECT)
+        conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
+    if (refused) {
+        gw_answer(worker, conn, refused, NULL);
         return;
     }
     begin_active(worker, conn);
-    if (conn->method == HTTP1_CONNECT) {
-        /* What follows may be the tunnel's first bytes, sent in hope: never a request. */
-        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
-        gw_answer(worker, conn, 501, "CONNECT is not served here");
-    } else if (gw_poison_any(worker->setup->shared, worker->now) &&
-               gw_poison_has(worker->setup->shared, fingerprint(buf, head), worker->now)) {
+    if (answer_here(worker, conn, buf, head))
+        return;
+    if (gw_poison_any(worker->setup->shared, worker->now) &&
+        gw_poison_has(worker->setup->shared, fingerprint(buf, head), worker->now)) {
         gw_count(&gw_conn_gauge(worker, conn)->poisoned);
         gw_answer(worker, conn, 502, "this request is in quarantine: instances died while they served it");
     } else {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/forward.h"
 
+#include "base/http1_class.h"
 #include "gateway/text.h"
 
 #include <errno.h>
+#include <strings.h>
 
 static void add_slice(struct text *text, const char *buf, struct http1_slice slice)
 {
@@ -43,6 +45,24 @@ static void copy_fields(struct text *text, const char *buf, const struct http1_h
         text_add(text, buf + from, to - from);
     }
 }
+
+/* Marks the fields that a route does not let through. */
+static void mark_dropped(const char *buf, struct http1_head *head, struct gw_span names)
+{
+    const char *end = names.text + names.len;
+    for (const char *at = names.text, *line; at < end; at = line + 1) {
+        line = memchr(at, '\n', (size_t)(end - at));
+        if (!line)
+            return;
+        size_t len = (size_t)(line - at);
+        for (unsigned i = 0; i < head->headers; i++) {
+            struct http1_header *header = &head->header[i];
+            if (header->name.len == len && strncasecmp(buf + header->name.at, at, len) == 0)
+                header->hop_by_hop = true;
+        }
+    }
+}
+
 #define FIELD_BIT(id) (UINT64_C(1) << HTTP1_FIELD_##id)
 
 static const struct http1_header *find(const struct http1_head *head, enum http1_field field)
@@ -72,24 +92,126 @@ static void add_upgrade(struct text *text, const char *buf, const struct http1_h
             add_field(text, "Upgrade", buf, head->header[i].value);
 }
 
-static void add_forwarded(struct text *text, const char *buf, const struct http1_head *head,
-                          const struct gw_forward_request *facts)
+/* The fields of that kind that may be passed on, as one list that ours is added to. */
+static void add_list(struct text *text, const char *buf, const struct http1_head *head, enum http1_field field)
 {
-    text_put(text, "X-Forwarded-For: ");
     for (unsigned i = 0; i < head->headers; i++) {
         const struct http1_header *header = &head->header[i];
-        if (header->field == HTTP1_FIELD_X_FORWARDED_FOR && header->value.len > 0) {
+        if (header->field == field && header->value.len > 0 && !header->hop_by_hop) {
             add_slice(text, buf, header->value);
             text_add(text, ", ", 2);
         }
     }
-    text_add(text, facts->peer, facts->peer_len);
+}
+
+static bool has(const struct http1_head *head, enum http1_field field)
+{
+    const struct http1_header *header = find(head, field);
+    return header && !header->hop_by_hop;
+}
+
+/* RFC 7239 §6: an IPv6 address stands in brackets and quotes. Host may hold nothing that needs an escape, but a colon, for
+   which it is quoted: parsed requests have checked it. */
+static void add_rfc7239(struct text *text, const char *buf, const struct http1_head *head,
+                        const struct gw_forward_request *facts)
+{
+    bool v6 = memchr(facts->peer.text, ':', facts->peer.len);
+    text_put(text, "Forwarded: ");
+    if (facts->trusted)
+        add_list(text, buf, head, HTTP1_FIELD_FORWARDED);
+    text_put(text, v6 ? "for=\"[" : "for=");
+    text_add(text, facts->peer.text, facts->peer.len);
+    text_put(text, v6 ? "]\"" : "");
+    if (head->host.len > 0) {
+        text_put(text, ";host=\"");
+        add_slice(text, buf, head->host);
+        text_put(text, "\"");
+    }
+    text_put(text, ";proto=http\r\n");
+}
+
+static void add_forwarded(struct text *text, const char *buf, const struct http1_head *head,
+                          const struct gw_forward_request *facts)
+{
+    text_put(text, "X-Forwarded-For: ");
+    if (facts->trusted)
+        add_list(text, buf, head, HTTP1_FIELD_X_FORWARDED_FOR);
+    text_add(text, facts->peer.text, facts->peer.len);
     text_add(text, "\r\n", 2);
-    /* Somebody in front of us knows better than we what the first hop was. */
-    if (!find(head, HTTP1_FIELD_X_FORWARDED_PROTO))
+    /* Somebody in front of us that may be believed knows better than we what the first hop was. */
+    if (!facts->trusted || !has(head, HTTP1_FIELD_X_FORWARDED_PROTO))
         text_put(text, "X-Forwarded-Proto: http\r\n");
-    if (!find(head, HTTP1_FIELD_X_FORWARDED_HOST) && head->host.len > 0)
+    if ((!facts->trusted || !has(head, HTTP1_FIELD_X_FORWARDED_HOST)) && head->host.len > 0)
         add_field(text, "X-Forwarded-Host", buf, head->host);
+    if (facts->port > 0 && (!facts->trusted || !has(head, HTTP1_FIELD_X_FORWARDED_PORT))) {
+        text_put(text, "X-Forwarded-Port: ");
+        text_number(text, facts->port);
+        text_add(text, "\r\n", 2);
+    }
+    add_rfc7239(text, buf, head, facts);
+}
+
+bool gw_forward_id_valid(const char *text, size_t len)
+{
+    if (len == 0 || len > 128)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char low = http1_lower(text[i]);
+        if (!((low >= 'a' && low <= 'z') || (low >= '0' && low <= '9') || memchr("._:/+=-", low, 7)))
+            return false;
+    }
+    return true;
+}
+
+struct gw_span gw_forward_id(const char *buf, const struct http1_head *head, const char made[GW_REQUEST_ID])
+{
+    const struct http1_header *header = find(head, HTTP1_FIELD_X_REQUEST_ID);
+    if (header && !header->hop_by_hop && gw_forward_id_valid(buf + header->value.at, header->value.len))
+        return (struct gw_span){ buf + header->value.at, header->value.len };
+    return (struct gw_span){ made, GW_REQUEST_ID };
+}
+
+static const char our_via[] = "daruma";
+
+unsigned gw_forward_hops(const char *buf, const struct http1_head *head)
+{
+    unsigned hops = 0;
+    for (unsigned i = 0; i < head->headers; i++) {
+        if (head->header[i].field != HTTP1_FIELD_VIA)
+            continue;
+        const char *at = buf + head->header[i].value.at, *end = at + head->header[i].value.len;
+        while ((at = memmem(at, (size_t)(end - at), our_via, sizeof(our_via) - 1))) {
+            hops++;
+            at += sizeof(our_via) - 1;
+        }
+    }
+    return hops;
+}
+
+static void add_target(struct text *text, const char *buf, const struct http1_head *head,
+                       const struct gw_forward_request *facts)
+{
+    if (facts->target[0].text) {
+        text_add(text, facts->target[0].text, facts->target[0].len);
+        text_add(text, facts->target[1].text, facts->target[1].len);
+        return;
+    }
+    /* An absolute-form target may have no path of its own: RFC 9112 §3.2.1, §3.2.4. */
+    if (head->path.len == 0 && head->method == HTTP1_OPTIONS)
+        text_add(text, "*", 1);
+    else if (head->path.len == 0 || buf[head->path.at] == '?')
+        text_add(text, "/", 1);
+    add_slice(text, buf, head->path);
+}
+
+/* Which fields of the client's are replaced by ours. */
+static uint64_t replaced_fields(const struct gw_forward_request *facts)
+{
+    uint64_t skip = FIELD_BIT(HOST) | FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(X_FORWARDED_FOR) | FIELD_BIT(FORWARDED) |
+                    FIELD_BIT(X_REQUEST_ID);
+    if (!facts->trusted)
+        skip |= FIELD_BIT(X_FORWARDED_PROTO) | FIELD_BIT(X_FORWARDED_HOST) | FIELD_BIT(X_FORWARDED_PORT);
+    return skip;
 }
 
 static ssize_t finish(struct text *text, const char *out)
@@ -98,36 +220,42 @@ static ssize_t finish(struct text *text, const char *out)
     return text->full ? -ENOSPC : text->at - out;
 }
 
-ssize_t gw_forward_request(const char *buf, const struct http1_head *head, const struct gw_forward_request *facts,
-                           char *out, size_t size)
+ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struct gw_forward_request *facts, char *out,
+                           size_t size)
 {
     struct text text = { .at = out, .end = out + size };
-    const uint64_t skip = FIELD_BIT(HOST) | FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(X_FORWARDED_FOR);
 
+    if (facts->rewrite.drop.len > 0)
+        mark_dropped(buf, head, facts->rewrite.drop);
+    struct gw_span id = gw_forward_id(buf, head, facts->made_id);
     add_slice(&text, buf, head->method_name);
     text_add(&text, " ", 1);
-    /* An absolute-form target may have no path of its own: RFC 9112 §3.2.1, §3.2.4. */
-    if (head->path.len == 0 && head->method == HTTP1_OPTIONS)
-        text_add(&text, "*", 1);
-    else if (head->path.len == 0 || buf[head->path.at] == '?')
-        text_add(&text, "/", 1);
-    add_slice(&text, buf, head->path);
+    add_target(&text, buf, head, facts);
     text_put(&text, " HTTP/1.1\r\n");
-    add_field(&text, "Host", buf, head->host);
-    copy_fields(&text, buf, head, skip);
+    if (!facts->sets_host)
+        add_field(&text, "Host", buf, head->host);
+    copy_fields(&text, buf, head, replaced_fields(facts));
     add_framing(&text, head);
     add_forwarded(&text, buf, head, facts);
+    text_put(&text, "X-Request-Id: ");
+    text_add(&text, id.text, id.len);
+    text_add(&text, "\r\n", 2);
+    if (facts->via)
+        text_put(&text, "Via: 1.1 daruma\r\n");
+    text_add(&text, facts->rewrite.add.text, facts->rewrite.add.len);
     if (head->upgrade)
         add_upgrade(&text, buf, head);
     return finish(&text, out);
 }
 
-ssize_t gw_forward_response(const char *buf, const struct http1_head *head, const struct gw_forward_response *facts,
+ssize_t gw_forward_response(const char *buf, struct http1_head *head, const struct gw_forward_response *facts,
                             char *out, size_t size)
 {
     struct text text = { .at = out, .end = out + size };
     uint64_t skip = FIELD_BIT(CONTENT_LENGTH);
 
+    if (facts->rewrite.drop.len > 0)
+        mark_dropped(buf, head, facts->rewrite.drop);
     text_put(&text, "HTTP/1.1 ");
     text_number(&text, head->status);
     text_add(&text, " ", 1);
@@ -149,5 +277,7 @@ ssize_t gw_forward_response(const char *buf, const struct http1_head *head, cons
         text_put(&text, facts->served_by);
         text_add(&text, "\r\n", 2);
     }
+    if (head->status >= 200)
+        text_add(&text, facts->rewrite.add.text, facts->rewrite.add.len);
     return finish(&text, out);
 }

@@ -11,27 +11,57 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* A request head is at most 16 KiB; its Host may appear twice more (X-Forwarded-Host), the rest is small. */
-enum { GW_FORWARD_MAX = 48 * 1024 };
+/* A request head is at most 16 KiB; its Host may appear twice more, each byte of it escaped once (X-Forwarded-Host,
+   Forwarded); a route adds at most BOARD_REWRITE, the rest is small. */
+enum { GW_FORWARD_MAX = 72 * 1024 };
 
-struct gw_forward_request {
-    const char *peer; /* the client's address as text */
-    size_t peer_len;
+/* Some bytes. */
+struct gw_span {
+    const char *text;
+    size_t len;
 };
 
-/* Writes the head of `buf` for an upstream. Its length, or -ENOSPC. */
-ssize_t gw_forward_request(const char *buf, const struct http1_head *head, const struct gw_forward_request *facts,
-                           char *out, size_t size);
+/* What a route does to header fields: struct board_rewrite, as bytes. */
+struct gw_rewrite {
+    struct gw_span drop, add;
+};
+
+enum { GW_REQUEST_ID = 32 };
+
+struct gw_forward_request {
+    struct gw_span peer;         /* the client's address as text */
+    bool trusted;                /* what it says about who was before it is believed and added to, else replaced */
+    bool via;                    /* Via is added */
+    bool sets_host;              /* `rewrite.add` holds a Host of its own */
+    uint16_t port;               /* that it connected to; 0: unknown */
+    char made_id[GW_REQUEST_ID]; /* X-Request-Id, when it sent no usable one */
+    struct gw_span target[2];    /* in place of the request's own target; both without text: that one */
+    struct gw_rewrite rewrite;
+};
+
+/* Is it one that we pass on? At most 128 letters, digits and ._:/+=- */
+bool gw_forward_id_valid(const char *text, size_t len);
+
+/* The request's X-Request-Id when it is valid, else `made`. */
+struct gw_span gw_forward_id(const char *buf, const struct http1_head *head, const char made[GW_REQUEST_ID]);
+
+/* How often a request has come through a gateway of our kind, as its Via fields say. */
+unsigned gw_forward_hops(const char *buf, const struct http1_head *head);
+
+/* Writes the head of `buf` for an upstream. Its length, or -ENOSPC. Fields that are dropped are marked in `head`. */
+ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struct gw_forward_request *facts, char *out,
+                           size_t size);
 
 struct gw_forward_response {
     const char *served_by; /* NULL: no X-Served-By */
     bool close;            /* the client connection ends after this response */
     bool http10;           /* the client speaks HTTP/1.0 */
     bool dechunk;          /* the body goes out without its chunks, until close */
+    struct gw_rewrite rewrite;
 };
 
 /* Writes a response head for the client; status 101 keeps its Upgrade. Its length, or -ENOSPC. */
-ssize_t gw_forward_response(const char *buf, const struct http1_head *head, const struct gw_forward_response *facts,
+ssize_t gw_forward_response(const char *buf, struct http1_head *head, const struct gw_forward_response *facts,
                             char *out, size_t size);
 
 #endif

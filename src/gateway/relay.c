@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -36,6 +38,9 @@ int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at)
             return -EBADMSG;
         body = (uint32_t)fed;
         whole = conn->in_chunked.done;
+        if (conn->flags & CONN_ACTIVE && gw_conn_route(worker, conn)->body_limit > 0 &&
+            conn->in_chunked.data > gw_conn_route(worker, conn)->body_limit)
+            return -EFBIG;
         break;
     }
     default:
@@ -46,6 +51,14 @@ int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at)
     if (whole)
         conn->flags |= CONN_REQUEST_WHOLE;
     return 0;
+}
+
+bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *conn, const struct http1_head *head)
+{
+    uint64_t limit = gw_conn_route(worker, conn)->body_limit;
+    if (limit == 0)
+        return false;
+    return head->framing == HTTP1_LENGTH ? head->content_length > limit : conn->in_chunked.data > limit;
 }
 
 static size_t peer_text(const struct conn *conn, char text[INET6_ADDRSTRLEN])
@@ -70,10 +83,61 @@ static size_t peer_text(const struct conn *conn, char text[INET6_ADDRSTRLEN])
     return 7;
 }
 
+/* Is it one of the proxies in front of us that the file names? */
+static bool trusted(const struct board *view, const struct conn *conn)
+{
+    for (uint32_t i = 0; i < view->used_trusted && i < BOARD_TRUSTED; i++) {
+        const struct board_network *network = &view->trusted[i];
+        unsigned bytes = network->bits / 8, rest = network->bits % 8;
+        if (network->family == conn->peer_family && memcmp(network->address, conn->peer, bytes) == 0 &&
+            (rest == 0 || ((network->address[bytes] ^ conn->peer[bytes]) >> (8 - rest)) == 0))
+            return true;
+    }
+    return false;
+}
+
+static uint16_t listener_port(const struct board *view, uint32_t listener)
+{
+    const struct board_address *address = &view->listeners[listener].address;
+    if (address->len == 0 || address->u.any.sa_family == AF_UNIX)
+        return 0;
+    uint16_t port; /* sin_port and sin6_port lie at the same place */
+    memcpy(&port, address->u.bytes + offsetof(struct sockaddr_in, sin_port), sizeof(port));
+    return ntohs(port);
+}
+
+static uint64_t mix(uint64_t number)
+{
+    number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
+    return number ^ number >> 31;
+}
+
+/* The same for every attempt of a request, and for no other request: made from what makes it one. */
+static void make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
+{
+    uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
+    uint64_t half = mix(worker->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
+    for (int i = 0; i < GW_REQUEST_ID; i++) {
+        if (i == GW_REQUEST_ID / 2)
+            half = mix(worker->id_seed[1] + mix(half ^ conn->serial));
+        id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
+    }
+}
+
+static struct gw_rewrite rewrite_of(const struct board *view, const struct board_rewrite *on_board)
+{
+    struct gw_rewrite rewrite;
+    rewrite.drop.text = board_text(view, on_board->drop, &rewrite.drop.len);
+    rewrite.add.text = board_text(view, on_board->add, &rewrite.add.len);
+    return rewrite;
+}
+
 /* The head for the upstream, into worker->scratch. It is a function of what is in `in`, so that a head which went out
    in part is simply made again. */
 static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
 {
+    const struct board_route *route = gw_conn_route(worker, conn);
     const char *buf = gw_block(&worker->slots, conn->in);
     char peer[INET6_ADDRSTRLEN];
     if (worker->parsed != gw_conn_index(worker, conn)) {
@@ -81,7 +145,26 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
             return -EBADMSG;
         worker->parsed = gw_conn_index(worker, conn);
     }
-    const struct gw_forward_request facts = { .peer = peer, .peer_len = peer_text(conn, peer) };
+    struct gw_forward_request facts = {
+        .peer = { peer, peer_text(conn, peer) },
+        .trusted = trusted(worker->view, conn),
+        .via = worker->view->via,
+        .sets_host = route->flags & BOARD_SETS_HOST,
+        .port = listener_port(worker->view, conn->listener),
+        .rewrite = rewrite_of(worker->view, &route->request),
+    };
+    /* The rest of a head must belong to its beginning. */
+    if (conn->head_sent == 0)
+        conn->routes_version = worker->view->routes_version;
+    else if (conn->routes_version != worker->view->routes_version)
+        return -EBADMSG;
+    make_id(worker, conn, facts.made_id);
+    if (route->flags & BOARD_STRIP) {
+        const struct http1_slice target = worker->head.path;
+        if (!gw_path_normalise(buf + target.at, target.len, &worker->path))
+            return -EBADMSG;
+        gw_route_strip(worker->view, route, buf + target.at, target.len, &worker->path, facts.target);
+    }
     return gw_forward_request(buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }
 
@@ -142,7 +225,8 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
     if (n == 0)
         return false;
     conn->in_len += (uint32_t)n;
-    if (gw_relay_take_body(worker, conn, at) < 0) {
+    int taken = gw_relay_take_body(worker, conn, at);
+    if (taken < 0) {
         gw_count(&worker->gauges->bad_requests);
         if (conn->state != CONN_SENDING) {
             conn->io |= GW_ERROR;
@@ -151,7 +235,10 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
         gw_upstream_close(worker, gw_conn_upstream(worker, conn));
         gw_exchange_attempt_over(worker, conn);
         conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
-        gw_answer(worker, conn, 400, "the chunked request body is malformed");
+        if (taken == -EFBIG)
+            gw_answer(worker, conn, 413, NULL);
+        else
+            gw_answer(worker, conn, 400, "the chunked request body is malformed");
     }
     return true;
 }
@@ -223,6 +310,7 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
         conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
     facts.close = !(conn->flags & CONN_KEEP_ALIVE);
     facts.http10 = conn->flags & CONN_HTTP10;
+    facts.rewrite = rewrite_of(worker->view, &gw_conn_route(worker, conn)->response);
     conn->status = head->status;
     conn->out_framing = head->framing;
     conn->out_left = head->content_length;

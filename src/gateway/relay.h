@@ -9,8 +9,11 @@
 #include "gateway/worker.h"
 
 /* Looks at request bytes that have arrived from `at` in `in` on: how many are body, and is it whole? 0, or -EBADMSG
-   when its chunks are malformed. */
+   when its chunks are malformed, -EFBIG when it is larger than the route allows. */
 int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at);
+
+/* Is the body of this request, as far as is known, larger than its route allows? */
+bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *conn, const struct http1_head *head);
 
 /* SENDING: sends what is there of the request. True when something moved. */
 bool gw_relay_request(struct gw_worker *worker, struct conn *conn);

@@ -35,8 +35,8 @@
 
 enum {
     GW_BLOCK = 16 * 1024,
-    GW_HEADROOM = 512, /* what a response head may grow by */
-    GW_TRIED = 8,      /* endpoints that one request remembers; the oldest is forgotten */
+    GW_HEADROOM = 1536, /* what a response head may grow by */
+    GW_TRIED = 8,       /* endpoints that one request remembers; the oldest is forgotten */
 };
 
 /* Facts about a socket, as edge-triggered epoll leaves it to us to remember. */
@@ -113,11 +113,13 @@ struct conn {
     /* An attempt that was begun earlier and may still answer; its request has been sent whole. */
     uint32_t rival; /* upstream; GW_NONE: none */
     uint32_t rival_endpoint, rival_generation;
-    int64_t rival_ns;    /* it began */
-    int64_t patience_ns; /* CONNECTING, SENDING: when the attempt is overdue, or to be looked at again; 0: never */
-    int64_t answer_ns;   /* CONNECTING, SENDING: when it has failed; 0: never */
+    int64_t rival_ns;        /* it began */
+    int64_t patience_ns;     /* CONNECTING, SENDING: when the attempt is overdue, or to be looked at again; 0: never */
+    int64_t answer_ns;       /* CONNECTING, SENDING: when it has failed; 0: never */
+    uint32_t serial;         /* of the request, on this connection */
+    uint32_t routes_version; /* of the board when the head of this attempt began to go out */
 };
-static_assert(sizeof(struct conn) == 304, "layout");
+static_assert(sizeof(struct conn) == 328, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 

@@ -21,6 +21,8 @@ static inline void text_add(struct text *text, const char *bytes, size_t len)
         text->full = true;
         return;
     }
+    if (len == 0)
+        return; /* then `bytes` may be NULL, which memcpy() must not be given */
     memcpy(text->at, bytes, len);
     text->at += len;
 }

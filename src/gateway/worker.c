@@ -165,6 +165,7 @@ static void refresh_board(struct gw_worker *worker)
     for (uint32_t i = 0; i < worker->view->used_endpoints; i++)
         leave_rotation(worker, i);
     gw_balance_rebuild(&worker->balance);
+    gw_routes_update(&worker->routes, worker->view);
     gw_exchange_wake(worker);
 }
 
@@ -372,6 +373,9 @@ static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *
     if (worker->view == MAP_FAILED)
         return -errno;
     gw_balance_init(&worker->balance, worker->view, worker->gauges, rng_entropy());
+    worker->id_seed[0] = rng_entropy();
+    worker->id_seed[1] = rng_entropy();
+    gw_routes_update(&worker->routes, worker->view);
     result = gw_watch(worker, setup->channel_fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CHANNEL, 0, 0);
     if (result == 0)
         result = gw_watch(worker, setup->bell_fd, EPOLLIN, GW_KIND_BELL, 0, 0);

@@ -9,6 +9,7 @@
 #include "gateway/balance.h"
 #include "gateway/forward.h"
 #include "gateway/gateway.h"
+#include "gateway/route.h"
 #include "gateway/slots.h"
 #include "gateway/timers.h"
 
@@ -44,6 +45,9 @@ struct gw_worker {
     struct http1_head head;           /* of the request parsed last */
     struct http1_head response;       /* of the response parsed last */
     struct balance balance;
+    struct gw_routes routes;
+    struct gw_path path; /* of the request that is being looked at */
+    uint64_t id_seed[2]; /* what request ids are made from */
     char scratch[GW_FORWARD_MAX];
 };
 

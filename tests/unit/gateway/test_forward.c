@@ -11,16 +11,21 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 static char out[GW_FORWARD_MAX];
 
-static void check_request(const char *before, const char *after)
+/* The head as it goes on, under the facts given. */
+static void check_request_with(const char *before, const struct gw_forward_request *given, const char *after)
 {
     struct http1_head head;
-    const struct gw_forward_request facts = { .peer = "10.0.0.1", .peer_len = 8 };
+    struct gw_forward_request facts = *given;
+    memcpy(facts.made_id, "0123456789abcdef0123456789abcdef", sizeof(facts.made_id));
+    if (!facts.peer.text)
+        facts.peer = (struct gw_span){ "10.0.0.1", 8 };
     assert_true(http1_parse_request(before, strlen(before), &http1_default_limits, &head) > 0);
     ssize_t len = gw_forward_request(before, &head, &facts, out, sizeof(out));
     assert_true(len > 0);
@@ -36,7 +41,15 @@ static void check_request(const char *before, const char *after)
         assert_int_equal(gw_forward_request(before, &head, &facts, out, room), -ENOSPC);
 }
 
-#define OURS(host) "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: " host "\r\n"
+static void check_request(const char *before, const char *after)
+{
+    check_request_with(before, &(struct gw_forward_request){ 0 }, after);
+}
+
+#define ID "X-Request-Id: 0123456789abcdef0123456789abcdef\r\n"
+#define OURS(host)                                                                                                     \
+    "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: " host                                  \
+    "\r\nForwarded: for=10.0.0.1;host=\"" host "\";proto=http\r\n" ID
 
 static void requests_before_and_after(void **unused)
 {
@@ -59,8 +72,91 @@ static void requests_before_and_after(void **unused)
                   "GET / HTTP/1.1\r\nHost: a\r\n" OURS("a") "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     check_request("GET / HTTP/1.0\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\n"
                   "X-Forwarded-For: 2.2.2.2\r\n\r\n",
-                  "GET / HTTP/1.1\r\nHost: \r\nX-Forwarded-Proto: https\r\n"
-                  "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.1\r\n\r\n");
+                  "GET / HTTP/1.1\r\nHost: \r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+                  "Forwarded: for=10.0.0.1;proto=http\r\n" ID "\r\n");
+}
+
+/* What clients say about who was before them is replaced; what a trusted proxy says is added to. */
+static void only_trusted_proxies_are_believed(void **unused)
+{
+    (void)unused;
+    static const char told[] = "GET / HTTP/1.1\r\nHost: a:80\r\nX-Forwarded-For: 1.1.1.1\r\n"
+                               "X-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\nX-Forwarded-Port: 443\r\n"
+                               "Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n\r\n";
+    struct gw_forward_request facts = { .peer = { "::1", 3 }, .port = 8080 };
+    check_request_with(told, &facts,
+                       "GET / HTTP/1.1\r\nHost: a:80\r\nX-Forwarded-For: ::1\r\nX-Forwarded-Proto: http\r\n"
+                       "X-Forwarded-Host: a:80\r\nX-Forwarded-Port: 8080\r\n"
+                       "Forwarded: for=\"[::1]\";host=\"a:80\";proto=http\r\n" ID "\r\n");
+    facts.trusted = true;
+    check_request_with(told, &facts,
+                       "GET / HTTP/1.1\r\nHost: a:80\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\n"
+                       "X-Forwarded-Port: 443\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, ::1\r\n"
+                       "Forwarded: for=1.1.1.1, for=\"[::1]\";host=\"a:80\";proto=http\r\n" ID "\r\n");
+    /* A client cannot get rid of ours by naming them hop-by-hop. */
+    facts.trusted = false;
+    check_request_with("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1\r\nX-Request-Id: mine\r\n"
+                       "Connection: x-forwarded-for, x-request-id\r\n\r\n",
+                       &facts,
+                       "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: ::1\r\nX-Forwarded-Proto: http\r\n"
+                       "X-Forwarded-Host: a\r\nX-Forwarded-Port: 8080\r\n"
+                       "Forwarded: for=\"[::1]\";host=\"a\";proto=http\r\n" ID "\r\n");
+}
+
+static void request_ids_are_kept_when_they_are_valid(void **unused)
+{
+    (void)unused;
+    char text[512], long_id[130];
+    struct http1_head head;
+    static const char made[GW_REQUEST_ID] = "0123456789abcdef0123456789abcde";
+    static const char *const bad[] = { "", "a b", "a\"b", "a;b", "a\tb", "\xc3\xa4" };
+
+    memset(long_id, 'x', 129);
+    long_id[129] = '\0';
+    assert_false(gw_forward_id_valid(long_id, 129));
+    assert_true(gw_forward_id_valid(long_id, 128));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        int len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: %s\r\n\r\n", bad[i]);
+        assert_true(http1_parse_request(text, (size_t)len, &http1_default_limits, &head) > 0);
+        assert_ptr_equal(gw_forward_id(text, &head, made).text, made);
+    }
+    int len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 4bf9-2f_3:A/b+c=\r\n\r\n");
+    assert_true(http1_parse_request(text, (size_t)len, &http1_default_limits, &head) > 0);
+    struct gw_span id = gw_forward_id(text, &head, made);
+    assert_int_equal(id.len, 16);
+    assert_memory_equal(id.text, "4bf9-2f_3:A/b+c=", 16);
+}
+
+static void via_counts_how_often_a_request_came_by(void **unused)
+{
+    (void)unused;
+    struct http1_head head;
+    static const char none[] = "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 nginx\r\n\r\n";
+    static const char three[] =
+        "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 daruma, 1.1 nginx, 1.1 daruma\r\nVia: 1.1 daruma\r\n\r\n";
+    assert_true(http1_parse_request(none, strlen(none), &http1_default_limits, &head) > 0);
+    assert_int_equal(gw_forward_hops(none, &head), 0);
+    assert_true(http1_parse_request(three, strlen(three), &http1_default_limits, &head) > 0);
+    assert_int_equal(gw_forward_hops(three, &head), 3);
+    check_request_with("GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 x\r\n\r\n", &(struct gw_forward_request){ .via = true },
+                       "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 x\r\n" OURS("a") "Via: 1.1 daruma\r\n\r\n");
+}
+
+static void routes_change_header_fields_and_paths(void **unused)
+{
+    (void)unused;
+    const struct gw_forward_request facts = {
+        .sets_host = true,
+        .target = { { "", 0 }, { "/rest?q", 7 } },
+        .rewrite = { .drop = { "cookie\nx-a\nhost\n", 16 }, .add = { "X-A: mine\r\nHost: inner\r\n", 24 } },
+    };
+    static const char traced[] = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+    char before[512], after[1024];
+    (void)snprintf(before, sizeof(before),
+                   "GET /api/rest?q HTTP/1.1\r\nHost: a\r\nX-a: theirs\r\n%sCOOKIE: c\r\nB: 1\r\n\r\n", traced);
+    (void)snprintf(after, sizeof(after),
+                   "GET /rest?q HTTP/1.1\r\n%sB: 1\r\n" OURS("a") "X-A: mine\r\nHost: inner\r\n\r\n", traced);
+    check_request_with(before, &facts, after);
 }
 
 static void check_response(const char *before, enum http1_method method, struct gw_forward_response facts,
@@ -95,6 +191,11 @@ static void responses_before_and_after(void **unused)
                    "HTTP/1.1 204 No Content\r\n\r\n");
     check_response("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", HTTP1_GET, last,
                    "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n");
+    struct gw_forward_response rewritten = {
+        .rewrite = { .drop = { "server\nx-a\n", 11 }, .add = { "X-A: mine\r\n", 11 } },
+    };
+    check_response("HTTP/1.1 200 OK\r\nServer: x\r\nX-a: 1\r\nX-A: 2\r\nB: 1\r\nContent-Length: 0\r\n\r\n", HTTP1_GET,
+                   rewritten, "HTTP/1.1 200 OK\r\nB: 1\r\nContent-Length: 0\r\nX-A: mine\r\n\r\n");
     check_response("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", HTTP1_GET, plain,
                    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
 }
@@ -150,6 +251,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_before_and_after),
         cmocka_unit_test(responses_before_and_after),
+        cmocka_unit_test(only_trusted_proxies_are_believed),
+        cmocka_unit_test(request_ids_are_kept_when_they_are_valid),
+        cmocka_unit_test(via_counts_how_often_a_request_came_by),
+        cmocka_unit_test(routes_change_header_fields_and_paths),
         cmocka_unit_test(the_quarantine_keeps_for_its_time),
         cmocka_unit_test(slots_and_blocks_are_given_out_once_each),
     };

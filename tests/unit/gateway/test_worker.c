@@ -149,9 +149,13 @@ static void heads_are_rewritten_for_the_next_hop(void **unused)
                  "Connection: x-secret\r\nX-Secret: 2\r\nKeep-Alive: 5\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n",
                  HTTP1_GET),
         200);
-    assert_string_equal(client.body, "GET /mirror HTTP/1.1\r\nHost: shop.example\r\nX-Mine: 1\r\n"
-                                     "X-Forwarded-For: 9.9.9.9, 127.0.0.1\r\nX-Forwarded-Proto: http\r\n"
-                                     "X-Forwarded-Host: shop.example\r\n\r\n");
+    static const char before_id[] = "GET /mirror HTTP/1.1\r\nHost: shop.example\r\nX-Mine: 1\r\n"
+                                    "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+                                    "X-Forwarded-Host: shop.example\r\n"
+                                    "Forwarded: for=127.0.0.1;host=\"shop.example\";proto=http\r\nX-Request-Id: ";
+    assert_memory_equal(client.body, before_id, strlen(before_id));
+    assert_int_equal(strspn(client.body + strlen(before_id), "0123456789abcdef"), 32);
+    assert_string_equal(client.body + strlen(before_id) + 32, "\r\n\r\n");
     bool named = false;
     assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
     for (int i = 0; i < client.head.headers; i++)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a route of the file says about hosts, paths, pages and header fields, put on the board.
+ */
+#ifndef DARUMA_DAEMON_ROUTES_H
+#define DARUMA_DAEMON_ROUTES_H
+
+#include "base/board.h"
+#include "compose/spec.h"
+
+/* Fills in all of `ret` that does not concern targets, times and retries. 0, or -ENOSPC when the board has no room for its
+   strings. */
+int routes_fill(struct board *board, const struct spec_route *route, struct board_route *ret);
+
+/* What counts for all routes: whom the gateway believes, whether it adds Via, whether it names the instance. */
+void routes_fill_common(struct board *board, const struct spec *spec);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which route a request takes: pure, over the worker's private view of the board.
+ *
+ * A host in full goes before a wildcard, the longest wildcard before a shorter one, and any of them before a route
+ * without a host; within a host an exact path before the longest prefix. Where a host has no route for the path, the next
+ * less special one is asked. The index is built when the routes on the board change; a lookup costs one hash probe for each
+ * label of the host (only where there are wildcards) and for each segment of the path (as many as the longest route of that
+ * host has), however many routes there are.
+ *
+ * What is matched is the normalised path, so that a path means to us what it will mean to whoever decodes it later:
+ *
+ *     %2e %2F %41 …   unreserved characters and the slash are decoded, once; other escapes stay (in upper case)
+ *     //  /./         become one slash
+ *     /a/../b         becomes /b; above the root it is refused, as are %00 and escapes without two digits
+ *
+ * Forwarded is the path as the client wrote it; only a route that strips a prefix from a path that was not in this form
+ * forwards the normalised rest.
+ */
+#ifndef DARUMA_GATEWAY_ROUTE_H
+#define DARUMA_GATEWAY_ROUTE_H
+
+#include "base/board.h"
+#include "gateway/forward.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define GW_ROUTE_NONE UINT32_MAX
+
+enum {
+    GW_ROUTE_SLOTS = 2 * BOARD_ROUTES, /* of each hash table; a power of two */
+    GW_ROUTE_DEPTH = 32,               /* segments of a route's path */
+    GW_ROUTE_LABELS = 16,              /* of a host that a wildcard is looked for behind */
+    GW_ROUTE_PATH = 8 * 1024,          /* bytes of a path: the parser lets no longer target through */
+};
+
+/* The routes of one host at one listener. */
+struct gw_route_group {
+    uint64_t hash;
+    uint32_t listener;
+    uint32_t depth; /* segments of its longest path */
+    struct board_text host;
+};
+
+struct gw_routes {
+    uint32_t version; /* of the board's routes when it was built */
+    bool built;
+    uint32_t groups;
+    uint32_t only[BOARD_LISTENERS];  /* the listener's one route, that asks for neither host nor path; else NONE */
+    bool wildcards[BOARD_LISTENERS]; /* it has any */
+    uint32_t group_slots[GW_ROUTE_SLOTS], path_slots[GW_ROUTE_SLOTS]; /* index + 1; 0: free */
+    struct gw_route_group group[BOARD_ROUTES];
+    uint64_t path_hash[BOARD_ROUTES]; /* of each route */
+    uint32_t route_group[BOARD_ROUTES];
+};
+
+/* Builds the index when the view's routes are not those that it was built from. */
+void gw_routes_update(struct gw_routes *routes, const struct board *view);
+
+/* A path, normalised. */
+struct gw_path {
+    const char *text; /* of the request when it was in normal form, else `room` */
+    size_t len;
+    size_t raw_len; /* of the path in the request, without its query */
+    bool changed;   /* it is not as the client wrote it */
+    bool moved;     /* segments or slashes were dropped, not only escapes decoded */
+    char room[GW_ROUTE_PATH];
+};
+
+/* Normalises the path of a target ("/a/b?c", "*", "" or "?c" of an absolute form). False: refuse it with 400. */
+bool gw_path_normalise(const char *target, size_t len, struct gw_path *ret);
+
+/* The route, or GW_ROUTE_NONE. `host` is that of the request, with its port, in any case. */
+uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view, uint32_t listener, const char *host,
+                       size_t host_len, const struct gw_path *path);
+
+/*
+ * What goes to the upstream in place of `target` when the route strips its path: two pieces, one behind the other, into
+ * `ret`; the query is part of the second.
+ */
+void gw_route_strip(const struct board *view, const struct board_route *route, const char *target, size_t len,
+                    const struct gw_path *path, struct gw_span ret[2]);
+
+/* Writes the Location of a redirect: {host}, {path} (with its query) and {rest} (the path behind that of the route, with the
+   query) are those of the request. Its length, or -ENOSPC. */
+ssize_t gw_route_location(const struct board *view, const struct board_route *route, struct gw_span host,
+                          struct gw_span target, const struct gw_path *path, char *out, size_t size);
+
+#endif

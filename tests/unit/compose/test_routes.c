@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Routes of x-gateway: what they ask for, what they answer, and what is refused.
+ */
+#include "story.h"
+
+#include "base/clock.h"
+
+#include <sys/socket.h>
+
+#define HEAD "services: {a: {image: i, expose: [80]}}\nx-gateway:\n  listeners:\n  - address: \":8080\"\n    routes:\n"
+
+static void a_route_says_what_it_is_for(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_file(&story, "page.html", "<!doctype html><p>soon");
+    story_of(&story, HEAD
+             "    - {host: \"*.Example.org\", path: /api/, strip: true, to: a, body_limit: 10m,\n"
+             "       headers: {request: {set: {X-A: 1, Host: b}, remove: Cookie}, response: {remove: [Server, X-B]}}}\n"
+             "    - {path: /old, match: exact, redirect: {to: \"https://{host}{path}\", status: 302}}\n"
+             "    - {path: /ok, respond: {body: fine}}\n"
+             "    - {maintenance: {file: page.html, retry_after: 90s}, to: [a]}\n"
+             "  trusted_proxies: [10.0.0.0/8, \"2001:db8::/32\", 192.0.2.1]\n  via: false\n");
+    must_load(&story);
+    const struct spec *spec = story.spec;
+    const struct spec_route *api = &spec->listeners[0].routes[0], *old = api + 1, *ok = api + 2, *closed = api + 3;
+    assert_string_equal(api->host, "*.example.org");
+    assert_string_equal(api->path, "/api");
+    assert_true(api->strip && !api->path_exact && api->body_limit == 10 << 20 && api->action == SPEC_FORWARD);
+    assert_string_equal(api->request.set[0], "X-A: 1");
+    assert_string_equal(api->request.set[1], "Host: b");
+    assert_string_equal(api->request.remove[0], "Cookie");
+    assert_string_equal(api->response.remove[1], "X-B");
+    assert_true(old->action == SPEC_REDIRECT && old->path_exact && old->page.status == 302);
+    assert_string_equal(old->location, "https://{host}{path}");
+    assert_true(ok->action == SPEC_RESPOND && ok->page.status == 200 && !ok->maintenance);
+    assert_string_equal(ok->page.body, "fine");
+    assert_string_equal(ok->page.type, "text/plain; charset=utf-8");
+    assert_true(closed->maintenance && closed->closed.status == 503 && closed->closed.retry_after_s == 90);
+    assert_string_equal(closed->closed.body, "<!doctype html><p>soon");
+    assert_string_equal(closed->closed.type, "text/html; charset=utf-8");
+    assert_true(!spec->via && spec->trusted_len == 3);
+    assert_true(spec->trusted[0].family == AF_INET && spec->trusted[0].bits == 8 && spec->trusted[0].address[0] == 10);
+    assert_true(spec->trusted[1].family == AF_INET6 && spec->trusted[1].bits == 32);
+    assert_true(spec->trusted[2].bits == 32);
+}
+
+static void what_cannot_be_meant_is_refused(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *route, *told;
+    } cases[] = {
+        { "{path: /a}", "one of `to`, `redirect` and `respond`" },
+        { "{to: a, respond: {}}", "one of `to`, `redirect` and `respond`" },
+        { "{to: a, maintenance: {enabled: maybe}}", "truth value" },
+        { "{maintenance: {enabled: false}}", "leads nowhere" },
+        { "{to: a, path: api}", "`api` is no path" },
+        { "{to: a, path: /a//b}", "`/a//b` is no path" },
+        { "{to: a, path: /a/../b}", "is no path" },
+        { "{to: a, path: /a/.}", "is no path" },
+        { "{to: a, path: /%61}", "is no path" },
+        { "{to: a, path: \"/a?b\"}", "is no path" },
+        { "{to: a, strip: true}", "`path`, which is missing" },
+        { "{to: a, host: \"*example.org\"}", "is no host" },
+        { "{to: a, host: \"a.org:80\"}", "without its port" },
+        { "{to: a, match: regex, path: /a}", "regex" },
+        { "{to: a, body_limit: -1}", "cannot be -1" },
+        { "{redirect: {status: 301}}", "to" },
+        { "{redirect: {to: /x, status: 303}}", "301, 302, 307 or 308" },
+        { "{redirect: {to: \"javascript:x\"}}", "a redirect leads to" },
+        { "{redirect: {to: \"/{query}\"}}", "not `{query}`" },
+        { "{respond: {file: nowhere.html}}", "nowhere.html" },
+        { "{respond: {file: compose.yaml, body: x}}", "cannot both" },
+        { "{to: a, headers: {request: {set: {\"a b\": 1}}}}", "`a b` is no name" },
+        { "{to: a, headers: {request: {set: {Content-Length: 1}}}}", "written by the gateway itself" },
+        { "{to: a, headers: {response: {remove: Transfer-Encoding}}}", "written by the gateway itself" },
+        { "{to: a, headers: {request: {remove: Host}}}", "cannot be without `Host`" },
+        { "{to: a, headers: {request: {set: {A: \"b\\r\\nC: d\"}}}}", "control characters" },
+        { "{to: a}\n    - {to: a, host: \"\"}", "is no host" },
+        { "{to: a, path: /x}\n    - {to: a, path: /x/}", "the route in line 6 asks for the same" },
+        { "{to: a, pth: /x}", "pth" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        STORY story = { 0 };
+        char text[1024];
+        (void)snprintf(text, sizeof(text), HEAD "    - %s\n", cases[i].route);
+        story_of(&story, text);
+        if (story.result == 0 || !strstr(story.told, cases[i].told))
+            fail_msg("%s: %s", cases[i].route, story.told);
+    }
+    STORY tcp = { 0 }, network = { 0 };
+    story_of(&tcp, "services: {a: {image: i, expose: [80]}}\nx-gateway:\n  listeners:\n  - address: \":8080\"\n"
+                   "    protocol: tcp\n    routes: [{to: a, path: /x}]\n");
+    must_refuse(&tcp, "only leads to services");
+    story_of(&network, "services: {a: {image: i}}\nx-gateway: {trusted_proxies: [10.0.0.0/33]}\n");
+    must_refuse(&network, "`10.0.0.0/33` is no network");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_route_says_what_it_is_for),
+        cmocka_unit_test(what_cannot_be_meant_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
