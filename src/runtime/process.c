@@ -142,6 +142,8 @@ static void on_exit_of(struct loop_io *io, uint32_t events)
     }
     if (handle->failure.error)
         describe_failure(handle, &how);
+    else if (how.by_signal && how.status == SIGKILL && oom_take(&process->oom, how.at_ns))
+        how.cause = CAUSE_OOM;
     handle->gone = true;
     process->events->exited(handle->owner, &how);
 }
@@ -339,6 +341,7 @@ static void process_destroy(struct runtime *runtime)
     while (process->handles)
         handle_free(process->handles);
     sockets_free(&process->sockets);
+    oom_close(&process->oom);
     if (process->null_fd >= 0)
         (void)close(process->null_fd);
     free(process);
@@ -350,6 +353,7 @@ static void on_reap(struct loop_timer *timer)
 {
     struct process *process = timer->data;
     process_reap_orphans(process);
+    oom_look(&process->oom, loop_now(process->loop));
     loop_timer_set(process->loop, timer, loop_now(process->loop) + REAP_EVERY_NS);
 }
 
@@ -398,6 +402,7 @@ struct runtime *runtime_process_new(struct loop *loop, const struct runtime_even
     process->events = events;
     process->session = getsid(0);
     ports_init(&process->ports);
+    oom_open(&process->oom);
     process->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     int r = process->null_fd < 0 ? err_errno(err, -errno, "cannot open /dev/null") : 0;

@@ -6,6 +6,7 @@
 #define DARUMA_RUNTIME_PROCESS_H
 
 #include "runtime/launch.h"
+#include "runtime/oom.h"
 #include "runtime/ports.h"
 #include "runtime/runtime.h"
 #include "runtime/sockets.h"
@@ -24,6 +25,7 @@ struct process {
     struct sockets sockets;
     struct rlimit nofile; /* as it was before it was raised */
     int null_fd;
+    struct oom oom;
     pid_t session;
     struct loop_timer reaper;
     struct runtime_handle *handles;
