@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MIT
+# HTTP through the gateway with other people's programs on both sides: curl, a WebSocket client, nginx.
+
+# A service `web` that is nginx, configured by what stands on standard input (inside of `server {}`).
+nginx_service() { # CONFIGURATION
+    command -v nginx >/dev/null || skip "no nginx"
+    cat >nginx.tmpl <<END
+$([[ $(id -u) -ne 0 ]] || echo "user root;") daemon off; worker_processes 1; pid $PWD/nginx.pid; error_log stderr;
+events { worker_connections 256; }
+http {
+    access_log off; client_max_body_size 0; client_body_temp_path $PWD/tmp; proxy_temp_path $PWD/tmp2;
+    fastcgi_temp_path $PWD/tmp3; uwsgi_temp_path $PWD/tmp4; scgi_temp_path $PWD/tmp5;
+    server { listen 127.0.0.1:@PORT@; root $PWD/www; $1 }
+}
+END
+    mkdir -p www/put
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
+}
+
+worker_pids() {
+    local supervisor pid
+    supervisor=$(daruma ps --json | jq -r '.[0].pid' | xargs -I{} sed 's/.*) //' /proc/{}/stat | cut -d' ' -f2)
+    for pid in $(cat "/proc/$supervisor/task/$supervisor/children"); do
+        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *daruma* ]] && echo "$pid"
+    done
+}
+
+# The memory of the largest worker, in KiB.
+worker_kb() {
+    local pid
+    for pid in $(worker_pids); do awk '/^RssAnon|^RssShmem/ { n += $2 } END { print n }' "/proc/$pid/status"; done |
+        sort -n | tail -n 1
+}
+
+story_several_services_behind_one_listener() { # sanitized
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    echo '<!doctype html><h1>Closed for an hour</h1>' >closed.html
+    compose <<END
+services:
+  shop: &app
+    hostname: shop
+    x-daruma: {process: {command: ["$app"], port: 5000}}
+  api:
+    <<: *app
+    hostname: api
+x-gateway:
+  listeners:
+    - address: "127.0.0.1:$port"
+      routes:
+        - {to: shop}
+        - {host: api.example.org, to: api}
+        - {host: "*.example.org", path: /api, strip: true, to: api, headers: {response: {set: {X-Stripped: "yes"}}}}
+        - {host: old.example.org, redirect: {to: "https://new.example.org{path}", status: 301}}
+        - {path: /ping, match: exact, respond: {body: "pong"}}
+        - {path: /closed, maintenance: {file: closed.html, retry_after: 1h}}
+END
+    up
+    served_by() { curl -s -o body -D - "$@" | tr -d '\r' | sed -n 's/^X-Served-By: //p'; }
+    assert_eq "$(served_by "$url/health")" shop-1 "without a host"
+    assert_eq "$(served_by "$url/health" -H 'Host: API.example.org:80')" api-1 "by host"
+    assert_eq "$(served_by "$url/api/health" -H 'Host: www.example.org')" api-1 "by wildcard and path"
+    assert_eq "$(http_status "$url/api/health" -H 'Host: www.example.org' -D head)" 200 "stripped"
+    assert_contains "$(cat head)" "X-Stripped: yes"
+    assert_eq "$(http_status "$url/a?b" -H 'Host: old.example.org' -D head)" 301
+    assert_contains "$(cat head)" "Location: https://new.example.org/a?b"
+    assert_eq "$(http_status "$url/ping")" 200
+    assert_eq "$(cat body)" pong
+    assert_eq "$(http_status "$url/x/..%2fclosed/it" --path-as-is -D head)" 503 "written otherwise"
+    assert_contains "$(cat body)" "Closed for an hour"
+    assert_contains "$(cat head)" "Retry-After: 3600"
+    assert_eq "$(http_status "$url/../ping" --path-as-is)" 400 "above the root"
+    # Maintenance begins and ends with the file; what is served meanwhile is not disturbed.
+    sed -i "s|{to: shop}|{to: shop, maintenance: {body: soon}}|" compose.yaml
+    up
+    becomes 5 '[[ $(http_status "$url/health") == 503 ]]'
+    assert_eq "$(cat body)" soon
+    assert_eq "$(served_by "$url/health" -H 'Host: api.example.org')" api-1 "the other one"
+    sed -i "s|maintenance: {body: soon}|maintenance: {body: soon, enabled: false}|" compose.yaml
+    up
+    becomes 5 '[[ $(http_status "$url/health") == 200 ]]'
+}
+
+story_nginx_as_an_upstream_in_every_framing() {
+    # shellcheck disable=SC2016
+    nginx_service 'location /mirror { return 200 "$http_host $http_x_forwarded_for $http_via $request_uri\n"; }
+        location /none { return 204; } location /put { dav_methods PUT; }
+        location /gone { return 404 "no"; }'
+    head -c 3000000 /dev/urandom >www/large
+    compose <<END
+services:
+  web:
+    ports: ["127.0.0.1:$port:80"]
+    x-daruma: {process: {command: "$nginx_command"}}
+END
+    up
+    local expect
+    expect=$(sha256sum <www/large)
+    assert_eq "$(curl -s "$url/large" | sha256sum)" "$expect" "a file"
+    assert_eq "$(curl -s0 "$url/large" | sha256sum)" "$expect" "a file over HTTP/1.0"
+    assert_eq "$(curl -s -r 100-199 "$url/large" | sha256sum)" "$(tail -c +101 www/large | head -c 100 | sha256sum)" "a range"
+    assert_eq "$(http_status "$url/large" -I)" 200 HEAD
+    assert_eq "$(curl -sI "$url/large" | tr -d '\r' | awk 'tolower($1) == "content-length:" { print $2 }')" 3000000
+    assert_eq "$(http_status "$url/none")" 204
+    assert_eq "$(http_status "$url/gone")" 404
+    local etag
+    etag=$(curl -sI "$url/large" | tr -d '\r' | sed -n 's/^E[Tt]ag: //p')
+    assert_eq "$(http_status "$url/large" -H "If-None-Match: $etag")" 304
+    assert_contains "$(curl -s "$url/mirror?a=%2F" -H 'X-Forwarded-For: 6.6.6.6')" \
+        "127.0.0.1:$port 127.0.0.1 1.1 daruma /mirror?a=%2F" "what nginx sees"
+    assert_eq "$(http_status "$url/put/a" -T www/large)" 201 "an upload with a length"
+    assert_eq "$(sha256sum <www/put/a)" "$expect"
+    assert_eq "$(http_status "$url/put/b" -T - <www/large)" 201 "a chunked upload"
+    assert_eq "$(sha256sum <www/put/b)" "$expect"
+    assert_eq "$(http_status "$url/put/c" -T - -H 'Expect: 100-continue' <www/large)" 201 "after 100"
+    assert_eq "$(sha256sum <www/put/c)" "$expect"
+}
+
+story_an_early_answer_is_not_lost_to_a_client_that_goes_on_sending() {
+    nginx_service 'client_max_body_size 1k; location / { dav_methods PUT; }'
+    compose <<END
+services:
+  web:
+    ports: ["127.0.0.1:$port:80"]
+    x-daruma: {process: {command: "$nginx_command"}}
+END
+    up
+    head -c 8000000 /dev/zero >large
+    local i
+    for i in {1..10}; do
+        assert_eq "$(http_status "$url/x" -T large -H 'Expect:')" 413 "early answer $i"
+        assert_eq "$(http_status "$url/x" -T - -H 'Expect:' <large)" 413 "early answer to chunks $i"
+    done
+}
+
+story_hundreds_of_megabytes_pass_in_constant_memory() {
+    nginx_service 'location /put { dav_methods PUT; }'
+    truncate -s 256M www/huge
+    compose <<END
+services:
+  web:
+    ports: ["127.0.0.1:$port:80"]
+    x-daruma: {process: {command: "$nginx_command"}}
+END
+    up
+    assert_eq "$(http_status "$url/put/first" -T compose.yaml)" 201
+    local before after
+    before=$(worker_kb)
+    [[ $before -gt 0 ]] || fail "no worker is found"
+    assert_eq "$(curl -s "$url/huge" | sha256sum)" "$(sha256sum <www/huge)" "down"
+    # Who reads slowly makes the upstream wait, and nothing grows meanwhile.
+    curl -s --limit-rate 2M --max-time 2 -o /dev/null "$url/huge" || true
+    after=$(worker_kb)
+    assert_eq "$(http_status "$url/put/up" -T www/huge -H 'Expect:')" 201 "up"
+    assert_eq "$(stat -c %s www/put/up)" $((256 << 20))
+    [[ $(worker_kb) -lt $((before + 1024)) && $after -lt $((before + 1024)) ]] ||
+        fail "a worker grew from $before to $after and $(worker_kb) KiB"
+}
+
+story_websockets_are_tunnelled_both_ways() {
+    command -v python3 >/dev/null || skip "no python3"
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    cat >server.py <<'END'
+# A WebSocket server: answers each message with the same in capitals, and begins to speak by itself.
+import base64, hashlib, os, socket, struct, threading
+def exactly(f, n):
+    data = f.read(n)
+    if len(data) != n: raise EOFError
+    return data
+def serve(c):
+    f = c.makefile("rb")
+    key = b""
+    while (line := f.readline().strip()):
+        if line.lower().startswith(b"sec-websocket-key:"): key = line.split(b":", 1)[1].strip()
+    if not key:
+        c.sendall(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n"); return c.close()
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + b"\x81\x05hello")
+    try:
+        while True:
+            first, length = exactly(f, 2)
+            length &= 127
+            if length == 126: length = struct.unpack(">H", exactly(f, 2))[0]
+            mask = exactly(f, 4)
+            text = bytes(b ^ mask[i % 4] for i, b in enumerate(exactly(f, length))).upper()
+            c.sendall(bytes([first]) + (bytes([length]) if length < 126 else b"\x7e" + struct.pack(">H", length)) + text)
+            if first & 15 == 8: break
+    except EOFError: pass
+    c.close()
+s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+END
+    cat >client.py <<'END'
+import base64, hashlib, os, socket, struct, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+key = base64.b64encode(os.urandom(16))
+def frame(kind, text):
+    mask = os.urandom(4)
+    size = bytes([128 | len(text)]) if len(text) < 126 else b"\xfe" + struct.pack(">H", len(text))
+    return bytes([128 | kind]) + size + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(text))
+# The first message goes out before the answer has come.
+s.sendall(b"GET /chat HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+          b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n" + frame(1, b"early"))
+f = s.makefile("rb")
+assert f.readline().startswith(b"HTTP/1.1 101 "), "no 101"
+accept = b""
+while (line := f.readline().strip()):
+    if line.lower().startswith(b"sec-websocket-accept:"): accept = line.split(b":", 1)[1].strip()
+assert accept == base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()), "accept"
+def message():
+    first, length = f.read(2)
+    if length == 126: length = struct.unpack(">H", f.read(2))[0]
+    return first & 15, f.read(length)
+assert message() == (1, b"hello"), "what the server says by itself"
+assert message() == (1, b"EARLY"), "what was sent early"
+for size in (1, 125, 126, 20000, 65535):
+    s.sendall(frame(2, b"x" * size))
+    assert message() == (2, b"X" * size), size
+s.sendall(frame(8, b""))
+assert message() == (8, b"") and f.read(1) == b"", "the end"
+print("all well")
+END
+    compose <<END
+services:
+  chat:
+    ports: ["127.0.0.1:$port:80"]
+    x-daruma: {process: {command: [python3, server.py]}}
+END
+    up
+    local i
+    for i in {1..5}; do
+        assert_eq "$(timeout 20 python3 client.py "$port" 2>&1)" "all well" "WebSocket client $i"
+    done
+    assert_eq "$(http_status "$url/chat")" 426 "without an upgrade"
+}
+
+story_upstreams_of_http_1_0_and_half_closed_clients() {
+    command -v python3 >/dev/null || skip "no python3"
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    echo "from 1.0" >file
+    compose <<END
+services:
+  old:
+    ports: ["127.0.0.1:$port:80"]
+    x-daruma: {process: {command: "exec python3 -m http.server --bind 127.0.0.1 \$\$PORT"}}
+END
+    up
+    local i
+    for i in {1..3}; do assert_eq "$(curl -s "$url/file")" "from 1.0"; done
+    assert_eq "$(curl -s0 "$url/file")" "from 1.0" "1.0 on both sides"
+    # The client says that it will send no more, before it has got anything.
+    assert_contains "$(python3 -c '
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+s.sendall(b"GET /file HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+s.shutdown(socket.SHUT_WR)
+print(s.makefile("rb").read().decode())' "$port")" "from 1.0" "the answer to a half-closed client"
+    assert_eq "$(http_status "$url/file" -X CONNECT --request-target db:80)" 501 CONNECT
+    assert_eq "$(http_status "$url" -X OPTIONS --request-target '*')" 501 "the upstream's own answer to OPTIONS *"
+}
