@@ -116,18 +116,17 @@ static void on_summary(struct loop_timer *timer)
     char percent[WATCH_PERCENT];
 
     run->shown_sent = sent;
+    /* Without wrapping (DECAWM): what is drawn over must stay one line, also on a narrow terminal. */
     if (run->cli->live)
-        (void)fputs("\r\033[K", stdout);
+        (void)fputs("\r\033[K\033[?7l", stdout);
     print_clock();
     printf(" %" PRIu64 " ended, %.0f/s, %u under way, %s%" PRIu64 " failed%s, p50 %.1f, p99 %.1f, max %.1f ms, %s",
            sent, per_second, watch_under_way(run->watch), cli_sgr(colour && failed, CLI_RED), failed,
            cli_sgr(colour && failed, CLI_PLAIN), (double)hist_quantile(&tally->latency, 0.5) / 1000,
            (double)hist_quantile(&tally->latency, 0.99) / 1000, (double)tally->latency.max_us / 1000,
            watch_percent(tally, percent));
-    if (!run->cli->live)
-        (void)fputc('\n', stdout);
+    (void)fputs(run->cli->live ? "\033[?7h" : "\n", stdout);
     (void)fflush(stdout);
-    /* It was armed before, so there is room for it. */
     loop_timer_set(run->loop, timer, loop_now(run->loop) + run->summary_every_ns);
 }
 

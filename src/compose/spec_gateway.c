@@ -20,7 +20,8 @@ enum { ATTEMPTS = 3, RETRY = BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT };
 static const struct spec_route usual = {
     .retry_on = RETRY,
     .attempts = ATTEMPTS,
-    .connect_timeout_ns = 1 * NS_PER_S,
+    /* More than the 1 s after which the kernel repeats a SYN that found the backlog of a busy instance full. */
+    .connect_timeout_ns = 2 * NS_PER_S,
     .response_timeout_ns = 60 * NS_PER_S,
     .idle_timeout_ns = 300 * NS_PER_S,
     .patience_min_ns = 25 * NS_PER_MS,

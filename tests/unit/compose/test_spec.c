@@ -172,6 +172,8 @@ static void listeners_are_declared_or_come_from_ports(void **unused)
     assert_int_equal(spec->listeners[1].protocol, SPEC_PROTOCOL_TCP);
     assert_int_equal(spec->listeners[2].port, 9090);
     assert_string_equal(spec->listeners[2].published_by, "a");
+    /* A SYN that is lost once (the backlog of a busy instance) must cost no request. */
+    assert_true(spec->listeners[2].routes[0].connect_timeout_ns > NS_PER_S);
     assert_int_equal(spec->listeners[2].routes[0].retry_on, BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT);
     assert_int_equal(spec->listeners[2].routes[0].attempts, 3);
 }
