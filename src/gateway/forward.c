@@ -281,3 +281,22 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
         text_add(&text, facts->rewrite.add.text, facts->rewrite.add.len);
     return finish(&text, out);
 }
+
+uint32_t gw_forward_keep_alive(const char *buf, const struct http1_head *head)
+{
+    static const char name[] = "timeout=";
+    const size_t len = sizeof(name) - 1;
+    const struct http1_header *field = find(head, HTTP1_FIELD_KEEP_ALIVE);
+    uint32_t seconds = 0;
+
+    if (!field)
+        return 0;
+    const char *at = buf + field->value.at, *end = at + field->value.len;
+    while ((size_t)(end - at) >= len && strncasecmp(at, name, len) != 0)
+        at++;
+    if ((size_t)(end - at) < len)
+        return 0;
+    for (at += len; at < end && *at >= '0' && *at <= '9' && seconds < 100000; at++)
+        seconds = seconds * 10 + (uint32_t)(*at - '0');
+    return seconds;
+}

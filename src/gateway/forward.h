@@ -52,6 +52,10 @@ unsigned gw_forward_hops(const char *buf, const struct http1_head *head);
 ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struct gw_forward_request *facts, char *out,
                            size_t size);
 
+/* How many seconds the sender of a response keeps an idle connection: `Keep-Alive: timeout=5`. 0: it does not say, or
+   nothing that can be used. */
+uint32_t gw_forward_keep_alive(const char *buf, const struct http1_head *head);
+
 struct gw_forward_response {
     const char *served_by; /* NULL: no X-Served-By */
     bool close;            /* the client connection ends after this response */

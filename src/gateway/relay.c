@@ -317,6 +317,8 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     conn->out_chunked = (struct http1_chunked){ 0 };
     if (head->keep_alive)
         conn->flags |= CONN_KEEP_UPSTREAM;
+    gw_conn_upstream(worker, conn)->keep_s =
+        gw_forward_keep_alive(gw_block(&worker->slots, conn->out) + conn->out_ready, head);
     if (!replace_head(worker, conn, &facts))
         return false;
     conn->flags |= CONN_BEGUN;

@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
-#define GW_ARENA_LAYOUT 2u
+#define GW_ARENA_LAYOUT 3u
 #define GW_NONE         UINT32_MAX
 #define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
 
@@ -131,11 +131,13 @@ struct upstream {
     uint8_t local; /* a Unix socket */
     uint8_t pad;
     uint32_t served; /* exchanges that ended well on it */
+    uint32_t keep_s; /* how long the endpoint keeps it when it is idle, as it says; 0: it does not say */
     uint32_t conn;   /* GW_NONE: none */
     uint32_t endpoint, endpoint_generation;
     uint32_t prev, next; /* list of idle ones of the endpoint, newest first; free list */
+    int64_t idle_ns;     /* IDLE: since when */
 };
-static_assert(sizeof(struct upstream) == 36, "layout");
+static_assert(sizeof(struct upstream) == 48, "layout");
 
 struct arena {
     uint64_t magic;

@@ -10,7 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IDLE_NS (60 * NS_PER_S) /* an idle connection is kept */
+#define IDLE_NS   (60 * NS_PER_S)   /* an idle connection is kept */
+#define MARGIN_NS (500 * NS_PER_MS) /* and given up before the endpoint does, if it says when that is */
+#define FRESH_NS  NS_PER_S          /* what may not be sent twice goes on none that was idle for longer */
 
 static uint32_t index_of(const struct gw_worker *worker, const struct upstream *upstream)
 {
@@ -45,6 +47,12 @@ static void leave_conn(struct gw_worker *worker, struct upstream *upstream)
     upstream->conn = GW_NONE;
 }
 
+static int64_t keep_span(const struct upstream *upstream)
+{
+    int64_t span = upstream->keep_s * NS_PER_S - MARGIN_NS;
+    return upstream->keep_s > 0 && span < IDLE_NS ? span : IDLE_NS;
+}
+
 void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
 {
     uint32_t index = index_of(worker, upstream);
@@ -58,7 +66,8 @@ void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
     if (local->idle_first != GW_NONE)
         worker->slots.upstreams[local->idle_first].prev = index;
     local->idle_first = index;
-    gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), worker->now + IDLE_NS);
+    upstream->idle_ns = worker->now;
+    gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), worker->now + keep_span(upstream));
 }
 
 void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
@@ -98,6 +107,9 @@ bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain
             gw_upstream_close(worker, upstream);
             continue;
         }
+        /* Its end may be on the way to us. The newest comes first: the others have been idle for even longer. */
+        if (certain && worker->now - upstream->idle_ns > FRESH_NS)
+            return false;
         unlink_idle(worker, upstream);
         gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
         upstream->state = UPSTREAM_BUSY;

@@ -8,7 +8,8 @@
 #include "gateway/worker.h"
 
 /* Joins `conn` to a kept connection of its endpoint. False when there is none. With `certain` each candidate is first
-   asked whether it has been closed meanwhile: for requests that may not be sent twice. */
+   asked whether it has been closed meanwhile, and none is taken that was idle for more than a second: for requests that
+   may not be sent twice. */
 bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain);
 
 /* Begins a fresh connection to the endpoint of `conn`. 1: it is there; 0: on its way; or a negative errno. */

@@ -226,6 +226,8 @@ static inline bool serve_one(struct session *session)
         fixed = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\noops\n";
     else if (session_path(session, "/hints"))
         fixed = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    else if (session_path(session, "/keep-1"))
+        fixed = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1, max=100\r\nContent-Length: 2\r\n\r\nok";
     else if (session_path(session, "/until-close"))
         fixed = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall there is";
     else if (session_path(session, "/chunked"))

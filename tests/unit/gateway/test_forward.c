@@ -246,6 +246,31 @@ static void slots_and_blocks_are_given_out_once_each(void **unused)
     gw_slots_free(&slots);
 }
 
+static void how_long_an_idle_connection_is_kept_is_read(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *value;
+        uint32_t seconds;
+    } rows[] = {
+        { "timeout=5", 5 },  { "timeout=5, max=100", 5 }, { "max=7, Timeout=65", 65 }, { "", 0 },
+        { "timeout", 0 },    { "timeout=", 0 },           { "timeout=x", 0 },          { "max=3", 0 },
+        { "timeout= 5", 0 },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[128];
+        struct http1_head head;
+        (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: %s\r\n\r\n",
+                       rows[i].value);
+        assert_true(http1_parse_response(text, strlen(text), HTTP1_GET, &http1_default_limits, &head) > 0);
+        assert_int_equal(gw_forward_keep_alive(text, &head), rows[i].seconds);
+    }
+    struct http1_head head;
+    const char *none = "HTTP/1.1 204 No Content\r\n\r\n";
+    assert_true(http1_parse_response(none, strlen(none), HTTP1_GET, &http1_default_limits, &head) > 0);
+    assert_int_equal(gw_forward_keep_alive(none, &head), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +280,7 @@ int main(void)
         cmocka_unit_test(request_ids_are_kept_when_they_are_valid),
         cmocka_unit_test(via_counts_how_often_a_request_came_by),
         cmocka_unit_test(routes_change_header_fields_and_paths),
+        cmocka_unit_test(how_long_an_idle_connection_is_kept_is_read),
         cmocka_unit_test(the_quarantine_keeps_for_its_time),
         cmocka_unit_test(slots_and_blocks_are_given_out_once_each),
     };
