@@ -128,6 +128,9 @@ int up_request_apply(const struct up_request *request, struct spec *spec, struct
     const char *name;
     json_t *replicas;
 
+    if (spec->services_len == 0)
+        return err_set(err, -EINVAL,
+                       "the files define no service to run; if all of them have a profile, name one with --profile");
     for (const char *const *service = request->services; service && *service; service++)
         if (!spec_find_service(spec, *service))
             return no_such_service(spec, *service, err);

@@ -130,6 +130,23 @@ END
     [[ ! -e started ]] || fail "something was started"
 }
 
+story_files_without_a_service_are_refused() {
+    echo 'services: {}' >compose.yaml
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "no service"
+    compose <<'END'
+services:
+  a: {profiles: [extra], x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "--profile"
+    expect_exit 0 daruma --profile extra up -d
+    # What runs is not taken down by a file that became empty.
+    echo 'services: {}' >compose.yaml
+    expect_exit 2 daruma up -d
+    wait_for 5 all_ready
+}
+
 story_usage_mistakes_are_explained() {
     expect_exit 2 daruma
     expect_exit 2 daruma upp
