@@ -20,6 +20,9 @@ int err_set(struct err *err, int code, const char *format, ...) __attribute__((f
 /* As err_set(), with ": " and the text of `code` behind the message, for failed system calls. */
 int err_errno(struct err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* For a failed fork(2): "cannot start WHAT: …", with the remedy where a limit is the reason. */
+int err_fork(struct err *err, int code, const char *what);
+
 /* Puts "text: " before the message that is already there; the code stays. Returns err->code. */
 int err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

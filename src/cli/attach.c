@@ -6,14 +6,19 @@
 #include "cli/printer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 
 enum { LAST_LINES = 10 };
 
 /* How long the supervisor may take to end after its last word. */
 #define GONE_MS 10000
+
+/* How long events that have happened may take to be shown. */
+#define REST_NS (2 * NS_PER_S)
 
 /* One watched project. */
 struct session {
@@ -22,6 +27,8 @@ struct session {
     struct client_streams streams;
     struct client_stream events, logs;
     char state[16];  /* of the project, as the last event or answer says */
+    int64_t seen;    /* the last event's number */
+    int supervisor;  /* pidfd; -1: it was gone before we looked */
     bool changed;    /* an instance has ended: have all? */
     bool down_asked; /* by us, or by somebody else */
 };
@@ -31,6 +38,7 @@ static void on_event(struct client_stream *stream, const json_t *event)
     struct session *session = stream->data;
     const char *kind = json_text(event, "kind"), *to = json_text(event, "to");
 
+    session->seen = json_integer_value(json_object_get(event, "seq"));
     if (strcmp(kind, "project") == 0 && *to) {
         (void)snprintf(session->state, sizeof(session->state), "%s", to);
         /* Somebody else may have asked; a project whose services have all ended is down without a while of stopping. */
@@ -54,7 +62,7 @@ static int open_session(struct session *session, const struct attach *attach, bo
 {
     char path[96];
 
-    *session = (struct session){ .attach = attach, .printer.colour = attach->cli->colour_out };
+    *session = (struct session){ .attach = attach, .supervisor = -1, .printer.colour = attach->cli->colour_out };
     session->events = (struct client_stream){ .line = on_event, .data = session };
     session->logs = (struct client_stream){ .line = on_log, .data = session };
     int r = client_streams_init(&session->streams, err);
@@ -72,18 +80,26 @@ static void close_session(struct session *session)
     client_stream_close(&session->streams, &session->events);
     client_stream_close(&session->streams, &session->logs);
     client_streams_free(&session->streams);
+    if (session->supervisor >= 0)
+        (void)close(session->supervisor);
 }
 
-/* What the project's state is now; events tell how it goes on. */
-static int ask_state(struct session *session, struct err *err)
+/* What the project's state is now, and who supervises it; events tell how it goes on. `ret_last` (may be NULL): the
+   number of the newest event. */
+static int ask_project(struct session *session, int64_t *ret_last, struct err *err)
 {
     json_t *project = NULL;
 
     int r = client_call(session->attach->client, "GET", "/v1/project", NULL, &project, err);
-    if (r == 0)
-        (void)snprintf(session->state, sizeof(session->state), "%s", json_text(project, "state"));
+    if (r < 0)
+        return r;
+    (void)snprintf(session->state, sizeof(session->state), "%s", json_text(project, "state"));
+    if (session->supervisor < 0)
+        session->supervisor = pidfd_open((pid_t)json_integer_value(json_object_get(project, "pid")), 0);
+    if (ret_last)
+        *ret_last = json_integer_value(json_object_get(project, "last_event"));
     json_decref(project);
-    return r;
+    return 0;
 }
 
 static bool state_is(const struct session *session, const char *state)
@@ -132,8 +148,8 @@ static void tell_failed(const struct session *session, const json_t *instance)
     (void)client_follow(session->attach->client, path, &stream, NULL);
 }
 
-/* Says on standard error what keeps the project from being ready. */
-static void tell_why(const struct session *session)
+/* Says on standard error what keeps the project from being ready. `late`: also what is still on its way. */
+static void tell_why(const struct session *session, bool late)
 {
     json_t *instances = NULL, *instance;
     size_t i;
@@ -145,31 +161,56 @@ static void tell_why(const struct session *session)
     {
         const char *state = json_text(instance, "state");
         bool ended = strcmp(state, "idle") == 0 && exit_is_bad(instance);
-        if (strcmp(state, "failed") == 0 || ended || *json_text(instance, "waits_for"))
+        bool on_its_way = strcmp(state, "starting") == 0 || strcmp(state, "waiting") == 0;
+        if (strcmp(state, "failed") == 0 || ended || (late && on_its_way) || *json_text(instance, "waits_for"))
             tell_failed(session, instance);
     }
     json_decref(instances);
 }
 
-int attach_until_ready(const struct attach *attach)
+/* What happened until now is shown before the command ends. */
+static int show_the_rest(struct session *session, struct err *err)
+{
+    int64_t last = 0, deadline = clock_now() + REST_NS;
+
+    int r = ask_project(session, &last, err);
+    while (r == 0 && !session->events.ended && session->seen < last && clock_now() < deadline)
+        r = client_streams_wait(&session->streams, -1, 100, err);
+    return r;
+}
+
+static bool is_settled(const struct session *session)
+{
+    return state_is(session, "ready") || state_is(session, "degraded");
+}
+
+int attach_until_ready(const struct attach *attach, int64_t timeout_ns)
 {
     struct session session;
     struct err err = { 0 };
+    int64_t deadline = clock_now() + timeout_ns;
+    bool late = false;
 
     int r = open_session(&session, attach, false, &err);
     if (r == 0)
-        r = ask_state(&session, &err);
-    while (r == 0 && !session.events.ended && !state_is(&session, "ready") && !state_is(&session, "degraded"))
-        r = client_streams_wait(&session.streams, -1, 1000, &err);
-    /* What happened until now is shown before the command ends. */
+        r = ask_project(&session, NULL, &err);
+    while (r == 0 && !late && !session.events.ended && !is_settled(&session)) {
+        r = client_streams_wait(&session.streams, -1, 100, &err);
+        late = timeout_ns > 0 && clock_now() >= deadline;
+    }
     if (r == 0 && !session.events.ended)
-        r = client_streams_wait(&session.streams, -1, 20, &err);
+        r = show_the_rest(&session, &err);
     if (r == 0 && session.events.ended)
         r = session.events.err.code ? (err = session.events.err).code
                                     : err_set(&err, -ECANCELED, "the project went down meanwhile");
-    int status = r < 0 ? cli_fail(attach->cli, &err) : state_is(&session, "ready") ? CLI_DONE : CLI_FAILED;
+    if (r == 0 && late && !is_settled(&session))
+        (void)err_set(&err, -ETIMEDOUT, "not ready after %.0f s (--wait-timeout); what runs goes on",
+                      (double)timeout_ns / 1e9);
+    int status = state_is(&session, "ready") && r == 0 ? CLI_DONE : CLI_FAILED;
+    if (err.code)
+        (void)cli_fail(attach->cli, &err);
     if (r == 0 && status == CLI_FAILED)
-        tell_why(&session);
+        tell_why(&session, late);
     close_session(&session);
     return status;
 }
@@ -251,15 +292,18 @@ static bool all_ended(const struct session *session, bool *ret_bad)
     return ended;
 }
 
-/* After the last event: the supervisor holds its lock until its process is gone. */
+/* After the last event: waits for this very supervisor, and not for the project's lock, which the next one may hold by
+   then. */
 static int wait_gone(const struct session *session)
 {
-    int lock = rundir_lock(&session->attach->client->dir, GONE_MS);
+    struct pollfd gone = { .fd = session->supervisor, .events = POLLIN };
     struct err err = { 0 };
+    int n = 1;
 
-    if (lock >= 0)
-        (void)close(lock);
-    if (lock != -EWOULDBLOCK)
+    if (session->supervisor >= 0)
+        while ((n = poll(&gone, 1, GONE_MS)) < 0 && errno == EINTR)
+            ;
+    if (n != 0)
         return CLI_DONE;
     (void)err_set(&err, -ETIMEDOUT, "the supervisor has not ended yet; %.300s/daruma.log may say why",
                   session->attach->client->dir.path);
@@ -290,6 +334,8 @@ int attach_until_down(const struct attach *attach)
     int r = open_session(&session, attach, true, &err);
     if (r == 0 && signals < 0)
         r = err_errno(&err, signals, "cannot watch for signals");
+    if (r == 0)
+        r = ask_project(&session, NULL, &err);
     session.changed = true;
     while (r == 0 && !session.events.ended) {
         r = client_streams_wait(&session.streams, signals, 1000, &err);
@@ -315,6 +361,8 @@ int attach_to_end(const struct attach *attach, int64_t timeout_ns)
     int64_t deadline = clock_now() + timeout_ns;
 
     int r = open_session(&session, attach, false, &err);
+    if (r == 0)
+        r = ask_project(&session, NULL, &err);
     if (r == 0)
         ask_down(&session, timeout_ns == 0);
     while (r == 0 && !session.events.ended) {

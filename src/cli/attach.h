@@ -15,9 +15,9 @@ struct attach {
     double since_time; /* log lines since then */
 };
 
-/* Shows progress until everything is ready (CLI_DONE) or cannot become so (CLI_FAILED, with what failed and the last
-   lines of its log). */
-int attach_until_ready(const struct attach *attach);
+/* Shows progress until everything is ready (CLI_DONE), or cannot become so or is not so after `timeout_ns` (0: no limit)
+   (CLI_FAILED, with what is not ready and the last lines of its log). */
+int attach_until_ready(const struct attach *attach, int64_t timeout_ns);
 
 /* Puts off the signals that mean "end" until attach_until_down() takes them: from the moment on at which there is a
    project to be stopped, Ctrl-C may not end the command alone. */

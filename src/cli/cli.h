@@ -89,8 +89,8 @@ int cli_parse_front(struct cli *cli, const struct cli_option *options, int argc,
 enum { CLI_GLOBALS = 7 };
 void cli_global_options(struct cli *cli, struct cli_option ret[CLI_GLOBALS]);
 
-/* Prints a list of options, aligned. */
-void cli_print_options(FILE *out, const struct cli_option *options);
+/* Prints two lists of options, one below the other, aligned. */
+void cli_print_options(FILE *out, const struct cli_option *options, const struct cli_option *more);
 
 /* "10s", "1h30m", "250ms", "2" (seconds) → nanoseconds, not negative. 0 or -EINVAL. */
 int cli_duration(const char *text, int64_t *ret_ns);

@@ -5,6 +5,7 @@
 #include "cli/client.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -113,8 +114,10 @@ static int explain_curl(CURLcode code, const struct client *client, struct err *
         return err_set(err, -ENOTCONN, "the supervisor of project \"%s\" does not answer: it starts or ends just now",
                        client->dir.project);
     if (code == CURLE_OPERATION_TIMEDOUT)
-        return err_set(err, -ETIMEDOUT, "the supervisor of project \"%s\" took too long to answer",
-                       client->dir.project);
+        return err_set(err, -ETIMEDOUT, "the supervisor of project \"%s\" does not answer", client->dir.project);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return err_set(err, -ETIMEDOUT, "the supervisor of project \"%s\" has said nothing for %d s",
+                       client->dir.project, CLIENT_SILENCE_S);
     return err_set(err, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EREMOTEIO, "talking to the supervisor failed: %s",
                    curl_easy_strerror(code));
 }
@@ -139,7 +142,7 @@ int client_call(const struct client *client, const char *method, const char *pat
     }
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 60000L);
+    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)CLIENT_ANSWER_S);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, add_to_buf);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
     CURLcode code = curl_easy_perform(easy);
@@ -187,6 +190,7 @@ static size_t take_bytes(char *data, size_t size, size_t n, void *target)
     struct client_stream *stream = target;
     size_t len = size * n, from = 0;
 
+    stream->silent_ns = 0;
     buf_add(&stream->rest, data, len);
     if (stream->rest.failed)
         return 0;
@@ -199,6 +203,18 @@ static size_t take_bytes(char *data, size_t size, size_t n, void *target)
     return len;
 }
 
+/* Called about once a second, and ends the stream by not returning 0. Silence is summed up in short steps: who was stopped
+   himself for a while (Ctrl-Z) has not listened. */
+static int on_progress(void *target, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+{
+    struct client_stream *stream = target;
+    int64_t time = clock_now(), step = time - stream->looked_ns;
+
+    stream->looked_ns = time;
+    stream->silent_ns += step < 2 * NS_PER_S ? step : 2 * NS_PER_S;
+    return stream->silent_ns > CLIENT_SILENCE_S * NS_PER_S;
+}
+
 int client_stream_open(struct client_streams *streams, const struct client *client, const char *path,
                        struct client_stream *stream, struct err *err)
 {
@@ -206,6 +222,10 @@ int client_stream_open(struct client_streams *streams, const struct client *clie
     if (!stream->easy)
         return err_set(err, -ENOMEM, "out of memory");
     stream->client = client;
+    stream->looked_ns = clock_now();
+    (void)curl_easy_setopt(stream->easy, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(stream->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)curl_easy_setopt(stream->easy, CURLOPT_XFERINFODATA, stream);
     (void)curl_easy_setopt(stream->easy, CURLOPT_WRITEFUNCTION, take_bytes);
     (void)curl_easy_setopt(stream->easy, CURLOPT_WRITEDATA, stream);
     (void)curl_easy_setopt(stream->easy, CURLOPT_PRIVATE, stream);

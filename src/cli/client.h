@@ -30,23 +30,27 @@ int client_open(const struct cli *cli, struct client *ret);
 int client_find(const struct cli *cli, struct client *ret);
 
 /*
- * One exchange. `body` NULL: none. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also when the
+ * One exchange, of CLIENT_ANSWER_S at most. `body` NULL: none. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also when the
  * answer is an error. 0; -ENOTCONN when no supervisor listens; -EINVAL for 400 and 422, -ENOENT for 404, -EBUSY for
  * 409, -EREMOTEIO for all else; `err` says what the supervisor said.
  */
 int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
                 struct err *err);
 
+/* A supervisor that is well says something every 10 s on a stream, and answers a question at once. */
+enum { CLIENT_SILENCE_S = 30, CLIENT_ANSWER_S = 10 };
+
 /* One stream of JSON lines. Zero-initialised by the caller, who sets `line` and `data`. */
 struct client_stream {
     void (*line)(struct client_stream *stream, const json_t *object);
     void *data;
-    bool ended;     /* the supervisor closed it, or it broke */
+    bool ended;     /* the supervisor closed it, or it broke, or nothing was heard for CLIENT_SILENCE_S */
     struct err err; /* ended: code is 0 when it ended properly */
     const struct client *client;
     CURL *easy;
     struct buf rest; /* the beginning of a line whose end has not come yet */
     char *url;
+    int64_t looked_ns, silent_ns; /* when it was last looked at, and how much of the time since was silent */
 };
 
 struct client_streams {

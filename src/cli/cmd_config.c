@@ -187,6 +187,6 @@ static int run(struct cli *cli, int argc, char **argv)
 const struct cli_command cmd_config = {
     .name = "config",
     .usage = "[OPTIONS]",
-    .help = "Check the compose files and show the project as it was understood",
+    .help = "check the compose files and show the project as it was understood",
     .run = run,
 };

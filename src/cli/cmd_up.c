@@ -19,6 +19,9 @@
 /* How long another `up` of the same project may take to start, and a project to go down, before we give up. */
 #define PATIENCE_NS (60 * NS_PER_S)
 
+/* How long `up -d` waits for everything to be ready, unless told otherwise: long enough for a slow start_period. */
+#define WAIT_TIMEOUT_NS (300 * NS_PER_S)
+
 struct up {
     struct cli *cli;
     struct client client;
@@ -180,9 +183,12 @@ static int run(struct cli *cli, int argc, char **argv)
     struct up up = { .cli = cli, .attach = { .cli = cli, .client = &up.client } };
     struct cli_list scale = { 0 };
     bool detach = false, no_wait = false;
+    int64_t wait_timeout_ns = WAIT_TIMEOUT_NS;
     const struct cli_option options[] = {
         { "detach", 'd', NULL, "come back when everything is ready, and let it run", .flag = &detach },
         { "no-wait", 0, NULL, "with -d: come back at once", .flag = &no_wait },
+        { "wait-timeout", 0, "SECONDS", "with -d: wait no longer than that (300); 0: as long as it takes",
+          .duration_ns = &wait_timeout_ns },
         { "scale", 0, "SERVICE=NUMBER", "so many instances, whatever the file says", .list = &scale },
         { 0 },
     };
@@ -201,12 +207,12 @@ static int run(struct cli *cli, int argc, char **argv)
     json_decref(up.request);
     if (!ready || status != CLI_DONE || no_wait)
         return status;
-    return detach ? attach_until_ready(&up.attach) : attach_until_down(&up.attach);
+    return detach ? attach_until_ready(&up.attach, wait_timeout_ns) : attach_until_down(&up.attach);
 }
 
 const struct cli_command cmd_up = {
     .name = "up",
-    .usage = "[-d [--no-wait]] [--scale SERVICE=NUMBER] [SERVICE…]",
+    .usage = "[-d [--no-wait | --wait-timeout SECONDS]] [--scale SERVICE=NUMBER] [SERVICE…]",
     .help = "start the project, or make it be as its files say now",
     .more = "In the foreground it shows events and logs; Ctrl-C stops the project in order, twice at once.\n"
             "With services named, only these and what they depend on are started or changed.",

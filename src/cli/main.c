@@ -7,6 +7,8 @@
 #include "base/version.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +28,12 @@ static void print_help(const struct cli_option *options)
     for (const struct cli_command *const *command = commands; *command; command++)
         printf("  %-9s %s\n", (*command)->name, (*command)->help);
     printf("\nOptions, before or behind the command:\n");
-    cli_print_options(stdout, options);
-    printf("      --help     this text, or a command's: daruma COMMAND --help\n"
-           "      --version  the version\n\n"
-           "Exit codes: 0 done, 1 failed, 2 wrong usage or files, 3 rolled back, 4 SLO missed.\n");
+    cli_print_options(stdout, options,
+                      (const struct cli_option[]){
+                          { .name = "help", .letter = 'h', .help = "this text, or a command's: daruma COMMAND --help" },
+                          { .name = "version", .help = "the version" },
+                          { 0 } });
+    printf("\nExit codes: 0 done, 1 failed, 2 wrong usage or files, 3 rolled back, 4 SLO missed.\n");
 }
 
 static const struct cli_command *find_command(const char *name)
@@ -89,8 +93,27 @@ static int run(struct cli *cli, int argc, char **argv)
     return cli->command->run(cli, argc - at, argv + at);
 }
 
+/* Somebody may have closed 0, 1 or 2. What is opened later must not get these numbers: it would be taken for a standard
+   stream, and the supervisor would put its own in the place of a socket or of the lock. Reading gives the end of the
+   file, writing fails. */
+static bool fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        (void)close(fd);
+    return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!fill_standard_descriptors()) {
+        (void)fprintf(stderr, "daruma: cannot open /dev/null: %s\n", strerror(errno));
+        return CLI_FAILED;
+    }
     bool colour = !getenv("NO_COLOR") || !*getenv("NO_COLOR");
     struct cli cli = {
         .colour_out = colour && isatty(STDOUT_FILENO),

@@ -248,8 +248,8 @@ static void print_help(const struct cli *cli, const struct cli_option *options)
     if (cli->command->more)
         printf("\n%s\n", cli->command->more);
     printf("\nOptions:\n");
-    cli_print_options(stdout, options);
-    printf("      --help  this text\n\nThe options of `daruma --help` may also stand here.\n");
+    cli_print_options(stdout, options, (const struct cli_option[]){ { .name = "help", .help = "this text" }, { 0 } });
+    printf("\nThe options of `daruma --help` may also stand here.\n");
 }
 
 bool cli_parse(struct cli *cli, const struct cli_option *options, int argc, char **argv, size_t min_args,
@@ -308,14 +308,19 @@ void cli_global_options(struct cli *cli, struct cli_option ret[CLI_GLOBALS])
     memcpy(ret, options, sizeof(options));
 }
 
-void cli_print_options(FILE *out, const struct cli_option *options)
+static int width_of(const struct cli_option *options)
 {
     int width = 0;
 
-    for (const struct cli_option *option = options; option->name; option++) {
-        int len = (int)strlen(option->name) + (option->value ? 1 + (int)strlen(option->value) : 0);
+    for (; options->name; options++) {
+        int len = (int)strlen(options->name) + (options->value ? 1 + (int)strlen(options->value) : 0);
         width = len > width ? len : width;
     }
+    return width;
+}
+
+static void print_options(FILE *out, const struct cli_option *options, int width)
+{
     for (; options->name; options++) {
         char words[80], letter[5] = "    ";
         (void)snprintf(words, sizeof(words), "%s%s%s", options->name, options->value ? " " : "",
@@ -324,4 +329,13 @@ void cli_print_options(FILE *out, const struct cli_option *options)
             (void)snprintf(letter, sizeof(letter), "-%c, ", options->letter);
         (void)fprintf(out, "  %s--%-*s  %s\n", letter, width, words, options->help);
     }
+}
+
+void cli_print_options(FILE *out, const struct cli_option *options, const struct cli_option *more)
+{
+    int width = width_of(options), wider = width_of(more);
+
+    width = wider > width ? wider : width;
+    print_options(out, options, width);
+    print_options(out, more, width);
 }

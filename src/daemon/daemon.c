@@ -486,7 +486,7 @@ static int build(struct daemon *daemon, struct spec *spec, struct err *err)
 
     daemon->loop = loop_new();
     if (!daemon->loop)
-        return err_set(err, -ENOMEM, "out of memory");
+        return err_errno(err, -errno, "cannot prepare the supervisor");
     daemon->look = (struct loop_timer){ .fn = on_look, .data = daemon };
     int r = build_observers(daemon, err);
     if (r == 0)

@@ -150,12 +150,12 @@ int rundir_set_origin(const struct rundir *dir, const char *working_dir, struct 
     size_t len = strlen(working_dir);
 
     if (fd < 0)
-        return err_errno(err, -errno, "cannot write %.300s", path);
+        return err_errno(err, -errno, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
     ssize_t n = write(fd, working_dir, len);
     if (n < 0)
-        return err_errno(err, -errno, "cannot write %.300s", path);
+        return err_errno(err, -errno, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
     if ((size_t)n < len)
-        return err_errno(err, -ENOSPC, "cannot write %.300s", path);
+        return err_errno(err, -ENOSPC, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
     return 0;
 }
 

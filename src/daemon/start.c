@@ -24,8 +24,10 @@ static int check_runtime(const struct rundir *dir, const struct spec *spec, stru
     struct rlimit limit;
     bool limited = getrlimit(RLIMIT_NOFILE, &limit) == 0;
     struct loop *loop = loop_new();
-    struct runtime *runtime = loop ? runtime_process_new(loop, &supervisor_runtime_events, dir->path, err) : NULL;
-    int r = runtime ? 0 : -ENOMEM;
+    if (!loop)
+        return err_errno(err, -errno, "cannot prepare the checks");
+    struct runtime *runtime = runtime_process_new(loop, &supervisor_runtime_events, dir->path, err);
+    int r = runtime ? 0 : -EAGAIN;
 
     if (runtime) {
         runtime->check(runtime, spec, problems);
@@ -126,7 +128,7 @@ static int fork_off(struct daemon_setup *setup, struct err *err)
     int r = pid < 0 ? -errno : 0;
     (void)close(ready[1]);
     if (r < 0)
-        (void)err_errno(err, r, "cannot fork the supervisor");
+        (void)err_fork(err, r, "the supervisor");
     else
         r = wait_ready(ready[0], &setup->dir, err);
     (void)close(ready[0]);

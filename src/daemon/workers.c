@@ -254,7 +254,7 @@ static int fork_worker(struct worker *worker, struct err *err)
     (void)close(pair[1]);
     if (r < 0) {
         (void)close(pair[0]);
-        return err_errno(err, r, "cannot fork a gateway worker");
+        return err_fork(err, r, "a gateway worker");
     }
     worker->pid = pid;
     worker->channel = pair[0];

@@ -64,5 +64,8 @@ int logfile_write(struct logfile *file, const char *lines, size_t len)
     /* A part of a line would be read as a line of its own. */
     if (n > 0 && ftruncate(file->fd, file->size) < 0)
         file->size += n;
+    /* Who makes room by removing this file gets it only when we let go of it; the next line opens it again. */
+    if (r == -ENOSPC || r == -EDQUOT)
+        logfile_close(file);
     return r;
 }

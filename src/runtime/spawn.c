@@ -153,7 +153,7 @@ int spawn_start(const struct spawn *spawn, struct spawned *ret, struct err *err)
     int error = -errno;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
-        return err_errno(err, error, "cannot start a process");
+        return err_fork(err, error, "a process");
 
     int pidfd = pidfd_open(pid, 0);
     if (pidfd < 0)

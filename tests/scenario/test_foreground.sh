@@ -83,3 +83,72 @@ story_down_finishes_requests_that_are_in_flight() {
     assert_contains "$(cat slow)" '"slept_ms":1000' "the answer"
     becomes 5 nothing_left
 }
+
+story_down_is_done_also_when_an_up_follows_at_once() {
+    compose <<'END'
+services:
+  slow:
+    stop_grace_period: 1s
+    x-daruma: {process: {command: "trap '' TERM; while :; do sleep 0.1; done"}}
+END
+    up
+    daruma down >down 2>&1 &
+    local down=$!
+    becomes 5 '[[ $(daruma ps --json | jq -r ".[0].state") == stopping ]]'
+    up
+    wait $down || fail "down ended with $?: $(cat down)"
+    assert_eq "$(instance slow-1 .state)" serving
+}
+
+# What is opened must not become a standard stream: the supervisor would close the project's lock with it.
+story_closed_standard_streams_do_no_harm() { # sanitized
+    one_instance
+    daruma up -d <&- >&- 2>&- || true # it could not say what it did
+    wait_for 5 all_ready
+    assert_eq "$(http_status "$url/")" 200
+    expect_exit 0 daruma down <&-
+    becomes 5 nothing_left
+}
+
+story_up_d_does_not_wait_for_ever() {
+    compose <<'END'
+services:
+  never:
+    healthcheck: {test: ["CMD", "false"], interval: 1s, start_period: 1000s}
+    x-daruma: {process: {command: "echo I am not ready; exec sleep 1000"}}
+END
+    expect_exit 1 daruma up -d --wait-timeout 1
+    assert_contains "$(cat err)" "not ready after 1 s"
+    assert_contains "$(cat err)" "never-1 is starting"
+    assert_contains "$(cat err)" "I am not ready" "the last lines"
+    assert_eq "$(instance never-1 .state)" starting "what runs goes on:"
+}
+
+story_up_d_tells_why_a_process_could_not_be_started() {
+    compose <<END
+services:
+  big:
+    x-daruma: {process: {command: [sleep, "1000"]}}
+    env_file: [big.env]
+END
+    printf 'BIG=%0200000d\n' 1 >big.env
+    local i
+    for i in 1 2 3 4 5; do
+        expect_exit 1 daruma up -d
+        assert_contains "$(cat out)" "Argument list too long" "what up -d says"
+        expect_exit 0 daruma down
+    done
+}
+
+story_a_supervisor_that_hangs_does_not_hang_the_commands() {
+    one_instance
+    up
+    local supervisor
+    supervisor=$(curl_admin project | jq .pid)
+    kill -STOP "$supervisor"
+    expect_exit 1 timeout 60 "$BUILD/daruma" ps
+    assert_contains "$(cat err)" "does not answer"
+    assert_eq "$(http_status "$url/")" 200 "what the gateway answers meanwhile"
+    kill -CONT "$supervisor"
+    expect_exit 0 daruma ps
+}

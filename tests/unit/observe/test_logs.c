@@ -3,8 +3,10 @@
  * Logs: lines that are cut, kept over rotation, merged by time, followed.
  */
 #include "base/clock.h"
+#include "observe/logfile.h"
 #include "observe/logs.h"
 
+#include <errno.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -283,6 +285,18 @@ static void a_disk_that_is_full_is_told_once_and_costs_no_half_lines(void **stat
     logs_reader_free(r);
 }
 
+/* /dev/full takes nothing. A file that is kept open would keep its room also after somebody removed it. */
+static void a_full_disk_does_not_keep_the_file_open(void **state)
+{
+    struct logfile file;
+
+    logfile_init(&file, "/dev/full", 1 << 20);
+    assert_int_equal(logfile_write(&file, "a\n", 2), -ENOSPC);
+    assert_int_equal(file.fd, -1);
+    assert_int_equal(logfile_write(&file, "a\n", 2), -ENOSPC);
+    logfile_close(&file);
+}
+
 static void a_folder_that_is_not_there_has_no_lines(void **state)
 {
     const struct logs_query query = { .tail = -1 };
@@ -306,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_follower_loses_nothing_over_a_rotation, setup, teardown),
         cmocka_unit_test_setup_teardown(a_follower_sees_instances_that_come_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_disk_that_is_full_is_told_once_and_costs_no_half_lines, setup, teardown),
+        cmocka_unit_test(a_full_disk_does_not_keep_the_file_open),
         cmocka_unit_test(a_folder_that_is_not_there_has_no_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
