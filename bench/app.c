@@ -8,8 +8,14 @@
  *     POST /?id=N    appends N to the file POST_LOG when the request is whole, then waits DELAY_MS, then answers: so a
  *                    request that is sent again after a death is seen to have been executed twice
  *
- * PORT and HOST (127.0.0.1) say where it listens, or LISTEN_FDS with a socket at descriptor 3. START_LOG is a file to
+ * PORT and HOST (127.0.0.1) say where it listens, or SOCKET a path, or LISTEN_FDS with a socket at descriptor 3. START_LOG is a file to
  * which it appends "PID NANOSECONDS" (CLOCK_MONOTONIC) first of all. Each append is a single write with O_APPEND.
+ *
+ * At SIGUSR1 it falls ill in the way that ILLNESS says, and stays so:
+ *     errors     half of its answers are 500
+ *     closes     accepts, and closes at once
+ *     drips      sends one byte a second
+ *     dark       takes and answers nothing, and connection attempts get no answer either, as if packets were lost
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -25,6 +31,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 enum { BUFFER = 16 * 1024, FIRST_LISTEN_FD = 3 };
 
@@ -38,6 +45,7 @@ struct conn {
     bool body_chunked;
     struct http1_chunked chunked;
     int64_t delay_ns;
+    size_t dripped; /* bytes of the answer */
     size_t len;
     char buffer[BUFFER];
 };
@@ -48,6 +56,16 @@ static int64_t delay_ns;
 static int post_log = -1;
 static char answer[256];
 static size_t answer_len;
+
+enum illness { WELL, ERRORS, CLOSES, DRIPS, DARK };
+static const char *const illness_names[] = {
+    [WELL] = "well", [ERRORS] = "errors", [CLOSES] = "closes", [DRIPS] = "drips", [DARK] = "dark"
+};
+static enum illness illness;          /* that it will have */
+static volatile sig_atomic_t ill;     /* it has */
+static struct sockaddr_storage local; /* where it listens */
+static socklen_t local_len = sizeof(local);
+static struct loop_io listener;
 
 static void append(int fd, const char *text, size_t len)
 {
@@ -108,11 +126,33 @@ static int drop_body(struct conn *conn)
     return conn->body_left == 0;
 }
 
+/* One byte of the answer now, the next in a second. False: the connection is gone. */
+static bool drip(struct conn *conn)
+{
+    if (send(conn->io.fd, answer + conn->dripped++, 1, MSG_NOSIGNAL) != 1 || conn->dripped == answer_len) {
+        conn_end(conn);
+        return false;
+    }
+    loop_timer_set(loop, &conn->delay, clock_now() + NS_PER_S);
+    return true;
+}
+
 /* False: the connection is gone. An answer finds room in an empty socket buffer; who does not read gets no more. */
 static bool send_answer(struct conn *conn)
 {
+    static const char error[] = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nno\n";
+    static unsigned count;
+    const char *text = answer;
+    size_t len = answer_len;
+
+    if (ill && illness == DRIPS)
+        return drip(conn);
+    if (ill && illness == ERRORS && count++ % 2 == 0) {
+        text = error;
+        len = sizeof(error) - 1;
+    }
     conn->answering = conn->head_done = false;
-    if (send(conn->io.fd, answer, answer_len, MSG_NOSIGNAL) == (ssize_t)answer_len && !conn->close)
+    if (send(conn->io.fd, text, len, MSG_NOSIGNAL) == (ssize_t)len && !conn->close)
         return true;
     conn_end(conn);
     return false;
@@ -176,7 +216,10 @@ static void on_readable(struct loop_io *io, uint32_t events)
         return;
     }
     conn->len += (size_t)n;
-    (void)advance(conn);
+    if (ill && illness == CLOSES)
+        conn_end(conn);
+    else
+        (void)advance(conn);
 }
 
 static void on_connection(struct loop_io *io, uint32_t events)
@@ -185,6 +228,10 @@ static void on_connection(struct loop_io *io, uint32_t events)
 
     (void)events;
     while ((fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        if (ill && illness == CLOSES) {
+            (void)close(fd);
+            continue;
+        }
         struct conn *conn = calloc(1, sizeof(*conn));
         if (!conn)
             exit(3);
@@ -196,6 +243,38 @@ static void on_connection(struct loop_io *io, uint32_t events)
     }
 }
 
+/* Fills its own queue of connections and looks at nothing any more: the kernel then drops the next SYN. Only calls that
+   a signal handler may make. */
+static void go_dark(void)
+{
+    (void)listen(listener.fd, 0);
+    for (int i = 0; i < 8; i++) {
+        int fd = socket(local.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(fd, (const struct sockaddr *)&local, local_len);
+    }
+    for (;;)
+        (void)pause();
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    ill = 1;
+    if (illness == DARK)
+        go_dark();
+}
+
+static int listen_unix(const char *path)
+{
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+    (void)unlink(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&un, sizeof(un)) < 0 || listen(fd, 4096) < 0)
+        return -1;
+    return fd;
+}
+
 static int listen_socket(void)
 {
     const struct addrinfo hints = { .ai_family = AF_UNSPEC,
@@ -205,6 +284,8 @@ static int listen_socket(void)
     struct addrinfo *found;
     int on = 1;
 
+    if (getenv("SOCKET"))
+        return listen_unix(getenv("SOCKET"));
     if (fds && atoi(fds) >= 1)
         return fcntl(FIRST_LISTEN_FD, F_SETFL, O_NONBLOCK) < 0 ? -1 : FIRST_LISTEN_FD;
     if (getaddrinfo(host ? host : "127.0.0.1", port ? port : "8080", &hints, &found) != 0)
@@ -229,6 +310,17 @@ static int open_log(const char *variable)
     return fd;
 }
 
+static void prepare_illness(void)
+{
+    const char *name = getenv("ILLNESS");
+    for (enum illness i = WELL; name && i <= DARK; i++)
+        if (strcmp(name, illness_names[i]) == 0)
+            illness = i;
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    if (illness != WELL && sigaction(SIGUSR1, &action, NULL) < 0)
+        exit(3);
+}
+
 int main(void)
 {
     int64_t started = clock_now();
@@ -246,12 +338,14 @@ int main(void)
                                   "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
                                   "X-Instance: %.32s\r\n\r\nok\n",
                                   port ? port : "socket");
-    struct loop_io listener = { .fn = on_connection };
+    listener.fn = on_connection;
     loop = loop_new();
     int fd = listen_socket();
-    if (!loop || fd < 0 || loop_io_add(loop, &listener, fd, EPOLLIN) < 0) {
+    if (!loop || fd < 0 || loop_io_add(loop, &listener, fd, EPOLLIN) < 0 ||
+        getsockname(fd, (struct sockaddr *)&local, &local_len) < 0) {
         perror("app: listen");
         return 1;
     }
+    prepare_illness();
     return loop_run(loop) < 0 ? 3 : 0;
 }

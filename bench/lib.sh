@@ -80,17 +80,35 @@ ticks() { # PID…
 }
 ticks_per_second=$(getconf CLK_TCK)
 
-# ---- fronts: each listens on $port and spreads over 127.0.0.1:PORT of its backends ----
+# CPU cycles are few and shared: what is measured stands on the first core, load and applications on the second.
+on_core() { taskset -pc "$1" $$ >/dev/null; } # CORES: this shell, and what it starts from now on
+all_cores=0-$(($(nproc --all) - 1))
 
-start_nginx() { # BACKEND-PORT…
-    local backend
+# One value for the plot that bench/run draws: charts are named by their title.
+plot() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"${PLOT:-/dev/null}"; } # CHART LABEL VALUE
+
+# The median of a column in a file of lines.
+column() { awk -v n="$2" '{ print $n }' "$1" | median; } # FILE NUMBER
+
+# ---- fronts: each listens on $port and spreads over its backends: ports on 127.0.0.1, or paths of Unix sockets ----
+
+# A backend as nginx, HAProxy and Caddy write it.
+backend() { # PREFIX BACKEND
+    if [[ $2 == /* ]]; then echo "$1$2"; else echo "127.0.0.1:$2"; fi
+}
+
+start_nginx() { # BACKEND…
+    local each
     {
+        # Its workers are to reach Unix sockets and files in $dir.
+        [[ $(id -u) -ne 0 ]] || echo "user root;"
         echo "daemon off; master_process on; worker_processes ${WORKERS:-2}; pid $dir/nginx.pid; error_log /dev/null;"
-        echo "events { worker_connections 8192; }"
-        echo "http { access_log off; keepalive_requests 100000000;"
+        echo "worker_rlimit_nofile $(ulimit -Hn); events { worker_connections $((65536 / ${WORKERS:-2})); }"
+        echo "http { access_log off; keepalive_requests 100000000; keepalive_timeout 600s; sendfile on;"
+        echo "client_max_body_size 0;"
         for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $dir/nginx-$kind;"; done
         echo "upstream app { keepalive 256; keepalive_requests 100000000;"
-        for backend in "$@"; do echo "server 127.0.0.1:$backend;"; done
+        for each in "$@"; do echo "server $(backend unix: "$each");"; done
         echo "} server { listen 127.0.0.1:$port backlog=4096; location / { proxy_pass http://app;"
         echo "proxy_http_version 1.1; proxy_set_header Connection ''; proxy_connect_timeout 1s;"
         echo "proxy_next_upstream error timeout http_500; } } }"
@@ -101,17 +119,17 @@ start_nginx() { # BACKEND-PORT…
     wait_for 5 answers "$port"
 }
 
-start_haproxy() { # VARIANT BACKEND-PORT…; VARIANT "l7" also retries what was sent
-    local backend variant=$1
+start_haproxy() { # VARIANT BACKEND…; VARIANT "l7" also retries what was sent
+    local each number=0 variant=$1
     shift
     {
         echo "global"
         echo "    nbthread ${WORKERS:-2}"
-        echo "    maxconn 8192"
+        echo "    maxconn ${MAXCONN:-8192}"
         echo "defaults"
         echo "    mode http"
         echo "    timeout connect 1s"
-        echo "    timeout client 30s"
+        echo "    timeout client 600s"
         echo "    timeout server 30s"
         echo "    option redispatch"
         echo "    retries 3"
@@ -121,12 +139,132 @@ start_haproxy() { # VARIANT BACKEND-PORT…; VARIANT "l7" also retries what was 
         echo "    default_backend app"
         echo "backend app"
         echo "    balance roundrobin"
-        for backend in "$@"; do echo "    server s$backend 127.0.0.1:$backend check inter 200ms"; done
+        for each in "$@"; do echo "    server s$((++number)) $(backend unix@ "$each") check inter 200ms"; done
     } >"$dir/haproxy.cfg"
     haproxy -q -db -f "$dir/haproxy.cfg" 2>/dev/null &
     started=($! "${started[@]}")
     front_pid=$!
     wait_for 5 answers "$port"
+}
+
+start_caddy() { # BACKEND…
+    local each
+    {
+        echo "{"
+        echo "    admin off"
+        echo "    auto_https off"
+        echo "}"
+        echo "http://:$port {"
+        echo "    bind 127.0.0.1"
+        echo "    reverse_proxy $(for each in "$@"; do printf '%s ' "$(backend unix/ "$each")"; done) {"
+        echo "        lb_policy round_robin"
+        echo "        lb_try_duration 1s"
+        echo "        fail_duration 1s"
+        echo "        transport http {"
+        echo "            dial_timeout 1s"
+        echo "            keepalive_idle_conns_per_host 256"
+        echo "        }"
+        echo "    }"
+        echo "}"
+    } >"$dir/Caddyfile"
+    XDG_DATA_HOME=$dir/xdg XDG_CONFIG_HOME=$dir/xdg GOMAXPROCS=${WORKERS:-2} \
+        caddy run --config "$dir/Caddyfile" --adapter caddyfile >/dev/null 2>&1 &
+    started=($! "${started[@]}")
+    front_pid=$!
+    wait_for 10 answers "$port"
+}
+
+start_relay() { # BACKEND
+    "$root/build/bench/relay" "$port" "$1" &
+    started=($! "${started[@]}")
+    front_pid=$!
+    wait_for 5 answers "$port"
+}
+
+# An application that is no daruma's; its process id is in $app_pid.
+start_app() { # BACKEND [NAME=VALUE…]
+    local where=PORT=$1
+    [[ $1 != /* ]] || where=SOCKET=$1
+    env "$where" "${@:2}" "$app" &
+    app_pid=$!
+    started=("$app_pid" "${started[@]}")
+    if [[ $1 == /* ]]; then wait_for 5 test -S "$1"; else wait_for 5 answers "$1"; fi
+}
+
+# A front by its name with the one backend $1, or several (not relay).
+start_peer() { # NAME BACKEND…
+    case $1 in
+    nginx) start_nginx "${@:2}" ;;
+    haproxy) start_haproxy plain "${@:2}" ;;
+    haproxy-l7) start_haproxy l7 "${@:2}" ;;
+    caddy) start_caddy "${@:2}" ;;
+    relay) start_relay "${@:2}" ;;
+    *) say "no front is called $1" && return 2 ;;
+    esac
+}
+
+# A front with one worker on the first core, its application on the second. NAME-unix: with a Unix-socket upstream.
+# Afterwards $port is where it listens and $front_pids are the processes whose CPU time is its own.
+start_pinned() { # NAME
+    local name=${1%-unix} socket= where
+    [[ $1 == "$name" ]] || socket="socket: true, "
+    port=$(free_port)
+    if [[ $name == daruma ]]; then
+        # The number of workers is that of the CPUs it may use.
+        on_core 0
+        start_daruma <<END
+services:
+  app:
+    ports: ["127.0.0.1:$port:5000"]
+    x-daruma: {process: {${socket}command: ["taskset", "-c", "1", "$app"]}}
+END
+        on_core "$all_cores"
+        wait_for 10 answers "$port"
+        front_pids=$(worker_pids)
+        return
+    fi
+    where=$(free_port)
+    [[ -z $socket ]] || where=$dir/app.sock
+    on_core 1
+    start_app "$where"
+    on_core 0
+    WORKERS=1 start_peer "$name" "$where"
+    on_core "$all_cores"
+    front_pids="$front_pid $(cat /proc/"$front_pid"/task/*/children)"
+}
+
+# Two instances behind a front, not pinned: $front is its name, the instances' environment is "NAME: value" pairs.
+# The first one's process id is in $first_pid.
+start_pair() { # NAME ILLNESS
+    local backends
+    port=$(free_port)
+    if [[ $1 == daruma ]]; then
+        start_daruma <<END
+services:
+  app1: &app
+    restart: always
+    environment: {ILLNESS: "$2"}
+    x-daruma: {process: {command: ["$app"], port: 5000}}
+  app2: *app
+x-gateway:
+  listeners:
+    - address: "127.0.0.1:$port"
+      routes: [{to: [app1, app2], connect_timeout: 1s, retry: {on: [error, timeout, http_500], attempts: 3}}]
+END
+        wait_for 10 answers "$port"
+        first_pid=$(cd "$dir/project" && "$daruma" ps --json | jq '.[0].pid')
+        return
+    fi
+    backends=("$(free_port)" "$(free_port)")
+    start_app "${backends[0]}" ILLNESS="$2"
+    first_pid=$app_pid
+    start_app "${backends[1]}"
+    start_peer "$1" "${backends[@]}"
+}
+
+stop_front() { # NAME
+    [[ $1 != daruma* ]] || stop_daruma
+    stop_all
 }
 
 # daruma with its own supervisor. The compose file comes from standard input.

@@ -1,53 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# CPU time of the front for one kept-alive proxied request: daruma, nginx and HAProxy, one worker each on one core; the load
-# and the upstream on the other. The same fixed rate for all, so that nobody is measured while overloaded. Rounds are
-# interleaved, because a machine's speed drifts.
+# CPU time of the front for one kept-alive proxied request: one worker each on one core; the load and the upstream on the
+# other. The same fixed rate for all, so that nobody is measured while overloaded. Rounds are interleaved, because a
+# machine's speed drifts. "relay" is the least that a proxy can do (bench/relay.c); "-unix" has a Unix-socket upstream.
 #
-#   RATE (5000)  requests a second    LENGTH (5)  seconds for each run    ROUNDS (5)    FRONTS (daruma nginx haproxy)
+#   RATE (5000)  requests a second    LENGTH (5)  seconds for each run    ROUNDS (5)
+#   FRONTS (relay daruma nginx haproxy caddy and, but for Caddy, the same with -unix)
 . "$(dirname "$0")/lib.sh"
-need nginx haproxy
-RATE=${RATE:-5000} LENGTH=${LENGTH:-5} ROUNDS=${ROUNDS:-5} FRONTS=${FRONTS:-daruma nginx haproxy}
-export WORKERS=1
+need nginx haproxy caddy
+RATE=${RATE:-5000} LENGTH=${LENGTH:-5} ROUNDS=${ROUNDS:-5}
+FRONTS=${FRONTS:-relay daruma nginx haproxy caddy relay-unix daruma-unix nginx-unix haproxy-unix}
 
 measure() { # FRONT
-    local pids before
-    port=$(free_port) backend=$(free_port)
-    case $1 in
-    daruma)
-        # The number of workers is that of the CPUs it may use.
-        taskset -pc 0 $$ >/dev/null
-        start_daruma <<END
-services:
-  app:
-    ports: ["127.0.0.1:$port:5000"]
-    x-daruma: {process: {command: ["taskset", "-c", "1", "$app"]}}
-END
-        taskset -pc 0-$(($(nproc --all) - 1)) $$ >/dev/null
-        wait_for 10 answers "$port"
-        pids=$(worker_pids)
-        ;;
-    *)
-        PORT=$backend taskset -c 1 "$app" &
-        started=($! "${started[@]}")
-        wait_for 5 answers "$backend"
-        taskset -pc 0 $$ >/dev/null
-        if [[ $1 == nginx ]]; then start_nginx "$backend"; else start_haproxy plain "$backend"; fi
-        taskset -pc 0-$(($(nproc --all) - 1)) $$ >/dev/null
-        pids="$front_pid $(cat /proc/"$front_pid"/task/*/children)"
-        ;;
-    esac
+    local before
+    start_pinned "$1"
     # The first second opens connections and warms caches; it is not counted.
     taskset -c 1 "$daruma" watch "http://127.0.0.1:$port/" --rate "$RATE" --duration 1s --json >/dev/null
     # shellcheck disable=SC2086
-    before=$(ticks $pids)
+    before=$(ticks $front_pids)
     taskset -c 1 "$daruma" watch "http://127.0.0.1:$port/" --rate "$RATE" --duration "${LENGTH}s" --json >"$dir/receipt"
     # shellcheck disable=SC2086
-    jq -r --argjson ticks $(($(ticks $pids) - before)) --argjson hz "$ticks_per_second" \
+    jq -r --argjson ticks $(($(ticks $front_pids) - before)) --argjson hz "$ticks_per_second" \
         '"\($ticks / $hz * 1e6 / .sent) \(.latency_ms.p50) \(.latency_ms.p99) \(.failed)"' "$dir/receipt" >>"$dir/$1"
-    if [[ $1 == daruma ]]; then stop_daruma; fi
-    stop_all
+    stop_front "$1"
 }
 
 for ((round = 1; round <= ROUNDS; round++)); do
@@ -57,13 +33,13 @@ for ((round = 1; round <= ROUNDS; round++)); do
     done
 done
 
-column() { awk -v n="$2" '{ print $n }' "$dir/$1" | median; }
 echo "## CPU for one kept-alive proxied request: $RATE requests/s for $LENGTH s, one worker, medians of $ROUNDS rounds"
 echo
 echo "| front | CPU µs a request | p50 ms | p99 ms | failed in all |"
 echo "|---|---|---|---|---|"
 for front in $FRONTS; do
-    awk -v f="$front" -v c="$(column "$front" 1)" -v p="$(column "$front" 2)" -v q="$(column "$front" 3)" \
+    awk -v f="$front" -v c="$(column "$dir/$front" 1)" -v p="$(column "$dir/$front" 2)" -v q="$(column "$dir/$front" 3)" \
         '{ failed += $4 } END { printf "| %s | %.1f | %.2f | %.2f | %d |\n", f, c, p, q, failed }' "$dir/$front"
+    plot "CPU µs for a kept-alive request" "$front" "$(column "$dir/$front" 1)"
 done
 echo

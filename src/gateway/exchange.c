@@ -276,9 +276,13 @@ static unsigned find_route(struct gw_worker *worker, struct conn *conn, const ch
 static bool answer_here(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    if (conn->method == HTTP1_CONNECT)
+    if (conn->method == HTTP1_CONNECT) {
+        /* What follows may be the tunnel's first bytes, sent in hope: never a request. So this one has no end. */
+        conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
         gw_answer(worker, conn, 501, "CONNECT is not served here");
-    else if (worker->view->via && gw_forward_hops(buf, head) >= HOPS_MAX)
+        return true;
+    }
+    if (worker->view->via && gw_forward_hops(buf, head) >= HOPS_MAX)
         gw_answer(worker, conn, 508, NULL);
     else if (gw_relay_body_too_large(worker, conn, head))
         gw_answer(worker, conn, 413, NULL);

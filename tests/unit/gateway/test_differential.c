@@ -319,8 +319,8 @@ static void peer_end(struct peer *peer)
     (void)rmdir(peer->dir);
 }
 
-/* Everything that we forward, through the peer. What it refuses must be justified. */
-static void compare_with(const char *name, const struct peer *peer)
+/* Everything that we forward, through the peer. How much it refuses without a reason in the table. */
+static unsigned compare_with(const char *name, const struct peer *peer)
 {
     static struct note reads;
     unsigned wrong = 0;
@@ -334,7 +334,7 @@ static void compare_with(const char *name, const struct peer *peer)
             wrong++;
         }
     }
-    assert_int_equal(wrong, 0);
+    return wrong;
 }
 
 static int ready_reader(void **unused)
@@ -365,8 +365,9 @@ static void nginx_refuses_nothing_that_we_forward_without_a_reason(void **unused
                "server { listen 127.0.0.1:<; location / { proxy_pass http://127.0.0.1:>; proxy_http_version 1.1;\n"
                "proxy_set_header Host $http_host; proxy_set_header Connection ''; } } }\n",
                (const char *const[]){ "nginx", "-e", "/dev/null", "-c", "config", "-p", ".", NULL });
-    compare_with("nginx", &nginx);
+    unsigned wrong = compare_with("nginx", &nginx);
     peer_end(&nginx);
+    assert_int_equal(wrong, 0);
 }
 
 static void haproxy_refuses_nothing_that_we_forward_without_a_reason(void **unused)
@@ -381,8 +382,9 @@ static void haproxy_refuses_nothing_that_we_forward_without_a_reason(void **unus
         "  timeout server 10s\nfrontend front\n  bind 127.0.0.1:<\n  default_backend app\n"
         "backend app\n  server reader 127.0.0.1:>\n",
         (const char *const[]){ "haproxy", "-q", "-db", "-f", "config", NULL });
-    compare_with("HAProxy", &haproxy);
+    unsigned wrong = compare_with("HAProxy", &haproxy);
     peer_end(&haproxy);
+    assert_int_equal(wrong, 0);
 }
 
 int main(void)
