@@ -5,7 +5,7 @@
 # make test       everything that is tested: checks, unit tests (plain and under sanitizers), scenarios
 # make check      the direction of includes, static analysis, format
 # make conformance   how many Compose files of the reference corpus load as the reference loads them
-# make bench      measures beside the peers, writes bench/RESULTS.md
+# make bench      measures beside the peers, writes bench/RESULTS.md and its plot (below 25 minutes)
 # make fuzz       every fuzz target for FUZZ_SECONDS (default 60)
 # make install    to PREFIX (default /usr/local)
 #
