@@ -75,9 +75,9 @@ static bool write_path(struct writer *writer, const char *text, size_t len)
         char byte = text[i];
         if (byte == '%') {
             int high = i + 2 < len ? hex_digit(text[i + 1]) : -1, low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
-            unsigned value = (unsigned)(high << 4 | low);
-            if (high < 0 || low < 0 || value == 0)
+            if (high < 0 || low < 0 || (high == 0 && low == 0))
                 return false;
+            unsigned value = (unsigned)(high << 4 | low);
             i += 2;
             if (!decodes(value)) {
                 static const char digits[] = "0123456789ABCDEF";
