@@ -43,12 +43,17 @@ int client_find(const struct cli *cli, struct client *ret)
     if (r == 0)
         return 0;
     /* What runs must stay reachable although its file is broken or gone meanwhile. */
-    if (cli->files.len == 0 && rundir_find(cli_compose_request(cli).working_dir, &ret->dir) == 0)
+    int found = cli->files.len == 0 ? rundir_find(cli_compose_request(cli).working_dir, &ret->dir) : -ENOENT;
+    if (found == 0)
         return 0;
     if (text.len > 0)
         (void)fputs(text.data, stderr);
     else
         (void)cli_fail(cli, err.code ? &err : &(struct err){ .code = r });
+    (void)fprintf(stderr, "%s\n",
+                  found == -ENOTUNIQ
+                      ? "Several projects were started from here; name the one that is meant with -p NAME."
+                      : "A project that runs can be named with -p NAME.");
     return CLI_USAGE;
 }
 

@@ -207,6 +207,7 @@ int rundir_find(const char *cwd, struct rundir *ret)
 {
     char base[PATH_MAX], origin[PATH_MAX];
     size_t best = 0;
+    bool unique = false;
 
     if (rundir_base(base, NULL) < 0)
         return -ENOENT;
@@ -215,12 +216,15 @@ int rundir_find(const char *cwd, struct rundir *ret)
         return -ENOENT;
     for (struct dirent *entry; (entry = readdir(list));) {
         struct rundir dir;
-        if (rundir_name(&dir, entry->d_name, NULL) == 0 && rundir_origin(&dir, origin) == 0 && is_below(cwd, origin) &&
-            strlen(origin) > best && rundir_busy(&dir)) {
-            best = strlen(origin);
-            *ret = dir;
-        }
+        if (rundir_name(&dir, entry->d_name, NULL) < 0 || rundir_origin(&dir, origin) < 0 || !is_below(cwd, origin) ||
+            strlen(origin) < best || !rundir_busy(&dir))
+            continue;
+        unique = strlen(origin) > best;
+        best = strlen(origin);
+        *ret = dir;
     }
     (void)closedir(list);
-    return best > 0 ? 0 : -ENOENT;
+    if (best == 0)
+        return -ENOENT;
+    return unique ? 0 : -ENOTUNIQ;
 }

@@ -60,7 +60,8 @@ void rundir_clear_logs(const struct rundir *dir);
 /* For a supervisor that ends in order. */
 void rundir_forget_origin(const struct rundir *dir);
 
-/* The running project that was started from `cwd` or the nearest directory above it. 0 or -ENOENT. */
+/* The running project that was started from `cwd` or the nearest directory above it. 0, -ENOENT, or -ENOTUNIQ when several
+   were started from there. */
 int rundir_find(const char *cwd, struct rundir *ret);
 
 #endif

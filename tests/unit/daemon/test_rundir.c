@@ -187,6 +187,19 @@ static void a_running_project_is_found_by_where_it_was_started(void **state)
     assert_int_equal(rundir_find("/srv/outer", &found), -ENOENT);
 }
 
+/* `down` without a readable file must not end the one or the other by chance. */
+static void two_projects_from_one_place_are_not_guessed_at(void **state)
+{
+    struct rundir dir, found;
+    int first = start_from(&dir, "first", "/srv/twins");
+    int second = start_from(&dir, "second", "/srv/twins");
+    assert_int_equal(rundir_find("/srv/twins", &found), -ENOTUNIQ);
+    (void)close(first);
+    assert_int_equal(rundir_find("/srv/twins", &found), 0);
+    assert_string_equal(found.project, "second");
+    (void)close(second);
+}
+
 static void logs_go_with_the_next_start_unless_the_end_was_a_crash(void **state)
 {
     struct rundir dir;
@@ -217,6 +230,7 @@ int main(void)
         TEST(a_strangers_folder_and_a_link_are_refused),
         TEST(the_lock_is_held_as_long_as_a_copy_of_its_descriptor_is_open),
         TEST(a_running_project_is_found_by_where_it_was_started),
+        TEST(two_projects_from_one_place_are_not_guessed_at),
         TEST(logs_go_with_the_next_start_unless_the_end_was_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
