@@ -96,6 +96,8 @@ struct board_network {
 
 enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
 
+enum board_access { BOARD_ACCESS_NONE, BOARD_ACCESS_JSON, BOARD_ACCESS_COMBINED };
+
 enum board_route_flag {
     BOARD_PATH_EXACT = 1 << 0, /* the whole path must be the same; else it is a prefix that ends at a slash */
     BOARD_STRIP = 1 << 1,      /* the upstream gets the path without it */
@@ -178,6 +180,8 @@ struct board {
     uint32_t routes_version; /* changes with the routes: who keeps an index of them builds it anew */
     uint32_t served_by;      /* bool: answers carry X-Served-By */
     uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
+    uint32_t access;         /* enum board_access: what the access log looks like */
+    uint32_t access_sample;  /* of 2^32 requests so many are logged; UINT32_MAX: all */
     uint32_t used_trusted;
     struct board_network trusted[BOARD_TRUSTED]; /* whose X-Forwarded-… is believed */
     alignas(64) struct board_listener listeners[BOARD_LISTENERS];

@@ -666,7 +666,16 @@ static const struct attribute listener_fields[] = {
       P, "where requests go" },
     END,
 };
+static const struct attribute access_log_fields[] = {
+    { "format", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("json", "combined") }, P,
+      "how a line looks" },
+    { "path", &path, P, "the file" },
+    { "sample", &number, P, "the share of requests that is logged" },
+    END,
+};
 static const struct attribute gateway_fields[] = {
+    { "access_log", &(const struct schema){ .kinds = NODE_MAP, .fields = access_log_fields, .required = WORDS("path") },
+      P, "a line for each request" },
     { "listeners",
       &(const struct schema){ .kinds = NODE_LIST,
                               .items = &(const struct schema){ .kinds = NODE_MAP,

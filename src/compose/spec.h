@@ -167,6 +167,13 @@ struct spec_listener {
     struct place place;
 };
 
+/* x-gateway.access_log */
+struct spec_access_log {
+    int format; /* enum board_access */
+    char *path; /* absolute */
+    double sample;
+};
+
 /* "10.0.0.0/8": an address in network order, and how many of its bits count. */
 struct spec_network {
     int family; /* AF_INET, AF_INET6 */
@@ -175,15 +182,16 @@ struct spec_network {
 };
 
 struct spec {
-    char *name;                   /* project name */
-    char *working_dir;            /* absolute: the project's directory */
-    char **files;                 /* absolute paths, in order */
-    enum spec_runtime runtime;    /* x-daruma.runtime; UNSET when the file does not say */
-    char **profiles;              /* active ones */
-    char **all_profiles;          /* every one that a service names, sorted */
-    char **environment;           /* "NAME=value", sorted: what variables were replaced from */
-    bool served_by;               /* x-gateway.served_by: answers carry X-Served-By; true unless given */
-    bool via;                     /* x-gateway.via: requests carry Via; true unless given */
+    char *name;                /* project name */
+    char *working_dir;         /* absolute: the project's directory */
+    char **files;              /* absolute paths, in order */
+    enum spec_runtime runtime; /* x-daruma.runtime; UNSET when the file does not say */
+    char **profiles;           /* active ones */
+    char **all_profiles;       /* every one that a service names, sorted */
+    char **environment;        /* "NAME=value", sorted: what variables were replaced from */
+    bool served_by;            /* x-gateway.served_by: answers carry X-Served-By; true unless given */
+    bool via;                  /* x-gateway.via: requests carry Via; true unless given */
+    struct spec_access_log access_log;
     struct spec_network *trusted; /* x-gateway.trusted_proxies */
     size_t trusted_len;
     struct spec_service *services; /* active ones, sorted by name */

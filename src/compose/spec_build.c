@@ -125,6 +125,7 @@ struct spec *spec_build(struct loading *load, struct node *project, const struct
                                                      : SPEC_RUNTIME_UNSET;
     spec->served_by = read_bool(gateway, "served_by", true);
     spec->via = read_bool(gateway, "via", true);
+    spec_build_access_log(load, node_get(gateway, "access_log"), spec);
     spec_build_trusted(load, node_get(gateway, "trusted_proxies"), spec);
     if (node_is(services, NODE_MAP)) {
         node_sort(services);

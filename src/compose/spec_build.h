@@ -37,6 +37,7 @@ void spec_build_route(struct loading *load, const struct node *node, struct spec
 void spec_check_routes(struct loading *load, const struct spec_listener *listener);
 /* Tells when all routes together are more than the gateway's board has room for. */
 void spec_check_room(struct loading *load, const struct spec *spec);
+void spec_build_access_log(struct loading *load, const struct node *node, struct spec *spec);
 void spec_build_trusted(struct loading *load, const struct node *list, struct spec *spec);
 /* SHA-256 over the part of the service's model that makes another instance of it. False: no memory. */
 bool spec_hash(const json_t *service, char ret[65]);

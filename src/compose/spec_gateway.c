@@ -183,6 +183,22 @@ static void add_published(struct loading *load, struct spec_service *service, co
     };
 }
 
+void spec_build_access_log(struct loading *load, const struct node *node, struct spec *spec)
+{
+    const struct node *sample = node_get(node, "sample");
+    double share = node_is(sample, NODE_FLOAT) ? sample->u.number : (double)read_int(node, "sample", 1);
+
+    if (share < 0 || share > 1)
+        problem_error(load->problems, sample->place, "`sample` lies between 0 (nothing is logged) and 1 (everything)");
+    spec->access_log = (struct spec_access_log){
+        .format = !node                                                    ? BOARD_ACCESS_NONE
+                  : strcmp(read_text(node, "format", "json"), "json") == 0 ? BOARD_ACCESS_JSON
+                                                                           : BOARD_ACCESS_COMBINED,
+        .path = pool_strdup(load->pool, read_text(node, "path", "")),
+        .sample = share,
+    };
+}
+
 void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec)
 {
     const struct node *declared = node_get(gateway, "listeners");

@@ -3,6 +3,7 @@
  * The wiring (see daemon.h). Every part is told about its neighbours here, by functions; none of them knows another.
  */
 #include "daemon/daemon.h"
+#include "daemon/accesslog.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -38,6 +39,8 @@ struct daemon {
     struct board *board;
     struct gauges *gauges;
     void *shared;
+    struct access_ring *rings;
+    struct accesslog accesslog;
     struct listeners listeners;
     struct workers *workers;
     struct runtime *runtime;
@@ -215,6 +218,7 @@ static int change(struct daemon *daemon, const struct up_request *request, struc
         return r;
     }
     r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
+    accesslog_apply(&daemon->accesslog, spec);
     workers_sync(daemon->workers);
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
     return r;
@@ -435,8 +439,11 @@ static int build_gateway(struct daemon *daemon, const struct spec *spec, struct 
     daemon->board = board_new(err);
     daemon->gauges = daemon->board ? gauges_new(count, err) : NULL;
     daemon->shared = daemon->gauges ? gateway_shared_new(err) : NULL;
-    if (!daemon->shared)
+    daemon->rings = daemon->shared ? access_rings_new(count, err) : NULL;
+    if (!daemon->rings)
         return -ENOMEM;
+    accesslog_init(&daemon->accesslog, daemon->loop, &daemon->bus, daemon->rings, count);
+    accesslog_apply(&daemon->accesslog, spec);
     int r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
     if (r < 0)
         return r;
@@ -446,6 +453,7 @@ static int build_gateway(struct daemon *daemon, const struct spec *spec, struct 
         .board = daemon->board,
         .gauges = daemon->gauges,
         .shared = daemon->shared,
+        .access = daemon->rings,
         .listeners = &daemon->listeners,
         .count = count,
         .connections = CONNECTIONS,
@@ -516,6 +524,8 @@ static void take_down(struct daemon *daemon)
     char path[PATH_MAX];
 
     workers_free(daemon->workers);
+    accesslog_close(&daemon->accesslog);
+    access_rings_free(daemon->rings, daemon->accesslog.workers);
     supervisor_free(daemon->supervisor);
     if (daemon->runtime)
         daemon->runtime->destroy(daemon->runtime);

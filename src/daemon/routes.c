@@ -99,6 +99,8 @@ void routes_fill_common(struct board *board, const struct spec *spec)
 {
     board->served_by = spec->served_by;
     board->via = spec->via;
+    board->access = (uint32_t)spec->access_log.format;
+    board->access_sample = (uint32_t)(spec->access_log.sample * UINT32_MAX);
     board->used_trusted = 0;
     for (size_t i = 0; i < spec->trusted_len && i < BOARD_TRUSTED; i++) {
         struct board_network *network = &board->trusted[board->used_trusted++];

@@ -219,6 +219,7 @@ static void __attribute__((noreturn)) run_worker(const struct worker *worker, in
         .board = setup->board,
         .gauges = setup->gauges,
         .shared = setup->shared,
+        .access = setup->access,
         .bell_fd = worker->bell,
         .supervisor_bell_fd = worker->all->drained_bell,
         .channel_fd = channel,

@@ -19,6 +19,7 @@ struct workers_setup {
     struct event_bus *events;
     const struct board *board;
     struct gauges *gauges;
+    struct access_ring *access;
     void *shared; /* gateway_shared_new() */
     const struct listeners *listeners;
     unsigned count; /* at most GAUGES_WORKERS */

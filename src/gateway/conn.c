@@ -116,6 +116,10 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
     conn->state = (uint8_t)next;
     if (to)
         gw_list_add(worker, to, conn);
+    if (from == &worker->held)
+        conn->held_ns += worker->now;
+    if (to == &worker->held)
+        conn->held_ns -= worker->now;
     if (from == &worker->held || to == &worker->held)
         atomic_store_explicit(&worker->gauges->holding, worker->held.count, memory_order_relaxed);
     if (next == CONN_HEAD)
@@ -250,6 +254,7 @@ int gw_conn_flush(struct gw_worker *worker, struct conn *conn)
             return 0;
         }
         conn->out_at += (uint32_t)n;
+        conn->sent += (uint64_t)n;
     }
     return 1;
 }

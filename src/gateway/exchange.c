@@ -2,6 +2,7 @@
 #include "gateway/exchange.h"
 
 #include "base/clock.h"
+#include "gateway/access.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/hedge.h"
@@ -37,6 +38,8 @@ static void begin_active(struct gw_worker *worker, struct conn *conn)
     conn->attempts = 0;
     conn->strikes = 0;
     conn->tried_len = 0;
+    conn->sent = 0;
+    conn->held_ns = 0;
     conn->head_sent = 0;
     gw_count(&gw_conn_gauge(worker, conn)->requests);
 }
@@ -71,6 +74,8 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
         worker->retrying--;
     if (conn->flags & CONN_ACTIVE) {
         worker->active--;
+        if (conn->state != CONN_TUNNEL) /* logged when it began */
+            gw_access_log(worker, conn);
         gw_count(&gw_conn_gauge(worker, conn)->status[conn->status < 600 ? conn->status / 100 : 0]);
     }
     conn->flags &= ~(uint32_t)(CONN_RETRYING | CONN_ACTIVE);

@@ -13,11 +13,12 @@ struct gateway_worker_setup {
     unsigned number; /* 0 … workers-1: its part of the gauges */
     const struct board *board;
     struct gauges *gauges;
-    void *shared;           /* gateway_shared_new(): quarantine, shared by all workers */
-    int bell_fd;            /* eventfd: the board changed */
-    int supervisor_bell_fd; /* eventfd: to ring when a draining endpoint has nothing in flight any more */
-    int channel_fd;         /* SOCK_SEQPACKET: struct gateway_message with a descriptor; EOF: end at once */
-    unsigned connections;   /* client connections it may hold */
+    struct access_ring *access; /* access_rings_new(); NULL: no access log */
+    void *shared;               /* gateway_shared_new(): quarantine, shared by all workers */
+    int bell_fd;                /* eventfd: the board changed */
+    int supervisor_bell_fd;     /* eventfd: to ring when a draining endpoint has nothing in flight any more */
+    int channel_fd;             /* SOCK_SEQPACKET: struct gateway_message with a descriptor; EOF: end at once */
+    unsigned connections;       /* client connections it may hold */
 };
 
 /* The supervisor's words to a worker. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/relay.h"
 
+#include "gateway/access.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
@@ -61,7 +62,7 @@ bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *
     return head->framing == HTTP1_LENGTH ? head->content_length > limit : conn->in_chunked.data > limit;
 }
 
-static size_t peer_text(const struct conn *conn, char text[INET6_ADDRSTRLEN])
+size_t gw_relay_peer(const struct conn *conn, char *text)
 {
     if (conn->peer_family == AF_INET) {
         char *at = text;
@@ -114,7 +115,7 @@ static uint64_t mix(uint64_t number)
 }
 
 /* The same for every attempt of a request, and for no other request: made from what makes it one. */
-static void make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
+void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
 {
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
     uint64_t half = mix(worker->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
@@ -133,6 +134,27 @@ static struct gw_rewrite rewrite_of(const struct board *view, const struct board
     return rewrite;
 }
 
+/* The head stays where it is, for the access log, unless it takes the room that the body needs. */
+static uint32_t kept_head(const struct conn *conn)
+{
+    return conn->head_len <= GW_BLOCK / 2 ? conn->head_len : 0;
+}
+
+bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
+{
+    uint32_t index = gw_conn_index(worker, conn);
+    if (conn->in == GW_NONE || ((conn->flags & CONN_REPLAY_LOST) && kept_head(conn) == 0))
+        return false;
+    if (worker->parsed == index)
+        return true;
+    worker->parsed = GW_NONE;
+    if (http1_parse_request(gw_block(&worker->slots, conn->in), conn->head_len, &http1_default_limits, &worker->head) <=
+        0)
+        return false;
+    worker->parsed = index;
+    return true;
+}
+
 /* The head for the upstream, into worker->scratch. It is a function of what is in `in`, so that a head which went out
    in part is simply made again. */
 static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
@@ -140,13 +162,10 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     const struct board_route *route = gw_conn_route(worker, conn);
     const char *buf = gw_block(&worker->slots, conn->in);
     char peer[INET6_ADDRSTRLEN];
-    if (worker->parsed != gw_conn_index(worker, conn)) {
-        if (http1_parse_request(buf, conn->head_len, &http1_default_limits, &worker->head) <= 0)
-            return -EBADMSG;
-        worker->parsed = gw_conn_index(worker, conn);
-    }
+    if (!gw_relay_read_head(worker, conn))
+        return -EBADMSG;
     struct gw_forward_request facts = {
-        .peer = { peer, peer_text(conn, peer) },
+        .peer = { peer, gw_relay_peer(conn, peer) },
         .trusted = trusted(worker->view, conn),
         .via = worker->view->via,
         .sets_host = route->flags & BOARD_SETS_HOST,
@@ -158,7 +177,7 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
         conn->routes_version = worker->view->routes_version;
     else if (conn->routes_version != worker->view->routes_version)
         return -EBADMSG;
-    make_id(worker, conn, facts.made_id);
+    gw_relay_make_id(worker, conn, facts.made_id);
     if (route->flags & BOARD_STRIP) {
         const struct http1_slice target = worker->head.path;
         if (!gw_path_normalise(buf + target.at, target.len, &worker->path))
@@ -214,7 +233,7 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
         if (conn->in_sent < conn->in_len)
             return false;
         conn->flags |= CONN_REPLAY_LOST;
-        conn->in_len = conn->in_sent = conn->request_end = 0;
+        conn->in_len = conn->in_sent = conn->request_end = kept_head(conn);
     }
     uint32_t at = conn->in_len;
     ssize_t n = gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
@@ -336,6 +355,7 @@ static bool begin_tunnel(struct gw_worker *worker, struct conn *conn)
     conn->status = 101;
     conn->flags |= CONN_BEGUN;
     /* From here on both blocks hold bytes that mean nothing to us: what the client sent early, and what came behind. */
+    gw_access_log(worker, conn); /* before the head is gone */
     conn->out_ready = conn->out_len;
     conn->in_sent = conn->request_end;
     conn->request_end = conn->in_len;

@@ -116,10 +116,12 @@ struct conn {
     int64_t rival_ns;        /* it began */
     int64_t patience_ns;     /* CONNECTING, SENDING: when the attempt is overdue, or to be looked at again; 0: never */
     int64_t answer_ns;       /* CONNECTING, SENDING: when it has failed; 0: never */
+    uint64_t sent;           /* bytes of this exchange that went to the client */
+    int64_t held_ns;         /* how long it was held; HELD: less the time it began */
     uint32_t serial;         /* of the request, on this connection */
     uint32_t routes_version; /* of the board when the head of this attempt began to go out */
 };
-static_assert(sizeof(struct conn) == 328, "layout");
+static_assert(sizeof(struct conn) == 344, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 

@@ -263,3 +263,29 @@ print(s.makefile("rb").read().decode())' "$port")" "from 1.0" "the answer to a h
     assert_eq "$(http_status "$url/file" -X CONNECT --request-target db:80)" 501 CONNECT
     assert_eq "$(http_status "$url" -X OPTIONS --request-target '*')" 501 "the upstream's own answer to OPTIONS *"
 }
+
+story_the_access_log_has_a_line_for_each_request() { # sanitized
+    one_instance
+    cat >>compose.yaml <<'END'
+x-gateway:
+  access_log: {path: access.log}
+END
+    up
+    local i
+    for i in {1..20}; do http_status "$url/health?$i" >/dev/null; done
+    assert_eq "$(http_status "$url/health" -H 'X-Request-Id: mine')" 200
+    becomes 5 '[[ $(wc -l <access.log) -eq 21 ]]'
+    assert_eq "$(jq -s 'map(select(.status == 200 and .upstream == "app-1" and .method == "GET")) | length' access.log)" 21
+    assert_eq "$(tail -n 1 access.log | jq -r .request_id)" mine
+    # Whoever rotates it only renames it.
+    mv access.log access.log.old
+    http_status "$url/health" >/dev/null
+    becomes 5 '[[ $(wc -l <access.log) -eq 1 ]]'
+    sed -i 's/access_log: .*/access_log: {path: other.log, format: combined}/' compose.yaml
+    up
+    becomes 5 'http_status "$url/health?x" -A me >/dev/null; grep -Eq "^127.0.0.1 - - \[.*\] \"GET /health\?x HTTP/1.1\" 200 [0-9]+ \"-\" \"me\"$" other.log'
+    # The last lines are in the file when the project is down.
+    for i in {1..5}; do http_status "$url/last" >/dev/null; done
+    expect_exit 0 daruma down
+    assert_eq "$(grep -c /last other.log)" 5
+}

@@ -4,6 +4,7 @@
  */
 #include "story.h"
 
+#include "base/board.h"
 #include "base/clock.h"
 
 #include <sys/socket.h>
@@ -21,7 +22,8 @@ static void a_route_says_what_it_is_for(void **unused)
              "    - {path: /old, match: exact, redirect: {to: \"https://{host}{path}\", status: 302}}\n"
              "    - {path: /ok, respond: {body: fine}}\n"
              "    - {maintenance: {file: page.html, retry_after: 90s}, to: [a]}\n"
-             "  trusted_proxies: [10.0.0.0/8, \"2001:db8::/32\", 192.0.2.1]\n  via: false\n");
+             "  access_log: {path: a.log, format: combined, sample: 0.25}\n  trusted_proxies: [10.0.0.0/8, "
+             "\"2001:db8::/32\", 192.0.2.1]\n  via: false\n");
     must_load(&story);
     const struct spec *spec = story.spec;
     const struct spec_route *api = &spec->listeners[0].routes[0], *old = api + 1, *ok = api + 2, *closed = api + 3;
@@ -40,6 +42,8 @@ static void a_route_says_what_it_is_for(void **unused)
     assert_true(closed->maintenance && closed->closed.status == 503 && closed->closed.retry_after_s == 90);
     assert_string_equal(closed->closed.body, "<!doctype html><p>soon");
     assert_string_equal(closed->closed.type, "text/html; charset=utf-8");
+    assert_int_equal(spec->access_log.format, BOARD_ACCESS_COMBINED);
+    assert_true(spec->access_log.sample == 0.25 && spec->access_log.path[0] == '/');
     assert_true(!spec->via && spec->trusted_len == 3);
     assert_true(spec->trusted[0].family == AF_INET && spec->trusted[0].bits == 8 && spec->trusted[0].address[0] == 10);
     assert_true(spec->trusted[1].family == AF_INET6 && spec->trusted[1].bits == 32);
@@ -90,7 +94,9 @@ static void what_cannot_be_meant_is_refused(void **unused)
         if (story.result == 0 || !strstr(story.told, cases[i].told))
             fail_msg("%s: %s", cases[i].route, story.told);
     }
-    STORY tcp = { 0 }, network = { 0 };
+    STORY tcp = { 0 }, network = { 0 }, sample = { 0 };
+    story_of(&sample, "services: {a: {image: i}}\nx-gateway: {access_log: {path: x, sample: 1.5}}\n");
+    must_refuse(&sample, "lies between 0");
     story_of(&tcp, "services: {a: {image: i, expose: [80]}}\nx-gateway:\n  listeners:\n  - address: \":8080\"\n"
                    "    protocol: tcp\n    routes: [{to: a, path: /x}]\n");
     must_refuse(&tcp, "only leads to services");

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/gauges.h"
 #include "base/http1.h"
+#include "gateway/access.h"
 #include "gateway/gateway.h"
 
 #include <setjmp.h>
@@ -378,6 +379,7 @@ struct rig {
     struct board *board;
     struct gauges *gauges;
     void *shared;
+    struct access_ring *access;
     int bell, supervisor_bell, channel;
     int listener;
     uint16_t port;
@@ -428,6 +430,7 @@ struct rig_options {
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
     bool served_by;
+    enum board_access access;
 };
 
 static inline void rig_start(struct rig *rig, const struct rig_options *options)
@@ -437,6 +440,9 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     rig->board = board_new(NULL);
     rig->gauges = gauges_new(1, NULL);
     rig->shared = gateway_shared_new(NULL);
+    rig->access = access_rings_new(1, NULL);
+    rig->board->access = options->access;
+    rig->board->access_sample = UINT32_MAX;
     rig->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     rig->supervisor_bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     assert_true(rig->board && rig->gauges && rig->shared && rig->bell >= 0 && rig->supervisor_bell >= 0);
@@ -474,6 +480,7 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
             .board = rig->board,
             .gauges = rig->gauges,
             .shared = rig->shared,
+            .access = rig->access,
             .bell_fd = rig->bell,
             .supervisor_bell_fd = rig->supervisor_bell,
             .channel_fd = channel[1],
@@ -522,6 +529,7 @@ static inline void rig_end(struct rig *rig)
     board_free(rig->board);
     gauges_free(rig->gauges);
     gateway_shared_free(rig->shared);
+    access_rings_free(rig->access, 1);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
