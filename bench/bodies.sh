@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Throughput of large bodies through the front: 1 MiB over several connections (wrk), and 100 MiB over one (curl, GET and
-# POST). The front has one worker on the first core; the client and the origin (for GETs an nginx with the
-# files, for POSTs bench/app.c) are on the second.
+# POST). The front has one worker on the first core; the client and the origin (for GETs an nginx with the files, for
+# POSTs bench/app.c) are on the second.
 #
 #   LENGTH (5)  seconds for each run of 1 MiB    TIMES (5)  transfers of 100 MiB in a run    ROUNDS (3)
 #   FRONTS (relay daruma nginx haproxy caddy)

@@ -3,8 +3,9 @@
 #
 # Memory of the front for a client connection that is kept alive and idle: what its processes' share of memory (PSS) and
 # their resident memory (RSS) grow by while COUNT connections are held, each of which has made one request; and whether
-# a load sees a difference meanwhile. daruma and nginx reserve their slots at the start, so the whole is shown too: what a
-# front uses in all while the connections are held, code and buffers included. The kernel's own memory for sockets is the same for all and not in it.
+# a load sees a difference meanwhile. daruma and nginx reserve their slots at the start, so the whole is shown too: what
+# a front uses in all while the connections are held, code and buffers included. The kernel's own memory for sockets is
+# the same for all and not in it.
 #
 #   COUNT (20000)  connections, fewer where descriptors do not suffice    RATE (1000)  LENGTH (5)  of the load
 #   FRONTS (daruma nginx haproxy caddy)
