@@ -15,7 +15,8 @@
 struct wanted {
     bool services, images, volumes, networks, profiles, environment, quiet;
     bool no_interpolate, no_normalise, no_consistency, image_digests;
-    const char *format, *hash;
+    const char *format, *hash, *output;
+    const char *const *only; /* services that were named; with what they need, nothing else is shown */
 };
 
 static int compare_texts(const void *a, const void *b)
@@ -138,6 +139,9 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
     struct problems problems = { 0 };
     struct buf text CLEANUP_BUF = { 0 };
 
+    request.stdin_as_dash = true;
+    request.services = wanted->only;
+    request.prune = wanted->only && *wanted->only;
     request.no_interpolate = wanted->no_interpolate;
     request.no_normalise = wanted->no_normalise;
     request.no_consistency = wanted->no_consistency;
@@ -147,6 +151,22 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
         (void)fputs(text.data, stderr);
     problems_free(&problems);
     return r;
+}
+
+/* Prints into --output when there is one; a full disk is told. */
+static int print_somewhere(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
+{
+    struct err err = { 0 };
+
+    if (wanted->output && !freopen(wanted->output, "we", stdout)) {
+        (void)err_errno(&err, -errno, "cannot open %s", wanted->output);
+        return cli_fail(cli, &err);
+    }
+    int status = print_wanted(cli, spec, wanted);
+    if (fflush(stdout) == 0)
+        return status;
+    (void)err_errno(&err, -errno, "cannot write what was asked for");
+    return cli_fail(cli, &err);
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -165,28 +185,30 @@ static int run(struct cli *cli, int argc, char **argv)
         { .name = "no-normalize", .help = "add nothing that the files do not say", .flag = &wanted.no_normalise },
         { .name = "no-consistency", .help = "do not check what refers to what", .flag = &wanted.no_consistency },
         { .name = "resolve-image-digests", .help = "refused: it needs an engine", .flag = &wanted.image_digests },
+        { .name = "output", .letter = 'o', .value = "FILE", .help = "write there", .text = &wanted.output },
         { .name = "quiet", .letter = 'q', .help = "only check the files", .flag = &wanted.quiet },
         { 0 },
     };
     struct spec *spec = NULL;
 
-    if (!cli_parse(cli, options, argc, argv, 0, 0))
+    if (!cli_parse(cli, options, argc, argv, 0, SIZE_MAX))
         return cli->status;
     if (strcmp(wanted.format, "yaml") != 0 && strcmp(wanted.format, "json") != 0)
         return cli_usage(cli, "--format is yaml or json, not \"%s\"", wanted.format);
     if (wanted.image_digests)
         return cli_usage(cli, "--resolve-image-digests needs an engine that knows the images");
+    wanted.only = (const char *const *)cli->args;
     int r = load(cli, &wanted, &spec);
     if (r < 0)
         return r == -ENOMEM ? CLI_FAILED : CLI_USAGE;
-    int status = print_wanted(cli, spec, &wanted);
+    int status = print_somewhere(cli, spec, &wanted);
     spec_free(spec);
     return status;
 }
 
 const struct cli_command cmd_config = {
     .name = "config",
-    .usage = "[OPTIONS]",
+    .usage = "[OPTIONS] [SERVICE…]",
     .help = "check the compose files and show the project as it was understood",
     .run = run,
 };

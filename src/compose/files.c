@@ -135,12 +135,36 @@ static int open_regular(const char *path, size_t *ret_size, const char **ret_why
     return fd;
 }
 
+/* Standard input to its end. */
+static const char *read_stdin(struct loading *load, struct place place, size_t *ret_len)
+{
+    struct text text = { .pool = load->pool };
+    char block[16384];
+    ssize_t n;
+
+    while ((n = read(STDIN_FILENO, block, sizeof(block))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || text.len + (size_t)n > FILE_MAX) {
+            problem_error(load->problems, place, "cannot read standard input: %s",
+                          n < 0 ? strerror(errno) : "it is larger than 16 MiB");
+            return NULL;
+        }
+        text_add(&text, block, (size_t)n);
+    }
+    *ret_len = text.len;
+    return text_str(&text);
+}
+
 /* Opened twice, so that the pool, which may fail, is not used while the file is open. */
 const char *load_read(struct loading *load, struct place place, const char *path, size_t *ret_len)
 {
     size_t size = 0, again = 0, len = 0;
     const char *why;
     char *data = NULL;
+
+    if (load->stdin_as_dash && strcmp(path, "-") == 0)
+        return read_stdin(load, place, ret_len);
     int fd = open_regular(path, &size, &why);
 
     if (fd >= 0) {
@@ -275,7 +299,9 @@ int files_find(struct loading *load, const struct compose_request *request, stru
     const char *variable = load_lookup(load, "COMPOSE_FILE");
     if (request->files && request->files[0]) {
         for (const char *const *file = request->files; *file; file++)
-            add_file(load, files, given_path(load, request->working_dir, *file));
+            add_file(load, files,
+                     load->stdin_as_dash && strcmp(*file, "-") == 0 ? *file
+                                                                    : given_path(load, request->working_dir, *file));
     } else if (variable && *variable) {
         from_variable(load, request->working_dir, variable, files);
     } else {
@@ -288,7 +314,8 @@ int files_find(struct loading *load, const struct compose_request *request, stru
         return -ENOENT;
     }
     if (!directory) {
-        directory = load_dirname(load->pool, node_str(node_at(files, 0)));
+        const char *first = node_str(node_at(files, 0));
+        directory = *first == '/' ? load_dirname(load->pool, first) : request->working_dir;
         bool given = request->env_files && request->env_files[0];
         if (!given && strcmp(directory, request->working_dir) != 0)
             read_dot_env(load, request, directory);

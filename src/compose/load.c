@@ -177,7 +177,8 @@ static void load_project(struct job *job)
                               .environment = node_new(&job->pool, NODE_MAP, nowhere),
                               .missed = node_new(&job->pool, NODE_MAP, nowhere),
                               .files = node_new(&job->pool, NODE_MAP, nowhere),
-                              .no_interpolate = job->request->no_interpolate };
+                              .no_interpolate = job->request->no_interpolate,
+                              .stdin_as_dash = job->request->stdin_as_dash };
     job->code = files_find(load, job->request, &found);
     if (job->code < 0)
         return;

@@ -17,6 +17,7 @@ struct loading {
     struct node *missed;      /* variables that were warned about */
     const char *base_dir;     /* what relative paths of the present file are relative to; absolute */
     bool no_interpolate;
+    bool stdin_as_dash;
     bool incomplete;        /* something is missing from the project, so that nothing may be said about references */
     const char *note;       /* how the present file came in: "included at compose.yaml:3:5"; NULL: it was asked for */
     struct node *files;     /* path → documents that `extends` has read */

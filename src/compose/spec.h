@@ -215,6 +215,7 @@ struct compose_request {
     const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
+    bool stdin_as_dash;             /* the file `-` is standard input */
     bool no_interpolate;            /* variables stay as they are written */
     bool no_normalise;              /* nothing is added that the files do not say */
     bool no_consistency;            /* what does not fit together is not told */

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+# `daruma config` shows the project as it was understood, whole or in one aspect.
+
+shop() {
+    printf 'TAG=2\n' >.env
+    compose <<'END'
+name: shop
+services:
+  web:
+    image: "nginx:${TAG}"
+    command: echo "$$HOME"
+    depends_on: [db]
+    networks: [front]
+  db:
+    build: ./db
+    volumes: ["data:/d"]
+  debug:
+    image: busybox
+    profiles: [debug]
+networks: {front: }
+volumes: {data: , unused: }
+END
+}
+
+story_each_aspect_is_printed_alone() {
+    shop
+    assert_eq "$(daruma config --services | paste -sd ' ')" "db web"
+    assert_eq "$(daruma --profile debug config --services | paste -sd ' ')" "db debug web"
+    assert_eq "$(daruma config --volumes | paste -sd ' ')" "data unused"
+    assert_eq "$(daruma config --networks | paste -sd ' ')" "default front"
+    assert_eq "$(daruma config --images | sort | paste -sd ' ')" "nginx:2 shop-db"
+    assert_eq "$(daruma config --profiles)" "debug"
+    assert_contains "$(daruma config --environment)" "TAG=2"
+    assert_eq "$(daruma config --hash web | wc -w)" 2
+    assert_eq "$(daruma config --hash '*' | cut -d ' ' -f 1 | paste -sd ' ')" "$(daruma config --services | paste -sd ' ')"
+    assert_eq "$(daruma config -q)" ""
+}
+
+story_what_is_printed_loads_to_the_same_project() {
+    shop
+    daruma config -o whole.yaml
+    daruma config --format json >first.json
+    daruma -f whole.yaml config --format json >second.json
+    cmp first.json second.json || fail "the printed project is another one"
+    daruma config --format json | daruma -f - config --format json >third.json
+    cmp first.json third.json || fail "the project printed as JSON is another one"
+}
+
+story_variables_and_what_is_implied_can_be_left_out() {
+    shop
+    assert_contains "$(daruma config --no-interpolate)" 'nginx:${TAG}'
+    assert_lacks "$(daruma config --no-normalize)" "default"
+    assert_contains "$(daruma config)" '$$HOME'
+}
+
+story_a_named_service_comes_with_what_it_needs_and_nothing_else() {
+    shop
+    assert_eq "$(daruma config --services debug)" "debug"
+    assert_eq "$(daruma config --services web | paste -sd ' ')" "db web"
+    assert_lacks "$(daruma config db)" "unused"
+    expect_exit 2 daruma config wbe
+    assert_contains "$(cat err)" "there is no service \`wbe\`; did you mean \`web\`?"
+}
+
+story_what_cannot_be_done_is_refused_with_a_reason() {
+    shop
+    expect_exit 2 daruma config --resolve-image-digests
+    assert_contains "$(cat err)" "needs an engine"
+    expect_exit 2 daruma config --format toml
+    assert_contains "$(cat err)" "yaml or json"
+    expect_exit 1 daruma config -o missing/folder.yaml
+    assert_contains "$(cat err)" "missing/folder.yaml: No such file"
+    expect_exit 1 daruma config -o /dev/full
+    assert_contains "$(cat err)" "No space left"
+    expect_exit 2 daruma config --hash nobody
+    printf 'services: {a: {image: 1}}\n' >wrong
+    expect_exit 2 daruma -f - config <wrong
+    assert_contains "$(cat err)" "-:1:23: services.a.image must be a string"
+}
