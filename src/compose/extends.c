@@ -144,12 +144,22 @@ static struct node *resolve(struct loading *load, const struct source *source, s
     return service;
 }
 
+static bool extends_anything(const struct node *services)
+{
+    for (size_t i = 0; i < services->len; i++)
+        if (node_get(services->entries[i].value, "extends"))
+            return true;
+    return false;
+}
+
 void extends_resolve(struct loading *load, const char *file, struct node *document)
 {
     struct node *services = node_get(document, "services");
     struct node *resolved;
 
     if (!node_is(services, NODE_MAP))
+        return;
+    if (!extends_anything(services))
         return;
     /* Services are resolved from what is written, in any order. */
     struct source source = { file, node_copy(load->pool, services), true, load->base_dir };

@@ -8,6 +8,8 @@ static struct node *merge_maps(struct loading *load, const struct schema *schema
 /* Of items with the same identity only the last stays, in the place of the first; or they become one. */
 static void drop_doubles(struct loading *load, const struct schema *schema, struct node *list)
 {
+    if (list->len < 2)
+        return;
     struct node *seen = node_new(load->pool, NODE_MAP, list->place); /* identity → its index in `kept` */
     struct node *kept = node_new(load->pool, NODE_LIST, list->place);
 

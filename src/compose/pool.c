@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 64 * 1024, ALIGN = alignof(max_align_t) };
+enum { CHUNK = 256 * 1024, ALIGN = alignof(max_align_t) };
 
 struct pool_chunk {
     struct pool_chunk *next;

@@ -10,7 +10,7 @@
 const struct attribute *schema_field(const struct schema *schema, const char *key)
 {
     for (const struct attribute *field = schema->fields; field && field->name; field++)
-        if (strcmp(field->name, key) == 0)
+        if (*field->name == *key && strcmp(field->name, key) == 0)
             return field;
     return NULL;
 }
@@ -61,9 +61,21 @@ struct check {
     struct problems *problems;
 };
 
-static const char *join(struct check *check, const char *path, const char *key)
+/* Where the check is in the tree; text only when there is something to tell. */
+struct path {
+    const struct path *outer; /* NULL: this is the tree's own name, in `key` */
+    const char *key;          /* NULL: the item `index` of a list */
+    size_t index;
+};
+
+static const char *path_text(struct check *check, const struct path *path)
 {
-    return *path ? pool_printf(check->pool, "%s.%s", path, key) : key;
+    if (!path->outer)
+        return path->key;
+    const char *outer = path_text(check, path->outer);
+    if (!path->key)
+        return pool_printf(check->pool, "%s[%zu]", outer, path->index);
+    return *outer ? pool_printf(check->pool, "%s.%s", outer, path->key) : path->key;
 }
 
 /* "a string, a list or null" */
@@ -87,7 +99,8 @@ static const char *kinds_text(struct check *check, unsigned kinds)
     return text_str(&text);
 }
 
-static void check_word(struct check *check, const struct schema *schema, const struct node *node, const char *path)
+static void check_word(struct check *check, const struct schema *schema, const struct node *node,
+                       const struct path *path)
 {
     struct text known = { .pool = check->pool };
 
@@ -97,42 +110,43 @@ static void check_word(struct check *check, const struct schema *schema, const s
         text_puts(&known, known.len > 0 ? ", " : "");
         text_puts(&known, *word);
     }
-    problem_error(check->problems, node->place, "%s cannot be `%s`; it is one of: %s", path, node->u.string,
-                  text_str(&known));
+    problem_error(check->problems, node->place, "%s cannot be `%s`; it is one of: %s", path_text(check, path),
+                  node->u.string, text_str(&known));
 }
 
-static void check_node(struct check *check, const struct schema *schema, struct node *node, const char *path);
+static void check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path);
 
-static void check_map(struct check *check, const struct schema *schema, struct node *map, const char *path)
+static void check_map(struct check *check, const struct schema *schema, struct node *map, const struct path *path)
 {
     for (size_t i = 0; i < map->len; i++) {
         const struct entry *entry = &map->entries[i];
         const struct schema *child = schema_child(schema, entry->key);
         if (child) {
-            check_node(check, child, entry->value, join(check, path, entry->key));
+            check_node(check, child, entry->value, &(struct path){ path, entry->key, 0 });
             continue;
         }
+        const char *where = path_text(check, path);
         const char *near = problems_full(check->problems) ? NULL : schema_nearest(schema, entry->key);
         if (schema->others)
             problem_error(check->problems, entry->place,
-                          "`%s` is no name that may stand in %s; use letters, digits, . _ -", entry->key, path);
+                          "`%s` is no name that may stand in %s; use letters, digits, . _ -", entry->key, where);
         else
             problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s%s%s", entry->key,
-                          *path ? " in " : "", path, near ? "; did you mean `" : "", near ? near : "",
+                          *where ? " in " : "", where, near ? "; did you mean `" : "", near ? near : "",
                           near ? "`?" : "");
     }
 }
 
-static void check_list(struct check *check, const struct schema *schema, struct node *list, const char *path)
+static void check_list(struct check *check, const struct schema *schema, struct node *list, const struct path *path)
 {
     for (size_t i = 0; i < list->len; i++) {
         struct node *item = node_at(list, i);
         if (schema->items && item->tag != NODE_RESET)
-            check_node(check, schema->items, item, pool_printf(check->pool, "%s[%zu]", path, i));
+            check_node(check, schema->items, item, &(struct path){ path, NULL, i });
         for (size_t j = 0; schema->unique && !schema->identity && list->len <= 1000 && j < i; j++)
             if (node_equal(node_at(list, j), item)) {
                 problem_error(check->problems, item->place, "%s has this entry twice, first in line %d; remove one",
-                              path, node_at(list, j)->place.line);
+                              path_text(check, path), node_at(list, j)->place.line);
                 break;
             }
     }
@@ -149,12 +163,13 @@ static void make_harmless(const struct schema *schema, struct node *node)
         *node = (struct node){ .kind = NODE_NULL, .tag = NODE_RESET, .place = place };
 }
 
-static void check_node(struct check *check, const struct schema *schema, struct node *node, const char *path)
+static void check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path)
 {
     if (node->tag == NODE_RESET || schema == &schema_anything)
         return;
     if (!(node->kind & schema->kinds)) {
-        problem_error(check->problems, node->place, "%s must be %s, not %s", *path ? path : "a compose file",
+        const char *where = path_text(check, path);
+        problem_error(check->problems, node->place, "%s must be %s, not %s", *where ? where : "a compose file",
                       kinds_text(check, schema->kinds), node_kind_name(node->kind));
         make_harmless(schema, node);
         return;
@@ -164,8 +179,8 @@ static void check_node(struct check *check, const struct schema *schema, struct 
     if (node->kind == NODE_INT && schema->min != schema->max &&
         (node->u.integer < schema->min || node->u.integer > schema->max))
         problem_error(check->problems, node->place,
-                      "%s cannot be %" PRId64 "; it lies between %" PRId64 " and %" PRId64, path, node->u.integer,
-                      schema->min, schema->max);
+                      "%s cannot be %" PRId64 "; it lies between %" PRId64 " and %" PRId64, path_text(check, path),
+                      node->u.integer, schema->min, schema->max);
     if (node->kind == NODE_MAP)
         check_map(check, schema, node, path);
     if (node->kind == NODE_LIST)
@@ -176,25 +191,28 @@ void schema_validate(struct pool *pool, struct problems *problems, const struct 
                      const char *path)
 {
     struct check check = { pool, problems };
-    check_node(&check, schema, node, path);
+    check_node(&check, schema, node, &(struct path){ .key = path });
+}
+
+static void require(struct check *check, const struct schema *schema, const struct node *node, const struct path *path)
+{
+    if (schema == &schema_anything || !(node->kind & (NODE_MAP | NODE_LIST)))
+        return;
+    if (node->kind == NODE_MAP)
+        for (const char *const *key = schema->required; key && *key; key++)
+            if (!node_get(node, *key))
+                problem_error(check->problems, node->place, "%s needs `%s`", path_text(check, path), *key);
+    for (size_t i = 0; i < node->len; i++) {
+        const struct entry *entry = &node->entries[i];
+        const struct schema *child = node->kind == NODE_MAP ? schema_child(schema, entry->key) : schema->items;
+        if (child)
+            require(check, child, entry->value, &(struct path){ path, entry->key, i });
+    }
 }
 
 void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
                     const char *path)
 {
     struct check check = { pool, problems };
-
-    if (schema == &schema_anything || !(node->kind & (NODE_MAP | NODE_LIST)))
-        return;
-    if (node->kind == NODE_MAP)
-        for (const char *const *key = schema->required; key && *key; key++)
-            if (!node_get(node, *key))
-                problem_error(problems, node->place, "%s needs `%s`", path, *key);
-    for (size_t i = 0; i < node->len; i++) {
-        const struct entry *entry = &node->entries[i];
-        const struct schema *child = node->kind == NODE_MAP ? schema_child(schema, entry->key) : schema->items;
-        if (child)
-            schema_require(pool, problems, child, entry->value,
-                           entry->key ? join(&check, path, entry->key) : pool_printf(pool, "%s[%zu]", path, i));
-    }
+    require(&check, schema, node, &(struct path){ .key = path });
 }

@@ -2,7 +2,6 @@
 #include "compose/spec_build.h"
 
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +13,8 @@ static const char *const outside[] = { "depends_on", "restart", "scale",       "
 static bool remove_outside(json_t *copy, const json_t *service)
 {
     const json_t *ports = json_object_get(service, "ports"), *port;
-    json_t *targets = json_array(), *deploy = json_deep_copy(json_object_get(service, "deploy"));
-    json_t *daruma = json_object_get(copy, "x-daruma");
+    json_t *targets = json_array(), *deploy = json_copy(json_object_get(service, "deploy"));
+    json_t *daruma = json_copy(json_object_get(copy, "x-daruma"));
     size_t i;
 
     for (const char *const *key = outside; *key; key++)
@@ -23,6 +22,8 @@ static bool remove_outside(json_t *copy, const json_t *service)
     (void)json_object_del(daruma, "healthcheck");
     (void)json_object_del(daruma, "drain_timeout");
     (void)json_object_del(daruma, "restart_unhealthy");
+    if (daruma)
+        (void)json_object_set_new(copy, "x-daruma", daruma);
     /* An instance is told the ports that it is to serve, so these count. */
     json_array_foreach(ports, i, port)(void) json_array_append(targets, json_object_get(port, "target"));
     bool ok = json_object_set_new(copy, "ports", targets) == 0;
@@ -42,7 +43,7 @@ static bool remove_outside(json_t *copy, const json_t *service)
 
 bool spec_hash(const json_t *service, char ret[65])
 {
-    json_t *copy = json_deep_copy(service);
+    json_t *copy = json_copy((json_t *)service);
     char *text = copy && remove_outside(copy, service) ? json_dumps(copy, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int len = 0;
@@ -50,7 +51,10 @@ bool spec_hash(const json_t *service, char ret[65])
 
     json_decref(copy);
     free(text);
-    for (unsigned int i = 0; ok && i < len && i < 32; i++)
-        (void)snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+    for (unsigned int i = 0; ok && i < len && i < 32; i++) {
+        ret[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+        ret[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+    }
+    ret[64] = '\0';
     return ok;
 }
