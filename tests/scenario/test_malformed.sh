@@ -67,20 +67,29 @@ story_heads_that_never_end_do_not_disturb_others() {
     assert_number "$(receipt .latency_ms.p99)" '< 100' "p99 of others"
 }
 
-story_an_instance_whose_answers_are_errors_costs_no_get() {
-    one_may_fall_ill errors
+# GETs at a rate at which the retry budget is no matter, while the first instance falls ill.
+no_get_fails() { # ILLNESS
+    one_may_fall_ill "$1"
     up
-    load 200 3
+    load 50 4 --timeout 3s
+    sleep 0.5
     fall_ill
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed GETs"
 }
 
+story_an_instance_whose_answers_are_errors_costs_no_get() {
+    no_get_fails errors
+}
+
 story_an_instance_that_accepts_and_closes_costs_no_get() {
-    one_may_fall_ill closes
-    up
-    load 200 3
-    fall_ill
-    load_ended
-    assert_eq "$(receipt .failed)" 0 "failed GETs"
+    no_get_fails closes
+}
+
+story_an_instance_that_sends_a_byte_a_second_costs_no_get() {
+    no_get_fails drips
+}
+
+story_an_instance_that_nothing_reaches_costs_no_get() {
+    no_get_fails dark
 }
