@@ -212,6 +212,7 @@ static void only_named_networks_are_believed(void **unused)
     } cases[] = {
         { { 10, 0, 0, 0 }, 8, false },   { { 127, 0, 0, 0 }, 8, true },  { { 127, 0, 0, 1 }, 32, true },
         { { 127, 0, 0, 2 }, 32, false }, { { 127, 0, 0, 2 }, 30, true }, { { 0, 0, 0, 0 }, 0, true },
+        { { 127, 0, 0, 4 }, 30, false },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         board_write_begin(rig.board);
