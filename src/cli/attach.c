@@ -246,7 +246,7 @@ static int take_signals(void)
 
 static void ask_down(struct session *session, bool kill)
 {
-    json_t *body = json_pack("{s:b}", "kill", kill);
+    json_t *body = json_pack("{s:b, s:b}", "kill", kill, "volumes", session->attach->volumes);
     struct err err = { 0 };
 
     /* When it is gone already there is nothing to ask. */

@@ -13,6 +13,7 @@ struct attach {
     const struct client *client;
     int64_t since_seq; /* events after this one */
     double since_time; /* log lines since then */
+    bool volumes;      /* attach_to_end(): the project's volumes are to go, too */
 };
 
 /* Shows progress until everything is ready (CLI_DONE), or cannot become so or is not so after `timeout_ns` (0: no limit)

@@ -8,12 +8,14 @@
 static int run(struct cli *cli, int argc, char **argv)
 {
     int64_t timeout_ns = -1;
+    bool volumes = false;
     struct client client;
     struct err err = { 0 };
     json_t *project = NULL;
     const struct cli_option options[] = {
         { "timeout", 't', "SECONDS", "kill what has not ended by then; else each service's stop_grace_period",
           .duration_ns = &timeout_ns },
+        { "volumes", 'v', NULL, "remove the named volumes of its containers, too", .flag = &volumes },
         { 0 },
     };
 
@@ -28,6 +30,7 @@ static int run(struct cli *cli, int argc, char **argv)
         .cli = cli,
         .client = &client,
         .since_seq = json_integer_value(json_object_get(project, "last_event")),
+        .volumes = volumes,
     };
     json_decref(project);
     return attach_to_end(&attach, timeout_ns);
@@ -35,7 +38,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_down = {
     .name = "down",
-    .usage = "[-t SECONDS]",
+    .usage = "[-t SECONDS] [-v]",
     .help = "stop the project: services in reverse order, each with its requests finished",
     .run = run,
 };

@@ -7,7 +7,7 @@
 #include "compose/model.h"
 #include "compose/schema.h"
 
-enum { P = HONOUR_PROCESS | HONOUR_DOCKER, D = HONOUR_DOCKER, Q = HONOUR_DOCKER | HONOUR_QUIET };
+enum { P = HONOUR_PROCESS | HONOUR_DOCKER, D = HONOUR_DOCKER, Q = HONOUR_DOCKER | HONOUR_QUIET, N = 0 };
 
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 #define END                                                                                                            \
@@ -697,8 +697,8 @@ static const struct schema project_daruma = { .kinds = NODE_MAP, .fields = proje
 
 static const struct attribute service_fields[] = {
     { "annotations", &labels, Q, "OCI annotations" },
-    { "attach", &kept_boolean, D, "show its output in `up`" },
-    { "blkio_config", &(const struct schema){ .kinds = NODE_MAP, .fields = blkio_fields }, D, "block device limits" },
+    { "attach", &kept_boolean, N, "show its output in `up`" },
+    { "blkio_config", &(const struct schema){ .kinds = NODE_MAP, .fields = blkio_fields }, N, "block device limits" },
     { "build", &build, D, "how its image is built" },
     { "cap_add", &unique_strings, D, "capabilities to add" },
     { "cap_drop", &unique_strings, D, "capabilities to drop" },
@@ -708,8 +708,8 @@ static const struct attribute service_fields[] = {
     { "command", &command, P, "arguments, or the program" },
     { "configs", &config_references, D, "configs to mount" },
     { "container_name", &string, P, "a fixed name; one instance only" },
-    { "cpu_count", &count, D, "processors" },
-    { "cpu_percent", &percent, D, "share of the processors" },
+    { "cpu_count", &count, N, "processors" },
+    { "cpu_percent", &percent, N, "share of the processors" },
     { "cpu_period", &whole_number, D, "CFS period" },
     { "cpu_quota", &whole_number, D, "CFS quota" },
     { "cpu_rt_period", &whole_number, D, "real-time period" },
@@ -718,11 +718,11 @@ static const struct attribute service_fields[] = {
     { "cpus", &number, D, "most processor time" },
     { "cpuset", &string, D, "which processors" },
     { "credential_spec", &(const struct schema){ .kinds = NODE_MAP, .fields = credential_fields, .extensible = true },
-      D, "Windows credentials" },
+      N, "Windows credentials" },
     { "depends_on", &depends_on, P, "what must be there first" },
     { "deploy", &deploy, P, "instances, restarts, resources" },
     { "develop", &(const struct schema){ .kinds = NODE_MAP | NODE_NULL, .fields = develop_fields, .extensible = true },
-      D, "rules for development" },
+      N, "rules for development" },
     { "device_cgroup_rules", &unique_strings, D, "device rules" },
     { "devices", &devices, D, "devices of the host" },
     { "dns", &string_or_list, D, "name servers" },
@@ -734,9 +734,9 @@ static const struct attribute service_fields[] = {
     { "environment", &mapping, P, "its environment" },
     { "expose", &unique_texts, P, "ports for other services" },
     { "extends", &extends, P, "a service to start from" },
-    { "external_links", &unique_strings, D, "containers of other projects" },
+    { "external_links", &unique_strings, N, "containers of other projects" },
     { "extra_hosts", &extra_hosts, D, "more host names" },
-    { "gpus", &gpus, D, "GPUs" },
+    { "gpus", &gpus, N, "GPUs" },
     { "group_add", &unique_texts, D, "more groups" },
     { "healthcheck", &healthcheck, P, "how to see that it works" },
     { "hostname", &string, P, "HOSTNAME in its environment" },
@@ -757,7 +757,7 @@ static const struct attribute service_fields[] = {
     { "mem_reservation", &bytes_integer, D, "promised memory" },
     { "mem_swappiness", &bytes_integer, D, "tendency to swap" },
     { "memswap_limit", &bytes, D, "most memory with swap" },
-    { "models", &model_uses, D, "AI models" },
+    { "models", &model_uses, N, "AI models" },
     { "network_mode", &string, D, "network namespace" },
     { "networks", &network_uses, D, "networks to join" },
     { "oom_kill_disable", &boolean, D, "no out-of-memory killer" },
@@ -766,17 +766,17 @@ static const struct attribute service_fields[] = {
     { "pids_limit", &whole_number, D, "most processes" },
     { "platform", &string, D, "platform of the image" },
     { "ports", &ports, P, "published ports" },
-    { "post_start", &hooks, D, "run after the start" },
-    { "pre_start", &pre_start, D, "run before the start" },
-    { "pre_stop", &hooks, D, "run before the stop" },
+    { "post_start", &hooks, N, "run after the start" },
+    { "pre_start", &pre_start, N, "run before the start" },
+    { "pre_stop", &hooks, N, "run before the stop" },
     { "privileged", &boolean, D, "all privileges" },
     { "profiles", &unique_strings, P, "profiles that switch it on" },
     { "provider",
       &(const struct schema){
           .kinds = NODE_MAP, .fields = provider_fields, .extensible = true, .required = WORDS("type") },
-      D, "somebody else who runs it" },
+      N, "somebody else who runs it" },
     { "pull_policy", &string, Q, "when its image is pulled" },
-    { "pull_refresh_after", &string, Q, "when its image is old" },
+    { "pull_refresh_after", &string, HONOUR_QUIET, "when its image is old" },
     { "read_only", &boolean, D, "root file system only for reading" },
     { "restart", &string, P, "when it is started again" },
     { "runtime", &string, D, "OCI runtime" },
@@ -792,7 +792,7 @@ static const struct attribute service_fields[] = {
     { "tmpfs", &string_or_list, D, "directories in memory" },
     { "tty", &boolean, D, "a terminal" },
     { "ulimits", &ulimits, P, "resource limits" },
-    { "use_api_socket", &strict_boolean, D, "access to the engine" },
+    { "use_api_socket", &strict_boolean, N, "access to the engine" },
     { "user", &string, P, "as whom it runs" },
     { "userns_mode", &string, D, "user namespace" },
     { "uts", &string, D, "UTS namespace" },

@@ -44,6 +44,7 @@ struct daemon {
     struct listeners listeners;
     struct workers *workers;
     struct runtime *runtime;
+    enum spec_runtime kind; /* of the runtime; it stays as long as the project runs */
     struct supervisor *supervisor;
 
     struct journal *journal;
@@ -177,6 +178,7 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
                    struct problems *problems, struct err *err)
 {
     struct spec *spec = NULL;
+    enum spec_runtime kind;
 
     int r = compose_load(&request->compose, &spec, problems);
     if (r == 0 && strcmp(spec->name, daemon->dir.project) != 0)
@@ -185,7 +187,11 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
     if (r == 0)
         r = up_request_apply(request, spec, err);
     if (r == 0)
-        r = up_request_runtime(request, spec, problems, err);
+        r = spec_choose_runtime(spec, request->runtime, &kind, err);
+    if (r == 0 && kind != daemon->kind)
+        r = err_set(err, -EINVAL,
+                    "project \"%s\" runs with the %s runtime, and the files ask for the other one; take it down first",
+                    daemon->dir.project, daemon->runtime->name);
     if (r == 0)
         daemon->runtime->check(daemon->runtime, spec, problems);
     if (r == 0)
@@ -298,9 +304,12 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
     return r;
 }
 
-static void call_down(void *data, bool kill)
+static void call_down(void *data, bool kill, bool volumes)
 {
-    go_down(data, kill);
+    struct daemon *daemon = data;
+
+    daemon->runtime->remove_volumes = daemon->runtime->remove_volumes || volumes;
+    go_down(daemon, kill);
 }
 
 static int call_restart(void *data, const char *service, struct err *err)
@@ -465,9 +474,16 @@ static int build_gateway(struct daemon *daemon, const struct spec *spec, struct 
     return daemon->workers ? 0 : -EAGAIN;
 }
 
+struct runtime *daemon_runtime_new(struct loop *loop, const struct rundir *dir, enum spec_runtime kind, struct err *err)
+{
+    if (kind == SPEC_RUNTIME_DOCKER)
+        return runtime_docker_new(loop, &supervisor_runtime_events, getenv("DOCKER_HOST"), err);
+    return runtime_process_new(loop, &supervisor_runtime_events, dir->path, err);
+}
+
 static int build_supervisor(struct daemon *daemon, struct err *err)
 {
-    daemon->runtime = runtime_process_new(daemon->loop, &supervisor_runtime_events, daemon->dir.path, err);
+    daemon->runtime = daemon_runtime_new(daemon->loop, &daemon->dir, daemon->kind, err);
     if (!daemon->runtime)
         return -ENOMEM;
     const struct supervisor_peers peers = {
@@ -559,6 +575,7 @@ int daemon_run(struct daemon_setup *setup, int ready_fd)
     daemon->dir = setup->dir;
     daemon->request = setup->request;
     daemon->listeners = setup->listeners;
+    daemon->kind = setup->runtime;
     daemon->since_wall_ns = clock_wall();
     daemon->signal_fd = -1;
     int r = build(daemon, setup->spec, &err);

@@ -9,14 +9,20 @@
 #include "daemon/listeners.h"
 #include "daemon/request.h"
 #include "daemon/rundir.h"
+#include "runtime/runtime.h"
 
 /* What the supervisor starts with. */
 struct daemon_setup {
     struct rundir dir;
     struct up_request request;
     struct spec *spec;
+    enum spec_runtime runtime;  /* chosen for `spec` */
     struct listeners listeners; /* opened for `spec` */
 };
+
+/* The runtime of that kind, told to the supervisor's services. NULL with `err`. */
+struct runtime *daemon_runtime_new(struct loop *loop, const struct rundir *dir, enum spec_runtime kind,
+                                   struct err *err);
 
 /*
  * Runs the supervisor in this process; takes over all of `setup`. When everything stands, "ok" is written to

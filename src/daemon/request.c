@@ -150,28 +150,3 @@ int up_request_apply(const struct up_request *request, struct spec *spec, struct
     }
     return 0;
 }
-
-int up_request_runtime(const struct up_request *request, const struct spec *spec, struct problems *problems,
-                       struct err *err)
-{
-    enum spec_runtime runtime;
-
-    int r = spec_choose_runtime(spec, request->runtime, &runtime, err);
-    if (r < 0)
-        return r;
-    if (runtime == SPEC_RUNTIME_PROCESS)
-        return 0;
-    size_t before = problems->errors;
-    for (size_t i = 0; i < spec->services_len; i++)
-        if (!spec_service_is_process(&spec->services[i]))
-            problem_error(problems, spec->services[i].place,
-                          "service \"%s\" needs the docker runtime, which this version does not have yet: say under "
-                          "x-daruma.process.command what to run as a process",
-                          spec->services[i].name);
-    if (problems->errors == before)
-        return err_set(
-            err, -EINVAL,
-            "the docker runtime was asked for, which this version does not have yet; every service says what "
-            "to run as a process, so --runtime process works");
-    return 0;
-}

@@ -32,11 +32,4 @@ void up_request_free(struct up_request *request);
    -EINVAL with `err`. */
 int up_request_apply(const struct up_request *request, struct spec *spec, struct err *err);
 
-/*
- * Which runtime the project gets, with a problem for every service that the process runtime has nothing to run for.
- * -EINVAL with `err` when the choice itself is impossible.
- */
-int up_request_runtime(const struct up_request *request, const struct spec *spec, struct problems *problems,
-                       struct err *err);
-
 #endif

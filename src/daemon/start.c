@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/loop.h"
+#include "runtime/engine.h"
 #include "supervise/supervise.h"
 
 #include <errno.h>
@@ -19,15 +20,16 @@
 
 /* What the runtime knows before anything starts. It needs a loop to exist, but does not use it for this. What it does
    to the process that runs it is taken back: the supervisor's own one is to find things as they were. */
-static int check_runtime(const struct rundir *dir, const struct spec *spec, struct problems *problems, struct err *err)
+static int check_runtime(const struct rundir *dir, const struct spec *spec, enum spec_runtime kind,
+                         struct problems *problems, struct err *err)
 {
     struct rlimit limit;
     bool limited = getrlimit(RLIMIT_NOFILE, &limit) == 0;
     struct loop *loop = loop_new();
     if (!loop)
         return err_errno(err, -errno, "cannot prepare the checks");
-    struct runtime *runtime = runtime_process_new(loop, &supervisor_runtime_events, dir->path, err);
-    int r = runtime ? 0 : -EAGAIN;
+    struct runtime *runtime = daemon_runtime_new(loop, dir, kind, err);
+    int r = runtime ? 0 : err->code < 0 ? err->code : -EAGAIN;
 
     if (runtime) {
         runtime->check(runtime, spec, problems);
@@ -143,9 +145,11 @@ int daemon_start(const struct rundir *dir, struct up_request *request, struct sp
     struct daemon_setup setup = { .dir = *dir, .request = *request, .spec = spec };
 
     *request = (struct up_request){ 0 };
-    int r = up_request_runtime(&setup.request, spec, problems, err);
+    int r = spec_choose_runtime(spec, setup.request.runtime, &setup.runtime, err);
     if (r == 0)
-        r = check_runtime(dir, spec, problems, err);
+        r = check_runtime(dir, spec, setup.runtime, problems, err);
+    if (r == 0 && problems->errors == 0 && setup.runtime == SPEC_RUNTIME_DOCKER)
+        r = engine_check(getenv("DOCKER_HOST"), err);
     if (r == 0)
         listeners_open(&setup.listeners, spec, problems);
     if (r == 0 && problems->errors > 0)

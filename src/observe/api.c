@@ -84,7 +84,8 @@ static void post_up(const struct api *api, const struct api_request *request, js
 
 static void post_down(const struct api *api, const struct api_request *request, json_t *body, struct api_answer *answer)
 {
-    api->calls.down(api->calls.data, json_is_true(json_object_get(body, "kill")));
+    api->calls.down(api->calls.data, json_is_true(json_object_get(body, "kill")),
+                    json_is_true(json_object_get(body, "volumes")));
     answer_json(answer, 202, json_object());
 }
 

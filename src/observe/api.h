@@ -24,7 +24,7 @@ struct api_calls {
     json_t *(*gateway)(void *data);
     /* `request` as documented. `ret` gets the answer, also with -EINVAL ({"error", "problems"}, answered as 422). */
     int (*up)(void *data, const json_t *request, json_t **ret, struct err *err);
-    void (*down)(void *data, bool kill);
+    void (*down)(void *data, bool kill, bool volumes);
     /* `service` NULL: all. */
     int (*restart)(void *data, const char *service, struct err *err);
     int (*scale)(void *data, const char *service, int replicas, struct err *err);

@@ -42,6 +42,8 @@ struct runtime_events {
     void (*exited)(void *owner, const struct runtime_exit *how);
     /* It wrote. `stream` is 1 or 2. Not cut at lines. */
     void (*output)(void *owner, int stream, const char *data, size_t len);
+    /* What a start that takes long is busy with: "pulling redis:7", "building …". One line for people. */
+    void (*progress)(void *owner, const char *text);
 };
 
 struct runtime_start {
@@ -65,7 +67,8 @@ struct runtime_exec {
 struct runtime_execution;
 
 struct runtime {
-    const char *name; /* "process" */
+    const char *name;    /* "process", "docker" */
+    bool remove_volumes; /* set by the owner: destroy() takes the project's volumes with it, where there are such */
 
     /* What cannot work is said before anything starts: program not found, not executable, user unknown, directory
        missing (errors); attributes that this runtime does not honour (warnings). */
@@ -91,8 +94,9 @@ struct runtime {
        closed. */
     void (*forget)(struct runtime *runtime, const char *instance);
 
-    /* Kills what is still there, also what has escaped its session, waits for it, and frees the runtime with every
-       handle and execution. Calls nobody back. */
+    /* Frees the runtime with every handle and execution. Calls nobody back. Processes that are still there are killed
+       and waited for, also those that have escaped their session. Containers that were forgotten are removed, and the
+       networks made for them; those that still have a handle run on. */
     void (*destroy)(struct runtime *runtime);
 };
 
@@ -105,5 +109,14 @@ struct runtime {
  */
 struct runtime *runtime_process_new(struct loop *loop, const struct runtime_events *events, const char *run_dir,
                                     struct err *err);
+
+/*
+ * The runtime for containers: a client of the Docker Engine that `host` names (DOCKER_HOST; NULL: the usual socket).
+ * `events` must outlive it. It does not talk to the Engine before the first start; engine_check() does for a command.
+ * An Engine that is gone or hangs is waited for: starts take longer then, and what runs is left alone. It raises the
+ * calling process's own RLIMIT_NOFILE to the hard limit.
+ */
+struct runtime *runtime_docker_new(struct loop *loop, const struct runtime_events *events, const char *host,
+                                   struct err *err);
 
 #endif

@@ -515,10 +515,18 @@ static void on_output(void *owner, int stream, const char *data, size_t len)
     peers->output(peers->data, instance->service->name, instance->name, stream, data, len);
 }
 
+static void on_progress(void *owner, const char *text)
+{
+    struct event event = new_event(owner, EVENT_PROJECT);
+    (void)snprintf(event.text, sizeof(event.text), "%.*s", EVENT_TEXT - 1, text);
+    emit(owner, &event);
+}
+
 const struct runtime_events supervisor_runtime_events = {
     .started = on_started,
     .exited = on_exited,
     .output = on_output,
+    .progress = on_progress,
 };
 
 /* --- --- */

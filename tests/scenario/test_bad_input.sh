@@ -108,14 +108,6 @@ story_no_compose_file_says_which_names_were_tried() {
     assert_contains "$(cat err)" "compose.yaml"
 }
 
-story_an_image_without_a_process_needs_the_other_runtime() {
-    compose <<'END'
-services:
-  a: {image: nginx}
-END
-    refused "compose.yaml" "docker"
-}
-
 story_a_run_directory_that_may_not_be_written_is_refused() {
     [[ $(id -u) -eq 0 ]] && { touch "$dir/blocked"; export DARUMA_RUN_DIR=$dir/blocked/run; } || {
         mkdir -m 500 "$dir/blocked"

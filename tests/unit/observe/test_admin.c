@@ -23,7 +23,7 @@
 
 /* What was asked of the supervisor. */
 struct asked {
-    int down, killed_down, restarts, scales, kills;
+    int down, killed_down, volumes_down, restarts, scales, kills;
     char name[64];
     int number;
 };
@@ -58,11 +58,12 @@ static int call_up(void *data, const json_t *request, json_t **ret, struct err *
     return -EINVAL;
 }
 
-static void call_down(void *data, bool kill)
+static void call_down(void *data, bool kill, bool volumes)
 {
     struct asked *asked = data;
     asked->down++;
     asked->killed_down += kill;
+    asked->volumes_down += volumes;
 }
 
 static void note(struct asked *asked, const char *name, int number)
@@ -214,8 +215,10 @@ static void orders_reach_the_supervisor(void **state)
     struct fixture *f = *state;
     assert_int_equal(ask(f, "POST", "/v1/down", ""), 202);
     assert_int_equal(ask(f, "POST", "/v1/down", "{\"kill\": true}"), 202);
-    assert_int_equal(f->asked.down, 2);
+    assert_int_equal(ask(f, "POST", "/v1/down", "{\"volumes\": true}"), 202);
+    assert_int_equal(f->asked.down, 3);
     assert_int_equal(f->asked.killed_down, 1);
+    assert_int_equal(f->asked.volumes_down, 1);
     assert_int_equal(ask(f, "POST", "/v1/restart", "{}"), 202);
     assert_string_equal(f->asked.name, "(all)");
     assert_int_equal(ask(f, "POST", "/v1/restart", "{\"services\": [\"a\", \"b\"]}"), 202);

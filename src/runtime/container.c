@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/container.h"
+
+#include "base/cleanup.h"
+#include "base/version.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where in the body a value belongs. */
+enum where { TOP, HOST };
+
+/* How it is written there. */
+enum form {
+    AS_IS,
+    NUMBER,    /* also from a string: "20971520" */
+    NANO,      /* processors, as the Engine counts them */
+    HOSTS,     /* "name=address" → "name:address" */
+    NAMESPACE, /* "service:NAME" → "container:…" */
+};
+
+struct rule {
+    const char *key, *name;
+    enum where where;
+    enum form form;
+};
+
+static const struct rule rules[] = {
+    { "command", "Cmd", TOP, AS_IS },
+    { "domainname", "Domainname", TOP, AS_IS },
+    { "entrypoint", "Entrypoint", TOP, AS_IS },
+    { "hostname", "Hostname", TOP, AS_IS },
+    { "mac_address", "MacAddress", TOP, AS_IS },
+    { "stdin_open", "OpenStdin", TOP, AS_IS },
+    { "stop_signal", "StopSignal", TOP, AS_IS },
+    { "tty", "Tty", TOP, AS_IS },
+    { "user", "User", TOP, AS_IS },
+    { "working_dir", "WorkingDir", TOP, AS_IS },
+
+    { "annotations", "Annotations", HOST, AS_IS },
+    { "cap_add", "CapAdd", HOST, AS_IS },
+    { "cap_drop", "CapDrop", HOST, AS_IS },
+    { "cgroup", "CgroupnsMode", HOST, AS_IS },
+    { "cgroup_parent", "CgroupParent", HOST, AS_IS },
+    { "cpu_period", "CpuPeriod", HOST, NUMBER },
+    { "cpu_quota", "CpuQuota", HOST, NUMBER },
+    { "cpu_rt_period", "CpuRealtimePeriod", HOST, NUMBER },
+    { "cpu_rt_runtime", "CpuRealtimeRuntime", HOST, NUMBER },
+    { "cpu_shares", "CpuShares", HOST, NUMBER },
+    { "cpus", "NanoCpus", HOST, NANO },
+    { "cpuset", "CpusetCpus", HOST, AS_IS },
+    { "device_cgroup_rules", "DeviceCgroupRules", HOST, AS_IS },
+    { "dns", "Dns", HOST, AS_IS },
+    { "dns_opt", "DnsOptions", HOST, AS_IS },
+    { "dns_search", "DnsSearch", HOST, AS_IS },
+    { "extra_hosts", "ExtraHosts", HOST, HOSTS },
+    { "group_add", "GroupAdd", HOST, AS_IS },
+    { "init", "Init", HOST, AS_IS },
+    { "ipc", "IpcMode", HOST, NAMESPACE },
+    { "isolation", "Isolation", HOST, AS_IS },
+    { "mem_limit", "Memory", HOST, NUMBER },
+    { "mem_reservation", "MemoryReservation", HOST, NUMBER },
+    { "mem_swappiness", "MemorySwappiness", HOST, NUMBER },
+    { "memswap_limit", "MemorySwap", HOST, NUMBER },
+    { "network_mode", "NetworkMode", HOST, NAMESPACE },
+    { "oom_kill_disable", "OomKillDisable", HOST, AS_IS },
+    { "oom_score_adj", "OomScoreAdj", HOST, NUMBER },
+    { "pid", "PidMode", HOST, NAMESPACE },
+    { "pids_limit", "PidsLimit", HOST, NUMBER },
+    { "privileged", "Privileged", HOST, AS_IS },
+    { "read_only", "ReadonlyRootfs", HOST, AS_IS },
+    { "runtime", "Runtime", HOST, AS_IS },
+    { "security_opt", "SecurityOpt", HOST, AS_IS },
+    { "shm_size", "ShmSize", HOST, NUMBER },
+    { "storage_opt", "StorageOpt", HOST, AS_IS },
+    { "sysctls", "Sysctls", HOST, AS_IS },
+    { "userns_mode", "UsernsMode", HOST, AS_IS },
+    { "uts", "UTSMode", HOST, AS_IS },
+};
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static bool is_true(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+/* A number, or the string of one. */
+static double number_of(const json_t *value)
+{
+    return json_is_string(value) ? strtod(json_string_value(value), NULL) : json_number_value(value);
+}
+
+/* "text" of a format, as JSON. */
+static json_t *format_json(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static json_t *format_json(const char *format, ...)
+{
+    char *text;
+    va_list args;
+    va_start(args, format);
+    int n = vasprintf(&text, format, args);
+    va_end(args);
+    if (n < 0)
+        return NULL;
+    json_t *json = json_string(text);
+    free(text);
+    return json;
+}
+
+/* ---- names ---- */
+
+char *container_name(const struct spec *spec, const struct spec_service *service, int number)
+{
+    char *name;
+    if (service->container_name[0])
+        return strdup(service->container_name);
+    return asprintf(&name, "%s-%s-%d", spec->name, service->name, number) < 0 ? NULL : name;
+}
+
+char *container_image(const struct spec *spec, const struct spec_service *service)
+{
+    char *name;
+    if (service->image[0])
+        return strdup(service->image);
+    return asprintf(&name, "%s-%s", spec->name, service->name) < 0 ? NULL : name;
+}
+
+const json_t *container_definition(const struct spec *spec, const char *section, const char *key)
+{
+    return json_object_get(json_object_get(spec->model, section), key);
+}
+
+char *container_real_name(const struct spec *spec, const char *section, const char *key)
+{
+    const char *given = text_of(container_definition(spec, section, key), "name");
+    char *name;
+    if (*given)
+        return strdup(given);
+    return asprintf(&name, "%s_%s", spec->name, key) < 0 ? NULL : name;
+}
+
+json_t *container_labels(const struct spec *spec, const char *kind, const char *key)
+{
+    json_t *labels =
+        json_pack("{s:s, s:s}", CONTAINER_LABEL "project", spec->name, CONTAINER_LABEL "version", DARUMA_VERSION);
+    char label[64];
+
+    (void)snprintf(label, sizeof(label), CONTAINER_LABEL "%s", kind);
+    if (labels)
+        (void)json_object_set_new(labels, label, json_string(key));
+    return labels;
+}
+
+static json_t *labels_of(const struct spec *spec, const struct spec_service *service, int number)
+{
+    json_t *labels = container_labels(spec, "service", service->name);
+    CLEANUP_FREE char *joined = NULL;
+    size_t len = 1;
+
+    for (char **file = spec->files; file && *file; file++)
+        len += strlen(*file) + 1;
+    joined = calloc(1, len);
+    for (char **file = spec->files; joined && file && *file; file++) {
+        (void)strcat(joined, file == spec->files ? "" : ",");
+        (void)strcat(joined, *file);
+    }
+    if (!labels || !joined)
+        return labels;
+    (void)json_object_set_new(labels, CONTAINER_LABEL "container-number", format_json("%d", number));
+    (void)json_object_set_new(labels, CONTAINER_LABEL "oneoff", json_string("False"));
+    (void)json_object_set_new(labels, CONTAINER_LABEL "config-hash", json_string(service->config_hash));
+    (void)json_object_set_new(labels, CONTAINER_LABEL "project.working_dir", json_string(spec->working_dir));
+    (void)json_object_set_new(labels, CONTAINER_LABEL "project.config_files", json_string(joined));
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)json_object_get(service->model, "labels"), key,
+                        value) if (strncmp(key, CONTAINER_LABEL, strlen(CONTAINER_LABEL)) != 0)(void)
+        json_object_set(labels, key, value);
+    return labels;
+}
+
+/* ---- the table ---- */
+
+/* "service:db" → "container:PROJECT-db-1", the first instance, as in Compose. */
+static json_t *namespace_json(const struct spec *spec, const char *text)
+{
+    const struct spec_service *other = strncmp(text, "service:", 8) == 0 ? spec_find_service(spec, text + 8) : NULL;
+    CLEANUP_FREE char *name = other ? container_name(spec, other, 1) : NULL;
+    return name ? format_json("container:%s", name) : json_string(text);
+}
+
+static json_t *hosts_json(const json_t *list)
+{
+    json_t *ret = json_array(), *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        const char *text = json_string_value(item);
+        size_t len = text ? strcspn(text, "=") : 0;
+        if (text && text[len])
+            (void)json_array_append_new(ret, format_json("%.*s:%s", (int)len, text, text + len + 1));
+        else
+            (void)json_array_append(ret, item);
+    }
+    return ret;
+}
+
+static json_t *form_json(const struct spec *spec, const struct rule *rule, json_t *value)
+{
+    switch (rule->form) {
+    case NUMBER:
+        return json_integer((json_int_t)number_of(value));
+    case NANO:
+        return json_integer((json_int_t)(number_of(value) * 1e9 + 0.5));
+    case HOSTS:
+        return hosts_json(value);
+    case NAMESPACE:
+        return namespace_json(spec, json_string_value(value) ? json_string_value(value) : "");
+    case AS_IS:
+        break;
+    }
+    return json_incref(value);
+}
+
+static void apply_rules(const struct spec *spec, const struct spec_service *service, json_t *body, json_t *host)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        json_t *value = json_object_get(service->model, rules[i].key);
+        if (value && !json_is_null(value))
+            (void)json_object_set_new(rules[i].where == TOP ? body : host, rules[i].name,
+                                      form_json(spec, &rules[i], value));
+    }
+}
+
+/* ---- what has a form of its own ---- */
+
+static json_t *environment_json(const struct spec_service *service)
+{
+    json_t *list = json_array();
+    for (char **entry = service->environment; entry && *entry; entry++)
+        if (strchr(*entry, '='))
+            (void)json_array_append_new(list, json_string(*entry));
+    return list;
+}
+
+static json_t *exposed_json(const struct spec_service *service)
+{
+    json_t *ports = json_object();
+    char name[16];
+
+    for (size_t i = 0; i < service->ports_len; i++) {
+        const struct spec_port *port = &service->ports[i];
+        (void)snprintf(name, sizeof(name), "%u/%s", port->target, port->protocol == SPEC_PROTOCOL_UDP ? "udp" : "tcp");
+        (void)json_object_set_new(ports, name, json_object());
+    }
+    return ports;
+}
+
+static json_t *ulimits_json(const struct spec_service *service)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < service->ulimits_len; i++)
+        (void)json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "Name", service->ulimits[i].name, "Soft",
+                                                    (json_int_t)service->ulimits[i].soft, "Hard",
+                                                    (json_int_t)service->ulimits[i].hard));
+    return list;
+}
+
+/* "/tmp:size=64m" → {"/tmp": "size=64m"} */
+static json_t *tmpfs_json(const json_t *list)
+{
+    json_t *map = json_object(), *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        CLEANUP_FREE char *path = strdup(json_is_string(item) ? json_string_value(item) : "");
+        char *options = path ? strchr(path, ':') : NULL;
+        if (options)
+            *options++ = '\0';
+        if (path && *path)
+            (void)json_object_set_new(map, path, json_string(options ? options : ""));
+    }
+    return map;
+}
+
+static json_t *devices_json(const json_t *list)
+{
+    json_t *ret = json_array(), *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        const char *permissions = text_of(item, "permissions");
+        const char *target = text_of(item, "target");
+        (void)json_array_append_new(ret, json_pack("{s:s, s:s, s:s}", "PathOnHost", text_of(item, "source"),
+                                                   "PathInContainer", *target ? target : text_of(item, "source"),
+                                                   "CgroupPermissions", *permissions ? permissions : "rwm"));
+    }
+    return ret;
+}
+
+/* A bind as "source:target:options", which makes a missing folder as Compose does; NULL when it needs a Mount. */
+static json_t *bind_json(const json_t *mount)
+{
+    const char *source = text_of(mount, "source"), *target = text_of(mount, "target");
+    const json_t *bind = json_object_get(mount, "bind");
+    const char *selinux = text_of(bind, "selinux"), *propagation = text_of(bind, "propagation");
+
+    if (strchr(source, ':') || strchr(target, ':') || json_is_false(json_object_get(bind, "create_host_path")))
+        return NULL;
+    return format_json("%s:%s:%s%s%s%s%s", source, target, is_true(mount, "read_only") ? "ro" : "rw",
+                       *selinux ? "," : "", selinux, *propagation ? "," : "", propagation);
+}
+
+static json_t *mount_json(const struct spec *spec, const json_t *mount)
+{
+    const char *type = text_of(mount, "type"), *source = text_of(mount, "source");
+    const json_t *volume = json_object_get(mount, "volume"), *tmpfs = json_object_get(mount, "tmpfs");
+    bool named = strcmp(type, "volume") == 0 && *source;
+    CLEANUP_FREE char *name = named ? container_real_name(spec, "volumes", source) : strdup(source);
+    json_t *ret = json_pack("{s:s, s:s, s:s, s:b}", "Type", type, "Source", name ? name : source, "Target",
+                            text_of(mount, "target"), "ReadOnly", is_true(mount, "read_only"));
+
+    if (json_object_size(volume) > 0)
+        (void)json_object_set_new(
+            ret, "VolumeOptions",
+            json_pack("{s:b, s:s}", "NoCopy", is_true(volume, "nocopy"), "Subpath", text_of(volume, "subpath")));
+    json_t *size = json_object_get(tmpfs, "size"), *mode = json_object_get(tmpfs, "mode");
+    if (size || mode) {
+        json_t *options = json_object();
+        if (size)
+            (void)json_object_set_new(options, "SizeBytes", json_integer((json_int_t)number_of(size)));
+        if (mode)
+            (void)json_object_set_new(options, "Mode",
+                                      json_integer(json_is_string(mode) ? strtol(json_string_value(mode), NULL, 8)
+                                                                        : json_integer_value(mode)));
+        (void)json_object_set_new(ret, "TmpfsOptions", options);
+    }
+    return ret;
+}
+
+/* Secrets and configs that are files of this machine. */
+static void mount_files(const struct spec *spec, const json_t *uses, const char *section, json_t *mounts)
+{
+    json_t *use;
+    size_t i;
+
+    json_array_foreach((json_t *)uses, i, use)
+    {
+        const char *source = text_of(use, "source"), *target = text_of(use, "target");
+        const char *file = text_of(container_definition(spec, section, source), "file");
+        bool secret = strcmp(section, "secrets") == 0;
+        if (!*file)
+            continue; /* told by the runtime's check() */
+        json_t *where = *target == '/' ? json_string(target)
+                                       : format_json("%s/%s", secret ? "/run/secrets" : "", *target ? target : source);
+        (void)json_array_append_new(
+            mounts, json_pack("{s:s, s:s, s:o, s:b}", "Type", "bind", "Source", file, "Target", where, "ReadOnly", 1));
+    }
+}
+
+static void add_mounts(const struct spec *spec, const struct spec_service *service, json_t *host)
+{
+    json_t *binds = json_array(), *mounts = json_array(), *mount;
+    size_t i;
+
+    json_array_foreach(json_object_get(service->model, "volumes"), i, mount)
+    {
+        json_t *bind = strcmp(text_of(mount, "type"), "bind") == 0 ? bind_json(mount) : NULL;
+        if (bind)
+            (void)json_array_append_new(binds, bind);
+        else
+            (void)json_array_append_new(mounts, mount_json(spec, mount));
+    }
+    mount_files(spec, json_object_get(service->model, "secrets"), "secrets", mounts);
+    mount_files(spec, json_object_get(service->model, "configs"), "configs", mounts);
+    (void)json_object_set_new(host, "Binds", binds);
+    (void)json_object_set_new(host, "Mounts", mounts);
+}
+
+/* "service:ro" and "container:name:ro" → "name:ro" */
+static json_t *volumes_from_json(const struct spec *spec, const json_t *list)
+{
+    json_t *ret = json_array(), *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        const char *text = json_is_string(item) ? json_string_value(item) : "";
+        if (strncmp(text, "container:", 10) == 0) {
+            (void)json_array_append_new(ret, json_string(text + 10));
+            continue;
+        }
+        CLEANUP_FREE char *key = strndup(text, strcspn(text, ":"));
+        const struct spec_service *other = key ? spec_find_service(spec, key) : NULL;
+        CLEANUP_FREE char *name = other ? container_name(spec, other, 1) : NULL;
+        if (name)
+            (void)json_array_append_new(ret, format_json("%s%s", name, text + strlen(key)));
+    }
+    return ret;
+}
+
+/* deploy.resources: what the service's own attributes do not say already. */
+static void add_resources(const struct spec_service *service, json_t *host)
+{
+    const json_t *resources = json_object_get(json_object_get(service->model, "deploy"), "resources");
+    const json_t *limits = json_object_get(resources, "limits"), *kept = json_object_get(resources, "reservations");
+    const struct {
+        const json_t *from;
+        const char *key, *name;
+        double factor;
+    } rows[] = { { limits, "cpus", "NanoCpus", 1e9 },
+                 { limits, "memory", "Memory", 1 },
+                 { limits, "pids", "PidsLimit", 1 },
+                 { kept, "memory", "MemoryReservation", 1 } };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const json_t *value = json_object_get(rows[i].from, rows[i].key);
+        if (value && !json_object_get(host, rows[i].name))
+            (void)json_object_set_new(host, rows[i].name,
+                                      json_integer((json_int_t)(number_of(value) * rows[i].factor + 0.5)));
+    }
+}
+
+/* ---- networks ---- */
+
+static json_t *endpoint_json(const struct spec *spec, const struct spec_service *service, int number,
+                             const char *network)
+{
+    const json_t *use = json_object_get(json_object_get(service->model, "networks"), network);
+    const char *ipv4 = text_of(use, "ipv4_address"), *ipv6 = text_of(use, "ipv6_address");
+    json_t *aliases = json_array(), *alias, *endpoint;
+    CLEANUP_FREE char *name = container_name(spec, service, number);
+    size_t i;
+
+    (void)json_array_append_new(aliases, json_string(service->name));
+    if (name)
+        (void)json_array_append_new(aliases, json_string(name));
+    json_array_foreach(json_object_get(use, "aliases"), i, alias)(void) json_array_append(aliases, alias);
+    endpoint = json_pack("{s:o}", "Aliases", aliases);
+    if (*ipv4 || *ipv6) {
+        json_t *ipam = json_object();
+        if (*ipv4)
+            (void)json_object_set_new(ipam, "IPv4Address", json_string(ipv4));
+        if (*ipv6)
+            (void)json_object_set_new(ipam, "IPv6Address", json_string(ipv6));
+        (void)json_object_set_new(endpoint, "IPAMConfig", ipam);
+    }
+    if (*text_of(use, "mac_address"))
+        (void)json_object_set(endpoint, "MacAddress", json_object_get(use, "mac_address"));
+    if (json_object_get(use, "driver_opts"))
+        (void)json_object_set(endpoint, "DriverOpts", json_object_get(use, "driver_opts"));
+    return endpoint;
+}
+
+json_t *container_endpoint(const struct spec *spec, const struct spec_service *service, int number, const char *network)
+{
+    return json_pack("{s:o}", "EndpointConfig", endpoint_json(spec, service, number, network));
+}
+
+static void add_network(const struct spec *spec, const struct spec_service *service, int number, json_t *body,
+                        json_t *host)
+{
+    void *first = json_object_iter(json_object_get(service->model, "networks"));
+    const char *mode = text_of(host, "NetworkMode");
+
+    if (!*mode && first) {
+        const char *key = json_object_iter_key(first);
+        CLEANUP_FREE char *name = container_real_name(spec, "networks", key);
+        json_t *endpoint = endpoint_json(spec, service, number, key);
+        (void)json_object_set_new(host, "NetworkMode", json_string(name));
+        (void)json_object_set_new(body, "NetworkingConfig",
+                                  json_pack("{s:{s:o}}", "EndpointsConfig", name ? name : key, endpoint));
+    }
+    /* Who shares another one's network has neither a name nor ports of its own. */
+    if (strncmp(mode, "container:", 10) == 0) {
+        (void)json_object_del(body, "Hostname");
+        (void)json_object_del(body, "ExposedPorts");
+    }
+}
+
+json_t *container_body(const struct spec *spec, const struct spec_service *service, int number)
+{
+    json_t *body = json_object(), *host = json_object();
+    const json_t *model = service->model, *logging = json_object_get(model, "logging");
+    CLEANUP_FREE char *image = container_image(spec, service);
+
+    if (!body || !host || !image) {
+        json_decref(body);
+        json_decref(host);
+        return NULL;
+    }
+    apply_rules(spec, service, body, host);
+    (void)json_object_set_new(body, "Image", json_string(image));
+    (void)json_object_set_new(body, "Env", environment_json(service));
+    (void)json_object_set_new(body, "Labels", labels_of(spec, service, number));
+    (void)json_object_set_new(body, "ExposedPorts", exposed_json(service));
+    /* What daruma asks itself, the Engine need not ask once more. */
+    if (service->healthcheck.test != SPEC_TEST_NONE || is_true(json_object_get(model, "healthcheck"), "disable"))
+        (void)json_object_set_new(body, "Healthcheck", json_pack("{s:[s]}", "Test", "NONE"));
+    (void)json_object_set_new(host, "RestartPolicy", json_pack("{s:s}", "Name", "no"));
+    (void)json_object_set_new(host, "Ulimits", ulimits_json(service));
+    add_mounts(spec, service, host);
+    add_resources(service, host);
+    if (json_object_get(model, "tmpfs"))
+        (void)json_object_set_new(host, "Tmpfs", tmpfs_json(json_object_get(model, "tmpfs")));
+    if (json_object_get(model, "devices"))
+        (void)json_object_set_new(host, "Devices", devices_json(json_object_get(model, "devices")));
+    if (json_object_get(model, "volumes_from"))
+        (void)json_object_set_new(host, "VolumesFrom", volumes_from_json(spec, json_object_get(model, "volumes_from")));
+    if (logging) {
+        json_t *options = json_object_get(logging, "options");
+        (void)json_object_set_new(host, "LogConfig",
+                                  json_pack("{s:s, s:o}", "Type", text_of(logging, "driver"), "Config",
+                                            options ? json_incref(options) : json_object()));
+    }
+    add_network(spec, service, number, body, host);
+    (void)json_object_set_new(body, "HostConfig", host);
+    return body;
+}

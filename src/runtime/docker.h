@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inside of the docker runtime, for the files docker*.c.
+ *
+ * A start is a row of steps, each one call of the Engine's API; what a step needs was taken from the spec when the
+ * start was asked for, since the spec may be replaced meanwhile:
+ *
+ *     LOOK ──▶ (STOP_OLD ▶ REMOVE_OLD) ──▶ NEED … ──▶ CREATE ──▶ CONNECT … ──▶ START ──▶ INSPECT ──▶ RUN ──▶ LAST
+ *       │ the same container is there, stopped ──────────────────────────────────▲          ▲
+ *       └ … and running ───────────────────────────────────────────────────────────────────┘
+ *
+ * An Engine that does not answer holds a step up, it is tried again. In RUN a call waits for the container's end; when
+ * that breaks off, CHECK asks how it is.
+ */
+#ifndef DARUMA_RUNTIME_DOCKER_H
+#define DARUMA_RUNTIME_DOCKER_H
+
+#include "base/buf.h"
+#include "runtime/engine.h"
+#include "runtime/frames.h"
+#include "runtime/runtime.h"
+
+enum { DOCKER_NAME = 64, DOCKER_ID = 72, DOCKER_OUTPUT = 4 * 1024 };
+
+#define DOCKER_TIMEOUT_NS (60 * INT64_C(1000000000)) /* of a call that is no stream */
+
+/* What has to be there before a container can be created. */
+enum docker_kind { DOCKER_NETWORK, DOCKER_VOLUME, DOCKER_IMAGE };
+
+struct docker_need {
+    enum docker_kind kind;
+    char *name;
+    json_t *body; /* how it is made: the API's body, or what an image is built from; NULL: it is external, or pulled */
+    bool refresh; /* IMAGE: made anew although there is one, once in the runtime's life */
+    bool never;   /* IMAGE: not pulled */
+    char *platform; /* IMAGE: NULL: the Engine's */
+};
+
+/* One such thing; instances that need it at the same time share the work. Kept, to know what to remove. */
+struct docker_job {
+    struct docker_job *next;
+    struct docker *docker;
+    struct docker_need need;
+    bool running, refreshed;
+    struct engine_call *call;
+    struct buf lines; /* of the progress */
+    struct err err;   /* the last error that the progress told */
+    int context_fd;   /* of a build; -1: none */
+    int context_pid;
+};
+
+enum docker_step {
+    DOCKER_LOOK,
+    DOCKER_STOP_OLD,
+    DOCKER_REMOVE_OLD,
+    DOCKER_NEED,
+    DOCKER_CREATE,
+    DOCKER_CONNECT,
+    DOCKER_START,
+    DOCKER_INSPECT,
+    DOCKER_RUN,
+    DOCKER_CHECK,
+    DOCKER_LAST, /* it has ended; how? */
+};
+
+struct docker_network {
+    char *name;
+    json_t *body; /* of the connect call */
+};
+
+struct runtime_handle {
+    struct runtime_handle *next, **link;
+    struct docker *docker;
+    void *owner;
+    enum docker_step step;
+
+    /* from the spec */
+    char instance[DOCKER_NAME];
+    char *name, *look, *create; /* the container's name; the paths that find and create it */
+    char hash[72];
+    json_t *body;
+    int grace_s;
+    struct docker_need *needs;
+    size_t needs_len;
+    struct docker_network *networks; /* beyond the first, which is in `body` */
+    size_t networks_len;
+    uint16_t targets[RUNTIME_PORTS];
+    size_t targets_len;
+    bool host_network;
+
+    /* the present start */
+    size_t at; /* which need or network is next */
+    struct docker_job *job;
+    struct engine_call *call, *logs, *kill;
+    struct loop_timer timer; /* the next try; in LAST: output that does not end */
+    int64_t pause_ns;
+    int looks;
+    char id[DOCKER_ID], old_id[DOCKER_ID];
+    bool taken_over, told, ended;
+    int cancelled; /* the signal that came before it ran; 0: none */
+    int pending;   /* a signal that the Engine has not got yet */
+    struct frames frames;
+    double logs_since; /* 0: from its beginning on */
+    struct runtime_port ports[RUNTIME_PORTS];
+    size_t ports_len;
+    struct runtime_exit how;
+};
+
+struct runtime_execution {
+    struct runtime_execution *next, **link;
+    struct docker *docker;
+    void *owner;
+    void (*done)(void *owner, int result, const char *output, size_t len);
+    char container[DOCKER_ID];
+    json_t *body; /* what is run */
+    int64_t timeout_ns;
+    struct engine_call *call;
+    struct loop_timer timer; /* its time is over, or the next try */
+    bool timed_out;
+    struct frames frames;
+    char id[DOCKER_ID]; /* "" until the Engine has made it */
+    size_t len;
+    char output[DOCKER_OUTPUT];
+};
+
+/* The container of an instance, which stays when it ends and is started again. */
+struct docker_kept {
+    struct docker_kept *next;
+    struct docker *docker;
+    char instance[DOCKER_NAME];
+    char id[DOCKER_ID];
+    bool forgotten;
+    struct engine_call *call; /* removes it */
+};
+
+struct docker {
+    struct runtime runtime; /* first: what the supervisor holds */
+    struct loop *loop;
+    const struct runtime_events *events;
+    struct engine *engine;
+    char *host;
+    struct runtime_handle *handles;
+    struct runtime_execution *executions;
+    struct docker_job *jobs;
+    struct docker_kept *kept;
+};
+
+/* docker.c */
+/* A need of this handle was met, or `err` says why not. `status` is negative when the Engine gave no answer. */
+void docker_needed(struct runtime_handle *handle, int status, const struct err *err);
+
+/* docker_plan.c: takes from the spec what the start needs. -ENOMEM, -E2BIG with `err`. */
+int docker_plan(struct runtime_handle *handle, const struct runtime_start *start, struct err *err);
+void docker_plan_free(struct runtime_handle *handle);
+void docker_need_free(struct docker_need *need);
+
+/* docker_needs.c: works for handle->needs[handle->at]; docker_needed() follows, never from inside. */
+int docker_need_begin(struct runtime_handle *handle);
+void docker_job_finish(struct docker_job *job, int status, const struct err *err);
+void docker_job_free(struct docker_job *job);
+
+/* docker_image.c: makes the job's image be there: pulls or builds it. Negative errno. */
+int docker_image_make(struct docker_job *job);
+
+/* docker_exec.c */
+int docker_exec(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
+                struct runtime_execution **ret, struct err *err);
+void docker_exec_cancel(struct runtime *runtime, struct runtime_execution *execution);
+
+/* docker_remove.c: at the end: forgotten containers, their networks and, with remove_volumes, the volumes. Waits. */
+void docker_remove_all(struct docker *docker);
+
+/* docker_check.c */
+void docker_check(struct runtime *runtime, const struct spec *spec, struct problems *problems);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What cannot work in containers, said before anything starts.
+ */
+#include "runtime/docker.h"
+
+#include "base/cleanup.h"
+#include "runtime/container.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static void check_ports(const struct spec_service *service, struct problems *problems)
+{
+    size_t tcp = 0;
+    for (size_t i = 0; i < service->ports_len; i++)
+        tcp += service->ports[i].protocol != SPEC_PROTOCOL_UDP;
+    if (tcp > RUNTIME_PORTS)
+        problem_error(problems, service->ports[0].place, "service \"%s\" has %zu ports; at most %d can be served",
+                      service->name, tcp, RUNTIME_PORTS);
+}
+
+/* A probe that is no command comes from outside of the container. */
+static void check_health(const struct spec_service *service, struct problems *problems)
+{
+    const struct spec_healthcheck *check = &service->healthcheck;
+    uint8_t address[sizeof(struct in6_addr)];
+    bool known = check->port == 0 && service->ports_len > 0;
+
+    if (check->test != SPEC_TEST_HTTP && check->test != SPEC_TEST_TCP)
+        return;
+    for (size_t i = 0; i < service->ports_len; i++)
+        known = known || service->ports[i].target == check->port;
+    if (check->host && inet_pton(AF_INET, check->host, address) != 1 && inet_pton(AF_INET6, check->host, address) != 1)
+        problem_error(problems, check->place, "service \"%s\": the health check's host \"%s\" must be an IP address",
+                      service->name, check->host);
+    else if (!check->host && !known)
+        problem_error(problems, check->place,
+                      "service \"%s\": the health check asks a port that the service does not have; add it to "
+                      "\"expose\"",
+                      service->name);
+}
+
+/* Secrets and configs are mounted from files. */
+static void check_files(const struct spec *spec, const struct spec_service *service, const char *section,
+                        struct problems *problems)
+{
+    json_t *use;
+    size_t i;
+
+    json_array_foreach(json_object_get(service->model, section), i, use)
+    {
+        const char *source = json_string_value(json_object_get(use, "source"));
+        const json_t *definition = source ? container_definition(spec, section, source) : NULL;
+        if (!json_is_string(json_object_get(definition, "file")))
+            problem_error(problems, service->place,
+                          "service \"%s\": of %s only those with `file` can be mounted, \"%s\" is none", service->name,
+                          section, source ? source : "?");
+    }
+}
+
+void docker_check(struct runtime *runtime, const struct spec *spec, struct problems *problems)
+{
+    for (size_t i = 0; i < spec->services_len; i++) {
+        const struct spec_service *service = &spec->services[i];
+        check_ports(service, problems);
+        check_health(service, problems);
+        check_files(spec, service, "secrets", problems);
+        check_files(spec, service, "configs", problems);
+    }
+    compose_unsupported(spec, SPEC_RUNTIME_DOCKER, problems);
+}

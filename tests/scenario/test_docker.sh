@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+#
+# Containers: the docker runtime against a real Docker Engine, which each story starts for itself, with its own data,
+# socket and addresses, without a bridge and without a rule in the machine's firewall. Images are made from scratch.
+
+engine_pid=
+
+engine_runs() { [[ -S $dir/e/sock ]] && curl -s --unix-socket "$dir/e/sock" http://docker/_ping | grep -q OK; }
+
+# An environment of its own, so that nobody takes it for a process of the story's project.
+engine_launch() { # OPTIONS…
+    rm -f "$dir/e/sock" "$dir/e/pid"
+    (cd / && exec env -i PATH="$PATH" dockerd --data-root "$dir/e/data" --exec-root "$dir/e/run" -H "unix://$dir/e/sock" \
+        --pidfile "$dir/e/pid" --bridge=none --iptables=false --ip-masq=false --ip-forward=false \
+        --default-address-pool "base=10.$pool.0.0/16,size=24" "$@") >>"$dir/e/log" 2>&1 &
+    engine_pid=$!
+    local tries
+    for tries in {1..400}; do
+        ! engine_runs || return 0
+        kill -0 $engine_pid 2>/dev/null || return 1
+        sleep 0.05
+    done
+    return 1
+}
+
+engine_start() {
+    local tool
+    for tool in dockerd docker busybox gcc; do
+        command -v $tool >/dev/null || skip "there is no $tool"
+    done
+    [[ $(id -u) -eq 0 ]] || skip "only root can start a Docker Engine"
+    mkdir -p "$dir/e"
+    pool=$((100 + RANDOM % 120))
+    trap engine_end EXIT
+    engine_launch || engine_launch --storage-driver vfs || skip "dockerd does not start: $(tail -n 1 "$dir/e/log")"
+    export DOCKER_HOST=unix://$dir/e/sock
+    make_image
+}
+
+engine_stop() { # [SIGNAL]
+    kill "-${1:-TERM}" $engine_pid 2>/dev/null || true
+    wait $engine_pid 2>/dev/null || true
+}
+
+# Before lib.sh ends what is left: containers and networks are no processes of the story.
+engine_end() {
+    local status=$?
+    set +eE
+    trap - ERR
+    [[ $status -eq 0 || $status -eq 77 ]] || { dump; docker ps -a; tail -n 20 "$dir/e/log"; }
+    supervisor=$(daruma_pid)
+    [[ -z $supervisor ]] || kill -KILL "$supervisor" 2>/dev/null
+    kill -CONT "$engine_pid" 2>/dev/null
+    if engine_runs; then
+        # shellcheck disable=SC2046
+        docker rm -f $(docker ps -aq) >/dev/null 2>&1
+        docker network prune -f >/dev/null 2>&1
+    fi
+    engine_stop
+    (exit $status)
+    story_end
+}
+
+daruma_pid() { curl_admin project 2>/dev/null | jq -r .pid 2>/dev/null; }
+
+# FROM scratch: the application of the benchmarks and a shell, both static.
+make_image() {
+    mkdir -p "$dir/image/bin" "$dir/image/tmp"
+    gcc -static -O1 -w -I"$root/src" -D_GNU_SOURCE -o "$dir/image/app" "$root/bench/app.c" "$root"/src/base/*.c -lm 2>gcc-err ||
+        fail "$(cat gcc-err)"
+    cp "$(command -v busybox)" "$dir/image/bin/"
+    tar -C "$dir/image" -c . | docker import - daruma/app:1 >/dev/null
+}
+
+# ./compose.yaml: the app behind the gateway, as people write such files. More lines for the service may be given.
+containers() { # [SERVICE-LINES]
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    compose <<END
+version: "3.8"
+services:
+  app:
+    image: daruma/app:1
+    command: ["/app"]
+    environment: {HOST: 0.0.0.0, PORT: "8080"}
+    ports: ["127.0.0.1:$port:8080"]
+    restart: always
+    stop_grace_period: 1s
+    tmpfs: [/run]
+    volumes: ["data:/data"]
+    healthcheck:
+      test: ["CMD", "/bin/busybox", "test", "!", "-e", "/run/sick"]
+      interval: 500ms
+      timeout: 5s
+      retries: 2
+${1:-}
+volumes: {data: {}}
+END
+}
+
+container_id() { docker inspect -f '{{.Id}}' "$1"; } # NAME
+
+story_containers_are_served_and_down_leaves_nothing() { # sanitized
+    engine_start
+    containers "    deploy: {replicas: 2}"
+    up
+    assert_eq "$(http_status "$url/")" 200
+    assert_eq "$(docker ps --format '{{.Names}}' | sort | xargs)" "project-app-1 project-app-2" "the containers"
+    assert_eq "$(docker network ls -q --filter name=project_default | wc -l)" 1 "its networks"
+    local names
+    names=$(docker ps --filter label=com.docker.compose.project=project --format '{{.Label "com.docker.compose.container-number"}}')
+    assert_eq "$(sort <<<"$names" | xargs)" "1 2" "the numbers"
+    # Nothing is published by the Engine: the gateway has the port.
+    assert_lacks "$(docker ps --format '{{.Ports}}')" "->" "the Engine's ports"
+    expect_exit 0 daruma down
+    assert_eq "$(docker ps -aq | wc -l)" 0 "containers after down"
+    assert_eq "$(docker network ls -q --filter name=project_default | wc -l)" 0 "networks after down"
+    assert_eq "$(docker volume ls -q)" "project_data" "volumes after down"
+    up
+    expect_exit 0 daruma down -v
+    assert_eq "$(docker volume ls -q)" "" "volumes after down -v"
+    nothing_left || fail "processes are left"
+}
+
+story_compose_shows_the_project() {
+    command -v docker-compose >/dev/null || skip "there is no docker-compose"
+    engine_start
+    containers
+    up
+    docker-compose ps >out 2>err || fail "docker-compose ps: $(cat err)"
+    assert_contains "$(cat out)" "project-app-1"
+    assert_contains "$(cat out)" "Up"
+}
+
+story_a_killed_container_comes_back_and_no_request_fails() {
+    engine_start
+    containers "    deploy: {replicas: 2}"
+    up
+    load 50 6
+    sleep 1
+    docker kill project-app-1 >/dev/null
+    becomes 10 '[[ $(instance app-1 .restarts) -eq 1 ]]'
+    wait_for 10 all_ready
+    docker kill project-app-2 >/dev/null
+    becomes 10 '[[ $(instance app-2 .restarts) -eq 1 ]]'
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed requests"
+    assert_eq "$(instance app-1 .last_exit.cause)" killed
+}
+
+story_a_removed_container_is_made_again() {
+    engine_start
+    containers
+    up
+    local before
+    before=$(container_id project-app-1)
+    docker rm -f project-app-1 >/dev/null
+    becomes 10 '[[ $(instance app-1 .restarts) -eq 1 ]]'
+    wait_for 10 all_ready
+    [[ $(container_id project-app-1) != "$before" ]] || fail "it is the same container"
+    assert_eq "$(http_status "$url/")" 200
+}
+
+story_an_unhealthy_container_is_restarted() {
+    engine_start
+    containers
+    up
+    docker exec project-app-1 /bin/busybox touch /run/sick
+    becomes 15 '[[ $(events instance.health ".to == \"unhealthy\"") -eq 1 ]]'
+    becomes 15 '[[ $(instance app-1 .restarts) -eq 1 ]]'
+    wait_for 15 all_ready
+    assert_eq "$(instance app-1 .last_exit.cause)" unhealthy
+}
+
+story_a_program_that_exits_is_started_again_and_its_output_is_kept() {
+    engine_start
+    containers "    entrypoint: [/bin/busybox, sh, -c, 'echo hello from \$\$HOSTNAME; exec /app']
+    hostname: box"
+    up
+    becomes 5 '[[ $(daruma logs) == *"hello from box"* ]]'
+    curl -s "$url/crash" >/dev/null || true
+    becomes 10 '[[ $(instance app-1 .last_exit.status) == 1 ]]'
+    wait_for 10 all_ready
+    assert_eq "$(instance app-1 .last_exit.cause)" exit
+    becomes 5 '[[ $(daruma logs | grep -c "hello from box") -eq 2 ]]'
+}
+
+story_containers_outlive_their_supervisor_and_are_taken_over() {
+    engine_start
+    containers
+    up
+    local before
+    before=$(container_id project-app-1)
+    kill -KILL "$(daruma_pid)"
+    becomes 10 '! curl -s "$url/"'
+    assert_eq "$(docker inspect -f '{{.State.Running}}' project-app-1)" true "the container after the supervisor's death"
+    up
+    assert_eq "$(container_id project-app-1)" "$before" "the container"
+    assert_eq "$(docker ps -aq | wc -l)" 1 "containers"
+    assert_eq "$(http_status "$url/")" 200
+}
+
+story_a_changed_file_replaces_the_container() {
+    engine_start
+    containers
+    up
+    local before
+    before=$(container_id project-app-1)
+    sed -i 's/PORT: "8080"}/PORT: "8080", NEW: "1"}/' compose.yaml
+    up
+    becomes 10 '[[ $(container_id project-app-1) != "'"$before"'" ]]'
+    wait_for 10 all_ready
+    assert_eq "$(docker ps -aq | wc -l)" 1 "containers"
+    assert_contains "$(docker inspect -f '{{.Config.Env}}' project-app-1)" "NEW=1"
+}
+
+story_an_engine_that_restarts_finds_everything_in_order() {
+    engine_start
+    containers
+    up
+    engine_stop
+    engine_launch || fail "dockerd does not start again: $(tail -n 1 "$dir/e/log")"
+    wait_for 30 eval '[[ $(http_status "$url/") == 200 ]] && all_ready'
+    assert_eq "$(docker ps -q | wc -l)" 1 "running containers"
+}
+
+story_an_engine_that_hangs_stops_nothing() {
+    engine_start
+    containers "    x-unused: 1"
+    sed -i 's/timeout: 5s/timeout: 1s/' compose.yaml
+    up
+    kill -STOP "$engine_pid"
+    sleep 4 # several checks' worth of interval and timeout: what must not happen needs its time
+    assert_eq "$(http_status "$url/")" 200
+    assert_eq "$(instance app-1 .state)" serving
+    kill -CONT "$engine_pid"
+    sleep 1
+    assert_eq "$(instance app-1 .restarts)" 0
+    assert_eq "$(events instance.health '.to == "unhealthy"')" 0
+}
+
+story_an_image_that_cannot_be_pulled_is_told() {
+    engine_start
+    compose <<'END'
+services:
+  a: {image: "127.0.0.1:1/nothing:1"}
+END
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat out err)" "cannot pull the image 127.0.0.1:1/nothing:1"
+    expect_exit 0 daruma down
+    compose <<'END'
+services:
+  a: {build: .}
+END
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat out err)" "there is no image \"project-a\""
+}
+
+story_a_program_that_is_not_in_the_image_is_told() {
+    engine_start
+    compose <<'END'
+services:
+  a: {image: "daruma/app:1", command: [/nowhere]}
+END
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat out err)" "cannot start the container project-a-1"
+    assert_contains "$(cat out err)" "/nowhere"
+}
+
+story_without_an_engine_nothing_starts() {
+    compose <<'END'
+services:
+  a: {image: nginx}
+END
+    DOCKER_HOST=unix://$dir/none expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "no Docker Engine at unix://$dir/none; start it" "the refusal"
+    DOCKER_HOST=nonsense expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "DOCKER_HOST" "the refusal"
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parts of the docker runtime that need no Engine: frames, versions, and what a service becomes in the API's JSON.
+ */
+#include "base/err.h"
+#include "compose/spec.h"
+#include "runtime/container.h"
+#include "runtime/engine.h"
+#include "runtime/frames.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- frames ---- */
+
+struct heard {
+    char text[3][64];
+};
+
+static void hear(void *owner, int stream, const char *data, size_t len)
+{
+    struct heard *heard = owner;
+    (void)strncat(heard->text[stream], data, len);
+}
+
+static const char frames[] = "\1\0\0\0\0\0\0\5hello\2\0\0\0\0\0\0\3bad\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1!";
+
+static void frames_are_read_however_they_are_cut(void **unused)
+{
+    (void)unused;
+    for (size_t step = 1; step < sizeof(frames); step++) {
+        struct heard heard = { 0 };
+        struct frames state = { 0 };
+        for (size_t at = 0; at < sizeof(frames) - 1; at += step) {
+            size_t left = sizeof(frames) - 1 - at;
+            frames_take(&state, frames + at, step < left ? step : left, hear, &heard);
+        }
+        assert_string_equal(heard.text[1], "hello!");
+        assert_string_equal(heard.text[2], "bad");
+        assert_int_equal(state.left + state.head_len, 0);
+    }
+}
+
+static void a_terminal_has_no_frames(void **unused)
+{
+    (void)unused;
+    struct heard heard = { 0 };
+    struct frames state = { .raw = true };
+    frames_take(&state, "plain", 5, hear, &heard);
+    assert_string_equal(heard.text[1], "plain");
+}
+
+/* ---- versions and hosts ---- */
+
+static void the_newest_version_both_know_is_spoken(void **unused)
+{
+    (void)unused;
+    assert_string_equal(engine_choose_version("1.41"), "1.41");
+    assert_string_equal(engine_choose_version("1.43"), "1.43");
+    assert_string_equal(engine_choose_version("1.99"), ENGINE_NEWEST);
+    assert_string_equal(engine_choose_version("2.0"), ENGINE_NEWEST);
+    assert_null(engine_choose_version("1.40"));
+    assert_null(engine_choose_version("0.9"));
+    assert_null(engine_choose_version("new"));
+    assert_null(engine_choose_version(NULL));
+}
+
+static void a_host_is_a_socket_or_tcp(void **unused)
+{
+    (void)unused;
+    const char *const bad[] = { "nonsense", "unix://relative", "ssh://me@there", "unix:" };
+    struct err err = { 0 };
+    struct loop *loop = loop_new();
+    struct engine *engine = engine_new(loop, "", &err);
+    assert_string_equal(engine_host(engine), "unix:///var/run/docker.sock");
+    assert_true(engine_is_local(engine));
+    engine_free(engine);
+    engine = engine_new(loop, "tcp://127.0.0.1:2375", &err);
+    assert_non_null(engine);
+    assert_false(engine_is_local(engine));
+    engine_free(engine);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_null(engine_new(loop, bad[i], &err));
+        assert_int_equal(err.code, -EINVAL);
+    }
+    loop_free(loop);
+}
+
+static void nobody_at_the_socket_is_said(void **unused)
+{
+    (void)unused;
+    struct err err = { 0 };
+    assert_int_equal(engine_check("unix:///nowhere/docker.sock", &err), -ENOENT);
+    assert_non_null(strstr(err.message, "/nowhere/docker.sock"));
+    assert_non_null(strstr(err.message, "DOCKER_HOST"));
+}
+
+/* ---- what a service becomes ---- */
+
+static char folder[64], path[96];
+static struct spec *spec;
+
+static int setup(void **unused)
+{
+    strcpy(folder, "/tmp/daruma-test-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    (void)snprintf(path, sizeof(path), "%s/compose.yaml", folder);
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    spec_free(spec);
+    spec = NULL;
+    (void)unlink(path);
+    (void)rmdir(folder);
+    return 0;
+}
+
+static void load(const char *text)
+{
+    struct problems problems = { 0 };
+    const struct compose_request request = { .working_dir = folder, .project_name = "shop" };
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    (void)fclose(file);
+    assert_int_equal(compose_load(&request, &spec, &problems), 0);
+    problems_free(&problems);
+}
+
+/* Holds a part of the body, as "HostConfig.Memory", against JSON. */
+static void holds(const json_t *body, const char *where, const char *expected)
+{
+    const json_t *at = body;
+    char name[64];
+    for (const char *rest = where; *rest;) {
+        size_t len = strcspn(rest, "/");
+        (void)snprintf(name, sizeof(name), "%.*s", (int)len, rest);
+        at = json_object_get(at, name);
+        rest += len + (rest[len] == '/');
+    }
+    json_t *wanted = json_loads(expected, JSON_DECODE_ANY, NULL);
+    char *got = json_dumps(at, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    assert_non_null(wanted);
+    if (!json_equal(at, wanted))
+        fail_msg("%s: expected %s, got %s", where, expected, got ? got : "nothing");
+    free(got);
+    json_decref(wanted);
+}
+
+static void every_attribute_has_its_place(void **unused)
+{
+    (void)unused;
+    load("services:\n  web:\n    image: nginx\n    command: [a, b]\n    environment: {B: 2, A: 1}\n    user: \"1:2\"\n"
+         "    mem_limit: 20m\n    cpus: 0.5\n    shm_size: 1m\n    cap_add: [NET_ADMIN]\n    privileged: true\n"
+         "    tmpfs: [/run, \"/tmp:size=1m\"]\n    extra_hosts: [\"a:1.2.3.4\"]\n    ulimits: {nofile: {soft: 1, hard: "
+         "2}}\n"
+         "    devices: [\"/dev/null:/dev/x:r\"]\n    ports: [\"80:8080\", \"53:53/udp\"]\n    init: true\n"
+         "    logging: {driver: none}\n    sysctls: {net.core.somaxconn: 1024}\n    labels: {mine: x}\n"
+         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n");
+    json_t *body = container_body(spec, &spec->services[0], 2);
+    assert_non_null(body);
+    holds(body, "Image", "\"nginx\"");
+    holds(body, "Cmd", "[\"a\", \"b\"]");
+    holds(body, "Env", "[\"A=1\", \"B=2\"]");
+    holds(body, "User", "\"1:2\"");
+    holds(body, "HostConfig/Memory", "20971520"); /* the service's own wins over deploy */
+    holds(body, "HostConfig/PidsLimit", "7");
+    holds(body, "HostConfig/NanoCpus", "500000000");
+    holds(body, "HostConfig/ShmSize", "1048576");
+    holds(body, "HostConfig/CapAdd", "[\"NET_ADMIN\"]");
+    holds(body, "HostConfig/Privileged", "true");
+    holds(body, "HostConfig/Init", "true");
+    holds(body, "HostConfig/Tmpfs", "{\"/run\": \"\", \"/tmp\": \"size=1m\"}");
+    holds(body, "HostConfig/ExtraHosts", "[\"a:1.2.3.4\"]");
+    holds(body, "HostConfig/Ulimits", "[{\"Name\": \"nofile\", \"Soft\": 1, \"Hard\": 2}]");
+    holds(body, "HostConfig/Devices",
+          "[{\"PathOnHost\": \"/dev/null\", \"PathInContainer\": \"/dev/x\", \"CgroupPermissions\": \"r\"}]");
+    holds(body, "HostConfig/LogConfig", "{\"Type\": \"none\", \"Config\": {}}");
+    holds(body, "HostConfig/Sysctls", "{\"net.core.somaxconn\": \"1024\"}");
+    holds(body, "HostConfig/RestartPolicy", "{\"Name\": \"no\"}");
+    holds(body, "ExposedPorts", "{\"8080/tcp\": {}, \"53/udp\": {}}");
+    holds(body, "Labels/mine", "\"x\"");
+    holds(body, "Labels/com.docker.compose.project", "\"shop\"");
+    holds(body, "Labels/com.docker.compose.service", "\"web\"");
+    holds(body, "Labels/com.docker.compose.container-number", "\"2\"");
+    holds(body, "Labels/com.docker.compose.oneoff", "\"False\"");
+    assert_null(json_object_get(json_object_get(body, "HostConfig"), "PortBindings"));
+    json_decref(body);
+}
+
+static void mounts_are_binds_volumes_and_memory(void **unused)
+{
+    (void)unused;
+    load(
+        "services:\n  db:\n    image: redis\n    volumes: [\"data:/data\", \"/srv:/srv:ro\", /anonymous, {type: tmpfs, "
+        "target: /t, tmpfs: {size: 10}}]\n    secrets: [key]\nvolumes: {data: {}}\nsecrets: {key: {file: /k}}\n");
+    json_t *body = container_body(spec, &spec->services[0], 1);
+    holds(body, "HostConfig/Binds", "[\"/srv:/srv:ro\"]");
+    json_t *mounts = json_object_get(json_object_get(body, "HostConfig"), "Mounts");
+    assert_int_equal(json_array_size(mounts), 4);
+    holds(json_array_get(mounts, 0), "Source", "\"shop_data\"");
+    holds(json_array_get(mounts, 1), "Target", "\"/anonymous\"");
+    holds(json_array_get(mounts, 2), "TmpfsOptions", "{\"SizeBytes\": 10}");
+    holds(json_array_get(mounts, 3), "Target", "\"/run/secrets/key\"");
+    json_decref(body);
+}
+
+static void a_service_is_known_by_its_name_in_its_networks(void **unused)
+{
+    (void)unused;
+    load("services:\n  web: {image: i, networks: {back: {aliases: [front], ipv4_address: 10.9.0.5}}}\n"
+         "  side: {image: i, network_mode: \"service:web\", hostname: h, expose: [1]}\n"
+         "  old: {image: i, container_name: fixed}\n"
+         "networks: {back: {name: real, ipam: {config: [{subnet: 10.9.0.0/24}]}}}\n");
+    const struct spec_service *web = spec_find_service(spec, "web");
+    json_t *body = container_body(spec, web, 1);
+    holds(body, "HostConfig/NetworkMode", "\"real\"");
+    holds(body, "NetworkingConfig/EndpointsConfig/real",
+          "{\"Aliases\": [\"web\", \"shop-web-1\", \"front\"], \"IPAMConfig\": {\"IPv4Address\": \"10.9.0.5\"}}");
+    json_decref(body);
+    body = container_body(spec, spec_find_service(spec, "side"), 1);
+    holds(body, "HostConfig/NetworkMode", "\"container:shop-web-1\"");
+    assert_null(json_object_get(body, "Hostname"));
+    assert_null(json_object_get(body, "ExposedPorts"));
+    json_decref(body);
+    body = container_body(spec, spec_find_service(spec, "old"), 1);
+    holds(body, "HostConfig/NetworkMode", "\"shop_default\"");
+    json_decref(body);
+    char *name = container_name(spec, spec_find_service(spec, "old"), 1);
+    assert_string_equal(name, "fixed");
+    free(name);
+}
+
+static void a_health_check_of_ours_is_not_the_engines(void **unused)
+{
+    (void)unused;
+    load("services:\n  a: {image: i, healthcheck: {test: [CMD, x]}}\n  b: {image: i}\n");
+    json_t *body = container_body(spec, spec_find_service(spec, "a"), 1);
+    holds(body, "Healthcheck", "{\"Test\": [\"NONE\"]}");
+    json_decref(body);
+    body = container_body(spec, spec_find_service(spec, "b"), 1);
+    assert_null(json_object_get(body, "Healthcheck"));
+    json_decref(body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_are_read_however_they_are_cut),
+        cmocka_unit_test(a_terminal_has_no_frames),
+        cmocka_unit_test(the_newest_version_both_know_is_spoken),
+        cmocka_unit_test(a_host_is_a_socket_or_tcp),
+        cmocka_unit_test(nobody_at_the_socket_is_said),
+        cmocka_unit_test_setup_teardown(every_attribute_has_its_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(mounts_are_binds_volumes_and_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_service_is_known_by_its_name_in_its_networks, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_health_check_of_ours_is_not_the_engines, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
