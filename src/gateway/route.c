@@ -370,8 +370,7 @@ void gw_route_strip(const struct board *view, const struct board_route *route, c
                     const struct gw_path *path, struct gw_span ret[2])
 {
     size_t prefix;
-    const char *known = board_text(view, route->path, &prefix);
-    (void)known;
+    (void)board_text(view, route->path, &prefix);
     if (prefix <= 1 || prefix > path->len) {
         ret[0] = (struct gw_span){ "", 0 };
         ret[1] = (struct gw_span){ target, len };

@@ -61,7 +61,7 @@ static int exchange(const char *text, enum http1_method method)
     return status;
 }
 
-/* The value of a field of the last response, by its name; the head's bytes are gone, so the raw answer is asked for. */
+/* The whole answer as it came, head and body. */
 static const char *raw_answer(const char *text)
 {
     static char answer[32768];
