@@ -14,8 +14,8 @@ enum { PROBLEMS_MAX = 200 }; /* a file with more than that is not mended line by
 static char *copy_line(const char *text, int line)
 {
     while (text && --line > 0) {
-        text = strchr(text, '\n');
-        text += text != NULL;
+        const char *end = strchr(text, '\n');
+        text = end ? end + 1 : NULL;
     }
     return text ? strndup(text, strcspn(text, "\r\n")) : NULL;
 }

@@ -9,7 +9,12 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64, KEYS_MAX = 20000 };
+enum {
+    DEPTH_MAX = 64,
+    KEYS_MAX = 20000,
+    OPEN_MAX = 1000,         /* brackets that are not closed again */
+    INDICATORS_MAX = 500000, /* brackets and commas in all */
+};
 
 struct reader {
     struct pool *pool;
@@ -365,15 +370,40 @@ static size_t utf8_len(const unsigned char *p, size_t left)
     return len;
 }
 
+/* What libfyaml keeps in memory until a bracket is closed, some 400 bytes for each token, is bounded before it begins.
+   Brackets in quoted and block text count as well; so many of them are in no compose file. */
+struct brackets {
+    size_t open, indicators;
+};
+
+static const char *count_bracket(struct brackets *brackets, char c)
+{
+    if (c != '[' && c != '{' && c != ']' && c != '}' && c != ',')
+        return NULL;
+    if (c == '[' || c == '{')
+        brackets->open++;
+    else if (c != ',' && brackets->open > 0)
+        brackets->open--;
+    if (brackets->open > OPEN_MAX)
+        return "nested too deeply";
+    return ++brackets->indicators > INDICATORS_MAX ? "more brackets and commas than any compose file has" : NULL;
+}
+
 static bool check_bytes(struct problems *problems, const char *file, const char *text, size_t len)
 {
     struct place place = { .file = file, .line = 1, .column = 1 };
+    struct brackets brackets = { 0 };
 
     for (size_t i = 0; i < len;) {
         size_t step = utf8_len((const unsigned char *)text + i, len - i);
         if (step == 0 || text[i] == '\0') {
             problem_error(problems, place,
                           step == 0 ? "not UTF-8; save the file as UTF-8" : "a NUL byte: this is no text file");
+            return false;
+        }
+        const char *too_much = count_bracket(&brackets, text[i]);
+        if (too_much) {
+            problem_error(problems, place, "%s", too_much);
             return false;
         }
         place.column = text[i] == '\n' ? 1 : place.column + 1;

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files that mean harm, or that harm has come to: each is refused with a reason, quickly and in bounded memory.
+ */
+#include "story.h"
+
+#include "base/clock.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+enum { MEGABYTE = 1 << 20, MEMORY_MAX_MB = 600 };
+
+/* Refused with these words, within five seconds; under sanitizers, which are slow, within twenty. */
+static void must_refuse_soon(struct story *story, const char *part)
+{
+    int64_t before = clock_now();
+    struct rusage usage;
+
+    story_load(story);
+    must_refuse(story, part);
+    int64_t limit = (SANITIZED ? 20 : 5) * NS_PER_S;
+    assert_true(clock_now() - before < limit);
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    assert_true(SANITIZED || usage.ru_maxrss / 1024 < MEMORY_MAX_MB);
+}
+
+static void a_name(struct story *story)
+{
+    story->request.project_name = "p";
+}
+
+static void in_folder(const struct story *story, const char *name, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%s/%s", story->folder, name);
+}
+
+/* --- Content --- */
+
+static void a_hundred_megabytes_are_not_even_read(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    char path[PATH_MAX];
+
+    a_name(&story);
+    story_file(&story, "compose.yaml", "[");
+    in_folder(&story, "compose.yaml", path);
+    assert_int_equal(truncate(path, 100 * MEGABYTE), 0);
+    must_refuse_soon(&story, "it is larger than 16 MiB");
+}
+
+static void nesting_is_limited_however_it_is_written(void **unused)
+{
+    static const char *const openings[] = { "[", "{a: ", "- ", "? " };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(openings); i++) {
+        STORY story = { 0 };
+        struct buf text CLEANUP_BUF = { 0 };
+        while (text.len < 4 * MEGABYTE)
+            buf_puts(&text, openings[i]);
+        a_name(&story);
+        story_file(&story, "compose.yaml", text.data);
+        must_refuse_soon(&story, "compose.yaml:1:");
+    }
+}
+
+static void brackets_that_never_end_are_not_kept(void **unused)
+{
+    static const char *const items[] = { "[],", "a,", "{a: b}," };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(items); i++) {
+        STORY story = { 0 };
+        struct buf text CLEANUP_BUF = { 0 };
+        buf_puts(&text, "x-a: [");
+        while (text.len < 8 * MEGABYTE)
+            buf_puts(&text, items[i]);
+        a_name(&story);
+        story_file(&story, "compose.yaml", text.data);
+        must_refuse_soon(&story, "more brackets and commas than any compose file has");
+    }
+}
+
+static void variables_that_nest_and_multiply_are_limited(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    struct buf text CLEANUP_BUF = { 0 };
+
+    buf_puts(&text, "services: {a: {image: \"");
+    for (int i = 0; i < 100000; i++)
+        buf_puts(&text, "${A:-");
+    for (int i = 0; i < 100000; i++)
+        buf_puts(&text, "}");
+    buf_puts(&text, "\"}}\n");
+    a_name(&story);
+    story_file(&story, "compose.yaml", text.data);
+    must_refuse_soon(&story, "nested too deeply");
+}
+
+static void bytes_that_are_no_text_are_told_with_their_place(void **unused)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *told;
+    } rows[] = {
+        { "services:\n  a\0: {}\n", 19, "compose.yaml:2:4: a NUL byte" },
+        { "services:\n  \xff: {}\n", 18, "compose.yaml:2:3: not UTF-8" },
+        { "a: \xc0\xaf\n", 6, "compose.yaml:1:4: not UTF-8" },         /* a slash in too many bytes */
+        { "a: \xed\xa0\x80\n", 7, "compose.yaml:1:4: not UTF-8" },     /* half of a surrogate pair */
+        { "a: \xf4\x90\x80\x80\n", 8, "compose.yaml:1:4: not UTF-8" }, /* beyond Unicode */
+        { "a: \xe2\x82", 5, "compose.yaml:1:4: not UTF-8" },           /* cut off */
+    };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        char path[PATH_MAX];
+        a_name(&story);
+        story_file(&story, "compose.yaml", "");
+        in_folder(&story, "compose.yaml", path);
+        FILE *file CLEANUP_FILE = fopen(path, "we");
+        assert_int_equal(fwrite(rows[i].bytes, 1, rows[i].len, file), rows[i].len);
+        assert_int_equal(fflush(file), 0);
+        must_refuse_soon(&story, rows[i].told);
+    }
+}
+
+static void integers_beyond_reason_are_refused_where_they_stand(void **unused)
+{
+    static const struct {
+        const char *attribute, *told;
+    } rows[] = {
+        { "scale: 99999999999999999999", "services.a.scale must be" },
+        { "ports: [99999999999999999999]", "is no port" },
+        { "ports: [\"4294967376:80\"]", "is no port" },
+        { "mem_limit: 99999999999999999999g", "is no size" },
+        { "stop_grace_period: 99999999999999999999s", "is no duration" },
+        { "healthcheck: {test: x, retries: 99999999999999999999999}", "services.a.healthcheck.retries must be" },
+    };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        char text[256];
+        (void)snprintf(text, sizeof(text), "services:\n  a:\n    image: i\n    %s\n", rows[i].attribute);
+        a_name(&story);
+        story_file(&story, "compose.yaml", text);
+        must_refuse_soon(&story, rows[i].told);
+        must_tell(&story, "compose.yaml:4:");
+    }
+}
+
+/* --- Circles --- */
+
+static void files_that_lead_to_each_other_are_told(void **unused)
+{
+    (void)unused;
+    STORY include = { 0 }, extends = { 0 };
+
+    a_name(&include);
+    story_file(&include, "compose.yaml", "include: [b.yaml]\nservices: {a: {image: i}}\n");
+    story_file(&include, "b.yaml", "include: [c.yaml]\n");
+    story_file(&include, "c.yaml", "include: [b.yaml]\n");
+    must_refuse_soon(&include, "c.yaml:1:11: ");
+    must_tell(&include, "includes itself");
+
+    a_name(&extends);
+    story_file(&extends, "compose.yaml", "services: {a: {extends: {file: b.yaml, service: b}}}\n");
+    story_file(&extends, "b.yaml", "services: {b: {extends: {file: c.yaml, service: c}}}\n");
+    story_file(&extends, "c.yaml", "services: {c: {extends: {file: b.yaml, service: b}}}\n");
+    must_refuse_soon(&extends, "extends itself, by way of others");
+}
+
+static void links_that_lead_in_a_circle_or_nowhere_are_told(void **unused)
+{
+    static const char *const targets[] = { "b.yaml", "nowhere.yaml" };
+    static const char *const told[] = { "Too many levels of symbolic links", "No such file or directory" };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+        STORY story = { 0 };
+        char path[PATH_MAX];
+        a_name(&story);
+        story_file(&story, "compose.yaml", "include: [b.yaml]\nservices: {a: {image: i}}\n");
+        in_folder(&story, "b.yaml", path);
+        assert_int_equal(symlink(targets[i], path), 0);
+        must_refuse_soon(&story, told[i]);
+        must_tell(&story, "compose.yaml:1:11: cannot read");
+    }
+}
+
+/* --- What is no file --- */
+
+/* Every attribute that names a file is given one that would block, or never end. */
+static void devices_and_fifos_are_not_waited_for(void **unused)
+{
+    static const char *const forms[] = {
+        "include: [%s]\nservices: {a: {image: i}}\n",
+        "services: {a: {extends: {file: %s, service: b}}}\n",
+        "services: {a: {image: i, env_file: %s}}\n",
+        "services: {a: {image: i, label_file: %s}}\n",
+        "include: [{path: [c.yaml], env_file: %s}]\nservices: {a: {image: i}}\n",
+    };
+    static const char *const files[] = { "/dev/zero", "/dev/stdin", "fifo", "/proc/self/fd" };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        for (size_t j = 0; j < ARRAY_LEN(files); j++) {
+            STORY story = { 0 };
+            char text[256], path[PATH_MAX];
+            int pipes[2], stdin_before = dup(STDIN_FILENO);
+            (void)snprintf(text, sizeof(text), forms[i], files[j]);
+            a_name(&story);
+            story_file(&story, "compose.yaml", text);
+            story_file(&story, "c.yaml", "services: {c: {image: i}}\n");
+            in_folder(&story, "fifo", path);
+            assert_int_equal(mkfifo(path, 0600), 0);
+            assert_int_equal(pipe(pipes), 0);
+            assert_return_code(dup2(pipes[0], STDIN_FILENO), 0);
+            must_refuse_soon(&story, "cannot read");
+            (void)dup2(stdin_before, STDIN_FILENO);
+            (void)close(stdin_before);
+            (void)close(pipes[0]);
+            (void)close(pipes[1]);
+        }
+}
+
+static void a_file_that_may_not_be_read_says_so(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    char path[PATH_MAX];
+
+    if (geteuid() == 0)
+        skip(); /* root may read everything */
+    a_name(&story);
+    story_file(&story, "compose.yaml", "services: {a: {image: i}}\n");
+    in_folder(&story, "compose.yaml", path);
+    assert_int_equal(chmod(path, 0), 0);
+    must_refuse_soon(&story, "Permission denied");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hundred_megabytes_are_not_even_read),
+        cmocka_unit_test(nesting_is_limited_however_it_is_written),
+        cmocka_unit_test(brackets_that_never_end_are_not_kept),
+        cmocka_unit_test(variables_that_nest_and_multiply_are_limited),
+        cmocka_unit_test(bytes_that_are_no_text_are_told_with_their_place),
+        cmocka_unit_test(integers_beyond_reason_are_refused_where_they_stand),
+        cmocka_unit_test(files_that_lead_to_each_other_are_told),
+        cmocka_unit_test(links_that_lead_in_a_circle_or_nowhere_are_told),
+        cmocka_unit_test(devices_and_fifos_are_not_waited_for),
+        cmocka_unit_test(a_file_that_may_not_be_read_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
