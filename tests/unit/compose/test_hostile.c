@@ -144,7 +144,7 @@ static void integers_beyond_reason_are_refused_where_they_stand(void **unused)
         { "ports: [\"4294967376:80\"]", "is no port" },
         { "mem_limit: 99999999999999999999g", "is no size" },
         { "stop_grace_period: 99999999999999999999s", "is no duration" },
-        { "healthcheck: {test: x, retries: 99999999999999999999999}", "services.a.healthcheck.retries must be" },
+        { "healthcheck: {test: x, retries: 99999999999999999999999}", "is no whole number" },
     };
     (void)unused;
 
