@@ -344,6 +344,8 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     gw_conn_step(worker, conn, CONN_EV_RESPONSE);
     if (!count_body(worker, conn))
         gw_exchange_fail(worker, conn, RETRY_BROKEN);
+    else if (!(conn->flags & CONN_RESPONSE_WHOLE))
+        gw_upstream_acknowledge(gw_conn_upstream(worker, conn));
     return true;
 }
 

@@ -198,3 +198,9 @@ int gw_upstream_connected(struct gw_worker *worker, struct upstream *upstream)
     upstream->state = UPSTREAM_BUSY;
     return 1;
 }
+
+void gw_upstream_acknowledge(const struct upstream *upstream)
+{
+    if (!upstream->local)
+        (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
+}

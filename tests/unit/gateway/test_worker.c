@@ -39,6 +39,22 @@ static void a_request_goes_round_and_the_connection_is_kept(void **unused)
     assert_int_equal(rig_gauge(&rig, 0)->inflight, 0);
 }
 
+/* Nagle's algorithm at such an upstream waits for our acknowledgement, which a kernel likes to delay by 40 ms. */
+static void a_head_and_a_body_in_two_writes_do_not_wait_for_each_other(void **unused)
+{
+    (void)unused;
+    enum { REQUESTS = 50 };
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    int64_t begun = clock_now();
+    for (int i = 0; i < REQUESTS; i++) {
+        assert_true(puts_fd(client.fd, "GET /mirror HTTP/1.1\r\nHost: test\r\n\r\n"));
+        assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    }
+    client_close(&client);
+    assert_true(clock_now() - begun < REQUESTS * 20 * NS_PER_MS);
+}
+
 /* Sends `text` on a connection of its own and reads one answer. */
 static int exchange(const char *text, enum http1_method method)
 {
@@ -824,6 +840,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_goes_round_and_the_connection_is_kept, ready, over),
+        cmocka_unit_test_setup_teardown(a_head_and_a_body_in_two_writes_do_not_wait_for_each_other, ready, over),
         cmocka_unit_test_setup_teardown(bodies_go_up_and_down_in_every_framing, ready, over),
         cmocka_unit_test_setup_teardown(interim_answers_are_passed_on, ready, over),
         cmocka_unit_test_setup_teardown(a_client_of_http_1_0_gets_no_chunks_and_no_interim_answers, ready, over),
