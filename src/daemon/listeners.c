@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,9 @@ static int open_socket(const struct board_address *address)
         return -errno;
     /* "[::]:80" beside "0.0.0.0:80" is what the file says, and both can be had. */
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+        return -errno;
+    /* Accepted sockets inherit it, if it is there before their connection is made. */
+    if (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
     if (bind(fd, &address->u.any, address->len) < 0 || listen(fd, BACKLOG) < 0)
         return -errno;

@@ -23,9 +23,11 @@ struct gateway_worker_setup {
 
 /* The supervisor's words to a worker. */
 enum gateway_message_kind {
-    GATEWAY_LISTEN = 1, /* SCM_RIGHTS carries the listening socket of board listener `index`, `generation` */
-    GATEWAY_CLOSE,      /* stop listening on `index` */
-    GATEWAY_DRAIN,      /* accept nothing more, end what is in flight, then exit 0 */
+    GATEWAY_LISTEN =
+        1, /* SCM_RIGHTS carries the listening socket of board listener `index`, `generation`. Accepted ones inherit
+                           its options: over TCP it has TCP_NODELAY since before it listened */
+    GATEWAY_CLOSE, /* stop listening on `index` */
+    GATEWAY_DRAIN, /* accept nothing more, end what is in flight, then exit 0 */
 };
 struct gateway_message {
     uint32_t kind;

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,8 +52,6 @@ void gw_listen_close_all(struct gw_worker *worker)
 void gw_listen_add(struct gw_worker *worker, uint32_t index, uint32_t generation, int fd)
 {
     gw_listen_close(worker, index);
-    /* Accepted sockets inherit it, which saves a call for each. On a Unix socket it fails, and is not needed. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     worker->listeners[index] = (struct gw_listener){ .fd = fd, .generation = generation };
     if (!worker->accept_paused)
         watch(worker, index);

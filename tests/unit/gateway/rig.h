@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -468,6 +469,7 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     rig->route = board_route_add(rig->board, &route);
     struct board_address address = loopback();
     rig->listener = listen_on(&address);
+    (void)setsockopt(rig->listener, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)); /* as the contract says */
     rig->port = ntohs(((struct sockaddr_in *)(void *)&address.u)->sin_port);
     rig->worker = fork();
     assert_true(rig->worker >= 0);
