@@ -16,6 +16,7 @@
 #define DARUMA_RUNTIME_DOCKER_H
 
 #include "base/buf.h"
+#include "runtime/context.h"
 #include "runtime/engine.h"
 #include "runtime/frames.h"
 #include "runtime/runtime.h"
@@ -43,10 +44,9 @@ struct docker_job {
     struct docker_need need;
     bool running, refreshed;
     struct engine_call *call;
-    struct buf lines; /* of the progress */
-    struct err err;   /* the last error that the progress told */
-    int context_fd;   /* of a build; -1: none */
-    int context_pid;
+    struct buf lines;       /* of the progress */
+    struct err err;         /* the last error that the progress told */
+    struct context context; /* of a build */
 };
 
 enum docker_step {

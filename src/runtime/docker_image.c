@@ -94,7 +94,86 @@ static int pull(struct docker_job *job)
     return engine_begin(job->docker->engine, &request, &job->call);
 }
 
+/* ---- building ---- */
+
+static void on_built(void *owner, int status, const json_t *json, const struct err *err)
+{
+    struct docker_job *job = owner;
+    struct err packed = { 0 }, told = status == 200 ? job->err : *err;
+
+    if (context_close(&job->context, &packed) < 0)
+        told = packed;
+    if (status == 200 && told.code == 0)
+        job->refreshed = true;
+    if (told.code < 0 && (status > 0 || packed.code))
+        (void)err_prefix(&told, "cannot build the image %s", job->need.name);
+    docker_job_finish(job, packed.code ? 200 : status, &told);
+}
+
+/* Appends "&name=value" to a query. */
+static void add_query(struct buf *query, const char *name, const char *value)
+{
+    CLEANUP_FREE char *part = engine_path("%s", value);
+
+    if (part)
+        buf_printf(query, "&%s=%s", name, part);
+    else
+        query->failed = true;
+}
+
+static void add_json(struct buf *query, const char *name, const json_t *value)
+{
+    CLEANUP_FREE char *text = json_object_size(value) > 0 ? json_dumps(value, JSON_COMPACT) : NULL;
+    if (text)
+        add_query(query, name, text);
+}
+
+static int build(struct docker_job *job)
+{
+    const json_t *from = job->need.body;
+    const char *folder = json_string_value(json_object_get(from, "context"));
+    const char *dockerfile = json_string_value(json_object_get(from, "dockerfile"));
+    const char *target = json_string_value(json_object_get(from, "target"));
+    CLEANUP_BUF struct buf path = { 0 };
+    char text[256];
+
+    if (!folder || strstr(folder, "://") || json_object_get(from, "dockerfile_inline"))
+        return err_set(&job->err, -EINVAL, "cannot build the image %s: daruma builds from folders with a Dockerfile",
+                       job->need.name);
+    dockerfile = dockerfile ? dockerfile : "Dockerfile";
+    int r = context_open(folder, dockerfile, &job->context, &job->err);
+    if (r < 0)
+        return r;
+    buf_puts(&path, "/build?rm=1&forcerm=1");
+    add_query(&path, "t", job->need.name);
+    add_query(&path, "dockerfile", dockerfile);
+    if (target)
+        add_query(&path, "target", target);
+    if (job->need.platform)
+        add_query(&path, "platform", job->need.platform);
+    add_json(&path, "buildargs", json_object_get(from, "args"));
+    add_json(&path, "labels", json_object_get(from, "labels"));
+    if (json_is_true(json_object_get(from, "no_cache")))
+        buf_puts(&path, "&nocache=1");
+    if (json_is_true(json_object_get(from, "pull")))
+        buf_puts(&path, "&pull=1");
+    const struct engine_request request = {
+        .method = "POST",
+        .path = path.data,
+        .upload_fd = job->context.fd,
+        .owner = job,
+        .data = on_progress,
+        .done = on_built,
+    };
+    (void)snprintf(text, sizeof(text), "building %s from %s", job->need.name, folder);
+    each_waiter(job, tell_progress, text);
+    r = path.failed ? -ENOMEM : engine_begin(job->docker->engine, &request, &job->call);
+    if (r < 0)
+        (void)context_close(&job->context, NULL);
+    return r;
+}
+
 int docker_image_make(struct docker_job *job)
 {
-    return pull(job);
+    return job->need.body ? build(job) : pull(job);
 }

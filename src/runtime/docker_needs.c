@@ -31,7 +31,7 @@ static struct docker_job *job_new(struct docker *docker, const struct docker_nee
         free(name);
         return NULL;
     }
-    *job = (struct docker_job){ .next = docker->jobs, .docker = docker, .context_fd = -1, .context_pid = 0 };
+    *job = (struct docker_job){ .next = docker->jobs, .docker = docker, .context = { .fd = -1 } };
     job->need = (struct docker_need){ .kind = need->kind, .name = name };
     docker->jobs = job;
     return job;
@@ -40,8 +40,7 @@ static struct docker_job *job_new(struct docker *docker, const struct docker_nee
 void docker_job_free(struct docker_job *job)
 {
     engine_cancel(job->call);
-    if (job->context_fd >= 0)
-        (void)close(job->context_fd);
+    (void)context_close(&job->context, NULL);
     docker_need_free(&job->need);
     buf_free(&job->lines);
     free(job);
@@ -120,17 +119,11 @@ static void on_looked(void *owner, int status, const json_t *json, const struct 
 {
     struct docker_job *job = owner;
     const struct docker_need *need = &job->need;
-    const char *context = json_string_value(json_object_get(need->body, "context"));
-    bool refresh = need->refresh && !need->body && !job->refreshed;
+    bool refresh = need->refresh && !job->refreshed;
     struct err told = *err;
 
     job->call = NULL;
-    if (status == 404 && need->kind == DOCKER_IMAGE && need->body) {
-        (void)err_set(&told, -ENOENT,
-                      "there is no image \"%s\", and daruma does not build images yet; build it with "
-                      "`docker build -t %s %s`",
-                      need->name, need->name, context ? context : ".");
-    } else if (status == 404 && (need->kind == DOCKER_IMAGE ? need->never : !need->body)) {
+    if (status == 404 && !need->body && (need->kind != DOCKER_IMAGE || need->never)) {
         (void)err_set(&told, -ENOENT, "there is no %s \"%s\"; %s", kind_names[need->kind], need->name,
                       need->kind == DOCKER_IMAGE ? "its pull_policy is never"
                                                  : "the file says that it exists (external)");
@@ -138,8 +131,9 @@ static void on_looked(void *owner, int status, const json_t *json, const struct 
         int r = job_make(job);
         if (r == 0)
             return;
-        (void)err_errno(&told, r, "cannot make the %s %s", kind_names[need->kind], need->name);
-        status = -ENOMEM;
+        told = job->err;
+        if (told.code == 0)
+            (void)err_errno(&told, r, "cannot make the %s %s", kind_names[need->kind], need->name);
     }
     docker_job_finish(job, status, &told);
 }

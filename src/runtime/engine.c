@@ -33,8 +33,8 @@ struct engine_call {
     struct engine_request request; /* path is our own copy, body is not kept */
     char *body;
     CURL *easy;
-    bool asks_version; /* the exchange that runs now only asks for the Engine's version */
-    bool failed_in_data;
+    bool asks_version;        /* the exchange that runs now only asks for the Engine's version */
+    struct loop_io upload_io; /* added while the archive is waited for */
     struct buf answer;
     char error[CURL_ERROR_SIZE];
 };
@@ -128,12 +128,30 @@ static size_t on_body(char *data, size_t size, size_t n, void *owner)
     return call->answer.failed ? 0 : n;
 }
 
+static void on_upload_ready(struct loop_io *io, uint32_t events)
+{
+    struct engine_call *call = io->data;
+    struct engine *engine = call->engine;
+
+    loop_io_remove(engine->loop, io);
+    (void)curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    loop_timer_set(engine->loop, &engine->timer, clock_now());
+}
+
 static size_t on_upload(char *data, size_t size, size_t n, void *owner)
 {
     struct engine_call *call = owner;
     ssize_t got = read(call->request.upload_fd, data, size * n);
 
-    return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+    if (got >= 0)
+        return (size_t)got;
+    if (errno != EAGAIN && errno != EINTR)
+        return CURL_READFUNC_ABORT;
+    /* Nothing yet: curl stops asking, the loop looks at the descriptor. */
+    call->upload_io = (struct loop_io){ .fn = on_upload_ready, .data = call };
+    if (loop_io_add(call->engine->loop, &call->upload_io, call->request.upload_fd, EPOLLIN) < 0)
+        return CURL_READFUNC_ABORT;
+    return CURL_READFUNC_PAUSE;
 }
 
 static bool set_method(struct engine_call *call)
@@ -199,6 +217,7 @@ static int begin_exchange(struct engine_call *call)
 
 static void call_free(struct engine_call *call)
 {
+    loop_io_remove(call->engine->loop, &call->upload_io);
     (void)curl_multi_remove_handle(call->engine->multi, call->easy);
     curl_easy_cleanup(call->easy);
     if (call->link) {

@@ -28,7 +28,7 @@ struct engine_request {
     const char *method; /* "GET", "POST", "DELETE" */
     const char *path;   /* "/containers/json?all=1": without host and version; copied */
     json_t *body;       /* sent as JSON; borrowed, NULL: none */
-    /* Instead of `body`: a tar archive that is read from here until its end; the descriptor stays the caller's and is
+    /* Instead of `body`: a tar archive that is read from here until its end; non-blocking, stays the caller's, is
        not to be closed before the call ended. 0: none. */
     int upload_fd;
     int64_t timeout_ns; /* for the whole call; 0: none, as a stream has none */

@@ -247,13 +247,44 @@ services:
 END
     expect_exit 1 daruma up -d
     assert_contains "$(cat out err)" "cannot pull the image 127.0.0.1:1/nothing:1"
-    expect_exit 0 daruma down
+}
+
+story_an_image_is_built_without_what_is_ignored() { # sanitized
+    engine_start
+    mkdir -p src/deep
+    echo kept >src/kept
+    echo secret | tee src/secret >src/deep/secret
+    head -c 3000000 /dev/urandom >src/big
+    printf '**/secret\n# comment\n' >src/.dockerignore
+    cat >src/Dockerfile <<'END'
+FROM daruma/app:1 AS base
+ARG WORD=none
+COPY . /src
+RUN ["/bin/busybox", "sh", "-c", "echo the word is $WORD; echo $WORD >/word"]
+FROM base AS other
+RUN ["/bin/busybox", "false"]
+END
+    containers "    build: {context: src, target: base, args: {WORD: hello}}"
+    sed -i '/image: daruma/d' compose.yaml
+    up
+    assert_eq "$(docker exec project-app-1 /bin/busybox cat /word)" hello "the argument"
+    assert_eq "$(docker exec project-app-1 /bin/busybox find /src -type f | sort | xargs)" \
+        "/src/.dockerignore /src/Dockerfile /src/big /src/kept" "what was sent"
+    assert_eq "$(docker exec project-app-1 /bin/busybox sha256sum /src/big | cut -d' ' -f1)" \
+        "$(sha256sum src/big | cut -d' ' -f1)" "a large file"
+    assert_contains "$(daruma logs)" "the word is hello" "the output of the build"
+}
+
+story_a_build_that_fails_shows_its_output() {
+    engine_start
+    printf 'FROM daruma/app:1\nRUN ["/bin/busybox", "sh", "-c", "echo it broke; exit 3"]\n' >Dockerfile
     compose <<'END'
 services:
   a: {build: .}
 END
     expect_exit 1 daruma up -d
-    assert_contains "$(cat out err)" "there is no image \"project-a\""
+    assert_contains "$(cat out err)" "cannot build the image project-a"
+    assert_contains "$(cat out err)" "it broke"
 }
 
 story_a_program_that_is_not_in_the_image_is_told() {
