@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct wanted {
-    bool services, images, volumes, networks, profiles, environment, quiet;
+    bool services, images, volumes, networks, profiles, environment, variables, quiet;
     bool no_interpolate, no_normalise, no_consistency, image_digests;
     const char *format, *hash, *output;
     const char *const *only; /* services that were named; with what they need, nothing else is shown */
@@ -56,6 +56,24 @@ static int print_lines(char *const *lines)
 {
     for (; *lines; lines++)
         printf("%s\n", *lines);
+    return CLI_DONE;
+}
+
+static const char *said(const struct node *variable, const char *key)
+{
+    const char *text = node_str(node_get(variable, key));
+    return text ? text : "";
+}
+
+static int print_variables(const struct spec *spec)
+{
+    node_sort(spec->variables);
+    printf("%-24s %-8s %-24s %s\n", "NAME", "REQUIRED", "DEFAULT", "ALTERNATE");
+    for (size_t i = 0; i < spec->variables->len; i++) {
+        const struct entry *entry = &spec->variables->entries[i];
+        printf("%-24s %-8s %-24s %s\n", entry->key, node_get(entry->value, "required") ? "true" : "false",
+               said(entry->value, "default"), said(entry->value, "alternate"));
+    }
     return CLI_DONE;
 }
 
@@ -128,6 +146,8 @@ static int print_wanted(const struct cli *cli, const struct spec *spec, const st
         return print_lines(spec->all_profiles);
     if (wanted->environment)
         return print_lines(spec->environment);
+    if (wanted->variables)
+        return print_variables(spec);
     if (wanted->hash)
         return print_hashes(cli, spec, wanted->hash);
     return print_model(cli, spec, wanted);
@@ -142,7 +162,8 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
     request.stdin_as_dash = true;
     request.services = wanted->only;
     request.prune = wanted->only && *wanted->only;
-    request.no_interpolate = wanted->no_interpolate;
+    request.want_variables = wanted->variables;
+    request.no_interpolate = wanted->no_interpolate || wanted->variables;
     request.no_normalise = wanted->no_normalise;
     request.no_consistency = wanted->no_consistency;
     int r = compose_load(&request, ret, &problems);
@@ -180,6 +201,7 @@ static int run(struct cli *cli, int argc, char **argv)
         { .name = "networks", .help = "only the networks' names", .flag = &wanted.networks },
         { .name = "profiles", .help = "only the profiles' names", .flag = &wanted.profiles },
         { .name = "environment", .help = "only what variables were replaced from", .flag = &wanted.environment },
+        { .name = "variables", .help = "only the variables that the files mention", .flag = &wanted.variables },
         { .name = "hash", .value = "SERVICES", .help = "only the services' hashes; * for all", .text = &wanted.hash },
         { .name = "no-interpolate", .help = "variables stay as they are", .flag = &wanted.no_interpolate },
         { .name = "no-normalize", .help = "add nothing that the files do not say", .flag = &wanted.no_normalise },

@@ -18,6 +18,12 @@ static void set_text(struct loading *load, struct node *map, struct place place,
     node_set(load->pool, map, key, place, node_string(load->pool, place, text));
 }
 
+/* With --no-interpolate a variable stands for anything: what has one is not taken apart. */
+static bool is_left_open(const struct loading *load, const struct node *node)
+{
+    return load->no_interpolate && node_str(node) && strchr(node_str(node), '$');
+}
+
 /* --- Ports: [[address:]published:]target[/protocol], with ranges --- */
 
 struct range {
@@ -146,6 +152,10 @@ struct node *canonical_ports(struct loading *load, struct node *node)
         struct node *item = node_at(node, i);
         if (item->tag == NODE_RESET)
             continue;
+        if (is_left_open(load, item)) {
+            node_append(load->pool, list, item);
+            continue;
+        }
         if (item->kind != NODE_MAP) {
             add_ports(load, list, item);
             continue;
@@ -241,6 +251,8 @@ struct node *canonical_volume(struct loading *load, struct node *node)
         make_source_absolute(load, node);
         return node;
     }
+    if (is_left_open(load, node))
+        return node;
     struct place place = node->place;
     struct node *mount = node_new(load->pool, NODE_MAP, place);
     const char *text = node->u.string, *parts[3] = { NULL };

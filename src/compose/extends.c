@@ -54,6 +54,8 @@ static bool prepare_service(struct loading *load, struct entry *entry)
     if (entry->value->kind == NODE_NULL)
         return true;
     entry->value = node_copy(load->pool, entry->value);
+    if (load->variables)
+        interpolate_mentions(load->pool, entry->value, load->variables);
     if (!load->no_interpolate)
         (void)interpolate_tree(&with, entry->value);
     schema_validate(load->pool, load->problems, &schema_service, entry->value, entry->key);

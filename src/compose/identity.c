@@ -23,13 +23,16 @@ const char *identity_name(struct pool *pool, const struct node *item)
 const char *identity_port(struct pool *pool, const struct node *item)
 {
     const char *host = field(pool, item, "host_ip");
+
+    if (node_is(item, NODE_SCALAR))
+        return node_text(pool, item);
     return pool_printf(pool, "%s:%s:%s/%s", *host ? host : "0.0.0.0", field(pool, item, "published"),
                        field(pool, item, "target"), field(pool, item, "protocol"));
 }
 
 const char *identity_mount(struct pool *pool, const struct node *item)
 {
-    return field(pool, item, "target");
+    return node_is(item, NODE_SCALAR) ? node_text(pool, item) : field(pool, item, "target");
 }
 
 static const char *reference(struct pool *pool, const struct node *item, const char *folder)

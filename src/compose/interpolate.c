@@ -190,3 +190,42 @@ bool interpolate_tree(struct interpolation *with, struct node *node)
         ok = interpolate_tree(with, node->entries[i].value) && ok;
     return ok;
 }
+
+/* --- What is mentioned --- */
+
+static void mentions(struct pool *pool, struct place place, const char *text, size_t len, struct node *into, int depth)
+{
+    const char *end = text + len, *p = text;
+
+    while (depth < DEPTH_MAX && (p = memchr(p, '$', (size_t)(end - p))) && ++p < end) {
+        bool braced = *p == '{';
+        const char *name = p + braced;
+        size_t n = name_len(name, (size_t)(end - name));
+        size_t close = braced ? closing_brace(p, (size_t)(end - p)) : n;
+        p += *p == '$' || close == (size_t)(end - p) ? 1 : close;
+        if (n == 0)
+            continue;
+        const char *key = pool_strndup(pool, name, n);
+        struct node *variable = node_get(into, key);
+        if (!variable) {
+            variable = node_new(pool, NODE_MAP, place);
+            node_set(pool, into, key, place, variable);
+        }
+        const char *what = name + n + (braced && name[n] == ':'), *said = NULL;
+        if (braced && what < p)
+            said = *what == '-' ? "default" : *what == '+' ? "alternate" : *what == '?' ? "required" : NULL;
+        if (!said)
+            continue;
+        const char *word = pool_strndup(pool, what + 1, (size_t)(p - what - 1));
+        node_set(pool, variable, said, place, node_string(pool, place, word));
+        mentions(pool, place, word, strlen(word), into, depth + 1);
+    }
+}
+
+void interpolate_mentions(struct pool *pool, const struct node *node, struct node *into)
+{
+    if (node->kind == NODE_STRING)
+        mentions(pool, node->place, node->u.string, strlen(node->u.string), into, 0);
+    for (size_t i = 0; i < node->len; i++)
+        interpolate_mentions(pool, node->entries[i].value, into);
+}

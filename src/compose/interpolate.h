@@ -30,4 +30,8 @@ const char *interpolate_text(struct interpolation *with, struct place place, con
 /* Replaces in every string of the tree. False when something was wrong (all of it was told). Keys stay. */
 bool interpolate_tree(struct interpolation *with, struct node *node);
 
+/* Adds what the tree's strings mention to the map `into`: NAME → {required: true, default: …, alternate: …}, each where
+   it is said. Values do not matter, nor what is malformed. */
+void interpolate_mentions(struct pool *pool, const struct node *node, struct node *into);
+
 #endif

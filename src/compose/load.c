@@ -47,6 +47,8 @@ static struct node *prepare(struct loading *load, struct node *document)
                                   .data = load,
                                   .missed = load->missed };
 
+    if (load->variables)
+        interpolate_mentions(load->pool, document, load->variables);
     if (!load->no_interpolate)
         (void)interpolate_tree(&with, document);
     schema_validate(load->pool, load->problems, &schema_root, document, "");
@@ -183,6 +185,7 @@ static void load_project(struct job *job)
     if (job->code < 0)
         return;
     load->base_dir = found.directory;
+    load->variables = job->request->want_variables ? node_new(load->pool, NODE_MAP, nowhere) : NULL;
     load->including = found.files;
     struct node *documents = parse_all(load, found.files);
     load->incomplete = job->problems->errors > 0;
@@ -217,6 +220,8 @@ static void load_project(struct job *job)
     if (job->problems->errors > 0)
         return;
     job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });
+    if (job->spec)
+        job->spec->variables = load->variables;
     job->code = job->problems->errors > 0 ? -EINVAL : 0;
 }
 

@@ -18,6 +18,7 @@ struct loading {
     const char *base_dir;     /* what relative paths of the present file are relative to; absolute */
     bool no_interpolate;
     bool stdin_as_dash;
+    struct node *variables; /* collects what the files mention; NULL: nobody asks */
     bool incomplete;        /* something is missing from the project, so that nothing may be said about references */
     const char *note;       /* how the present file came in: "included at compose.yaml:3:5"; NULL: it was asked for */
     struct node *files;     /* path → documents that `extends` has read */

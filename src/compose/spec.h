@@ -200,7 +200,8 @@ struct spec {
     size_t listeners_len;
     json_t *model;           /* the whole normalised model, as `daruma config --format json` prints it */
     const struct node *tree; /* the same with places; the loader's */
-    void *memory;            /* the loader's */
+    struct node *variables; /* NAME → what the files say about it, when that was asked for; else NULL; the loader's */
+    void *memory;           /* the loader's */
 };
 
 /* What the caller asks to be loaded. NULL lists are empty. */
@@ -216,6 +217,7 @@ struct compose_request {
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool stdin_as_dash;             /* the file `-` is standard input */
+    bool want_variables;            /* which variables the files mention is collected */
     bool no_interpolate;            /* variables stay as they are written */
     bool no_normalise;              /* nothing is added that the files do not say */
     bool no_consistency;            /* what does not fit together is not told */

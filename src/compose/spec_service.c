@@ -128,7 +128,8 @@ static void build_ports(struct loading *load, const struct node *node, struct sp
         room += read_exposed(load, node_at(expose, i), &first, &transport);
     service->ports = POOL_ARRAY(load->pool, struct spec_port, room);
     for (size_t i = 0; ports && i < ports->len; i++)
-        add_published(load, node_at(ports, i), service);
+        if (node_at(ports, i)->kind == NODE_MAP) /* not with --no-interpolate, where a port may be a variable */
+            add_published(load, node_at(ports, i), service);
     if (load->problems->errors > 0)
         return;
     for (size_t i = 0; i < service->ports_len; i++)

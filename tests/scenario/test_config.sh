@@ -49,8 +49,22 @@ story_what_is_printed_loads_to_the_same_project() {
 story_variables_and_what_is_implied_can_be_left_out() {
     shop
     assert_contains "$(daruma config --no-interpolate)" 'nginx:${TAG}'
+    printf 'services: {web: {image: i, ports: ["$PORT:80", "${PORT}:81"], volumes: ["$DIR:/d"]}}\n' |
+        daruma -f - config --no-interpolate >out
+    assert_contains "$(tr -d "\n" <out)" '$PORT:80'
+    assert_contains "$(tr -d "\n" <out)" '${PORT}:81'
+    assert_contains "$(tr -d "\n" <out)" '$DIR:/d'
     assert_lacks "$(daruma config --no-normalize)" "default"
     assert_contains "$(daruma config)" '$$HOME'
+}
+
+story_variables_are_listed_with_what_is_said_about_them() {
+    compose <<'END'
+services: {web: {image: "${IMAGE:?which one}:${TAG:-latest}", hostname: "$HOST${SUFFIX:+-${SUFFIX}}$$NO", ports: ["$PORT:80"]}}
+END
+    daruma config --variables >out
+    assert_eq "$(awk 'NR > 1 { print $1, $2, $3 }' out | paste -sd ';' | tr -s ' ')" \
+        "HOST false ;IMAGE true ;PORT false ;SUFFIX false -\${SUFFIX};TAG false latest"
 }
 
 story_a_named_service_comes_with_what_it_needs_and_nothing_else() {
