@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
+#define TRIAL_NS      NS_PER_S /* a suspect that takes longer has the next one tried beside it */
 
 enum {
     HOLD_MAX = 8192, /* requests that one worker lets wait */
@@ -55,10 +56,25 @@ void gw_exchange_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t ge
         (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 }
 
+/* Who it is in the trial of suspects (poison.h): never 0. */
+static uint64_t trial_owner(const struct gw_worker *worker, const struct conn *conn)
+{
+    return (uint64_t)worker->setup->number << 32 | (gw_conn_index(worker, conn) + 1);
+}
+
+/* A request under which an instance has died by itself waits for its turn. */
+static bool may_be_tried(struct gw_worker *worker, const struct conn *conn)
+{
+    return conn->strikes == 0 ||
+           gw_poison_trial(worker->setup->shared, trial_owner(worker, conn), worker->now, worker->now + TRIAL_NS);
+}
+
 void gw_exchange_attempt_over(struct gw_worker *worker, struct conn *conn)
 {
     if (!(conn->flags & CONN_IN_FLIGHT))
         return;
+    if (conn->strikes > 0)
+        gw_poison_trial_over(worker->setup->shared, trial_owner(worker, conn));
     conn->flags &= ~(uint32_t)CONN_IN_FLIGHT;
     gw_exchange_landed(worker, conn->endpoint, conn->endpoint_generation);
 }
@@ -222,6 +238,7 @@ static void hold(struct gw_worker *worker, struct conn *conn)
     if (!(conn->flags & CONN_WAS_HELD))
         gw_count(&gauge->held);
     conn->flags |= CONN_WAS_HELD;
+    worker->suspects_held |= conn->strikes > 0;
     gw_conn_step(worker, conn, CONN_EV_HOLD);
 }
 
@@ -234,7 +251,7 @@ void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn)
 static void place(struct gw_worker *worker, struct conn *conn)
 {
     int endpoint = gw_exchange_elsewhere(worker, conn);
-    if (endpoint < 0)
+    if (endpoint < 0 || !may_be_tried(worker, conn))
         hold(worker, conn);
     else
         attempt(worker, conn, (uint32_t)endpoint, false);
@@ -251,13 +268,16 @@ void gw_exchange_wake(struct gw_worker *worker)
         gw_worker_again(worker, conn);
     }
     next = worker->held.first;
+    worker->suspects_held = false;
     for (uint32_t left = worker->held.count; left > 0 && next != GW_NONE; left--) {
         struct conn *conn = &worker->slots.conns[next];
         next = conn->next;
         int endpoint = gw_exchange_elsewhere(worker, conn);
-        if (endpoint >= 0) {
+        if (endpoint >= 0 && may_be_tried(worker, conn)) {
             attempt(worker, conn, (uint32_t)endpoint, false);
             gw_worker_again(worker, conn);
+        } else {
+            worker->suspects_held |= conn->strikes > 0;
         }
     }
 }
@@ -462,7 +482,10 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
     switch (verdict) {
     case RETRY_ELSEWHERE:
         count_retry(worker, conn, failure);
-        attempt(worker, conn, (uint32_t)elsewhere, false);
+        if (may_be_tried(worker, conn))
+            attempt(worker, conn, (uint32_t)elsewhere, false);
+        else
+            hold(worker, conn);
         break;
     case RETRY_SAME:
         count_retry(worker, conn, failure);

@@ -11,6 +11,8 @@
 enum { CELLS = 256 };
 
 struct quarantine {
+    _Atomic uint64_t trial; /* whose turn it is; 0: nobody's */
+    _Atomic int64_t trial_until_ns;
     _Atomic int64_t until_ns; /* the latest of all cells */
     struct {
         _Atomic uint64_t fingerprint;
@@ -64,4 +66,24 @@ bool gw_poison_has(const void *shared, uint64_t fingerprint, int64_t now_ns)
     size_t at = fingerprint % CELLS;
     return atomic_load(&quarantine->cell[at].fingerprint) == fingerprint &&
            atomic_load(&quarantine->cell[at].until_ns) > now_ns;
+}
+
+bool gw_poison_trial(void *shared, uint64_t owner, int64_t now_ns, int64_t until_ns)
+{
+    struct quarantine *quarantine = shared;
+    uint64_t before = atomic_load(&quarantine->trial);
+    if (before == owner)
+        return true;
+    if (before != 0 && atomic_load(&quarantine->trial_until_ns) > now_ns)
+        return false;
+    if (!atomic_compare_exchange_strong(&quarantine->trial, &before, owner))
+        return false;
+    atomic_store(&quarantine->trial_until_ns, until_ns);
+    return true;
+}
+
+void gw_poison_trial_over(void *shared, uint64_t owner)
+{
+    struct quarantine *quarantine = shared;
+    (void)atomic_compare_exchange_strong(&quarantine->trial, &owner, 0);
 }

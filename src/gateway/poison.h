@@ -21,4 +21,13 @@ void gw_poison_add(void *shared, uint64_t fingerprint, int64_t until_ns);
 bool gw_poison_any(const void *shared, int64_t now_ns);
 bool gw_poison_has(const void *shared, uint64_t fingerprint, int64_t now_ns);
 
+/*
+ * The trial: when an instance died by itself with several requests in flight, each of them is tried once more, one after
+ * the other over all workers. Together they would take the next instance down together, and the innocent with the
+ * guilty. `owner`: any number of its own, not 0. True when it is (still) its turn, until `until_ns` at the latest.
+ */
+bool gw_poison_trial(void *shared, uint64_t owner, int64_t now_ns, int64_t until_ns);
+/* Its turn is over. Does nothing when it was not. */
+void gw_poison_trial_over(void *shared, uint64_t owner);
+
 #endif

@@ -28,7 +28,8 @@ static enum retry_verdict crashed(const struct retry_case *facts, bool safe)
         return RETRY_POISON;
     if (facts->suspects <= 1)
         return RETRY_SUSPECT;
-    return safe && facts->budget ? somewhere(facts) : RETRY_DENIED;
+    /* One after the other, and only once: no storm comes of it. */
+    return safe ? somewhere(facts) : RETRY_DENIED;
 }
 
 enum retry_verdict gw_retry_decide(const struct retry_case *facts)
@@ -74,7 +75,7 @@ enum retry_verdict gw_retry_decide(const struct retry_case *facts)
 
 bool gw_retry_counts(enum retry_failure failure)
 {
-    return failure != RETRY_KILLED && failure != RETRY_STALE;
+    return failure != RETRY_KILLED && failure != RETRY_STALE && failure != RETRY_CRASHED;
 }
 
 bool gw_retry_budget(uint32_t retrying, uint32_t active)

@@ -51,7 +51,8 @@ enum retry_verdict {
 
 enum retry_verdict gw_retry_decide(const struct retry_case *facts);
 
-/* Does this verdict count against the budget and the attempts? Those of the innocent do not. */
+/* Does this verdict count against the budget and the attempts? Those of the innocent do not, nor those of suspects, which
+   are tried one after the other and once each. */
 bool gw_retry_counts(enum retry_failure failure);
 
 /* May one more retry run beside `retrying` ones, with `active` requests in progress? 20 %, at least 3. */

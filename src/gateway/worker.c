@@ -26,6 +26,7 @@
 
 enum {
     EVENTS = 256,       /* taken in one turn */
+    TRIAL_MS = 2,       /* the longest sleep while suspects wait for their turn, which another worker may give */
     HEARTBEAT_MS = 250, /* the longest sleep: who watches the heartbeat sees a live worker's move */
     DEFAULT_CONNECTIONS = 16384,
 };
@@ -326,10 +327,11 @@ static void drive_ready(struct gw_worker *worker)
 static int timeout_ms(const struct gw_worker *worker)
 {
     int64_t next = gw_timers_next(&worker->timers);
+    int64_t longest = worker->suspects_held ? TRIAL_MS : HEARTBEAT_MS;
     if (worker->ready_first != GW_NONE || next <= worker->now)
         return 0;
     int64_t ms = (next - worker->now + NS_PER_MS - 1) / NS_PER_MS;
-    return ms < HEARTBEAT_MS ? (int)ms : HEARTBEAT_MS;
+    return (int)(ms < longest ? ms : longest);
 }
 
 static void turn(struct gw_worker *worker)
@@ -344,6 +346,8 @@ static void turn(struct gw_worker *worker)
         take_event(worker, &events[i]);
     expire(worker);
     drive_ready(worker);
+    if (worker->suspects_held)
+        gw_exchange_wake(worker);
     if (worker->draining && worker->slots.arena->used_conns == 0)
         worker->over = true;
 }

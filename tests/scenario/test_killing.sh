@@ -95,13 +95,26 @@ story_a_post_is_never_executed_twice_while_instances_are_killed() {
 story_one_get_crash_ends_one_instance_and_costs_only_that_request() { # sanitized
     two_instances
     up
-    load 50 3
+    assert_eq "$(http_status "$url/crash")" 502 "the answer to GET /crash"
+    assert_eq "$(http_status "$url/")" 200 "the next request"
+    wait_for 5 all_ready
+    assert_eq "$(events instance.exit)" 1 "instances that ended"
+    assert_eq "$(events instance.exit '.cause == "exit" and .status == 1')" 1 "instances that ended by themselves"
+}
+
+# With others in flight nobody can tell at the first death who it was: each is tried once more, and whoever sees the
+# second death is answered 502 and kept out for a while. So it takes two instances at most, and costs no one else.
+story_a_crash_among_other_requests_costs_only_that_request() {
+    two_instances
+    up
+    load 200 3
     sleep 0.5
     assert_eq "$(http_status "$url/crash")" 502 "the answer to GET /crash"
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed probes of others"
-    assert_eq "$(events instance.exit)" 1 "instances that ended"
-    assert_eq "$(events instance.exit '.cause == "exit" and .status == 1')" 1 "instances that ended by themselves"
+    local ended
+    ended=$(events instance.exit)
+    ((ended >= 1 && ended <= 2)) || fail "$ended instances ended, not 1 or 2"
     wait_for 5 all_ready
 }
 
