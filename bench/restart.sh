@@ -62,6 +62,7 @@ for who in $WHO; do
     timeout $((COUNT * 25)) build/bench/killer "$START_LOG" 127.0.0.1 "$port" "$COUNT" "$GAP_MS" >"$dir/times"
     echo "| $who | $(column 1 | median) | $(range 1) | $(column 2 | median) | $(range 2) |"
     if [[ $who == daruma ]]; then
+        to_exec=$(cd "$dir/project" && "$daruma" events --json | jq -r 'select(.kind == "instance.spawn") | .span_ms // empty' | median)
         stop_daruma
     else
         kill -"$leave" "${started[0]}"
@@ -69,4 +70,6 @@ for who in $WHO; do
     fi
     rm -rf "$dir/services"
 done
+[[ -z ${to_exec:-} ]] ||
+    printf '\nOf the time to main(), from the exit to the exec, as daruma itself tells: %s ms in the median.\n' "$to_exec"
 echo
