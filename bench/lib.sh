@@ -290,3 +290,42 @@ worker_pids() {
         [[ $(readlink "/proc/$child/exe") != "$daruma" ]] || echo "$child"
     done
 }
+
+# CPU time of each of $FRONTS for a request, at $RATE requests/s for $LENGTH s, in $ROUNDS interleaved rounds, because a
+# machine's speed drifts; printed as a section. One worker each on one core; load and upstream on the other.
+cpu_a_request() { # TITLE CHART [WATCH-OPTIONS…]
+    local title=$1 chart=$2 front round
+    shift 2
+    for ((round = 1; round <= ROUNDS; round++)); do
+        for front in $FRONTS; do
+            say "round $round: $front"
+            cpu_round "$front" "$@"
+        done
+    done
+    echo "## $title: $RATE requests/s for $LENGTH s, one worker, medians of $ROUNDS rounds"
+    echo
+    echo "| front | CPU µs a request | p50 ms | p99 ms | failed in all |"
+    echo "|---|---|---|---|---|"
+    for front in $FRONTS; do
+        awk -v f="$front" -v c="$(column "$dir/$front" 1)" -v p="$(column "$dir/$front" 2)" \
+            -v q="$(column "$dir/$front" 3)" \
+            '{ failed += $4 } END { printf "| %s | %.1f | %.2f | %.2f | %d |\n", f, c, p, q, failed }' "$dir/$front"
+        plot "$chart" "$front" "$(column "$dir/$front" 1)"
+    done
+    echo
+}
+
+cpu_round() { # FRONT [WATCH-OPTIONS…]
+    local before
+    start_pinned "$1"
+    local load=(taskset -c 1 "$daruma" watch "http://127.0.0.1:$port/" "${@:2}" --rate "$RATE" --json)
+    # The first second opens connections and warms caches; it is not counted.
+    "${load[@]}" --duration 1s >/dev/null
+    # shellcheck disable=SC2086
+    before=$(ticks $front_pids)
+    "${load[@]}" --duration "${LENGTH}s" >"$dir/receipt"
+    # shellcheck disable=SC2086
+    jq -r --argjson ticks $(($(ticks $front_pids) - before)) --argjson hz "$ticks_per_second" \
+        '"\($ticks / $hz * 1e6 / .sent) \(.latency_ms.p50) \(.latency_ms.p99) \(.failed)"' "$dir/receipt" >>"$dir/$1"
+    stop_front "$1"
+}
