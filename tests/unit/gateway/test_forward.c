@@ -215,6 +215,23 @@ static void the_quarantine_keeps_for_its_time(void **unused)
     gateway_shared_free(shared);
 }
 
+static void suspects_are_tried_one_after_the_other(void **unused)
+{
+    (void)unused;
+    void *shared = gateway_shared_new(NULL);
+    assert_non_null(shared);
+    assert_true(gw_poison_trial(shared, 1, 0, 100));
+    assert_true(gw_poison_trial(shared, 1, 50, 150)); /* still its turn */
+    assert_false(gw_poison_trial(shared, 2, 50, 150));
+    gw_poison_trial_over(shared, 2); /* it was never its turn */
+    assert_false(gw_poison_trial(shared, 2, 50, 150));
+    gw_poison_trial_over(shared, 1);
+    assert_true(gw_poison_trial(shared, 2, 60, 160));
+    assert_false(gw_poison_trial(shared, 3, 159, 300));
+    assert_true(gw_poison_trial(shared, 3, 160, 300)); /* one that takes too long has the next one beside it */
+    gateway_shared_free(shared);
+}
+
 static void slots_and_blocks_are_given_out_once_each(void **unused)
 {
     (void)unused;
@@ -282,6 +299,7 @@ int main(void)
         cmocka_unit_test(routes_change_header_fields_and_paths),
         cmocka_unit_test(how_long_an_idle_connection_is_kept_is_read),
         cmocka_unit_test(the_quarantine_keeps_for_its_time),
+        cmocka_unit_test(suspects_are_tried_one_after_the_other),
         cmocka_unit_test(slots_and_blocks_are_given_out_once_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
