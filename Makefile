@@ -154,4 +154,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/engine -prune -o -name '*.d' -print 2>/dev/null)

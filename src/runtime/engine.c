@@ -12,6 +12,7 @@
 #define DEFAULT_HOST    "unix:///var/run/docker.sock"
 #define CONNECT_TIMEOUT (10 * NS_PER_S)
 #define CHECK_PATIENCE  (10 * NS_PER_S)
+#define KEEP_IDLE_S     20L
 
 enum { ANSWER_MAX = 64 << 20 }; /* an answer that is collected is never longer */
 
@@ -128,6 +129,18 @@ static size_t on_body(char *data, size_t size, size_t n, void *owner)
     return call->answer.failed ? 0 : n;
 }
 
+/* Called for each line of the head; the empty one ends it. */
+static size_t on_head(char *line, size_t size, size_t n, void *owner)
+{
+    struct engine_call *call = owner;
+    long status = 0;
+
+    (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (n == 2 && status >= 200 && status < 300 && call->request.opened && !call->asks_version)
+        call->request.opened(call->request.owner);
+    return n;
+}
+
 static void on_upload_ready(struct loop_io *io, uint32_t events)
 {
     struct engine_call *call = io->data;
@@ -208,6 +221,11 @@ static int begin_exchange(struct engine_call *call)
     r |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(CONNECT_TIMEOUT / NS_PER_MS));
     r |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout / NS_PER_MS));
     r |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
+    /* A stream that says nothing for hours is not to outlive its Engine. */
+    r |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, engine->socket_path ? 0L : 1L);
+    r |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEP_IDLE_S);
+    r |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    r |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     r |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     r |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     if (r != CURLE_OK || !set_method(call))

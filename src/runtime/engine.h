@@ -33,6 +33,8 @@ struct engine_request {
     int upload_fd;
     int64_t timeout_ns; /* for the whole call; 0: none, as a stream has none */
     void *owner;
+    /* The head of a successful answer is there: a stream has begun. NULL: not told. Bound as `data` is. */
+    void (*opened)(void *owner);
     /* Pieces of the body of a successful answer, as they come. NULL: the body is collected and parsed. It must not
        begin, cancel or free calls. */
     void (*data)(void *owner, const char *data, size_t len);
