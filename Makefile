@@ -125,7 +125,7 @@ demo: deps
 
 # Its stories about containers start a Docker Engine of their own.
 test:
-	@tools/install-packages docker.io docker-compose busybox-static
+	@tools/install-packages docker.io docker-compose busybox-static python3-flask python3-redis python3-pip prometheus
 	@tests/run
 
 check: check-includes check-static check-format

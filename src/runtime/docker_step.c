@@ -70,6 +70,21 @@ void docker_go(struct runtime_handle *handle, enum docker_step step)
         step_begin(handle);
 }
 
+/* An anonymous volume is known by the container alone: the successor gets it, as with Compose. The Engine's names for
+   such are 64 hexadecimal digits. */
+static void inherit_volumes(struct runtime_handle *handle, const json_t *found)
+{
+    json_t *mount;
+    size_t i;
+
+    json_array_foreach(json_object_get(found, "Mounts"), i, mount)
+    {
+        const char *name = docker_text(mount, "Name");
+        if (strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64)
+            container_inherit(handle->body, name, docker_text(mount, "Destination"));
+    }
+}
+
 /* The instance's container, if it has one. */
 static void take_look(struct runtime_handle *handle, const json_t *list)
 {
@@ -88,6 +103,7 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
     }
     if (strcmp(hash, handle->hash) != 0 || strcmp(state, "dead") == 0) {
         (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);
+        inherit_volumes(handle, found);
         docker_go(handle, DOCKER_STOP_OLD);
         return;
     }

@@ -69,10 +69,4 @@ const char *engine_choose_version(const char *theirs);
 /* Percent-encodes `text` for a path or a query behind `format`, which has one %s. NULL when out of memory; free(). */
 char *engine_path(const char *format, const char *text) __attribute__((format_arg(1)));
 
-/*
- * For commands, not for the supervisor: asks whether there is an Engine and waits for the answer, at most 10 s. 0, or a
- * negative errno as above with `err`, which says how to mend it.
- */
-int engine_check(const char *host, struct err *err);
-
 #endif

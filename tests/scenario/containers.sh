@@ -35,9 +35,7 @@ engine_start() {
     pool=$((100 + RANDOM % 120))
     exec {lock}>"$engine_data/lock"
     flock -w 60 "$lock" || fail "another story holds $engine_data"
-    # What a story left that was killed.
-    [[ ! -f $engine_data/pid || $(cat "/proc/$(cat "$engine_data/pid")/comm" 2>/dev/null) != dockerd ]] ||
-        kill "$(cat "$engine_data/pid")"
+    engine_end_old
     trap engine_end EXIT
     engine_fresh || rm -rf "$engine_data"/data
     engine_launch || engine_launch --storage-driver vfs || skip "dockerd does not start: $(tail -n 1 "$dir/e/log")"
@@ -45,6 +43,22 @@ engine_start() {
     engine_clean
     docker image inspect daruma/app:1 >/dev/null 2>&1 || make_image
     engine_stamp >"$engine_data/stamp"
+}
+
+# What a story left that was killed.
+engine_end_old() {
+    local pid tries
+    pid=$(cat "$engine_data/pid" 2>/dev/null) || pid=none
+    for tries in {1..200}; do
+        [[ $(cat "/proc/$pid/comm" 2>/dev/null) == dockerd ]] || break
+        kill "-$([[ $tries -lt 190 ]] && echo TERM || echo KILL)" "$pid" 2>/dev/null || true
+        sleep 0.05
+    done
+    rm -f "$engine_data/pid"
+    local mount
+    for mount in $(awk -v at="$engine_data/data" 'index($2, at) == 1 { print $2 }' /proc/mounts | sort -r); do
+        umount -l "$mount" || true
+    done
 }
 
 # The images are those that would be made now.

@@ -64,6 +64,34 @@ story_compose_shows_the_project() {
     assert_contains "$(cat out)" "Up"
 }
 
+story_a_project_that_compose_started_is_taken_over() {
+    command -v docker-compose >/dev/null || skip "there is no docker-compose"
+    engine_start
+    containers
+    sed -i 's,"data:/data","data:/data"\, /anonymous,' compose.yaml
+    docker-compose up -d >out 2>&1 || fail "$(cat out)"
+    wait_for 10 curl -fs "$url/"
+    docker exec project_app_1 /bin/busybox sh -c 'echo named >/data/word; echo anonymous >/anonymous/word'
+    # A port that is somebody else's: then nothing is touched.
+    local other
+    other=$(free_port)
+    sed -i "s/ports: \[/&\"127.0.0.1:$other:9\", /" compose.yaml
+    HOST=127.0.0.1 PORT=$other "$BUILD/bench/app" &
+    wait_for 5 curl -fs "http://127.0.0.1:$other/"
+    expect_exit 2 daruma up -d
+    kill $!
+    assert_contains "$(cat err)" "port 127.0.0.1:$other is taken" "the refusal"
+    assert_eq "$(http_status "$url/")" 200
+    sed -i "s/\"127.0.0.1:$other:9\", //" compose.yaml
+    up
+    assert_contains "$(cat err)" "the container project_app_1, which Compose had started, was stopped" "what is told"
+    assert_eq "$(http_status "$url/")" 200
+    assert_eq "$(docker ps -a --format '{{.Names}} {{.Ports}}')" "project-app-1 8080/tcp" "the containers"
+    assert_eq "$(docker exec project-app-1 /bin/busybox cat /data/word /anonymous/word | xargs)" "named anonymous" "the data"
+    docker-compose ps >out 2>&1
+    assert_contains "$(cat out)" "project-app-1"
+}
+
 story_a_killed_container_comes_back_and_no_request_fails() {
     engine_start
     containers "    deploy: {replicas: 2}"
