@@ -43,6 +43,7 @@ static const struct schema kept_number = { .kinds = NODE_INT | NODE_FLOAT | NODE
 static const struct schema strict_number = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_INT };
 static const struct schema count = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .max = INT64_MAX };
 static const struct schema percent = { .kinds = NODE_INT | NODE_STRING, .format = FORMAT_FLOAT, .max = 100 };
+static const struct schema strict_percent = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_FLOAT, .max = 100 };
 static const struct schema oom_score = {
     .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = -1000, .max = 1000
 };
@@ -173,13 +174,13 @@ static const struct schema build = {
 /* --- services.*.deploy --- */
 
 static const struct attribute update_fields[] = {
-    { "delay", &duration, D, "pause between groups" },
-    { "failure_action", &string, D, "what to do when it fails" },
-    { "max_failure_ratio", &number, D, "tolerated failures" },
-    { "monitor", &duration, D, "how long each task is watched" },
-    { "order", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("start-first", "stop-first") }, D,
+    { "delay", &duration, P, "pause between groups" },
+    { "failure_action", &string, P, "what to do when it fails" },
+    { "max_failure_ratio", &number, P, "tolerated failures" },
+    { "monitor", &duration, P, "how long each task is watched" },
+    { "order", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("start-first", "stop-first") }, P,
       "order" },
-    { "parallelism", &kept_integer, D, "instances at once" },
+    { "parallelism", &kept_integer, P, "instances at once" },
     END,
 };
 static const struct schema update_config = { .kinds = NODE_MAP, .fields = update_fields, .extensible = true };
@@ -271,8 +272,8 @@ static const struct attribute deploy_fields[] = {
       "limits and reservations" },
     { "restart_policy",
       &(const struct schema){ .kinds = NODE_MAP, .fields = restart_policy_fields, .extensible = true }, P, "restarts" },
-    { "rollback_config", &update_config, D, "how to go back" },
-    { "update_config", &update_config, D, "how to update" },
+    { "rollback_config", &update_config, P, "how to go back" },
+    { "update_config", &update_config, P, "how to update" },
     END,
 };
 static const struct schema deploy = { .kinds = NODE_MAP | NODE_NULL, .fields = deploy_fields, .extensible = true };
@@ -565,7 +566,22 @@ static const struct attribute process_fields[] = {
     { "socket", &boolean, P, "its listening socket is opened for it" },
     END,
 };
+static const struct attribute daruma_deploy_fields[] = {
+    { "dwell", &duration, P, "canary: how long each step is watched" },
+    { "exclusive", &boolean, P, "there may never be two at once" },
+    { "keep", &duration, P, "blue-green: how long the old version stays after the switch" },
+    { "min_requests", &count, P, "fewer answers say nothing about a version" },
+    { "ready_timeout", &duration, P, "a new instance that isn't ready by then has failed" },
+    { "steps", &(const struct schema){ .kinds = NODE_LIST, .items = &strict_percent }, P,
+      "canary: the new version's share of the requests, in percent" },
+    { "strategy", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("rolling", "blue-green", "canary") }, P,
+      "how the new version takes over" },
+    END,
+};
+
 static const struct attribute service_daruma_fields[] = {
+    { "deploy", &(const struct schema){ .kinds = NODE_MAP, .fields = daruma_deploy_fields }, P,
+      "how a new version takes over" },
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
     { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, P, "for the process runtime" },
