@@ -226,6 +226,10 @@ enum supervisor_state supervisor_state(const struct supervisor *supervisor)
         return supervisor_is_down(supervisor) ? SUPERVISOR_DOWN : SUPERVISOR_STOPPING;
     for (size_t i = 0; i < supervisor->len; i++) {
         const struct service *service = supervisor->services[i];
+        if (deploy_is_active(service)) {
+            starting = true;
+            continue;
+        }
         if (!service->wanted || service->state == SERVICE_READY || service->state == SERVICE_DOWN)
             continue;
         bool failed = is_blocked_for_good(supervisor, service);

@@ -105,7 +105,7 @@ void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data,
 
 /* How the project as a whole is, for `up -d` and `ps`. */
 enum supervisor_state {
-    SUPERVISOR_STARTING, /* something wanted is not ready yet and may still become so */
+    SUPERVISOR_STARTING, /* something wanted is not ready yet and may still become so, or a deploy goes on */
     SUPERVISOR_READY,    /* everything wanted is ready, or completed with status 0 where that was its job */
     SUPERVISOR_DEGRADED, /* something failed, or a dependency will never be met */
     SUPERVISOR_STOPPING,
