@@ -59,7 +59,7 @@ static void read_update(struct loading *load, const struct node *config, const s
     if (parallelism < 0 || parallelism > 10000)
         problem_error(load->problems, place_of(config, "parallelism"),
                       "%lld instances at once: expected 0 (all) to 10000", (long long)parallelism);
-    if (ret->max_failure_ratio < 0 || ret->max_failure_ratio > 1)
+    if (ret->max_failure_ratio < 0)
         problem_error(load->problems, place_of(config, "max_failure_ratio"), "expected a ratio from 0 to 1");
 }
 
