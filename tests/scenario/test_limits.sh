@@ -94,3 +94,51 @@ story_more_clients_than_there_is_room_for_are_told_so() {
     becomes 5 '[[ $(http_status "$url/health") == 200 ]]'
     let_go
 }
+
+# The ticks of CPU that a process has used, of 10 ms each.
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+
+gateway_worker() { pgrep -f -n "^$BUILD/daruma up" -P "$(curl_admin project | jq .pid)"; }
+
+# One answer with a length from a kept connection: its first line.
+ask() { # DESCRIPTOR
+    local line first='' length=0
+    printf 'GET /health HTTP/1.1\r\nHost: t\r\n\r\n' >&"$1"
+    while IFS= read -r -t 5 line <&"$1"; do
+        line=${line%$'\r'}
+        first=${first:-$line}
+        [[ ${line,,} != content-length:* ]] || length=${line#*: }
+        [[ -n $line ]] || break
+    done
+    read -r -t 5 -N "$length" <&"$1"
+    echo "$first"
+}
+
+story_without_descriptors_the_gateway_serves_whom_it_has_and_does_not_spin() { # sanitized
+    command -v prlimit >/dev/null || skip "no prlimit"
+    one_instance
+    DARUMA_WORKERS=1 up
+    local worker before
+    worker=$(gateway_worker)
+    hold_open 1 ''
+    kept=${held[0]}
+    assert_eq "$(ask "$kept")" "HTTP/1.1 200 OK"
+    # None beyond those that it has: what comes now waits in the kernel's queue.
+    local free=0
+    while [[ -e /proc/$worker/fd/$free ]]; do free=$((free + 1)); done
+    prlimit --nofile="$free:" --pid "$worker"
+    curl -s -o waited -w '%{http_code}' --max-time 20 "$url/health" >status &
+    becomes 5 '[[ $(curl_admin gateway | jq "[.workers[].accept_errors] | add") -gt 0 ]]'
+    before=$(ticks "$worker")
+    local i
+    for i in {1..10}; do
+        assert_eq "$(ask "$kept")" "HTTP/1.1 200 OK" "who was there before"
+        sleep 0.05
+    done
+    assert_number $(($(ticks "$worker") - before)) '< 20' "ticks in half a second"
+    assert_number "$(curl_admin gateway | jq '[.workers[].accept_errors] | add')" '< 50' "tries to accept"
+    [[ ! -s status ]] || fail "it was served without a descriptor"
+    prlimit --nofile=1000: --pid "$worker"
+    becomes 5 '[[ $(cat status) == 200 ]]'
+    let_go
+}
