@@ -9,6 +9,7 @@
 #ifndef DARUMA_COMPOSE_SPEC_H
 #define DARUMA_COMPOSE_SPEC_H
 
+#include "base/board.h"
 #include "base/err.h"
 #include "compose/problem.h"
 
@@ -188,6 +189,7 @@ struct spec_listener {
     uint16_t port;
     enum spec_protocol protocol;
     int placement; /* enum board_placement */
+    struct board_limits limits;
     struct spec_route *routes;
     size_t routes_len;
     const char *published_by; /* the service whose published port it is; NULL: declared by x-gateway */
@@ -219,6 +221,7 @@ struct spec {
     char **environment;        /* "NAME=value", sorted: what variables were replaced from */
     bool served_by;            /* x-gateway.served_by: answers carry X-Served-By; true unless given */
     bool via;                  /* x-gateway.via: requests carry Via; true unless given */
+    uint32_t connections;      /* x-gateway.max_connections, over all listeners; 0: as many as there is room for */
     struct spec_access_log access_log;
     struct spec_network *trusted; /* x-gateway.trusted_proxies */
     size_t trusted_len;
