@@ -63,16 +63,18 @@ struct schema {
     const char *(*identity)(struct pool *pool, const struct node *item);
 };
 
+/* Who does what an attribute says. Who does not is told as a warning, unless one of the last two forbids it. */
 enum honour {
     HONOUR_PROCESS = 1 << 0,
     HONOUR_DOCKER = 1 << 1,
-    HONOUR_QUIET = 1 << 2, /* not honoured by the process runtime, but nothing is lost by that */
+    HONOUR_QUIET = 1 << 2, /* who does not honour it loses nothing by that, or what refers to it is told */
+    HONOUR_TRUE = 1 << 3,  /* `true` is what happens anyway */
 };
 
 struct attribute {
     const char *name;
     const struct schema *schema;
-    unsigned honour;     /* enum honour; a mapping's own fields say more where it is honoured */
+    unsigned honour;     /* enum honour; below what is not honoured nothing is */
     const char *meaning; /* for the table in docs/compose.md */
 };
 

@@ -180,13 +180,13 @@ static const struct schema model_uses = {
 static const struct attribute network_use_fields[] = {
     { "aliases", &unique_strings, D, "more host names" },
     { "driver_opts", &options, D, "driver options" },
-    { "gw_priority", &strict_number, D, "which network is the gateway" },
-    { "interface_name", &string, D, "name of the interface" },
+    { "gw_priority", &strict_number, N, "which network is the gateway" },
+    { "interface_name", &string, N, "name of the interface" },
     { "ipv4_address", &string, D, "fixed address" },
     { "ipv6_address", &string, D, "fixed address" },
-    { "link_local_ips", &unique_strings, D, "link-local addresses" },
+    { "link_local_ips", &unique_strings, N, "link-local addresses" },
     { "mac_address", &string, D, "MAC address" },
-    { "priority", &strict_number, D, "order of connecting" },
+    { "priority", &strict_number, N, "order of connecting" },
     END,
 };
 static const struct schema network_uses = {
@@ -231,13 +231,13 @@ static const struct attribute bind_fields[] = {
     { "create_host_path", &usual_boolean, D, "create a missing directory" },
     { "propagation", &string, D, "mount propagation" },
     { "recursive",
-      &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("enabled", "disabled", "writable", "readonly") }, D,
+      &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("enabled", "disabled", "writable", "readonly") }, N,
       "with what is mounted below" },
     { "selinux", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("z", "Z") }, D, "SELinux label" },
     END,
 };
 static const struct attribute volume_mount_fields[] = {
-    { "labels", &labels, D, "labels" },
+    { "labels", &labels, N, "labels" },
     { "nocopy", &boolean, D, "do not fill it from the image" },
     { "subpath", &string, D, "a directory of it" },
     END,
@@ -247,10 +247,10 @@ static const struct attribute tmpfs_fields[] = {
     { "size", &bytes_count, D, "size" },
     END,
 };
-static const struct attribute image_mount_fields[] = { { "subpath", &string, D, "a directory of it" }, END };
+static const struct attribute image_mount_fields[] = { { "subpath", &string, N, "a directory of it" }, END };
 static const struct attribute mount_fields[] = {
     { "bind", &(const struct schema){ .kinds = NODE_MAP, .fields = bind_fields, .extensible = true }, D, "for a bind" },
-    { "consistency", &string, D, "consistency of the file system" },
+    { "consistency", &string, HONOUR_QUIET, "consistency of the file system" },
     { "image", &(const struct schema){ .kinds = NODE_MAP, .fields = image_mount_fields, .extensible = true }, D,
       "for an image" },
     { "read_only", &boolean, D, "only for reading" },
@@ -293,7 +293,8 @@ static const struct attribute process_fields[] = {
 static const struct attribute service_daruma_fields[] = {
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
-    { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, P, "for the process runtime" },
+    { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, HONOUR_PROCESS | HONOUR_QUIET,
+      "for the process runtime" },
     { "restart_unhealthy", &boolean, P, "whether it is restarted when it is unhealthy" },
     END,
 };
@@ -303,9 +304,9 @@ static const struct schema service_daruma = { .kinds = NODE_MAP, .fields = servi
 
 static const struct attribute service_fields[] = {
     { "annotations", &labels, Q, "OCI annotations" },
-    { "attach", &kept_boolean, N, "show its output in `up`" },
+    { "attach", &kept_boolean, HONOUR_TRUE, "show its output in `up`" },
     { "blkio_config", &(const struct schema){ .kinds = NODE_MAP, .fields = blkio_fields }, N, "block device limits" },
-    { "build", &schema_build, D, "how its image is built" },
+    { "build", &schema_build, Q, "how its image is built" },
     { "cap_add", &unique_strings, D, "capabilities to add" },
     { "cap_drop", &unique_strings, D, "capabilities to drop" },
     { "cgroup", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("host", "private") }, D,
@@ -328,7 +329,7 @@ static const struct attribute service_fields[] = {
     { "depends_on", &depends_on, P, "what must be there first" },
     { "deploy", &schema_deploy, P, "instances, restarts, resources" },
     { "develop", &(const struct schema){ .kinds = NODE_MAP | NODE_NULL, .fields = develop_fields, .extensible = true },
-      N, "rules for development" },
+      HONOUR_QUIET, "rules for development" },
     { "device_cgroup_rules", &unique_strings, D, "device rules" },
     { "devices", &devices, D, "devices of the host" },
     { "dns", &string_or_list, D, "name servers" },
@@ -345,13 +346,13 @@ static const struct attribute service_fields[] = {
     { "gpus", &schema_gpus, N, "GPUs" },
     { "group_add", &unique_texts, D, "more groups" },
     { "healthcheck", &healthcheck, P, "how to see that it works" },
-    { "hostname", &string, P, "HOSTNAME in its environment" },
-    { "image", &string, D, "what is run; replaced by x-daruma.process.command" },
+    { "hostname", &string, P, "its name; as a process only HOSTNAME in its environment" },
+    { "image", &string, Q, "what is run; replaced by x-daruma.process.command" },
     { "init", &kept_boolean, Q, "an init process; orphans are always reaped" },
     { "ipc", &string, D, "IPC namespace" },
     { "isolation", &string, D, "isolation technology" },
-    { "label_file", &label_files, P, "files with labels" },
-    { "labels", &labels, P, "labels" },
+    { "label_file", &label_files, Q, "files with labels" },
+    { "labels", &labels, Q, "labels" },
     { "links",
       &(const struct schema){ .kinds = NODE_LIST, .items = &string, .unique = true, .identity = identity_name }, P,
       "what must be there first" },
@@ -370,7 +371,7 @@ static const struct attribute service_fields[] = {
     { "oom_score_adj", &oom_score, D, "who is killed first" },
     { "pid", &string_or_null, D, "PID namespace" },
     { "pids_limit", &whole_number, D, "most processes" },
-    { "platform", &string, D, "platform of the image" },
+    { "platform", &string, Q, "platform of the image" },
     { "ports", &ports, P, "published ports" },
     { "post_start", &hooks, N, "run after the start" },
     { "pre_start", &pre_start, N, "run before the start" },
@@ -381,7 +382,7 @@ static const struct attribute service_fields[] = {
       &(const struct schema){
           .kinds = NODE_MAP, .fields = provider_fields, .extensible = true, .required = WORDS("type") },
       N, "somebody else who runs it" },
-    { "pull_policy", &string, Q, "when its image is pulled" },
+    { "pull_policy", &string, Q, "when its image is pulled: always, missing, never, build" },
     { "pull_refresh_after", &string, HONOUR_QUIET, "when its image is old" },
     { "read_only", &boolean, D, "root file system only for reading" },
     { "restart", &string, P, "when it is started again" },

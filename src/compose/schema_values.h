@@ -11,6 +11,7 @@
 #include "compose/model.h"
 #include "compose/schema.h"
 
+/* Honoured by both runtimes; by containers; by containers, and without loss by processes; by nobody. */
 enum { P = HONOUR_PROCESS | HONOUR_DOCKER, D = HONOUR_DOCKER, Q = HONOUR_DOCKER | HONOUR_QUIET, N = 0 };
 
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -116,9 +117,9 @@ static const struct schema ulimits = { .kinds = NODE_MAP, .others = &ulimit, .ke
 static const struct attribute reference_fields[] = {
     { "source", &string, D, "its name at the top level" },
     { "target", &string, D, "where it appears" },
-    { "uid", &string, D, "owner" },
-    { "gid", &string, D, "group" },
-    { "mode", &mode, D, "permissions" },
+    { "uid", &string, N, "owner" },
+    { "gid", &string, N, "group" },
+    { "mode", &mode, N, "permissions" },
     END,
 };
 static const struct schema reference = {

@@ -133,7 +133,7 @@ static void the_table_says_what_the_specification_says(void **unused)
     json_decref((json_t *)comparison.root);
 }
 
-/* The page is written by hand up to the table, which is compared; with DARUMA_WRITE_DOCS set it is written. */
+/* The page is written by hand up to the table, which is compared; with DARUMA_WRITE_DOCS set (make docs) it is written. */
 static void the_page_shows_the_table_as_it_is(void **unused)
 {
     (void)unused;
@@ -156,7 +156,7 @@ static void the_page_shows_the_table_as_it_is(void **unused)
     }
     assert_non_null(at);
     if (strcmp(at, table.data) != 0)
-        fail_msg("docs/compose.md is out of date: DARUMA_WRITE_DOCS=1 build/tests/unit/compose/test_schema");
+        fail_msg("docs/compose.md is out of date: make docs");
 }
 
 static void what_breaks_the_table_is_told_with_its_place(void **unused)
