@@ -89,14 +89,14 @@ extern const struct schema schema_anything;
 /*
  * Tells everything in the tree that the table does not allow: unknown keys (with the nearest known one), wrong types,
  * wrong words, doubles. What has a wrong type is emptied, or marked as taken away, so that the following steps find only
- * what the table allows and can tell what else is wrong. `path` is the tree's own name in messages ("services.web"), ""
+ * what the table allows and can tell what else is wrong; what lost something by that is marked as faulty. `path` is the tree's own name in messages ("services.web"), ""
  * for a whole file.
  */
 void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                      const char *path);
 
-/* Tells required keys that are missing; asked after all files were merged. */
-void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+/* Tells required keys that are missing, and marks what lacks them as faulty; asked after all files were merged. */
+void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                     const char *path);
 
 /* The name nearest to `word` among the schema's fields, NULL when none is near. */
