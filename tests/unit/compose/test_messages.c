@@ -179,7 +179,7 @@ static void broken_yaml_says_what_may_mend_it(void **unused)
         { "services:\n  a: {ports: [80]\n  b: {}\n", "; is the bracket closed?" },
         { "services:\n  a:\n    command:\n      - x\n     - y\n", "; it stands exactly below its neighbours" },
         { "services:\n  a:\n   image: i\n b:\n   image: i\n", "; it stands exactly below its neighbours" },
-        { "services:\n  a: {image: 'it's'}\n", "; inside of '…' a quote is written twice" },
+        { "services:\n  a:\n    image: 'it's'\n", "; inside of '…' a quote is written twice" },
         { "services:\n  a: {image: \"a\\qb\"}\n", "; a backslash is written twice" },
     };
     (void)unused;
