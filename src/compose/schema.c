@@ -151,29 +151,42 @@ static void check_word(struct check *check, const struct schema *schema, const s
 
 static bool check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path);
 
+static void tell_unknown(struct check *check, const struct schema *schema, const struct entry *entry,
+                         const struct path *path)
+{
+    const char *where = path_text(check, path);
+    const char *near = problems_full(check->problems) ? NULL : schema_nearest(schema, entry->key);
+    bool stray = !near && schema == &schema_root && entry->value->kind == NODE_MAP;
+
+    if (schema->others)
+        problem_error(check->problems, entry->place, "`%s` is no name that may stand in %s; use letters, digits, . _ -",
+                      entry->key, where);
+    else
+        problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s%s%s", entry->key,
+                      *where ? " in " : "", where, near ? "; did you mean `" : "", near ? near : "",
+                      near    ? "`?"
+                      : stray ? "; a service stands below `services:`"
+                              : "");
+}
+
+/* What nobody knows is taken out. */
 static void check_map(struct check *check, const struct schema *schema, struct node *map, const struct path *path)
 {
+    size_t kept = 0;
+
     for (size_t i = 0; i < map->len; i++) {
-        const struct entry *entry = &map->entries[i];
-        const struct schema *child = schema_child(schema, entry->key);
-        if (child && check_node(check, child, entry->value, &(struct path){ path, entry->key, 0, NULL }))
-            continue;
-        map->faulty = true;
+        struct entry entry = map->entries[i];
+        const struct schema *child = schema_child(schema, entry.key);
+        if (!child)
+            tell_unknown(check, schema, &entry, path);
+        if (!child || !check_node(check, child, entry.value, &(struct path){ path, entry.key, 0, NULL }))
+            map->faulty = true;
         if (child)
-            continue;
-        const char *where = path_text(check, path);
-        const char *near = problems_full(check->problems) ? NULL : schema_nearest(schema, entry->key);
-        bool stray = !near && schema == &schema_root && entry->value->kind == NODE_MAP;
-        if (schema->others)
-            problem_error(check->problems, entry->place,
-                          "`%s` is no name that may stand in %s; use letters, digits, . _ -", entry->key, where);
-        else
-            problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s%s%s", entry->key,
-                          *where ? " in " : "", where, near ? "; did you mean `" : "", near ? near : "",
-                          near    ? "`?"
-                          : stray ? "; a service stands below `services:`"
-                                  : "");
+            map->entries[kept++] = entry;
     }
+    if (kept < map->len)
+        map->index = NULL;
+    map->len = kept;
 }
 
 static void check_list(struct check *check, const struct schema *schema, struct node *list, const struct path *path)

@@ -277,6 +277,7 @@ static void one_mistake_is_told_once(void **unused)
         const char *file, *told;
     } rows[] = {
         { "services: {a: {imgae: i}}", "unknown attribute `imgae`" },
+        { "services: {\"a b\": {depends_on: [c], ports: x, env_file: [{}]}}", "`a b` is no name that may stand in" },
         { "services: {a: {image: [i]}}", "services.a.image must be a string" },
         { "services: {a: {image: \"${I:?which}\"}}", "the variable I is required" },
         { "services: {a: {image: i, deploy: {replicas: -1}}}", "cannot have -1 instances" },
