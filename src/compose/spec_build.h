@@ -13,8 +13,8 @@ struct spec_origin {
     const struct node *disabled; /* services that a profile switched off */
 };
 
-/* The spec in the pool, its model attached. What has no meaning is told; the spec must not be used then. NULL when
-   there is no memory for the model (told). */
+/* The spec in the pool. What has no meaning is told, also when something was told before; the spec must not be used then
+   and has no model. */
 struct spec *spec_build(struct loading *load, struct node *project, const struct spec_origin *origin);
 
 /* Reading a tree whose kinds were validated: what is not there gives the default. */
@@ -25,6 +25,9 @@ int64_t read_duration(const struct node *map, const char *key, int64_t otherwise
 char **read_environment(struct pool *pool, const struct node *map); /* "NAME=value", sorted, without nulls */
 char **read_strings(struct pool *pool, const struct node *list);    /* NULL for no list */
 struct place place_of(const struct node *map, const char *key);     /* of the value; of the map when it is not there */
+
+/* Were ports of the service told to be wrong, so that nothing may be said about which it has? */
+bool read_ports_in_doubt(const struct node *service);
 
 /* spec_service.c, spec_deploy.c, spec_gateway.c, spec_route.c, spec_hash.c */
 void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,
