@@ -102,16 +102,15 @@ static json_t *build_request(const struct cli *cli, const struct client *client,
 
 static void print_plan(const json_t *answer, bool json)
 {
-    json_t *plan = json_object_get(answer, "plan"), *row, *step;
-    size_t i, n;
+    const json_t *plan = json_object_get(answer, "plan");
 
     if (json) {
         CLEANUP_FREE char *text = json_dumps(plan, JSON_INDENT(2));
         printf("%s\n", text ? text : "[]");
         return;
     }
-    json_array_foreach(plan, i, row)
-    {
+    for (size_t i = 0; i < json_array_size(plan); i++) {
+        const json_t *row = json_array_get(plan, i), *steps = json_object_get(row, "steps");
         long long parallelism = (long long)json_integer_value(json_object_get(row, "parallelism"));
         printf("%s: %s; %s, %s, %lld instance(s), ", json_text(row, "service"), json_text(row, "change"),
                json_text(row, "strategy"), json_text(row, "order"),
@@ -120,10 +119,9 @@ static void print_plan(const json_t *answer, bool json)
             printf("%lld at a time\n", parallelism);
         else
             printf("all at once\n");
-        json_array_foreach(json_object_get(row, "steps"), n, step)
-            printf("  %s%g %%", n ? "then " : "", json_number_value(step));
-        if (n > 0)
-            printf(" of the requests\n");
+        for (size_t n = 0; n < json_array_size(steps); n++)
+            printf("%s%g %%%s", n ? ", then " : "  ", json_number_value(json_array_get(steps, n)),
+                   n + 1 == json_array_size(steps) ? " of the requests\n" : "");
     }
 }
 
