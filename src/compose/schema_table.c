@@ -571,6 +571,8 @@ static const struct attribute service_daruma_fields[] = {
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
     { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, P, "for the process runtime" },
+    { "proxy_protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("v1", "v2") }, P,
+      "the PROXY header that it wants to read first" },
     { "restart_unhealthy", &boolean, P, "whether it is restarted when it is unhealthy" },
     END,
 };
@@ -694,6 +696,8 @@ static const struct attribute listener_fields[] = {
     { "balance", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("p2c", "round_robin", "least_conn") }, P,
       "how instances are chosen" },
     { "limits", &client_limits, P, "the same for this listener" },
+    { "proxy_from", &string_or_list, P, "who may send a PROXY header" },
+    { "proxy_protocol", &boolean, P, "every client begins with a PROXY header" },
     { "protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("http", "tcp") }, P, "http or tcp" },
     { "routes",
       &(const struct schema){ .kinds = NODE_LIST,

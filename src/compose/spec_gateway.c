@@ -170,11 +170,17 @@ static void add_declared(struct loading *load, const struct node *node, const st
         .protocol = strcmp(read_text(node, "protocol", "http"), "tcp") == 0 ? SPEC_PROTOCOL_TCP : SPEC_PROTOCOL_HTTP,
         .placement = read_placement(node),
         .limits = read_limits(load, node_get(node, "limits"), limits),
+        .proxy = read_bool(node, "proxy_protocol", false),
         .place = node->place,
     };
 
     if (!read_address(load, address, &listener))
         return;
+    listener.proxy_from =
+        spec_build_networks(load, node_get(node, "proxy_from"), BOARD_PROXY_FROM, &listener.proxy_from_len);
+    if (listener.proxy_from_len > 0 && !listener.proxy)
+        problem_error(load->problems, place_of(node, "proxy_from"),
+                      "`proxy_from` says who may send a PROXY header; without `proxy_protocol: true` there is none");
     const struct spec_listener *before = spec_find_listener(spec, listener.host, listener.port);
     if (before)
         problem_error(load->problems, address->place, "a listener for %s stands already in line %d", node_str(address),

@@ -318,6 +318,7 @@ static int add_target(struct board *board, const struct spec *spec, const char *
         board_service_add(board, supervisor_board_name(found, target, name), listeners_placement(spec, service));
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
+    board->services[index].proxy = found->proxy_protocol;
     route->service[route->targets++] = (uint16_t)index;
     return 0;
 }
@@ -355,16 +356,20 @@ static void drop_routes(struct listener *listener, size_t from, struct board *bo
         listener->routes_len = from;
 }
 
-/* Makes sure that the listener has a slot, with the protocol that the file says now. */
-static int put_listener(struct listener *listener, enum spec_protocol protocol, const struct board_limits *limits,
+/* Makes sure that the listener has a slot, with what the file says of it now. `wanted` is NULL for a private one. */
+static int put_listener(struct listener *listener, enum spec_protocol protocol, const struct spec_listener *wanted,
                         struct board *board)
 {
     struct board_listener slot = {
         .state = BOARD_LISTENER_ACTIVE,
         .protocol = protocol == SPEC_PROTOCOL_TCP ? BOARD_TCP : BOARD_HTTP,
-        .limits = *limits,
+        .limits = wanted ? wanted->limits : board_usual_limits,
+        .proxy = wanted && wanted->proxy,
         .address = listener->address,
     };
+    if (wanted)
+        slot.proxy_from_len =
+            routes_fill_networks(wanted->proxy_from, wanted->proxy_from_len, slot.proxy_from, BOARD_PROXY_FROM);
     char text[BOARD_ADDRESS_TEXT];
 
     (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
@@ -372,15 +377,17 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
         listener->slot = board_listener_add(board, &slot);
         return listener->slot < 0 ? listener->slot : 0;
     }
-    board->listeners[listener->slot].protocol = slot.protocol;
-    board->listeners[listener->slot].limits = slot.limits;
+    struct board_listener *before = &board->listeners[listener->slot];
+    slot.generation = before->generation;
+    slot.route = before->route;
+    *before = slot;
     return 0;
 }
 
 static int publish_published(struct listener *listener, const struct spec *spec, const struct spec_listener *wanted,
                              struct board *board)
 {
-    int r = put_listener(listener, wanted->protocol, &wanted->limits, board);
+    int r = put_listener(listener, wanted->protocol, wanted, board);
 
     for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
         struct board_route route;
@@ -435,7 +442,7 @@ static int publish_private(struct listener *listener, const struct spec *spec, c
 {
     struct board_route route;
 
-    int r = put_listener(listener, port->protocol, &board_usual_limits, board);
+    int r = put_listener(listener, port->protocol, NULL, board);
     if (r < 0)
         return r;
     fill_route(&route, listener->slot, private_rules(spec, listener->service, port->protocol));
