@@ -162,7 +162,7 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
         .generation = generation ? generation : 1,
         .service = (uint16_t)service,
         .state = BOARD_ENDPOINT_UP,
-        .weight = 100,
+        .weight = BOARD_WEIGHT_USUAL,
         .since_ns = now_ns,
         .address = *address,
     };
@@ -171,6 +171,13 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
         board->used_endpoints++;
     board_write_end(board);
     return (int)at;
+}
+
+void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight)
+{
+    board_write_begin(board);
+    board->endpoints[endpoint].weight = weight;
+    board_write_end(board);
 }
 
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,

@@ -179,6 +179,8 @@ enum board_endpoint_state {
     BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
 };
 
+#define BOARD_WEIGHT_USUAL 100
+
 /* How long a dead endpoint stays readable, so that every worker with a request on it can learn the cause. */
 #define BOARD_GONE_NS INT64_C(5000000000)
 
@@ -242,6 +244,7 @@ int board_service_add(struct board *board, const char *name, enum board_placemen
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,
                        int64_t now_ns);
 /* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
+void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight);
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
                         uint32_t suspects, int64_t now_ns);
 

@@ -6,6 +6,7 @@
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
 #include "gateway/limit.h"
+#include "gateway/pipe.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "gateway/tunnel.h"
@@ -265,20 +266,34 @@ static bool await_request(struct gw_worker *worker, struct conn *conn)
 
 /* --- answers and the end ---------------------------------------------------------------------------------------- */
 
+bool gw_conn_has_output(const struct conn *conn)
+{
+    return (conn->out != GW_NONE && conn->out_at < conn->out_ready) || conn->down.held > 0;
+}
+
+static ssize_t send_output(struct gw_worker *worker, struct conn *conn)
+{
+    if (conn->out_at == conn->out_ready)
+        return gw_pipe_drain(worker, &conn->down, conn->fd, &conn->io);
+    struct iovec piece = { gw_block(&worker->slots, conn->out) + conn->out_at, conn->out_ready - conn->out_at };
+    ssize_t n = gw_send(conn->fd, &conn->io, &piece, 1);
+    if (n > 0)
+        conn->out_at += (uint32_t)n;
+    return n;
+}
+
 int gw_conn_flush(struct gw_worker *worker, struct conn *conn)
 {
-    while (conn->out_at < conn->out_ready) {
+    while (gw_conn_has_output(conn)) {
         if (!(conn->io & GW_WRITABLE))
             return 0;
-        struct iovec piece = { gw_block(&worker->slots, conn->out) + conn->out_at, conn->out_ready - conn->out_at };
-        ssize_t n = gw_send(conn->fd, &conn->io, &piece, 1);
+        ssize_t n = send_output(worker, conn);
         if (n < 0)
             return -1;
         if (n == 0) {
             gw_watch_out(worker, conn->fd, &conn->io, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn));
             return 0;
         }
-        conn->out_at += (uint32_t)n;
         conn->sent += (uint64_t)n;
     }
     return 1;

@@ -29,7 +29,10 @@ void gw_conn_drive(struct gw_worker *worker, struct conn *conn);
 /* Its deadline has passed. */
 void gw_conn_expire(struct gw_worker *worker, struct conn *conn);
 
-/* Sends the bytes that are ready in `out`. 1: all are out; 0: blocked; -1: the client takes no more. */
+/* Is anything ready for the client? */
+bool gw_conn_has_output(const struct conn *conn);
+
+/* Sends the bytes that are ready for the client. 1: all are out; 0: blocked; -1: the client takes no more. */
 int gw_conn_flush(struct gw_worker *worker, struct conn *conn);
 
 /* The exchange is over and its answer is out: the next request, or the end of the connection. */

@@ -7,6 +7,7 @@
 #include "gateway/conn.h"
 #include "gateway/hedge.h"
 #include "gateway/limit.h"
+#include "gateway/pipe.h"
 #include "gateway/poison.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
@@ -89,6 +90,8 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
         gw_upstream_close(worker, upstream);
     gw_exchange_attempt_over(worker, conn);
     gw_hedge_drop_rival(worker, conn);
+    gw_pipe_drop(&conn->up);
+    gw_pipe_drop(&conn->down);
     if (conn->flags & CONN_RETRYING)
         worker->retrying--;
     if (conn->flags & CONN_ACTIVE) {
@@ -473,7 +476,8 @@ static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failu
     if (conn->flags & CONN_BEGUN) {
         /* Half an answer is out. A body that lasts until close would look whole after an orderly end. */
         gw_count(&gw_conn_gauge(worker, conn)->truncated);
-        if (conn->out_framing == HTTP1_UNTIL_CLOSE || (conn->flags & CONN_DECHUNK))
+        bool until_close = conn->out_framing == HTTP1_UNTIL_CLOSE && !(conn->flags & CONN_ENCHUNK);
+        if (until_close || (conn->flags & CONN_DECHUNK))
             gw_conn_abort(worker, conn);
         else
             gw_conn_close(worker, conn);

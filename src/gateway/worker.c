@@ -67,14 +67,8 @@ void gw_io_event(uint8_t *io, uint32_t events)
         *io |= GW_READABLE | GW_HUP;
 }
 
-ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
+ssize_t gw_read_nothing(uint8_t *io, ssize_t n)
 {
-    ssize_t n = recv(fd, buf, len, 0);
-    if (n > 0) {
-        if ((size_t)n < len && !(*io & GW_HUP))
-            *io &= (uint8_t)~GW_READABLE;
-        return n;
-    }
     if (n < 0 && errno == EINTR)
         return 0;
     *io &= (uint8_t)~GW_READABLE;
@@ -84,19 +78,33 @@ ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
     return -1;
 }
 
+ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
+{
+    ssize_t n = recv(fd, buf, len, 0);
+    if (n <= 0)
+        return gw_read_nothing(io, n);
+    if ((size_t)n == len) {
+        *io |= GW_BULK;
+        return n;
+    }
+    *io &= (uint8_t) ~(*io & GW_HUP ? GW_BULK : GW_BULK | GW_READABLE);
+    return n;
+}
+
+ssize_t gw_wrote_nothing(uint8_t *io)
+{
+    if (errno == EINTR)
+        return 0;
+    *io &= (uint8_t)~GW_WRITABLE;
+    return errno == EAGAIN ? 0 : -1;
+}
+
 ssize_t gw_send(int fd, uint8_t *io, const struct iovec *pieces, int count)
 {
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count };
     ssize_t n = count == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
                            : sendmsg(fd, &message, MSG_NOSIGNAL);
-    if (n >= 0)
-        return n;
-    if (errno == EINTR)
-        return 0;
-    *io &= (uint8_t)~GW_WRITABLE;
-    if (errno == EAGAIN)
-        return 0;
-    return -1;
+    return n >= 0 ? n : gw_wrote_nothing(io);
 }
 
 /* --- lists ------------------------------------------------------------------------------------------------------ */
