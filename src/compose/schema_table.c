@@ -128,6 +128,7 @@ static const struct attribute listener_fields[] = {
     { "balance", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("p2c", "round_robin", "least_conn") }, P,
       "how instances are chosen" },
     { "limits", &client_limits, P, "the same for this listener" },
+    { "mode", &mode, P, "permissions of a Unix socket" },
     { "proxy_from", &string_or_list, P, "who may send a PROXY header" },
     { "proxy_protocol", &boolean, P, "every client begins with a PROXY header" },
     { "protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("http", "tcp") }, P, "http or tcp" },

@@ -194,7 +194,9 @@ struct spec_network {
 };
 
 struct spec_listener {
-    char *host; /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
+    char *path;    /* of a Unix socket, absolute; NULL: host and port count */
+    uint32_t mode; /* its permissions */
+    char *host;    /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
     uint16_t port;
     enum spec_protocol protocol;
     int placement; /* enum board_placement */

@@ -109,3 +109,91 @@ END
     assert_eq "$(http_status "$url/" --interface 127.0.0.8)" 200
     assert_eq "$(cat body)" 127.0.0.8 "version 2"
 }
+
+story_a_unix_socket_is_a_listener_like_any_other() { # sanitized
+    # shellcheck disable=SC2016
+    nginx_service 'location / { return 200 "$http_x_forwarded_for\n"; }'
+    compose <<END
+services:
+  web:
+    x-daruma: {process: {command: "$nginx_command", port: 80}}
+x-gateway:
+  listeners:
+    - address: "unix:shop.sock"
+      mode: "0640"
+      routes: [{to: web}]
+    - address: "127.0.0.1:$port"
+      routes: [{to: web}]
+END
+    up
+    local i
+    for i in {1..3}; do assert_eq "$(curl -s --unix-socket shop.sock http://shop/)" unknown "who comes over a socket"; done
+    assert_eq "$(stat -c %a shop.sock)" 640
+    # Whoever comes over it may speak for others, if the file says so; its mode changes with the file.
+    sed -i 's/"0640"/"0600"/; s/^x-gateway:/&\n  trusted_proxies: "unix:"/' compose.yaml
+    up
+    becomes 5 '[[ $(curl -s --unix-socket shop.sock http://shop/ -H "X-Forwarded-For: 192.0.2.1") == "192.0.2.1, unknown" ]]'
+    assert_eq "$(stat -c %a shop.sock)" 600
+    # What is not wanted any more is gone, file and all.
+    sed -i '/unix:shop.sock/,+2d' compose.yaml
+    up
+    becomes 5 '[[ ! -e shop.sock ]]'
+    assert_eq "$(http_status "$url/")" 200
+}
+
+story_a_stale_socket_is_replaced_and_a_living_one_is_not() {
+    command -v python3 >/dev/null || skip "no python3"
+    one_instance
+    cat >>compose.yaml <<'END'
+x-gateway:
+  listeners:
+    - address: "unix:shop.sock"
+      routes: [{to: app}]
+END
+    echo precious >shop.sock
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "is there and no socket" "a file in its place"
+    assert_eq "$(cat shop.sock)" precious
+    rm shop.sock
+    python3 -c 'import socket, time; s = socket.socket(socket.AF_UNIX); s.bind("shop.sock"); s.listen(); time.sleep(60)' &
+    local other=$!
+    becomes 5 '[[ -S shop.sock ]]'
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "compose.yaml:9:7: " "the place"
+    assert_contains "$(cat err)" "another program listens there"
+    kill -KILL "$other"
+    wait "$other" 2>/dev/null || true
+    [[ -S shop.sock ]] || fail "the other program's socket is gone"
+    up
+    assert_eq "$(http_status http://shop/health --unix-socket shop.sock)" 200
+    expect_exit 0 daruma down
+    [[ ! -e shop.sock ]] || fail "the socket outlived the project"
+}
+
+story_ipv6_beside_ipv4() {
+    grep -q . /proc/net/if_inet6 2>/dev/null || skip "no IPv6"
+    # shellcheck disable=SC2016
+    nginx_service 'location / { return 200 "$http_x_forwarded_for|$http_forwarded\n"; }'
+    compose <<END
+services:
+  web:
+    x-daruma: {process: {command: "$nginx_command", port: 80}}
+x-gateway:
+  limits: {connections_per_source: 100}
+  listeners:
+    - address: "[::1]:$port"
+      routes: [{to: web}]
+    - address: "127.0.0.1:$port"
+      routes: [{to: web}]
+END
+    up
+    assert_eq "$(http_status "http://[::1]:$port/" -g)" 200
+    assert_eq "$(cat body)" "::1|for=\"[::1]\";host=\"[::1]:$port\";proto=http"
+    assert_eq "$(http_status "$url/")" 200
+    assert_eq "$(cat body)" "127.0.0.1|for=127.0.0.1;host=\"127.0.0.1:$port\";proto=http"
+    # An address that has a zone or is no address is told with its place.
+    sed -i 's/\[::1\]/[::g]/' compose.yaml
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "is no address to listen at"
+    assert_eq "$(http_status "http://[::1]:$port/" -g)" 200 "what was there before"
+}

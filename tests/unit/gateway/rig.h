@@ -355,11 +355,15 @@ static inline struct board_address loopback(void)
     return address;
 }
 
-/* An upstream on a free port, or on the Unix socket `path`. */
+/* An upstream on a free port, also of "[::1]", or on the Unix socket `path`. */
 static inline void upstream_start(struct upstream_child *child, const char *name, const char *path)
 {
     *child = (struct upstream_child){ .address = loopback() };
-    if (path) {
+    if (path && strcmp(path, "[::1]") == 0) {
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+        memcpy(&child->address.u, &in6, sizeof(in6));
+        child->address.len = sizeof(in6);
+    } else if (path) {
         struct sockaddr_un un = { .sun_family = AF_UNIX };
         (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
         memcpy(&child->address.u, &un, sizeof(un));
