@@ -9,6 +9,7 @@
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
+#include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "gateway/upstream.h"
 
@@ -165,6 +166,10 @@ static bool our_shortage(int error)
 
 static void attempt_connected(struct gw_worker *worker, struct conn *conn)
 {
+    if (gw_proxy_send(worker, conn) < 0) {
+        gw_exchange_fail(worker, conn, RETRY_CONNECT);
+        return;
+    }
     if (conn->flags & CONN_TCP) {
         conn->status = 200;                   /* for the gauges: it is served */
         gw_exchange_first_byte(worker, conn); /* the only latency that a stream of bytes has */

@@ -138,6 +138,24 @@ services:
 END
 }
 
+# A service `web` that is nginx, configured by what stands on standard input (inside of `server {}`).
+nginx_service() { # CONFIGURATION [LISTEN-OPTIONS]
+    command -v nginx >/dev/null || skip "no nginx"
+    cat >nginx.tmpl <<END
+$([[ $(id -u) -ne 0 ]] || echo "user root;") daemon off; worker_processes 1; pid $PWD/nginx.pid; error_log stderr;
+events { worker_connections 256; }
+http {
+    access_log off; client_max_body_size 0; client_body_temp_path $PWD/tmp; proxy_temp_path $PWD/tmp2;
+    fastcgi_temp_path $PWD/tmp3; uwsgi_temp_path $PWD/tmp4; scgi_temp_path $PWD/tmp5;
+    server { listen 127.0.0.1:@PORT@ ${2:-}; root $PWD/www; $1 }
+}
+END
+    mkdir -p www/put
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
+}
+
 up() { expect_exit 0 daruma up -d "$@"; }
 
 # What `ps` knows: instance app-1 .pid
