@@ -44,13 +44,13 @@ const struct schema schema_build = {
 /* --- services.*.deploy --- */
 
 static const struct attribute update_fields[] = {
-    { "delay", &duration, D, "pause between groups" },
-    { "failure_action", &string, D, "what to do when it fails" },
-    { "max_failure_ratio", &number, D, "tolerated failures" },
-    { "monitor", &duration, D, "how long each task is watched" },
-    { "order", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("start-first", "stop-first") }, D,
+    { "delay", &duration, P, "pause between groups" },
+    { "failure_action", &string, P, "what to do when it fails" },
+    { "max_failure_ratio", &number, P, "tolerated failures" },
+    { "monitor", &duration, P, "how long each task is watched" },
+    { "order", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("start-first", "stop-first") }, P,
       "order" },
-    { "parallelism", &kept_integer, D, "instances at once" },
+    { "parallelism", &kept_integer, P, "instances at once" },
     END,
 };
 static const struct schema update_config = { .kinds = NODE_MAP, .fields = update_fields, .extensible = true };
@@ -142,8 +142,8 @@ static const struct attribute deploy_fields[] = {
       "limits and reservations" },
     { "restart_policy",
       &(const struct schema){ .kinds = NODE_MAP, .fields = restart_policy_fields, .extensible = true }, P, "restarts" },
-    { "rollback_config", &update_config, N, "how to go back" },
-    { "update_config", &update_config, N, "how to update" },
+    { "rollback_config", &update_config, P, "how to go back" },
+    { "update_config", &update_config, P, "how to update" },
     END,
 };
 const struct schema schema_deploy = { .kinds = NODE_MAP | NODE_NULL, .fields = deploy_fields, .extensible = true };

@@ -290,7 +290,23 @@ static const struct attribute process_fields[] = {
     { "socket", &boolean, P, "its listening socket is opened for it" },
     END,
 };
+static const struct schema strict_percent = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_FLOAT, .max = 100 };
+static const struct attribute daruma_deploy_fields[] = {
+    { "dwell", &duration, P, "canary: how long each step is watched" },
+    { "exclusive", &boolean, P, "there may never be two at once" },
+    { "keep", &duration, P, "blue-green: how long the old version stays after the switch" },
+    { "min_requests", &count, P, "fewer answers say nothing about a version" },
+    { "ready_timeout", &duration, P, "a new instance that isn't ready by then has failed" },
+    { "steps", &(const struct schema){ .kinds = NODE_LIST, .items = &strict_percent }, P,
+      "canary: the new version's share of the requests, in percent" },
+    { "strategy", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("rolling", "blue-green", "canary") }, P,
+      "how the new version takes over" },
+    END,
+};
+
 static const struct attribute service_daruma_fields[] = {
+    { "deploy", &(const struct schema){ .kinds = NODE_MAP, .fields = daruma_deploy_fields }, P,
+      "how a new version takes over" },
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
     { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, HONOUR_PROCESS | HONOUR_QUIET,

@@ -4,6 +4,8 @@
  */
 #include "compose/schema_values.h"
 
+#include "base/http1.h"
+
 const struct schema schema_anything = { .kinds = NODE_SCALAR | NODE_LIST | NODE_MAP };
 
 /* --- x-gateway, x-daruma: our own (docs/gateway.md, docs/compose.md) --- */
@@ -89,10 +91,43 @@ static const struct attribute route_fields[] = {
     { "to", &string_or_list, P, "services" },
     END,
 };
+static const struct schema limit_number = {
+    .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .max = UINT32_MAX, .keep_zero = true
+};
+static const struct schema header_number = {
+    .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = HTTP1_HEADERS
+};
+static const struct schema burst_number = {
+    .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = UINT32_MAX
+};
+static const struct schema limit_bytes = {
+    .kinds = NODE_INT | NODE_STRING, .format = FORMAT_BYTES, .max = UINT32_MAX, .keep_zero = true
+};
+static const struct attribute source_rate_fields[] = {
+    { "burst", &burst_number, P, "how many at once, after a pause" },
+    { "per", &duration, P, "in which time" },
+    { "rate", &limit_number, P, "how many requests" },
+    END,
+};
+static const struct schema source_rate = { .kinds = NODE_MAP, .fields = source_rate_fields, .required = WORDS("rate") };
+static const struct attribute client_limit_fields[] = {
+    { "body_rate", &limit_bytes, P, "bytes of a request's body that have to come in a second" },
+    { "body_timeout", &duration, P, "how far a request's body may be behind that" },
+    { "connections_per_source", &limit_number, P, "connections that one address may have" },
+    { "header_count", &header_number, P, "header fields of a request" },
+    { "header_size", &limit_bytes, P, "bytes of a request's head" },
+    { "header_timeout", &duration, P, "how long a request's head may take" },
+    { "keep_alive", &duration, P, "how long a connection may be idle between requests" },
+    { "requests_per_source", &source_rate, P, "how often one address may ask" },
+    { "target_size", &limit_bytes, P, "bytes of a request's target" },
+    END,
+};
+static const struct schema client_limits = { .kinds = NODE_MAP, .fields = client_limit_fields };
 static const struct attribute listener_fields[] = {
     { "address", &text, P, "where it listens" },
     { "balance", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("p2c", "round_robin", "least_conn") }, P,
       "how instances are chosen" },
+    { "limits", &client_limits, P, "the same for this listener" },
     { "protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("http", "tcp") }, P, "http or tcp" },
     { "routes",
       &(const struct schema){ .kinds = NODE_LIST,
@@ -110,12 +145,14 @@ static const struct attribute access_log_fields[] = {
 static const struct attribute gateway_fields[] = {
     { "access_log", &(const struct schema){ .kinds = NODE_MAP, .fields = access_log_fields, .required = WORDS("path") },
       P, "a line for each request" },
+    { "limits", &client_limits, P, "what clients may do" },
     { "listeners",
       &(const struct schema){ .kinds = NODE_LIST,
                               .items = &(const struct schema){ .kinds = NODE_MAP,
                                                                .fields = listener_fields,
                                                                .required = WORDS("address", "routes") } },
       P, "where the gateway listens" },
+    { "max_connections", &limit_number, P, "client connections in all" },
     { "served_by", &boolean, P, "answers say which instance they came from" },
     { "trusted_proxies", &string_or_list, P, "whose X-Forwarded-… is believed" },
     { "via", &boolean, P, "requests carry Via, and those that go in circles are refused" },

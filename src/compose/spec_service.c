@@ -338,4 +338,5 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
     build_restart(load, node, &ret->restart);
     build_depends_on(load, node_get(node, "depends_on"), ret);
     spec_build_healthcheck(load, node, ret);
+    spec_build_deploy(load, node, ret);
 }
