@@ -6,6 +6,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
+#include "gateway/limit.h"
 #include "gateway/pipe.h"
 #include "gateway/response.h"
 #include "gateway/upstream.h"
@@ -86,19 +87,6 @@ size_t gw_relay_peer(const struct conn *conn, char *text)
     return 7;
 }
 
-/* Is it one of the proxies in front of us that the file names? */
-static bool trusted(const struct board *view, const struct conn *conn)
-{
-    for (uint32_t i = 0; i < view->used_trusted && i < BOARD_TRUSTED; i++) {
-        const struct board_network *network = &view->trusted[i];
-        unsigned bytes = network->bits / 8, rest = network->bits % 8;
-        if (network->family == conn->peer_family && memcmp(network->address, conn->peer, bytes) == 0 &&
-            (rest == 0 || ((network->address[bytes] ^ conn->peer[bytes]) >> (8 - rest)) == 0))
-            return true;
-    }
-    return false;
-}
-
 static uint16_t listener_port(const struct board *view, uint32_t listener)
 {
     const struct board_address *address = &view->listeners[listener].address;
@@ -150,8 +138,7 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
     if (worker->parsed == index)
         return true;
     worker->parsed = GW_NONE;
-    if (http1_parse_request(gw_block(&worker->slots, conn->in), conn->head_len, &http1_default_limits, &worker->head) <=
-        0)
+    if (http1_parse_request(gw_block(&worker->slots, conn->in), conn->head_len, &gw_limit_any, &worker->head) <= 0)
         return false;
     worker->parsed = index;
     return true;
@@ -168,7 +155,7 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
         return -EBADMSG;
     struct gw_forward_request facts = {
         .peer = { peer, gw_relay_peer(conn, peer) },
-        .trusted = trusted(worker->view, conn),
+        .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
         .sets_host = route->flags & BOARD_SETS_HOST,
         .port = listener_port(worker->view, conn->listener),
@@ -248,13 +235,12 @@ static void refuse_body(struct gw_worker *worker, struct conn *conn, int error)
         conn->io |= GW_ERROR;
         return;
     }
-    gw_upstream_close(worker, gw_conn_upstream(worker, conn));
-    gw_exchange_attempt_over(worker, conn);
-    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
-    if (error == -EFBIG)
-        gw_answer(worker, conn, 413, NULL);
-    else
-        gw_answer(worker, conn, 400, "the chunked request body is malformed");
+    if (error == -EFBIG) {
+        gw_limit_count(worker, GAUGE_BODY_SIZE);
+        gw_exchange_refuse(worker, conn, 413, NULL);
+    } else {
+        gw_exchange_refuse(worker, conn, 400, "the chunked request body is malformed");
+    }
 }
 
 /* As read_body(), past the block. */
@@ -265,6 +251,7 @@ static bool pipe_body(struct gw_worker *worker, struct conn *conn, uint64_t most
         conn->io |= GW_ERROR;
     if (n <= 0)
         return false;
+    gw_limit_body_came(worker, conn, (size_t)n);
     if (gw_bytes_came(conn->in_framing, &conn->in_left, &conn->in_chunked, (size_t)n))
         conn->flags |= CONN_REQUEST_WHOLE;
     if (chunks_too_large(worker, conn))
@@ -293,6 +280,7 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
     if (n == 0)
         return false;
     conn->in_len += (uint32_t)n;
+    gw_limit_body_came(worker, conn, (size_t)n);
     int taken = gw_relay_take_body(worker, conn, at);
     if (taken < 0)
         refuse_body(worker, conn, taken);

@@ -118,6 +118,8 @@ struct conn {
     int64_t due_ns;     /* HEAD, HELD: deadline that counts from the beginning */
     uint8_t peer[16];   /* the client's address, network order */
     uint32_t peer_family;
+    uint32_t source;     /* cell that counts its address (source.h); GW_NONE: it is not counted */
+    int64_t body_due_ns; /* SENDING: the client is too late with the body (limit.h); 0: it is not waited for */
     struct conn_tried tried[GW_TRIED];
     /* An attempt that was begun earlier and may still answer; its request has been sent whole. */
     uint32_t rival; /* upstream; GW_NONE: none */
@@ -130,7 +132,7 @@ struct conn {
     uint32_t serial;         /* of the request, on this connection */
     uint32_t routes_version; /* of the board when the head of this attempt began to go out */
 };
-static_assert(sizeof(struct conn) == 368, "layout");
+static_assert(sizeof(struct conn) == 384, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 
@@ -155,10 +157,11 @@ static_assert(sizeof(struct upstream) == 64, "layout");
 struct arena {
     uint64_t magic;
     uint32_t layout;
-    uint32_t conns, upstreams, blocks; /* how many there are */
-    uint32_t free_conn, free_upstream, free_block;
-    uint32_t used_conns; /* in use now */
-    uint64_t size;       /* of the mapping */
+    uint32_t conns, upstreams, blocks;                /* how many there are */
+    uint32_t free_conn, free_upstream, free_block;    /* GW_NONE: none has been given back */
+    uint32_t fresh_conn, fresh_upstream, fresh_block; /* from these on none was ever taken, and no memory touched */
+    uint32_t used_conns;                              /* in use now */
+    uint64_t size;                                    /* of the mapping */
 };
 
 /* Where the parts lie in this process's mapping. */

@@ -10,6 +10,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/limit.h"
 #include "gateway/listen.h"
 #include "gateway/upstream.h"
 
@@ -28,7 +29,6 @@ enum {
     EVENTS = 256,       /* taken in one turn */
     TRIAL_MS = 2,       /* the longest sleep while suspects wait for their turn, which another worker may give */
     HEARTBEAT_MS = 250, /* the longest sleep: who watches the heartbeat sees a live worker's move */
-    DEFAULT_CONNECTIONS = 16384,
 };
 
 /* --- input and output ------------------------------------------------------------------------------------------- */
@@ -184,7 +184,7 @@ static void begin_drain(struct gw_worker *worker)
 {
     worker->draining = true;
     gw_listen_close_all(worker);
-    for (uint32_t i = 0; i < worker->slots.arena->conns; i++)
+    for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
         if (worker->slots.conns[i].state == CONN_IDLE)
             gw_conn_close(worker, &worker->slots.conns[i]);
 }
@@ -362,8 +362,9 @@ static void turn(struct gw_worker *worker)
 
 static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *setup)
 {
-    uint32_t conns = setup->connections > 0 ? setup->connections : DEFAULT_CONNECTIONS;
+    uint32_t files = gw_limit_files(), conns = setup->connections > 0 ? setup->connections : files;
     worker->setup = setup;
+    worker->shared = setup->shared;
     worker->gauges = &setup->gauges->worker[setup->number];
     worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
     worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
@@ -371,12 +372,16 @@ static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *
     /* What is now, not what was counted: a worker before us may have died with other numbers. */
     atomic_store_explicit(&worker->gauges->connections, 0, memory_order_relaxed);
     atomic_store_explicit(&worker->gauges->holding, 0, memory_order_relaxed);
+    gw_source_forget(&worker->shared->sources, setup->number);
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
         worker->listeners[i].fd = -1;
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (worker->epoll_fd < 0)
         return -errno;
+    /* Only address space, but there may be a limit on that, too. */
     int result = gw_slots_new(&worker->slots, conns, NULL);
+    for (; result == -ENOMEM && conns > 1; conns /= 2)
+        result = gw_slots_new(&worker->slots, conns / 2, NULL);
     if (result == 0)
         result = gw_timers_init(&worker->timers, 2 * conns + 1);
     if (result < 0)

@@ -10,6 +10,7 @@
 #include "gateway/forward.h"
 #include "gateway/gateway.h"
 #include "gateway/route.h"
+#include "gateway/shared.h"
 #include "gateway/slots.h"
 #include "gateway/timers.h"
 
@@ -33,6 +34,7 @@ struct gw_listener {
 struct gw_worker {
     const struct gateway_worker_setup *setup;
     struct worker_gauges *gauges;
+    struct gw_shared *shared;
     struct board *view; /* private copy of the board */
     struct slots slots;
     struct timers timers; /* ids: connections, then upstreams, then GW_TIMER_ACCEPT */

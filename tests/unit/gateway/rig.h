@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -474,6 +475,8 @@ struct rig_options {
     enum board_placement placement;
     int64_t hold_ns, response_timeout_ns;
     int64_t patience_min_ns, patience_max_ns;
+    const struct board_limits *limits; /* NULL: the usual ones */
+    unsigned all_connections;
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
     bool served_by;
@@ -495,7 +498,12 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     assert_true(rig->board && rig->gauges && rig->shared && rig->bell >= 0 && rig->supervisor_bell >= 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel), 0);
 
-    struct board_listener listener = { .state = BOARD_LISTENER_ACTIVE, .protocol = options->protocol };
+    struct board_listener listener = { .state = BOARD_LISTENER_ACTIVE,
+                                       .protocol = options->protocol,
+                                       .limits = board_usual_limits };
+    if (options->limits)
+        listener.limits = *options->limits;
+    rig->board->connections = options->all_connections;
     rig->board->served_by = options->served_by;
     rig->service = board_service_add(rig->board, "app", options->placement);
     int index = board_listener_add(rig->board, &listener);
