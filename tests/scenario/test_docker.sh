@@ -265,3 +265,33 @@ END
     DOCKER_HOST=nonsense expect_exit 2 daruma up -d
     assert_contains "$(cat err)" "DOCKER_HOST" "the refusal"
 }
+
+make_image_of_daruma() {
+    engine_start
+    make_demonstration_images
+    docker build -q -t daruma:1 "$root" >out 2>&1 || fail "$(cat out)"
+}
+
+story_the_image_of_daruma_is_built() {
+    make_image_of_daruma
+}
+
+story_daruma_runs_in_a_container() {
+    make_image_of_daruma
+    [[ $(docker image inspect -f '{{.Size}}' daruma:1) -lt 80000000 ]] || fail "the image is large"
+    containers
+    docker run -d --name daruma --network host -v "$dir/e/sock:/var/run/docker.sock" -v "$PWD:$PWD" -w "$PWD" \
+        -e DARUMA_RUN_DIR=/run/daruma daruma:1 >/dev/null
+    wait_for 20 curl -fs "$url/"
+    local before
+    before=$(docker inspect -f '{{.State.Pid}}' project-app-1)
+    docker kill project-app-1 >/dev/null
+    becomes 10 '[[ $(docker inspect -f "{{.State.Running}} {{.State.Pid}}" project-app-1) =~ true ]]'
+    [[ $(docker inspect -f '{{.State.Pid}}' project-app-1) != "$before" ]] || fail "it is the same process"
+    wait_for 10 curl -fs "$url/"
+    docker exec daruma /bin/daruma ps >out
+    assert_contains "$(cat out)" "SIGKILL (killed)"
+    docker stop -t 20 daruma >/dev/null
+    assert_eq "$(docker inspect -f '{{.State.ExitCode}}' daruma)" 0 "how daruma ended"
+    assert_eq "$(docker ps -a --format '{{.Names}}')" daruma "what is left"
+}
