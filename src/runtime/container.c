@@ -431,6 +431,30 @@ static void add_resources(const struct spec_service *service, json_t *host)
 
 /* ---- networks ---- */
 
+/* Names that this container alone knows others by: "db:database" → "PROJECT-db-1:database". */
+static json_t *links_json(const struct spec *spec, const struct spec_service *service)
+{
+    json_t *ret = json_array(), *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(service->model, "links"), i, item)
+    {
+        const char *text = json_is_string(item) ? json_string_value(item) : "";
+        size_t len = strcspn(text, ":");
+        CLEANUP_FREE char *key = strndup(text, len);
+        const struct spec_service *other = key ? spec_find_service(spec, key) : NULL;
+        CLEANUP_FREE char *name = other ? container_name(spec, other, 1) : NULL;
+        if (name && text[len])
+            (void)json_array_append_new(ret, format_json("%s%s", name, text + len));
+    }
+    json_array_foreach(json_object_get(service->model, "external_links"), i, item)
+    {
+        const char *text = json_is_string(item) ? json_string_value(item) : "";
+        (void)json_array_append_new(ret, strchr(text, ':') ? json_string(text) : format_json("%s:%s", text, text));
+    }
+    return ret;
+}
+
 static json_t *endpoint_json(const struct spec *spec, const struct spec_service *service, int number,
                              const char *network)
 {
@@ -444,7 +468,7 @@ static json_t *endpoint_json(const struct spec *spec, const struct spec_service 
     if (name)
         (void)json_array_append_new(aliases, json_string(name));
     json_array_foreach(json_object_get(use, "aliases"), i, alias)(void) json_array_append(aliases, alias);
-    endpoint = json_pack("{s:o}", "Aliases", aliases);
+    endpoint = json_pack("{s:o, s:o}", "Aliases", aliases, "Links", links_json(spec, service));
     if (*ipv4 || *ipv6) {
         json_t *ipam = json_object();
         if (*ipv4)

@@ -4,7 +4,7 @@
 # a rule in the machine's firewall; and images for it, made without a registry. Its data stay in build/engine, so that
 # images are made once and not for each story.
 
-engine_data=$root/build/engine
+engine_data=${ENGINE_DATA:-$root/build/engine}
 engine_pid=
 
 engine_runs() { [[ -S $dir/e/sock ]] && curl -s --unix-socket "$dir/e/sock" http://docker/_ping | grep -q OK; }

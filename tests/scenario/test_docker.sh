@@ -232,6 +232,48 @@ END
     assert_contains "$(daruma logs)" "the word is hello" "the output of the build"
 }
 
+story_a_dockerfile_may_be_written_in_the_compose_file_or_lie_elsewhere() {
+    engine_start
+    mkdir src other
+    echo kept >src/kept
+    printf 'FROM daruma/app:1\nCOPY kept /kept\n' >other/Dockerfile
+    compose <<'END'
+services:
+  inline:
+    build:
+      context: src
+      dockerfile_inline: |
+        FROM daruma/app:1
+        COPY kept /inline
+      tags: [another/name:2]
+    command: [/bin/busybox, cat, /inline]
+  outside:
+    build: {context: src, dockerfile: ../other/Dockerfile}
+    command: [/bin/busybox, cat, /kept]
+END
+    expect_exit 0 daruma up -d
+    becomes 10 '[[ $(daruma logs | grep -c "| kept") -eq 2 ]]'
+    docker image inspect another/name:2 >/dev/null || fail "the tag is missing"
+}
+
+story_links_and_networks_name_others() {
+    engine_start
+    compose <<'END'
+services:
+  db: {image: "daruma/app:1", command: [/app], environment: {HOST: 0.0.0.0, PORT: "8080"}, networks: {back: {aliases: [store]}}}
+  asks:
+    image: daruma/app:1
+    links: ["db:database"]
+    networks: [back, front]
+    command: [/bin/busybox, sh, -c, "for name in db store database; do /bin/busybox wget -qO- http://$$name:8080/; echo; done"]
+    depends_on: [db]
+networks: {back: {}, front: {internal: true}}
+END
+    expect_exit 0 daruma up -d
+    becomes 10 '[[ $(daruma logs asks | grep -c "| ok") -eq 3 ]]'
+    assert_lacks "$(cat err)" "links" "the warnings"
+}
+
 story_a_build_that_fails_shows_its_output() {
     engine_start
     printf 'FROM daruma/app:1\nRUN ["/bin/busybox", "sh", "-c", "echo it broke; exit 3"]\n' >Dockerfile
