@@ -120,7 +120,7 @@ struct runtime_execution {
     int64_t timeout_ns;
     struct engine_call *call;
     struct loop_timer timer; /* its time is over, or the next try */
-    bool timed_out;
+    bool timed_out, refused;
     struct frames frames;
     char id[DOCKER_ID]; /* "" until the Engine has made it */
     size_t len;
@@ -174,6 +174,8 @@ void docker_needed(struct runtime_handle *handle, int status, const struct err *
 /* docker_events.c: listens to what happens to the project's containers, over and over. -ENOMEM. */
 int docker_events_begin(struct docker *docker, const char *project);
 void docker_events_end(struct docker *docker);
+/* As if there had been an event of this container. */
+void docker_look_at(struct docker *docker, const char *id);
 
 /* docker_inspect.c: "" when there is none. */
 const char *docker_text(const json_t *json, const char *key);

@@ -55,7 +55,9 @@ engine_end_old() {
         sleep 0.05
     done
     rm -f "$engine_data/pid"
+    end_containerd "$(cat "$engine_data/exec-root" 2>/dev/null || true)"
     engine_unmount "$engine_data/data"
+    echo "$dir/e/run" >"$engine_data/exec-root"
 }
 
 # An Engine that was killed, and containers with the host's network, leave mounts behind.
@@ -76,9 +78,21 @@ engine_clean() {
         >/dev/null 2>&1 || true
 }
 
+# Killed, it leaves the containerd that it has started, which a service manager would end with it.
 engine_stop() { # [SIGNAL]
     kill "-${1:-TERM}" $engine_pid 2>/dev/null || true
     wait $engine_pid 2>/dev/null || true
+    [[ ${1:-TERM} != KILL ]] || end_containerd "$dir/e/run"
+}
+
+end_containerd() { # EXEC-ROOT
+    local pid tries
+    pid=$(cat "$1/containerd/containerd.pid" 2>/dev/null) || return 0
+    for tries in {1..100}; do
+        [[ $(cat "/proc/$pid/comm" 2>/dev/null) == containerd ]] || return 0
+        kill -KILL "$pid" 2>/dev/null || true
+        sleep 0.02
+    done
 }
 
 # Before lib.sh ends what is left: containers and networks are no processes of the story.
