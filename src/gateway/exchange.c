@@ -180,6 +180,13 @@ static void attempt_connected(struct gw_worker *worker, struct conn *conn)
     gw_relay_request(worker, conn);
 }
 
+/* Will all of the request be at hand, should it have to be sent again? */
+static bool fits_in_block(const struct conn *conn)
+{
+    return (conn->flags & CONN_REQUEST_WHOLE) ||
+           (conn->in_framing == HTTP1_LENGTH && conn->in_left <= GW_BLOCK - conn->in_len);
+}
+
 /* One attempt on `endpoint`. `fresh`: another one on the same endpoint, and on no kept connection. */
 static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoint, bool fresh)
 {
@@ -205,7 +212,7 @@ static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoi
     atomic_store_explicit(&gauge->inflight, atomic_load_explicit(&gauge->inflight, memory_order_relaxed) + 1,
                           memory_order_relaxed);
 
-    if (!fresh && !(conn->flags & CONN_TCP) && gw_upstream_reuse(worker, conn, certain)) {
+    if (!fresh && !(conn->flags & CONN_TCP) && fits_in_block(conn) && gw_upstream_reuse(worker, conn, certain)) {
         conn->flags |= CONN_REUSED;
         gw_conn_step(worker, conn, CONN_EV_SEND);
         gw_relay_request(worker, conn);
@@ -573,6 +580,8 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
 {
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_FIRST_BYTE);
+    if (stale && upstream && gw_upstream_closed_before(upstream))
+        conn->head_sent = 0; /* as good as not sent */
     if (upstream)
         gw_upstream_close(worker, upstream);
     /* The rival was there first: it has had its time as well. */

@@ -224,6 +224,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     }
     if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
+    upstream->sent += (uint64_t)n;
     return n > 0;
 }
 

@@ -150,10 +150,12 @@ struct upstream {
     uint32_t keep_s; /* how long the endpoint keeps it when it is idle, as it says; 0: it does not say */
     uint32_t conn;   /* GW_NONE: none */
     uint32_t endpoint, endpoint_generation;
-    uint32_t prev, next; /* list of idle ones of the endpoint, newest first; free list */
-    int64_t idle_ns;     /* IDLE: since when */
+    uint32_t prev, next;  /* list of idle ones of the endpoint, newest first; free list */
+    int64_t idle_ns;      /* IDLE: since when; BUSY: for how long it had been idle */
+    uint64_t sent;        /* bytes that were handed to it in all */
+    uint64_t sent_before; /* and before the present request */
 };
-static_assert(sizeof(struct upstream) == 48, "layout");
+static_assert(sizeof(struct upstream) == 64, "layout");
 
 struct arena {
     uint64_t magic;

@@ -267,7 +267,7 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
     gw_io_event(&upstream->io, events);
     if (upstream->state == UPSTREAM_IDLE) {
         if (upstream->io & (GW_READABLE | GW_HUP))
-            gw_upstream_close(worker, upstream);
+            gw_upstream_closed(worker, upstream);
         return;
     }
     struct conn *conn = &worker->slots.conns[upstream->conn];

@@ -138,7 +138,8 @@ services:
 END
 }
 
-# A service `web` that is nginx, configured by what stands on standard input (inside of `server {}`).
+# nginx as a service is configured (inside of `server {}`): `nginx_command` runs it, its root is ./www, and `port` is the
+# gateway's.
 nginx_service() { # CONFIGURATION [LISTEN-OPTIONS]
     command -v nginx >/dev/null || skip "no nginx"
     cat >nginx.tmpl <<END
@@ -154,6 +155,21 @@ END
     port=$(free_port)
     url=http://127.0.0.1:$port
     nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
+}
+
+worker_pids() {
+    local supervisor pid
+    supervisor=$(daruma ps --json | jq -r '.[0].pid' | xargs -I{} sed 's/.*) //' /proc/{}/stat | cut -d' ' -f2)
+    for pid in $(cat "/proc/$supervisor/task/$supervisor/children"); do
+        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *daruma* ]] && echo "$pid"
+    done
+}
+
+# The memory of the largest worker, in KiB.
+worker_kb() {
+    local pid
+    for pid in $(worker_pids); do awk '/^RssAnon|^RssShmem/ { n += $2 } END { print n }' "/proc/$pid/status"; done |
+        sort -n | tail -n 1
 }
 
 up() { expect_exit 0 daruma up -d "$@"; }

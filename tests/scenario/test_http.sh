@@ -1,21 +1,6 @@
 # SPDX-License-Identifier: MIT
 # HTTP through the gateway with other people's programs on both sides: curl, a WebSocket client, nginx.
 
-worker_pids() {
-    local supervisor pid
-    supervisor=$(daruma ps --json | jq -r '.[0].pid' | xargs -I{} sed 's/.*) //' /proc/{}/stat | cut -d' ' -f2)
-    for pid in $(cat "/proc/$supervisor/task/$supervisor/children"); do
-        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *daruma* ]] && echo "$pid"
-    done
-}
-
-# The memory of the largest worker, in KiB.
-worker_kb() {
-    local pid
-    for pid in $(worker_pids); do awk '/^RssAnon|^RssShmem/ { n += $2 } END { print n }' "/proc/$pid/status"; done |
-        sort -n | tail -n 1
-}
-
 story_several_services_behind_one_listener() { # sanitized
     port=$(free_port)
     url=http://127.0.0.1:$port

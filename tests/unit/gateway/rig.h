@@ -21,6 +21,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -211,6 +212,14 @@ static inline bool serve_tunnel(struct session *session)
     return false;
 }
 
+/* From now on nothing that is sent to this socket arrives: as when it is on its way while the socket is closed. */
+static inline void go_deaf(int fd)
+{
+    struct sock_filter drop = { .code = BPF_RET | BPF_K, .k = 0 };
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &(struct sock_fprog){ .len = 1, .filter = &drop },
+                     sizeof(struct sock_fprog));
+}
+
 /* Manners that end the connection or the process before there is an answer. */
 static inline void serve_badly(struct session *session)
 {
@@ -266,7 +275,11 @@ static inline bool serve_one(struct session *session)
         fixed = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbig\n";
     else
         hello = !echo && !mirror && !big;
-    bool until_close = session_path(session, "/until-close");
+    bool until_close = session_path(session, "/until-close"), deaf = session_path(session, "/deaf");
+    /* Ends the connection when it has been idle for that long. */
+    if (session_path(session, "/brief"))
+        (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 200000 },
+                         sizeof(struct timeval));
     if (session_path(session, "/wait")) {
         char byte;
         if (read(session->server->wait_fd, &byte, 1) != 1)
@@ -289,6 +302,12 @@ static inline bool serve_one(struct session *session)
         return serve_mirror(session, head, head_len);
     if (big)
         return serve_big(session, big);
+    if (deaf) {
+        go_deaf(session->fd);
+        (void)serve_hello(session);
+        clock_sleep(100 * NS_PER_MS);
+        return false;
+    }
     if (hello)
         return serve_hello(session);
     return (!fixed || puts_fd(session->fd, fixed)) && !until_close;
