@@ -119,8 +119,10 @@ bool spec_hash(const json_t *service, char ret[65])
     put_map(&text, json_object_get(service, "deploy"), outside_deploy);
     put_map(&text, json_object_get(service, "x-daruma"), outside_daruma);
     /* An instance is told the ports that it is to serve, so these count. */
-    for (i = 0; i < json_array_size(ports); i++)
-        put_json(&text, json_object_get(json_array_get(ports, i), "target"));
+    for (i = 0; i < json_array_size(ports); i++) {
+        const json_t *port = json_array_get(ports, i), *target = json_object_get(port, "target");
+        put_json(&text, target ? target : port); /* with --no-interpolate it is still a text */
+    }
     if (text.failed || EVP_Digest(text.data, text.len, digest, &len, EVP_sha256(), NULL) != 1)
         return false;
     for (i = 0; i < 32; i++) {
