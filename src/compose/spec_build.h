@@ -26,10 +26,12 @@ char **read_environment(struct pool *pool, const struct node *map); /* "NAME=val
 char **read_strings(struct pool *pool, const struct node *list);    /* NULL for no list */
 struct place place_of(const struct node *map, const char *key);     /* of the value; of the map when it is not there */
 
-/* spec_service.c, spec_gateway.c, spec_route.c, spec_hash.c */
+/* spec_service.c, spec_gateway.c, spec_route.c, spec_target.c, spec_hash.c */
 void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,
                         struct spec_service *ret);
 void spec_build_healthcheck(struct loading *load, const struct node *service, struct spec_service *ret);
+/* A target of a route in its usual form: "service", "service:port" or the name of one in spec->outside, which is added. */
+char *spec_build_target(struct loading *load, struct spec *spec, const struct node *name);
 void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec);
 /* What a route asks for, and what it answers or changes by itself. `ret` has its usual values already. */
 void spec_build_route(struct loading *load, const struct node *node, struct spec_route *ret);

@@ -77,6 +77,17 @@ static bool listed(const char *const *names, const char *name)
     return false;
 }
 
+static bool leads_to(const struct spec *spec, const struct spec_route *route, const struct service *service)
+{
+    uint16_t port;
+    for (char **to = route->to; *to; to++) {
+        const struct spec_service *target = spec_target_service(spec, *to, &port);
+        if (target && strcmp(target->name, service->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Would the death of one instance leave a route, or a service that is on no route, without any that is ready? */
 static bool is_last(const struct supervisor *supervisor, const struct service *service)
 {
@@ -85,15 +96,14 @@ static bool is_last(const struct supervisor *supervisor, const struct service *s
 
     for (size_t l = 0; l < spec->listeners_len; l++)
         for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
-            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
-            if (!listed(to, service->name))
+            const struct spec_route *route = &spec->listeners[l].routes[r];
+            if (!leads_to(spec, route, service))
                 continue;
             routed = true;
             size_t ready = 0;
-            for (; *to; to++) {
-                const struct service *target = supervisor_find(supervisor, *to);
-                ready += target ? service_ready_count(target) : 0;
-            }
+            for (size_t s = 0; s < supervisor->len; s++)
+                ready +=
+                    leads_to(spec, route, supervisor->services[s]) ? service_ready_count(supervisor->services[s]) : 0;
             if (ready <= 1)
                 return true;
         }

@@ -451,6 +451,7 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
 
     struct board_listener listener = { .state = BOARD_LISTENER_ACTIVE, .protocol = options->protocol };
     rig->board->served_by = options->served_by;
+    rig->board->forwarded = 1;
     rig->service = board_service_add(rig->board, "app", options->placement);
     int index = board_listener_add(rig->board, &listener);
     struct board_route route = {

@@ -24,6 +24,7 @@ static void check_request_with(const char *before, const struct gw_forward_reque
     struct http1_head head;
     struct gw_forward_request facts = *given;
     memcpy(facts.made_id, "0123456789abcdef0123456789abcdef", sizeof(facts.made_id));
+    facts.forwarded = true;
     if (!facts.peer.text)
         facts.peer = (struct gw_span){ "10.0.0.1", 8 };
     assert_true(http1_parse_request(before, strlen(before), &http1_default_limits, &head) > 0);
@@ -146,7 +147,7 @@ static void routes_change_header_fields_and_paths(void **unused)
 {
     (void)unused;
     const struct gw_forward_request facts = {
-        .sets_host = true,
+        .own = BOARD_OWN_HOST,
         .target = { { "", 0 }, { "/rest?q", 7 } },
         .rewrite = { .drop = { "cookie\nx-a\nhost\n", 16 }, .add = { "X-A: mine\r\nHost: inner\r\n", 24 } },
     };

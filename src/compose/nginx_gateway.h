@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An nginx configuration in the words of x-gateway: whatever nginx does there is an option of ours, and what has none is
+ * told with its place. docs/nginx.md is the list. Inside of compose/ only.
+ */
+#ifndef DARUMA_COMPOSE_NGINX_GATEWAY_H
+#define DARUMA_COMPOSE_NGINX_GATEWAY_H
+
+#include "compose/load.h"
+#include "compose/nginx_syntax.h"
+
+/* A port of nginx's that is reached under another address: one that its service publishes. */
+struct nginx_port {
+    const char *address; /* "0.0.0.0:8080" */
+    uint16_t target;
+    struct place place;
+};
+
+/* Where files of the configuration lie, and where nginx listens. Zeroed: as the file says. */
+struct nginx_surroundings {
+    /* The path of a file on this machine; NULL: it cannot be known. */
+    const char *(*locate)(void *data, const char *path);
+    void *data;
+    const struct nginx_port *ports; /* NULL: nginx's own addresses */
+    size_t ports_len;
+};
+
+/* The tree of `x-gateway` that does what the file says; NULL when it cannot (told). `path` is a file of this machine. */
+struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
+                                const struct nginx_surroundings *around);
+
+#endif
