@@ -23,8 +23,7 @@
 #include <sys/signalfd.h>
 
 enum {
-    OWN_LOG = 4 << 20,  /* bytes of daruma.log before it is begun anew */
-    CONNECTIONS = 8192, /* of clients, for each worker */
+    OWN_LOG = 4 << 20, /* bytes of daruma.log before it is begun anew */
 };
 /* How long the gateway may go on with what is in flight after all services have ended: answers that are on their way. */
 #define LAST_ANSWERS_NS (2 * NS_PER_S)
@@ -465,7 +464,6 @@ static int build_gateway(struct daemon *daemon, const struct spec *spec, struct 
         .access = daemon->rings,
         .listeners = &daemon->listeners,
         .count = count,
-        .connections = CONNECTIONS,
         .data = daemon,
         .drained = on_drained,
         .gone = on_workers_gone,

@@ -65,6 +65,7 @@ struct gw_forward_response {
     bool close;            /* the client connection ends after this response */
     bool http10;           /* the client speaks HTTP/1.0 */
     bool dechunk;          /* the body goes out without its chunks, until close */
+    bool enchunk;          /* a body until close goes out in chunks */
     struct gw_rewrite rewrite;
     const struct gw_facts *gaps; /* of the request */
 };

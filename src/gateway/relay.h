@@ -37,6 +37,9 @@ bool gw_relay_has_gaps(const struct gw_rewrite *rewrite);
 /* SENDING: sends what is there of the request. True when something moved. */
 bool gw_relay_request(struct gw_worker *worker, struct conn *conn);
 
+/* Has all of the request gone to the upstream? */
+bool gw_relay_request_sent(const struct conn *conn);
+
 /* SENDING and RELAYING: both directions, one step each. True when it is worth another one. */
 bool gw_relay(struct gw_worker *worker, struct conn *conn);
 
