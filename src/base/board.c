@@ -197,7 +197,6 @@ static void copy_used(const struct board *board, struct board *view)
     view->layout = board->layout;
     view->served_by = board->served_by;
     view->via = board->via;
-    view->forwarded = board->forwarded;
     view->access = board->access;
     view->access_sample = board->access_sample;
     view->connections = board->connections;

@@ -134,7 +134,7 @@ enum board_route_flag {
     BOARD_USES_PATH = 1 << 3,   /* its templates ask for the path in normal form, or for groups of a regex */
 };
 
-/* Fields of a request that a route has its own word about: then the gateway adds none. */
+/* Fields of a request that the gateway neither adds nor replaces, for its route has its own word about them. */
 enum board_own {
     BOARD_OWN_HOST = 1 << 0,
     BOARD_OWN_FORWARDED_FOR = 1 << 1,
@@ -145,6 +145,10 @@ enum board_own {
     BOARD_OWN_REQUEST_ID = 1 << 6,
     BOARD_OWN_VIA = 1 << 7,
 };
+/* All that say where a request came from. */
+#define BOARD_OWN_ORIGIN                                                                                               \
+    (BOARD_OWN_FORWARDED_FOR | BOARD_OWN_FORWARDED_PROTO | BOARD_OWN_FORWARDED_HOST | BOARD_OWN_FORWARDED_PORT |       \
+     BOARD_OWN_FORWARDED)
 
 /* An answer of our own. */
 struct board_page {
@@ -228,7 +232,6 @@ struct board {
     uint32_t routes_version; /* changes with the routes: who keeps an index of them builds it anew */
     uint32_t served_by;      /* bool: answers carry X-Served-By */
     uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
-    uint32_t forwarded;      /* bool: requests carry X-Forwarded-… and Forwarded */
     uint32_t access;         /* enum board_access: what the access log looks like */
     uint32_t access_sample;  /* of 2^32 requests so many are logged; UINT32_MAX: all */
     uint32_t connections;    /* of clients, over all workers; 0: as many as there are descriptors */

@@ -64,6 +64,7 @@ struct cli {
     /* Options that every command takes, before or behind its name. */
     struct cli_list files, env_files, profiles;
     const char *project_name, *project_dir, *runtime;
+    bool replace_nginx;     /* of `up`: the gateway does the work of services that are nginx */
     const char *nginx_conf; /* of the command `gateway`; NULL: a compose file is meant */
 
     const struct cli_command *command; /* the one that runs; NULL before it is known */

@@ -10,6 +10,7 @@
 #include "compose/interpolate.h"
 #include "compose/merge.h"
 #include "compose/nginx_gateway.h"
+#include "compose/nginx_service.h"
 #include "compose/normalise.h"
 #include "compose/spec_build.h"
 #include "compose/yaml.h"
@@ -241,6 +242,8 @@ static void load_project(struct job *job)
         normalise_prune(load, project);
     normalise_nulls(load, project);
     normalise_environment(load, project);
+    if (job->request->replace_nginx && job->problems->errors == 0)
+        nginx_service_replace(load, project, job->request->services);
     job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });
     if (job->spec)
         job->spec->variables = load->variables;

@@ -7,9 +7,10 @@
 #include "compose/nginx_config.h"
 #include "compose/value.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
-#include <errno.h>
+#include <fnmatch.h>
 #include <glob.h>
 #include <string.h>
 #include <strings.h>
@@ -235,6 +236,8 @@ static void make_forward(struct making *making, struct nginx_scope *scope, const
     make_times(making, &location->settings, place, route);
     if (location->settings.body_limit > 0)
         set_int(making, route, "body_limit", place, location->settings.body_limit);
+    set_bool(making, route, "forwarded", place, false);
+    set_bool(making, route, "via", place, false);
     make_request_headers(making, scope, place, route);
 }
 
@@ -477,67 +480,92 @@ static void make_listeners(struct making *making, struct node *gateway, const st
 struct files {
     struct loading *load;
     const struct nginx_surroundings *around;
-    const char *directory; /* of the configuration */
+    const char *directory; /* of the configuration, as nginx sees it */
 };
 
-static const char *file_path(struct files *files, const char *path)
+/* How much of `path` the target of a mount takes; 0: it lies elsewhere. */
+static size_t mounted_len(const char *target, const char *path)
 {
-    if (files->around->locate)
-        return files->around->locate(files->around->data,
-                                     *path == '/' ? path : pool_printf(files->load->pool, "/etc/nginx/%s", path));
-    return load_path(files->load, files->directory, path);
+    size_t len = strlen(target);
+    while (len > 1 && target[len - 1] == '/')
+        len--;
+    return strncmp(target, path, len) == 0 && (path[len] == '/' || !path[len]) ? len : 0;
+}
+
+/* The path on this machine; NULL: it lies in the image. */
+static const char *locate(struct loading *load, const struct nginx_surroundings *around, const char *path)
+{
+    const struct nginx_mount *best = NULL;
+    size_t most = 0;
+
+    if (!around->mounts)
+        return path;
+    for (size_t i = 0; i < around->mounts_len; i++) {
+        size_t len = mounted_len(around->mounts[i].target, path);
+        if (len > most) {
+            best = &around->mounts[i];
+            most = len;
+        }
+    }
+    return best ? pool_printf(load->pool, "%s%s", best->source, path + most) : NULL;
 }
 
 /* Those that come with nginx and say nothing that matters here. */
 static bool is_of_nginx(const char *path)
 {
-    static const char *const names[] = { "mime.types", "proxy_params", "fastcgi_params", "modules-enabled/*.conf",
-                                         "modules/*.conf" };
-    size_t len = strlen(path);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        size_t n = strlen(names[i]);
-        if (len >= n && strcmp(path + len - n, names[i]) == 0 && (len == n || path[len - n - 1] == '/'))
+    static const char *const names[] = { "mime.types", "proxy_params", "fastcgi_params" };
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0)
             return true;
-    }
     return false;
+}
+
+/* Appends what the pattern finds on this machine. The pool may jump away: it is not used while glob(3)'s list is held. */
+static void find_by_pattern(struct loading *load, const char *pattern, struct node *paths)
+{
+    glob_t found = { 0 };
+    struct text all = { .pool = load->pool };
+    size_t bytes = 0;
+
+    for (int turn = 0; turn < 2 && glob(pattern, 0, NULL, &found) == 0; turn++) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            size_t len = strlen(found.gl_pathv[i]) + 1;
+            if (turn == 0)
+                bytes += len;
+            else if (all.len + len < all.cap) /* one more may have come meanwhile */
+                text_add(&all, found.gl_pathv[i], len);
+        }
+        globfree(&found);
+        if (turn == 0)
+            all = (struct text){ .pool = load->pool, .data = pool_alloc(load->pool, bytes + 1), .cap = bytes + 1 };
+    }
+    for (const char *at = all.data; at && at < all.data + all.len; at += strlen(at) + 1)
+        node_append(load->pool, paths, node_string(load->pool, (struct place){ 0 }, at));
 }
 
 static size_t find_files(void *data, struct place place, const char *pattern, const char *const **ret)
 {
     struct files *files = data;
-    bool wild = strpbrk(pattern, "*?[");
-    const char *path = file_path(files, pattern);
-    const char **paths = POOL_ARRAY(files->load->pool, const char *, 1);
-    glob_t found = { 0 };
-    size_t n = 0;
+    const struct nginx_surroundings *around = files->around;
+    struct loading *load = files->load;
+    struct node *paths = node_new(load->pool, NODE_LIST, place);
 
-    *ret = paths;
-    if (!path || (glob(path, 0, NULL, &found) != 0 && !wild)) {
-        globfree(&found);
-        if (!wild && !is_of_nginx(pattern))
-            problem_error(files->load->problems, place, "there is no file %s", path ? path : pattern);
-        return 0;
-    }
-    /* The pool may jump away: it is not used while the list is held. */
-    size_t bytes = 0;
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        bytes += strlen(found.gl_pathv[i]) + 1;
-    globfree(&found);
-    paths = POOL_ARRAY(files->load->pool, const char *, bytes / 2 + 1);
-    char *room = pool_alloc(files->load->pool, bytes + 1);
-    if (glob(path, 0, NULL, &found) != 0)
-        return 0;
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        size_t len = strlen(found.gl_pathv[i]) + 1;
-        if (len > bytes)
-            break; /* one more has come meanwhile */
-        paths[n++] = memcpy(room, found.gl_pathv[i], len);
-        room += len;
-        bytes -= len;
-    }
-    globfree(&found);
-    *ret = paths;
-    return n;
+    pattern = load_path(load, files->directory, pattern);
+    const char *path = locate(load, around, pattern);
+    if (path)
+        find_by_pattern(load, path, paths);
+    for (size_t i = 0; i < around->mounts_len; i++)
+        if (fnmatch(pattern, around->mounts[i].target, FNM_PATHNAME) == 0 && (!path || strpbrk(pattern, "*?[")))
+            node_append(load->pool, paths, node_string(load->pool, place, around->mounts[i].source));
+    if (paths->len == 0 && !strpbrk(pattern, "*?[") && !is_of_nginx(pattern))
+        problem_error(load->problems, place, "there is no file %s%s", pattern,
+                      path ? "" : " among those that are mounted");
+    const char **list = POOL_ARRAY(load->pool, const char *, paths->len);
+    for (size_t i = 0; i < paths->len; i++)
+        list[i] = node_str(node_at(paths, i));
+    *ret = list;
+    return paths->len;
 }
 
 static const char *read_file(void *data, struct place place, const char *path, size_t *ret_len)
@@ -558,8 +586,6 @@ static struct node *make_gateway(struct making *making, struct place place)
 {
     struct node *gateway = new_map(making, place), *made = new_list(making, place);
 
-    set_bool(making, gateway, "forwarded", place, false);
-    set_bool(making, gateway, "via", place, false);
     for (const struct nginx_server *server = making->config->servers; server; server = server->next)
         node_append(making->load->pool, made, make_server(making, server));
     make_listeners(making, gateway, made);
@@ -568,6 +594,9 @@ static struct node *make_gateway(struct making *making, struct place place)
                       making->around->ports ? "a port that its service publishes" : "any address");
     return gateway;
 }
+
+/* What comes with the image, when only files that it includes were mounted. */
+static const char stock[] = "http { include /etc/nginx/conf.d/*.conf; }";
 
 struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
                                 const struct nginx_surroundings *around)
@@ -581,16 +610,16 @@ struct node *nginx_gateway_load(struct loading *load, struct place place, const 
                                    .data = &files };
     struct nginx_config config = { .pool = load->pool, .problems = load->problems };
     struct making making = { .load = load, .config = &config, .around = around };
-    size_t errors = load->problems->errors, len;
+    size_t errors = load->problems->errors, len = sizeof(stock) - 1;
 
-    const char *text = load_read(load, place, path, &len);
+    const char *file = locate(load, around, path), *text = file ? load_read(load, place, file, &len) : stock;
     if (!text)
         return NULL;
-    const struct nginx_directive *directives = nginx_parse(&reader, path, NULL, text, len);
+    const struct nginx_directive *directives = nginx_parse(&reader, file ? file : path, NULL, text, len);
     if (load->problems->errors == errors)
         nginx_config_read(&config, directives);
     if (load->problems->errors > errors)
         return NULL;
-    struct node *gateway = make_gateway(&making, (struct place){ .file = path });
+    struct node *gateway = make_gateway(&making, file ? (struct place){ .file = file } : place);
     return load->problems->errors == errors ? gateway : NULL;
 }

@@ -16,16 +16,20 @@ struct nginx_port {
     struct place place;
 };
 
-/* Where files of the configuration lie, and where nginx listens. Zeroed: as the file says. */
+/* A file or folder of this machine that nginx sees under another path. */
+struct nginx_mount {
+    const char *source, *target;
+};
+
+/* What is around an nginx in a container. Zeroed: it runs on this machine. */
 struct nginx_surroundings {
-    /* The path of a file on this machine; NULL: it cannot be known. */
-    const char *(*locate)(void *data, const char *path);
-    void *data;
-    const struct nginx_port *ports; /* NULL: nginx's own addresses */
+    const struct nginx_mount *mounts; /* NULL: paths are those of this machine */
+    size_t mounts_len;
+    const struct nginx_port *ports; /* NULL: it listens at its own addresses */
     size_t ports_len;
 };
 
-/* The tree of `x-gateway` that does what the file says; NULL when it cannot (told). `path` is a file of this machine. */
+/* The tree of `x-gateway` that does what the file says; NULL when it cannot (told). `path` is as nginx sees it. */
 struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
                                 const struct nginx_surroundings *around);
 

@@ -81,6 +81,7 @@ static const struct attribute route_fields[] = {
     { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
     { "first", &boolean, P, "asked before regular expressions" },
+    { "forwarded", &boolean, P, "requests carry X-Forwarded-… and Forwarded" },
     { "headers", &(const struct schema){ .kinds = NODE_MAP, .fields = headers_fields }, P, "header fields to change" },
     { "hold", &duration, P, "how long a request waits for an instance" },
     { "host", &string, P, "which host it is for: a name, or *.example.org" },
@@ -100,6 +101,7 @@ static const struct attribute route_fields[] = {
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
     { "strip", &boolean, P, "the service gets the path without `path`" },
     { "to", &string_or_list, P, "services" },
+    { "via", &boolean, P, "requests carry Via" },
     END,
 };
 static const struct schema limit_number = {
@@ -156,7 +158,6 @@ static const struct attribute access_log_fields[] = {
 static const struct attribute gateway_fields[] = {
     { "access_log", &(const struct schema){ .kinds = NODE_MAP, .fields = access_log_fields, .required = WORDS("path") },
       P, "a line for each request" },
-    { "forwarded", &boolean, P, "requests carry X-Forwarded-… and Forwarded" },
     { "limits", &client_limits, P, "what clients may do" },
     { "listeners",
       &(const struct schema){ .kinds = NODE_LIST,

@@ -165,7 +165,9 @@ enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
 
 /* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
 struct spec_route {
-    char **to; /* "service", "service:port", or the name of a spec_outside; none but for FORWARD */
+    bool forwarded; /* requests carry X-Forwarded-… and Forwarded; true unless given */
+    bool via;       /* and Via */
+    char **to;      /* "service", "service:port", or the name of a spec_outside; none but for FORWARD */
     uint32_t retry_on;
     uint32_t attempts;           /* all tries, the first included */
     int64_t connect_timeout_ns;  /* 1 s unless given */
@@ -233,7 +235,6 @@ struct spec {
     char **all_profiles;       /* every one that a service names, sorted */
     char **environment;        /* "NAME=value", sorted: what variables were replaced from */
     bool served_by;            /* x-gateway.served_by: answers carry X-Served-By; true unless given */
-    bool forwarded;            /* x-gateway.forwarded: requests carry X-Forwarded-…; true unless given */
     bool via;                  /* x-gateway.via: requests carry Via; true unless given */
     uint32_t connections;      /* x-gateway.max_connections, over all listeners; 0: as many as there is room for */
     struct spec_access_log access_log;
@@ -263,6 +264,7 @@ struct compose_request {
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
     const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
+    bool replace_nginx;             /* the gateway does the work of services that are nginx, if it can */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool stdin_as_dash;             /* the file `-` is standard input */
     bool want_variables;            /* which variables the files mention is collected */

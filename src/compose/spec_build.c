@@ -175,7 +175,6 @@ struct spec *spec_build(struct loading *load, struct node *project, const struct
                     : strcmp(runtime, "docker") == 0 ? SPEC_RUNTIME_DOCKER
                                                      : SPEC_RUNTIME_UNSET;
     spec->served_by = read_bool(gateway, "served_by", true);
-    spec->forwarded = read_bool(gateway, "forwarded", true);
     spec->via = read_bool(gateway, "via", true);
     spec_build_access_log(load, node_get(gateway, "access_log"), spec);
     spec_build_trusted(load, node_get(gateway, "trusted_proxies"), spec);

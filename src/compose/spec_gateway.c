@@ -26,6 +26,8 @@ static const struct spec_route usual = {
     .patience_min_ns = 25 * NS_PER_MS,
     .patience_max_ns = 1 * NS_PER_S,
     .hold_ns = 10 * NS_PER_S,
+    .forwarded = true,
+    .via = true,
     .host = "",
     .path = "",
     .location = "",
@@ -78,6 +80,8 @@ static void build_route(struct loading *load, struct spec *spec, const struct no
         .patience_min_ns = read_duration(patience, "min", usual.patience_min_ns),
         .patience_max_ns = read_duration(patience, "max", usual.patience_max_ns),
         .hold_ns = read_duration(node, "hold", usual.hold_ns),
+        .forwarded = read_bool(node, "forwarded", true),
+        .via = read_bool(node, "via", true),
         .place = node->place,
     };
     if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)

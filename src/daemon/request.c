@@ -37,6 +37,7 @@ json_t *up_request_json(const struct compose_request *compose, const char *const
     set_text(object, "project_dir", compose->project_dir);
     set_text(object, "project_name", compose->project_name);
     set_text(object, "nginx_conf", compose->nginx_conf);
+    (void)json_object_set_new(object, "replace_nginx", json_boolean(compose->replace_nginx));
     set_text(object, "runtime", runtime);
     set_list(object, "files", compose->files);
     set_list(object, "env_files", compose->env_files);
@@ -104,6 +105,7 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
         up_request_free(&request);
         return r;
     }
+    request.compose.replace_nginx = json_is_true(json_object_get(request.json, "replace_nginx"));
     request.compose.files = request.lists[0];
     request.compose.env_files = request.lists[1];
     request.compose.profiles = request.lists[2];

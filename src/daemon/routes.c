@@ -134,7 +134,8 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
     ret->action = actions[route->action];
     ret->body_limit = (uint64_t)route->body_limit;
     ret->match = matches[route->match];
-    ret->own = own_fields(&route->request);
+    ret->own =
+        own_fields(&route->request) | (route->forwarded ? 0u : BOARD_OWN_ORIGIN) | (route->via ? 0u : BOARD_OWN_VIA);
     ret->flags = (route->first ? BOARD_FIRST : 0u) | (route->replace ? BOARD_REPLACE : 0u) |
                  (route->maintenance ? BOARD_MAINTENANCE : 0u) | (uses_path(route) ? BOARD_USES_PATH : 0u);
     int r = add_string(board, route->host, &ret->host);
@@ -159,7 +160,6 @@ void routes_fill_common(struct board *board, const struct spec *spec)
 {
     board->served_by = spec->served_by;
     board->via = spec->via;
-    board->forwarded = spec->forwarded;
     board->access = (uint32_t)spec->access_log.format;
     board->access_sample = (uint32_t)(spec->access_log.sample * UINT32_MAX);
     board->connections = spec->connections;

@@ -2,6 +2,7 @@
 #include "gateway/forward.h"
 
 #include "base/board.h"
+#include "base/cleanup.h"
 #include "base/http1_class.h"
 #include "gateway/expand.h"
 #include "gateway/text.h"
@@ -218,11 +219,21 @@ static void add_target(struct text *text, const char *buf, const struct http1_he
 /* Which fields of the client's are replaced by ours. */
 static uint64_t replaced_fields(const struct gw_forward_request *facts)
 {
+    static const struct {
+        uint32_t own; /* enum board_own */
+        uint64_t field;
+        bool kept_if_trusted;
+    } ours[] = {
+        { BOARD_OWN_FORWARDED_FOR, FIELD_BIT(X_FORWARDED_FOR), false },
+        { BOARD_OWN_FORWARDED, FIELD_BIT(FORWARDED), false },
+        { BOARD_OWN_FORWARDED_PROTO, FIELD_BIT(X_FORWARDED_PROTO), true },
+        { BOARD_OWN_FORWARDED_HOST, FIELD_BIT(X_FORWARDED_HOST), true },
+        { BOARD_OWN_FORWARDED_PORT, FIELD_BIT(X_FORWARDED_PORT), true },
+    };
     uint64_t skip = FIELD_BIT(HOST) | FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(X_REQUEST_ID);
-    if (facts->forwarded)
-        skip |= FIELD_BIT(X_FORWARDED_FOR) | FIELD_BIT(FORWARDED);
-    if (facts->forwarded && !facts->trusted)
-        skip |= FIELD_BIT(X_FORWARDED_PROTO) | FIELD_BIT(X_FORWARDED_HOST) | FIELD_BIT(X_FORWARDED_PORT);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        if (!(facts->own & ours[i].own) && !(ours[i].kept_if_trusted && facts->trusted))
+            skip |= ours[i].field;
     return skip;
 }
 
@@ -248,8 +259,7 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
         add_field(&text, "Host", buf, head->host);
     copy_fields(&text, buf, head, replaced_fields(facts));
     add_framing(&text, head);
-    if (facts->forwarded)
-        add_forwarded(&text, buf, head, facts);
+    add_forwarded(&text, buf, head, facts);
     if (!(facts->own & BOARD_OWN_REQUEST_ID)) {
         text_put(&text, "X-Request-Id: ");
         text_add(&text, id.text, id.len);

@@ -34,8 +34,7 @@ struct gw_forward_request {
     struct gw_span peer;         /* the client's address as text */
     bool trusted;                /* what it says about who was before it is believed and added to, else replaced */
     bool via;                    /* Via is added */
-    bool forwarded;              /* X-Forwarded-… and Forwarded are added */
-    uint32_t own;                /* enum board_own: fields that `rewrite` has its own word about */
+    uint32_t own;                /* enum board_own */
     uint16_t port;               /* that it connected to; 0: unknown */
     char made_id[GW_REQUEST_ID]; /* X-Request-Id, when it sent no usable one */
     struct gw_span target[3];    /* in place of the request's own target; the first without text: that one */

@@ -197,7 +197,6 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
         .peer = gathered.facts.peer,
         .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
-        .forwarded = worker->view->forwarded,
         .own = route->own,
         .port = gathered.facts.port,
         .rewrite = gw_relay_rewrite(worker->view, &route->request),

@@ -66,7 +66,7 @@ daruma_pid() { curl_admin project 2>/dev/null | jq -r .pid 2>/dev/null; }
 # FROM scratch: the application of the benchmarks and a shell, both static.
 make_image() {
     mkdir -p "$dir/image/bin" "$dir/image/tmp"
-    gcc -static -O1 -w -I"$root/src" -D_GNU_SOURCE -o "$dir/image/app" "$root/bench/app.c" "$root"/src/base/*.c -lm 2>gcc-err ||
+    gcc -static -O1 -w -I"$root/src" -D_GNU_SOURCE -o "$dir/image/app" "$root/bench/app.c" "$root"/src/base/*.c -lm -lpcre2-8 2>gcc-err ||
         fail "$(cat gcc-err)"
     cp "$(command -v busybox)" "$dir/image/bin/"
     tar -C "$dir/image" -c . | docker import - daruma/app:1 >/dev/null
@@ -307,4 +307,55 @@ END
     assert_contains "$(cat err)" "no Docker Engine at unix://$dir/none; start it" "the refusal"
     DOCKER_HOST=nonsense expect_exit 2 daruma up -d
     assert_contains "$(cat err)" "DOCKER_HOST" "the refusal"
+}
+
+story_the_gateway_does_the_work_of_an_nginx() {
+    engine_start
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    cat >nginx.conf <<'END'
+events {}
+http {
+    upstream apps {
+        server app1:8080;
+        server second:8080;
+    }
+    server {
+        listen 80;
+        location / {
+            proxy_pass http://apps;
+            proxy_set_header Host $host;
+            proxy_connect_timeout 1s;
+            proxy_next_upstream error timeout http_500;
+        }
+    }
+}
+END
+    compose <<END
+services:
+  nginx:
+    image: nginx:latest
+    ports: ["127.0.0.1:$port:80"]
+    volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
+    depends_on: [app1, app2]
+  app1: &app
+    image: daruma/app:1
+    command: ["/app"]
+    environment: {HOST: 0.0.0.0, PORT: "8080"}
+    restart: always
+    stop_grace_period: 1s
+  app2:
+    <<: *app
+    container_name: second
+END
+    up
+    assert_contains "$(cat err)" '`nginx` is not started: the gateway does' "what is said"
+    assert_eq "$(docker ps --format '{{.Names}}' | sort | xargs)" "project-app1-1 second" "the containers"
+    load 100 2
+    sleep 0.5
+    docker kill second >/dev/null
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed requests"
+    assert_number "$(receipt '.instances | length')" '== 2' "who answered"
+    expect_exit 0 daruma down
 }

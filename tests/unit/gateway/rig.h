@@ -486,7 +486,6 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
         listener.limits = *options->limits;
     rig->board->connections = options->all_connections;
     rig->board->served_by = options->served_by;
-    rig->board->forwarded = 1;
     rig->service = board_service_add(rig->board, "app", options->placement);
     int index = board_listener_add(rig->board, &listener);
     struct board_route route = {

@@ -24,7 +24,6 @@ static void check_request_with(const char *before, const struct gw_forward_reque
     struct http1_head head;
     struct gw_forward_request facts = *given;
     memcpy(facts.made_id, "0123456789abcdef0123456789abcdef", sizeof(facts.made_id));
-    facts.forwarded = true;
     if (!facts.peer.text)
         facts.peer = (struct gw_span){ "10.0.0.1", 8 };
     assert_true(http1_parse_request(before, strlen(before), &http1_default_limits, &head) > 0);
