@@ -3,6 +3,7 @@
 
 #include "cli/attach.h"
 #include "cli/client.h"
+#include "cli/deploys.h"
 #include "cli/printer.h"
 #include "cli/scale.h"
 
@@ -186,5 +187,10 @@ int up_project(struct cli *cli, const struct up_options *options)
     json_decref(up.request);
     if (!ready || status != CLI_DONE || options->no_wait)
         return status;
-    return options->detach ? attach_until_ready(&up.attach, options->wait_timeout_ns) : attach_until_down(&up.attach);
+    if (!options->detach)
+        return attach_until_down(&up.attach);
+    status = attach_until_ready(&up.attach, options->wait_timeout_ns);
+    const struct deploys_since since = { .seq = up.attach.since_seq, .time = up.attach.since_time };
+    int verdict = deploys_verdict(cli, &up.client, &since);
+    return verdict == CLI_DONE ? status : verdict;
 }

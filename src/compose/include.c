@@ -62,14 +62,17 @@ static bool is_cycle(const struct loading *load, const char *path, struct place 
 }
 
 /* The files of one entry, merged over each other; NULL when none can be had. What is missing makes the load incomplete. */
-static struct node *load_entry(struct loading *load, const struct node *entry)
+static struct node *load_entry(struct loading *load, struct node *entry)
 {
+    merge_finish(load, &schema_anything, entry);
     const struct node *paths = node_get(entry, "path"), *directory = node_get(entry, "project_directory");
     struct loading inner = *load;
     struct node *project = NULL;
 
+    bool faulty = entry->faulty || (paths && paths->faulty);
+    load->incomplete = load->incomplete || faulty;
     if (!node_is(paths, NODE_LIST) || paths->len == 0) {
-        if (!entry->faulty)
+        if (!faulty)
             problem_error(load->problems, entry->place, "include needs `path`");
         load->incomplete = true;
         return NULL;

@@ -8,6 +8,7 @@
 #include "gateway/framing.h"
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
+#include "gateway/proxy.h"
 #include "gateway/response.h"
 #include "gateway/upstream.h"
 
@@ -168,7 +169,8 @@ bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gath
     const struct board_route *route = gw_conn_route(worker, conn);
     ret->facts = (struct gw_facts){ .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
                                     .made_id = ret->id,
-                                    .port = listener_port(worker->view, conn->listener) };
+                                    .port = conn->local_port > 0 ? conn->local_port
+                                                                 : listener_port(worker->view, conn->listener) };
     gw_relay_make_id(worker, conn, ret->id);
     if (!gw_relay_read_head(worker, conn))
         return false;
@@ -265,6 +267,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     }
     if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
+    upstream->sent += (uint64_t)n;
     return n > 0;
 }
 
@@ -360,7 +363,8 @@ static void complete(struct gw_worker *worker, struct conn *conn)
     bool keep = (conn->flags & CONN_KEEP_UPSTREAM) && gw_relay_request_sent(conn) &&
                 !(upstream->io & (GW_HUP | GW_EOF | GW_ERROR)) &&
                 worker->view->endpoints[upstream->endpoint].state == BOARD_ENDPOINT_UP &&
-                worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation;
+                worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation &&
+                !gw_proxy_wanted(worker->view, upstream->endpoint);
     if (keep)
         gw_upstream_keep(worker, upstream);
     else

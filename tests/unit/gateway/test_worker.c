@@ -285,6 +285,15 @@ static void a_unix_socket_serves_as_well(void **unused)
 
 /* --- bad input -------------------------------------------------------------------------------------------------- */
 
+static void an_ipv6_endpoint_serves_as_well(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, "[::1]");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    assert_int_equal(rig.up[0].seen->connections, 1);
+}
+
 static void malformed_requests_never_reach_an_instance(void **unused)
 {
     (void)unused;
@@ -811,6 +820,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_half_closed_client_still_gets_its_answer, ready, over),
         cmocka_unit_test_setup_teardown(an_upgrade_becomes_a_tunnel, ready, over),
         cmocka_unit_test_setup_teardown(a_unix_socket_serves_as_well, ready, over),
+        cmocka_unit_test_setup_teardown(an_ipv6_endpoint_serves_as_well, ready, over),
         cmocka_unit_test_setup_teardown(malformed_requests_never_reach_an_instance, ready, over),
         cmocka_unit_test_setup_teardown(a_get_that_was_reset_goes_elsewhere_and_a_post_does_not, ready, over),
         cmocka_unit_test_setup_teardown(a_refused_connection_costs_nobody_anything, ready_round_robin, over),
