@@ -40,8 +40,8 @@ struct gateway_message {
 void *gateway_shared_new(struct err *err);
 void gateway_shared_free(void *shared);
 
-/* How many clients a worker has room for: RLIMIT_NOFILE, the hard one, decides, for each client may need a descriptor of
-   its own and one for its upstream. */
+/* How many clients a worker has room for. RLIMIT_NOFILE, the hard one, decides: most are idle and need one descriptor
+   each; some are left for connections to instances. */
 uint32_t gateway_worker_room(void);
 
 /* Runs a worker until it is told to end; returns its exit status. The caller is a fresh child that has closed every

@@ -10,6 +10,7 @@
 
 enum {
     FILES_SPARE = 64 + BOARD_LISTENERS, /* descriptors that are no connections */
+    FILES_UPSTREAMS = 1024,             /* at least that many are left for connections to instances, and for pipes */
     CONNECTIONS_MAX = 256 * 1024,       /* of one worker: their slots take 33 KiB of address space each */
 };
 
@@ -20,8 +21,8 @@ uint32_t gateway_worker_room(void)
 {
     struct rlimit files = { .rlim_max = 1024 };
     (void)getrlimit(RLIMIT_NOFILE, &files);
-    rlim_t spare = files.rlim_max / 4 < FILES_SPARE ? files.rlim_max / 4 : FILES_SPARE;
-    rlim_t clients = (files.rlim_max - spare) / 2;
+    rlim_t quarter = files.rlim_max / 4, spare = FILES_SPARE + FILES_UPSTREAMS;
+    rlim_t clients = files.rlim_max - (quarter < spare ? quarter : spare);
     return clients < 1 ? 1 : clients < CONNECTIONS_MAX ? (uint32_t)clients : CONNECTIONS_MAX;
 }
 
