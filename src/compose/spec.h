@@ -244,6 +244,7 @@ struct spec {
     bool served_by;            /* x-gateway.served_by: answers carry X-Served-By; true unless given */
     bool via;                  /* x-gateway.via: requests carry Via; true unless given */
     uint32_t connections;      /* x-gateway.max_connections, over all listeners; 0: as many as there is room for */
+    struct place connections_place;
     struct spec_access_log access_log;
     struct spec_network *trusted; /* x-gateway.trusted_proxies */
     size_t trusted_len;

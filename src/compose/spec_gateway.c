@@ -262,6 +262,7 @@ void spec_build_listeners(struct loading *load, const struct node *gateway, stru
     for (size_t i = 0; i < spec->services_len; i++)
         room += spec->services[i].ports_len;
     spec->connections = (uint32_t)read_int(gateway, "max_connections", 0);
+    spec->connections_place = place_of(gateway, "max_connections");
     spec->listeners = POOL_ARRAY(load->pool, struct spec_listener, room);
     for (size_t i = 0; declared && i < declared->len; i++)
         add_declared(load, node_at(declared, i), &limits, spec);

@@ -4,12 +4,15 @@
 #include "base/clock.h"
 #include "daemon/listen_socket.h"
 #include "daemon/routes.h"
+#include "daemon/workers.h"
+#include "gateway/gateway.h"
 #include "runtime/ports.h"
 #include "supervise/supervise.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,8 +254,20 @@ static void open_private(struct listeners *listeners, const struct spec *spec, c
     (void)snprintf(listener->service, sizeof(listener->service), "%s", service->name);
 }
 
+static void check_room(const struct spec *spec, struct problems *problems)
+{
+    uint64_t room = (uint64_t)gateway_worker_room() * workers_wanted();
+
+    if (spec->connections > room)
+        problem_warning(problems, spec->connections_place,
+                        "%u connections are more than the %" PRIu64 " that there are descriptors for; raise the hard "
+                        "limit (`ulimit -Hn`, LimitNOFILE= in a unit) before daruma starts",
+                        spec->connections, room);
+}
+
 void listeners_open(struct listeners *listeners, const struct spec *spec, struct problems *problems)
 {
+    check_room(spec, problems);
     for (size_t i = 0; i < listeners->len; i++)
         listeners->list[i].wanted = false;
     outsides_find(&listeners->outsides, spec, problems);
