@@ -40,6 +40,10 @@ struct listeners {
     size_t len, cap;
     struct outsides outsides; /* whom routes lead to beyond the project */
     char **peers;             /* listeners_peers() */
+
+    /* Ports that are about to be free: listeners_open() leaves them out. Borrowed. */
+    const uint16_t *spared;
+    size_t spared_len;
 };
 
 /*
