@@ -44,6 +44,8 @@ enum {
     BOARD_REWRITE_RESPONSE = 1024,
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
+    BOARD_ERROR_PAGES = 1024,
+    BOARD_ERROR_STATUSES = 8, /* of one page */
     BOARD_PROXY_FROM = 16,
     BOARD_HEADER_SIZE = 16 * 1024,
 };
@@ -135,6 +137,7 @@ enum board_route_flag {
     BOARD_FIRST = 1 << 0,       /* a regex before all others, a prefix before all regexes */
     BOARD_REPLACE = 1 << 1,     /* the upstream gets the path with `replace` in place of what matched */
     BOARD_MAINTENANCE = 1 << 2, /* answered with the page, whatever else the route says */
+    BOARD_INTERCEPT = 1 << 4,   /* its error pages also replace answers of the service */
     BOARD_USES_PATH = 1 << 3,   /* its templates ask for the path in normal form, or for groups of a regex */
 };
 
@@ -159,6 +162,15 @@ struct board_page {
     uint32_t status;
     uint32_t retry_after_s; /* 0: not said */
     struct board_text type, body;
+};
+
+/* What is answered in place of an error. */
+struct board_error_page {
+    uint32_t next;     /* of the same route; index + 1, 0: none */
+    uint32_t statuses; /* how many of on[] count */
+    uint16_t on[BOARD_ERROR_STATUSES];
+    struct board_page page;     /* status 0: that of the error */
+    struct board_text location; /* a template: the client is sent there; none: it gets the page */
 };
 
 /* What is done to header fields of one direction. */
@@ -194,6 +206,8 @@ struct board_route {
     struct board_page page;     /* REDIRECT: its status; RESPOND: the answer */
     struct board_page closed;   /* with BOARD_MAINTENANCE */
     struct board_rewrite request, response;
+    uint32_t errors; /* its first error page; index + 1, 0: none */
+    uint32_t pad;
 };
 
 struct board_service {
@@ -235,6 +249,7 @@ struct board {
     alignas(64) _Atomic uint32_t sequence; /* odd: being written */
     uint32_t used_listeners, used_routes, used_services, used_endpoints;
     uint32_t used_text;
+    uint32_t used_error_pages;
     uint32_t routes_version; /* changes with the routes: who keeps an index of them builds it anew */
     uint32_t served_by;      /* bool: answers carry X-Served-By */
     uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
@@ -247,6 +262,7 @@ struct board {
     struct board_route routes[BOARD_ROUTES];
     struct board_service services[BOARD_SERVICES];
     struct board_endpoint endpoints[BOARD_ENDPOINTS];
+    struct board_error_page error_pages[BOARD_ERROR_PAGES];
     char text[BOARD_TEXT];
 };
 
@@ -268,9 +284,11 @@ void board_write_end(struct board *board);
 int board_listener_add(struct board *board, const struct board_listener *listener);
 int board_route_add(struct board *board, const struct board_route *route);
 /* Copies `len` bytes into the text. 0, or -ENOSPC. Text is given back only all at once, by board_text_clear(), in the
-   same bracket that gives every route its strings anew. */
+   same bracket that gives every route its strings anew; error pages go with it. */
 int board_text_add(struct board *board, const char *bytes, size_t len, struct board_text *ret);
 void board_text_clear(struct board *board);
+/* Puts it in front of the route's others. 0, or -ENOSPC. */
+int board_error_page_add(struct board *board, const struct board_error_page *page, struct board_route *route);
 int board_service_add(struct board *board, const char *name, enum board_placement placement);
 /* An endpoint comes as UP. `instance` is shortened to BOARD_NAME - 1. */
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,

@@ -531,6 +531,12 @@ static void read_files(struct block *block, const struct nginx_directive *direct
         block->location->files = directive;
 }
 
+static void read_root(struct block *block, const struct nginx_directive *directive)
+{
+    block->settings->root = arg(directive, 1);
+    read_files(block, directive);
+}
+
 static void read_internal(struct block *block, const struct nginx_directive *directive)
 {
     block->location->internal = true;
@@ -610,7 +616,7 @@ static const struct rule rules[] = {
     { "alias", IN_LOCATION, 1, 1, .read = read_files },
     { "autoindex", IN_LEVELS, 1, 1, .read = read_files },
     { "index", IN_LEVELS, 1, MANY, .read = read_files },
-    { "root", IN_LEVELS, 1, 1, .read = read_files },
+    { "root", IN_LEVELS, 1, 1, .read = read_root },
 
     /* Left out, and nothing is lost. */
     { "accept_mutex", .contexts = IN_EVENTS, 1, 1 },

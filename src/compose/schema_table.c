@@ -35,6 +35,9 @@ static const struct attribute patience_fields[] = {
 static const struct schema status_number = {
     .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 200, .max = 599
 };
+static const struct schema error_number = {
+    .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 300, .max = 599
+};
 static const struct attribute page_fields[] = {
     { "body", &text_or_number, P, "the page itself" },
     { "content_type", &string, P, "what it is" },
@@ -77,15 +80,38 @@ static const struct attribute headers_fields[] = {
     { "response", &response_rewrite, P, "on the way to the client" },
     END,
 };
+static const struct attribute error_page_fields[] = {
+    { "body", &text_or_number, P, "the page itself" },
+    { "content_type", &string, P, "what it is" },
+    { "file", &path, P, "a file that holds the page" },
+    { "on",
+      &(const struct schema){ .kinds = NODE_INT | NODE_STRING | NODE_LIST,
+                              .items = &error_number,
+                              .merge = MERGE_REPLACE,
+                              .format = FORMAT_INT,
+                              .min = 300,
+                              .max = 599 },
+      P, "statuses that it stands for" },
+    { "redirect", &string, P, "where to instead; a template" },
+    { "retry_after", &duration, P, "when to come again" },
+    { "status", &status_number, P, "its status, if it is another one" },
+    END,
+};
 static const struct attribute route_fields[] = {
     { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
+    { "error_pages",
+      &(const struct schema){
+          .kinds = NODE_LIST,
+          .items = &(const struct schema){ .kinds = NODE_MAP, .fields = error_page_fields, .required = WORDS("on") } },
+      P, "pages of your own in place of errors" },
     { "first", &boolean, P, "asked before regular expressions" },
-    { "forwarded", &boolean, P, "requests carry X-Forwarded-… and Forwarded" },
+    { "forwarded", &kept_boolean, P, "requests carry X-Forwarded-… and Forwarded" },
     { "headers", &(const struct schema){ .kinds = NODE_MAP, .fields = headers_fields }, P, "header fields to change" },
     { "hold", &duration, P, "how long a request waits for an instance" },
     { "host", &string, P, "which host it is for: a name, or *.example.org" },
     { "idle_timeout", &duration, P, "without a byte in either direction" },
+    { "intercept_errors", &boolean, P, "error pages also replace answers of the service" },
     { "maintenance", &(const struct schema){ .kinds = NODE_MAP, .fields = page_fields }, P,
       "answered with a page of your own" },
     { "match", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("prefix", "exact", "begins", "regex") }, P,
@@ -101,7 +127,7 @@ static const struct attribute route_fields[] = {
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
     { "strip", &boolean, P, "the service gets the path without `path`" },
     { "to", &string_or_list, P, "services" },
-    { "via", &boolean, P, "requests carry Via" },
+    { "via", &kept_boolean, P, "requests carry Via" },
     END,
 };
 static const struct schema limit_number = {

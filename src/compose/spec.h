@@ -161,6 +161,14 @@ struct spec_rewrite {
     char **remove;         /* names */
 };
 
+/* What is answered in place of an error. */
+struct spec_error_page {
+    int64_t *on; /* statuses */
+    size_t on_len;
+    struct spec_page page; /* status 0: that of the error */
+    char *location;        /* a template: the client is sent there; NULL: it gets the page */
+};
+
 enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
 enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
@@ -190,6 +198,9 @@ struct spec_route {
     struct spec_page closed; /* filled in whether it is switched on or not */
     int64_t body_limit;      /* bytes; 0: any */
     struct spec_rewrite request, response;
+    struct spec_error_page *errors;
+    size_t errors_len;
+    bool intercept; /* they also replace answers of the service */
     struct place place;
 };
 

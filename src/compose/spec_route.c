@@ -152,22 +152,31 @@ static char *read_template(struct loading *load, struct place place, const char 
     return compiled;
 }
 
-static void read_redirect(struct loading *load, const struct node *node, struct spec_route *ret)
+/* Where a client is sent. */
+static char *read_location(struct loading *load, const struct node *node)
 {
-    static const char *const begins[] = { "http://", "https://", "/", "{path}", "{rest}", "{scheme}://" };
-    const struct node *to = node_get(node, "to");
-    const char *text = read_text(node, "to", "");
-    int64_t status = read_int(node, "status", 308);
-    bool good = !to;
+    static const char *const begins[] = {
+        "http://", "https://", "/", "{path}", "{plain_path}", "{rest}", "{scheme}://"
+    };
+    const char *text = node_str(node);
+    bool good = false;
 
-    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
-        problem_error(load->problems, place_of(node, "status"), "a redirect has the status 301, 302, 303, 307 or 308");
-    ret->location = read_template(load, place_of(node, "to"), text);
-    ret->page.status = (uint32_t)status;
     for (size_t i = 0; i < ARRAY_LEN(begins); i++)
         good = good || strncmp(text, begins[i], strlen(begins[i])) == 0;
     if (!good)
-        problem_error(load->problems, to->place, "`%s`: a redirect leads to http://…, https://… or a /path", text);
+        problem_error(load->problems, node->place, "`%s`: a redirect leads to http://…, https://… or a /path", text);
+    return read_template(load, node->place, text);
+}
+
+static void read_redirect(struct loading *load, const struct node *node, struct spec_route *ret)
+{
+    int64_t status = read_int(node, "status", 308);
+
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+        problem_error(load->problems, place_of(node, "status"), "a redirect has the status 301, 302, 303, 307 or 308");
+    if (node_str(node_get(node, "to")))
+        ret->location = read_location(load, node_get(node, "to"));
+    ret->page.status = (uint32_t)status;
 }
 
 /* --- header fields ---------------------------------------------------------------------------------------------- */
@@ -255,6 +264,41 @@ static void read_action(struct loading *load, const struct node *node, struct sp
                       "without maintenance this route leads nowhere; add `to`, `redirect` or `respond`");
 }
 
+static void read_error_page(struct loading *load, const struct node *node, struct spec_error_page *ret)
+{
+    const struct node *on = node_get(node, "on"), *redirect = node_get(node, "redirect");
+    size_t len = node_is(on, NODE_LIST) ? on->len : 1;
+
+    ret->on = POOL_ARRAY(load->pool, int64_t, len);
+    ret->on_len = len;
+    for (size_t i = 0; i < len; i++) {
+        const struct node *status = node_is(on, NODE_LIST) ? node_at(on, i) : on;
+        ret->on[i] = node_is(status, NODE_INT) ? status->u.integer : 0;
+    }
+    if (len == 0 || len > BOARD_ERROR_STATUSES)
+        problem_error(load->problems, on->place, "an error page is for at least one and at most %d statuses",
+                      BOARD_ERROR_STATUSES);
+    ret->page = read_page(load, node, redirect ? 302 : 0, "");
+    if (!redirect)
+        return;
+    if (node_get(node, "body") || node_get(node, "file"))
+        problem_error(load->problems, redirect->place, "there is a page or a redirect, not both");
+    ret->location = read_location(load, redirect);
+}
+
+static void read_error_pages(struct loading *load, const struct node *node, struct spec_route *ret)
+{
+    const struct node *list = node_get(node, "error_pages");
+
+    ret->intercept = read_bool(node, "intercept_errors", false);
+    ret->errors_len = list ? list->len : 0;
+    ret->errors = POOL_ARRAY(load->pool, struct spec_error_page, ret->errors_len);
+    for (size_t i = 0; i < ret->errors_len; i++)
+        read_error_page(load, node_at(list, i), &ret->errors[i]);
+    if (ret->intercept && ret->errors_len == 0)
+        problem_error(load->problems, place_of(node, "intercept_errors"), "`intercept_errors` needs `error_pages`");
+}
+
 static enum spec_match read_match(const struct node *node)
 {
     static const char *const words[] = {
@@ -301,6 +345,7 @@ void spec_build_route(struct loading *load, const struct node *node, struct spec
         problem_error(load->problems, node->place,
                       "`match`, `strip` and `replace` say what is done with a `path`, which is missing");
     read_action(load, node, ret);
+    read_error_pages(load, node, ret);
     ret->request = read_rewrite(load, node_get(headers, "request"), BOARD_REWRITE);
     ret->response = read_rewrite(load, node_get(headers, "response"), BOARD_REWRITE_RESPONSE);
 }
@@ -363,7 +408,7 @@ static size_t rewrite_len(const struct spec_rewrite *rewrite)
 
 void spec_check_room(struct loading *load, const struct spec *spec)
 {
-    size_t routes = 0, text = 0;
+    size_t routes = 0, text = 0, errors = 0;
 
     for (size_t i = 0; i < spec->services_len; i++)
         routes += spec->services[i].ports_len; /* each has a private listener */
@@ -374,13 +419,19 @@ void spec_check_room(struct loading *load, const struct spec *spec)
             text += text_len(route->host) + text_len(route->path) + text_len(route->location) +
                     text_len(route->replace) + text_len(route->page.type) + text_len(route->page.body) +
                     rewrite_len(&route->request) + rewrite_len(&route->response);
+            for (size_t e = 0; e < route->errors_len; e++)
+                text += text_len(route->errors[e].page.type) + text_len(route->errors[e].page.body) +
+                        text_len(route->errors[e].location);
+            errors += route->errors_len;
             if (route->maintenance)
                 text += text_len(route->closed.type) + text_len(route->closed.body);
-            if (routes <= BOARD_ROUTES && text <= BOARD_TEXT)
+            if (routes <= BOARD_ROUTES && text <= BOARD_TEXT && errors <= BOARD_ERROR_PAGES)
                 continue;
-            problem_error(load->problems, route->place,
-                          "the gateway has room for %d routes with %d bytes of hosts, paths, headers and pages in all",
-                          BOARD_ROUTES, BOARD_TEXT);
+            problem_error(
+                load->problems, route->place,
+                "the gateway has room for %d routes with %d error pages and %d bytes of hosts, paths, headers "
+                "and pages in all",
+                BOARD_ROUTES, BOARD_ERROR_PAGES, BOARD_TEXT);
             return;
         }
 }

@@ -118,6 +118,24 @@ static bool uses_path(const struct spec_route *route)
     return false;
 }
 
+static int add_errors(struct board *board, const struct spec_route *route, struct board_route *ret)
+{
+    int r = 0;
+    /* Each goes in front of those before: the first that fits is to be the first of the file. */
+    for (size_t i = route->errors_len; r == 0 && i > 0; i--) {
+        const struct spec_error_page *error = &route->errors[i - 1];
+        struct board_error_page page = { .statuses = (uint32_t)error->on_len };
+        for (size_t s = 0; s < error->on_len && s < BOARD_ERROR_STATUSES; s++)
+            page.on[s] = (uint16_t)error->on[s];
+        r = fill_page(board, &error->page, &page.page);
+        if (r == 0)
+            r = add_string(board, error->location, &page.location);
+        if (r == 0)
+            r = board_error_page_add(board, &page, ret);
+    }
+    return r;
+}
+
 int routes_fill(struct board *board, const struct spec_route *route, struct board_route *ret)
 {
     static const enum board_action actions[] = {
@@ -137,7 +155,8 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
     ret->own =
         own_fields(&route->request) | (route->forwarded ? 0u : BOARD_OWN_ORIGIN) | (route->via ? 0u : BOARD_OWN_VIA);
     ret->flags = (route->first ? BOARD_FIRST : 0u) | (route->replace ? BOARD_REPLACE : 0u) |
-                 (route->maintenance ? BOARD_MAINTENANCE : 0u) | (uses_path(route) ? BOARD_USES_PATH : 0u);
+                 (route->intercept ? BOARD_INTERCEPT : 0u) | (route->maintenance ? BOARD_MAINTENANCE : 0u) |
+                 (uses_path(route) ? BOARD_USES_PATH : 0u);
     int r = add_string(board, route->host, &ret->host);
     if (r == 0)
         r = add_string(board, route->path, &ret->path);
@@ -147,6 +166,8 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
         r = add_string(board, route->location, &ret->location);
     if (r == 0)
         r = fill_page(board, &route->page, &ret->page);
+    if (r == 0)
+        r = add_errors(board, route, ret);
     if (r == 0 && route->maintenance)
         r = fill_page(board, &route->closed, &ret->closed);
     if (r == 0)

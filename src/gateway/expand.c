@@ -179,6 +179,9 @@ static void fill(struct text *text, const struct template_piece *piece, const st
     case TEMPLATE_HOST:
         add_host(text, facts);
         break;
+    case TEMPLATE_MARK:
+        text_put(text, query_of(facts).len > 1 ? "?" : "");
+        break;
     case TEMPLATE_METHOD:
         text_add(text, facts->buf + facts->head->method_name.at, facts->head->method_name.len);
         break;

@@ -176,7 +176,7 @@ bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gath
         return false;
     ret->facts.buf = gw_block(&worker->slots, conn->in);
     ret->facts.head = &worker->head;
-    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT)
+    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT && route->errors == 0)
         return true;
     const struct http1_slice target = worker->head.path;
     if (!look_at_path(worker, conn, ret->facts.buf))

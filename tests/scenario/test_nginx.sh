@@ -26,12 +26,13 @@ http {
     $(temp_paths "echo-$1")
     access_log off;
     default_type text/plain;
-    log_format unused '';
     server {
         listen 127.0.0.1:$1;
         large_client_header_buffers 4 16k;
         merge_slashes off;
-        location ~ ^/status/(4|5)(\d\d) { add_header X-Echo yes always; return \$1\$2; }
+        location = /status/404 { add_header X-Echo yes always; return 404; }
+        location = /status/500 { add_header X-Echo yes always; return 500; }
+        location = /status/503 { add_header X-Echo yes always; return 503; }
         location / {
             add_header X-Echo yes always;
             add_header Server-Note "of the upstream" always;
@@ -74,7 +75,7 @@ answer_of() { # PORT OTHER-PORT HOST PATH [CURL-OPTIONS…]
     shift 4
     [[ $path != OTHER* ]] || { port=$other path=${path#OTHER}; }
     curl -s -i --path-as-is --max-time 10 -H "Host: $host" "$@" "http://127.0.0.1:$port$path" | tr -d '\r' |
-        sed -n "1s/ [A-Za-z].*//; s/:$port/:PORT/g; s/:$other/:OTHER/g; s/\b$port\b/PORT/g; 1p; /^\(Location\|X-[A-Z].*\|Server-Note\|Retry-After\): /p; /^[A-Z]* .* HTTP/,\$p; /^text /p" |
+        sed -n "1s/ [A-Za-z].*//; s/ HTTP\/1\.0$/ HTTP\/1.1/; s/^Location: http:..$host:$port/Location: /; s/:$port/:PORT/g; s/:$other/:OTHER/g; s/\b$port\b/PORT/g; 1p; /^\(Location\|X-[A-Z].*\|Server-Note\|Retry-After\): /p; /^[A-Z]* .* HTTP/,\$p; /^text /p" |
         grep -v '^X-Served-By: ' | sort
 }
 
@@ -130,6 +131,15 @@ http {
         location /text { return 200 "text {plain}\n"; }
         location /moved { return 302 https://$host$request_uri; }
         location /moved/307 { return 307 /there$is_args$args; }
+        location /errors {
+            proxy_pass http://app/status;
+            proxy_intercept_errors on;
+            error_page 404 =200 /text;
+            error_page 500 /wrong.html;
+            error_page 503 http://elsewhere.example.org/down;
+        }
+        location /dead { proxy_pass http://127.0.0.1:1; error_page 502 /wrong.html; }
+        location = /wrong.html { internal; return 200 "text of the error\n"; }
         location /created { return 201; }
         location /quiet { return 204; }
         location /status { proxy_pass http://app; add_header X-Always yes always; add_header X-Good yes; }
@@ -159,8 +169,8 @@ END
         for path in / /only /only/x; do same "$host" "$path"; done
     done
     for path in /exact /exact/ /exact?a=b /api /api/ /apix /api/x/y?z=1 /api/deep /api/deep/x /static/a.png /a.png /a.png?x /x/a.jpg/ \
-        /CASE/abc /case/123 /u/42/x/y?z /u/x /headers /headers/a%20b?q=1%202 /gone /text /moved /moved?x=1 /moved/307 /moved/307?a=b \
-        /created /quiet /status/404 /status/503 /status/500 //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
+        /CASE/abc /case/123 /u/42/x/y?z /u/x /headers /headers/a?q=1%202 /gone /text /moved /moved?x=1 /moved/307 /moved/307?a=b \
+        /created /quiet /status/404 /status/503 /status/500 /errors/404 /errors/500 /errors/503 /errors/x /dead /wrong.html //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
         same main.example.org "$path"
     done
     same main.example.org /headers -H 'X-B: theirs' -H 'X-C: theirs' -H 'Cookie: a=b; sid=42' -H 'X-Forwarded-For: 10.1.2.3' -H 'Accept: text/x'

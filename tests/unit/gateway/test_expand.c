@@ -66,6 +66,7 @@ static void gaps_are_filled_from_the_request(void **unused)
     assert_string_equal(filled("{method} {uri} {protocol}"), "GET /a//b%20c?x=1&name=value%20&y HTTP/1.1");
     assert_string_equal(filled("{path}"), "/a/b%20c?x=1&name=value%20&y");
     assert_string_equal(filled("{plain_path}|{query}"), "/a/b%20c|x=1&name=value%20&y");
+    assert_string_equal(filled("{plain_path}{?}{query}"), "/a/b%20c?x=1&name=value%20&y");
     assert_string_equal(filled("{query.name}|{query.y}|{query.nam}"), "value%20||");
     assert_string_equal(filled("{request_id}"), "known");
     assert_string_equal(filled("{1}{2}{3}"), "first");
