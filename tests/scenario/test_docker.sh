@@ -316,3 +316,22 @@ END
     assert_number "$(receipt '.instances | length')" '== 2' "who answered"
     expect_exit 0 daruma down
 }
+
+story_a_new_image_is_not_noticed() {
+    engine_start
+    containers "    deploy: {replicas: 2, update_config: {monitor: 500ms}}"
+    up
+    docker tag daruma/app:1 daruma/app:2
+    load 100 6
+    sleep 0.5
+    sed -i 's|daruma/app:1|daruma/app:2|' compose.yaml
+    expect_exit 0 daruma up -d
+    assert_eq "$(docker ps --format '{{.Image}}' | sort -u)" daruma/app:2
+    # An image that is not there: nothing is lost, and the old one stays.
+    expect_exit 3 daruma deploy app --image daruma/app:3
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(docker ps --format '{{.Image}}' | sort | xargs)" "daruma/app:2 daruma/app:2"
+    assert_eq "$(daruma deploy --history --json | jq -r 'map(.outcome) | join(", ")')" "deployed, rolled back"
+    expect_exit 0 daruma down
+}
