@@ -5,15 +5,7 @@
 
 #include <string.h>
 
-enum {
-    EJECT_AFTER = 3, /* errors in a row */
-    HUNG_AFTER = 3,  /* attempts that nothing came back for */
-    EJECT_DOUBLINGS = 5,
-};
-#define EJECT_FIRST_NS (1 * NS_PER_S)
-#define EJECT_MAX_NS   (30 * NS_PER_S)
-#define HUNG_FIRST_NS  (250 * NS_PER_MS)
-#define EWMA_US        UINT64_C(10000000) /* in which a peak loses half its weight */
+#define EWMA_US UINT64_C(10000000) /* in which a peak loses half its weight */
 
 void gw_balance_init(struct balance *balance, const struct board *view, struct worker_gauges *gauges, uint64_t seed)
 {
@@ -65,8 +57,15 @@ void gw_balance_rebuild(struct balance *balance)
     }
 }
 
-/* The `at`-th endpoint of all services of the route. */
-static uint32_t nth(const struct balance *balance, const struct board_route *route, uint32_t at)
+uint32_t gw_balance_count(const struct balance *balance, const struct board_route *route)
+{
+    uint32_t total = 0;
+    for (uint32_t t = 0; t < route->targets; t++)
+        total += balance->count[route->service[t]];
+    return total;
+}
+
+uint32_t gw_balance_nth(const struct balance *balance, const struct board_route *route, uint32_t at)
 {
     for (uint32_t t = 0; t < route->targets; t++) {
         uint32_t service = route->service[t];
@@ -136,7 +135,7 @@ static uint32_t scan(const struct choice *choice, const struct board_route *rout
 {
     uint32_t best = GW_NONE;
     for (uint32_t i = 0; i < total; i++) {
-        uint32_t endpoint = nth(choice->balance, route, (start + i) % total);
+        uint32_t endpoint = gw_balance_nth(choice->balance, route, (start + i) % total);
         if (!usable(choice, endpoint))
             continue;
         if (placement == BOARD_ROUND_ROBIN)
@@ -151,7 +150,7 @@ static uint32_t scan(const struct choice *choice, const struct board_route *rout
 static bool trial_is_due(const struct choice *choice, uint32_t endpoint)
 {
     const struct endpoint_local *local = &choice->balance->local[endpoint];
-    return local->ejections > 0 && local->ejected_until_ns <= choice->request->now_ns;
+    return local->out && local->ejected_until_ns <= choice->request->now_ns;
 }
 
 /* Two at random, the better one. When either may not be used, all are looked at. */
@@ -161,7 +160,7 @@ static uint32_t two_choices(struct balance *balance, const struct choice *choice
     uint32_t a = (uint32_t)rng_below(&balance->rng, total);
     uint32_t b = total > 1 ? (uint32_t)rng_below(&balance->rng, total - 1) : a;
     b += b >= a && total > 1;
-    uint32_t first = nth(balance, route, a), second = nth(balance, route, b);
+    uint32_t first = gw_balance_nth(balance, route, a), second = gw_balance_nth(balance, route, b);
     if (!usable(choice, first) || !usable(choice, second))
         return scan(choice, route, total, a, BOARD_P2C_EWMA);
     if (trial_is_due(choice, first) != trial_is_due(choice, second))
@@ -174,10 +173,8 @@ int gw_balance_pick(struct balance *balance, const struct balance_request *reque
     const struct board_route *route = &balance->view->routes[request->route];
     struct choice choice = { .balance = balance, .request = request };
     enum board_placement placement = BOARD_P2C_EWMA;
-    uint32_t total = 0;
+    uint32_t total = gw_balance_count(balance, route);
 
-    for (uint32_t t = 0; t < route->targets; t++)
-        total += balance->count[route->service[t]];
     if (total == 0)
         return -1;
     if (route->targets > 0)
@@ -196,28 +193,6 @@ int gw_balance_pick(struct balance *balance, const struct balance_request *reque
             return (int)endpoint;
     }
     return -1;
-}
-
-static int64_t ejection_span(const struct endpoint_local *local)
-{
-    int64_t first = local->hung ? HUNG_FIRST_NS : EJECT_FIRST_NS;
-    int64_t span = first << (local->ejections < EJECT_DOUBLINGS ? local->ejections : EJECT_DOUBLINGS);
-    return span < EJECT_MAX_NS ? span : EJECT_MAX_NS;
-}
-
-static void eject(struct balance *balance, uint32_t endpoint, int64_t now_ns)
-{
-    struct endpoint_local *local = &balance->local[endpoint];
-    local->ejected_until_ns = now_ns + ejection_span(local);
-    local->ejections += local->ejections < UINT16_MAX;
-    atomic_store_explicit(&balance->gauges->endpoints[endpoint].ejected, 1, memory_order_relaxed);
-}
-
-void gw_balance_placed(struct balance *balance, uint32_t endpoint, int64_t now_ns)
-{
-    const struct endpoint_local *local = &balance->local[endpoint];
-    if (local->ejections > 0 && local->ejected_until_ns <= now_ns)
-        eject(balance, endpoint, now_ns);
 }
 
 /* Peaks count at once, and are forgotten slowly. */
@@ -247,25 +222,13 @@ void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns)
 {
     struct endpoint_local *local = &balance->local[endpoint];
-    struct endpoint_gauge *gauge = &balance->gauges->endpoints[endpoint];
     uint64_t us = (uint64_t)(latency_ns / NS_PER_US);
 
-    if (local->hung)
-        local->ewma_at_ns = 0; /* those peaks were of the hang, which is over */
     add_latency(balance, endpoint, latency_ns, now_ns);
     gw_latency_add(&local->latency, us);
     gw_latency_add(&balance->service[balance->view->endpoints[endpoint].service], us);
     local->answered_ns = now_ns;
-    local->overdue = 0;
-    if (local->errors > 0 || local->ejections > 0) {
-        local->errors = 0;
-        local->ejections = 0;
-        local->ejected_until_ns = 0;
-        atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
-    }
-    local->hung = false;
-    if (atomic_load_explicit(&gauge->hung, memory_order_relaxed))
-        atomic_store_explicit(&gauge->hung, 0, memory_order_relaxed);
+    gw_balance_lives(balance, endpoint);
 }
 
 int64_t gw_balance_patience(const struct balance *balance, uint32_t endpoint, uint32_t route_index)
@@ -280,43 +243,4 @@ int64_t gw_balance_patience(const struct balance *balance, uint32_t endpoint, ui
 bool gw_balance_well(const struct balance *balance, uint32_t endpoint, int64_t since_ns)
 {
     return inflight(balance, endpoint) == 0 || balance->local[endpoint].answered_ns >= since_ns;
-}
-
-/* Another endpoint of the route that may be used, and answers. */
-static bool other_is_well(const struct balance *balance, uint32_t endpoint, uint32_t route_index, int64_t since_ns,
-                          int64_t now_ns)
-{
-    const struct board_route *route = &balance->view->routes[route_index];
-    for (uint32_t t = 0; t < route->targets; t++)
-        for (uint32_t i = 0; i < balance->count[route->service[t]]; i++) {
-            uint32_t other = balance->up[balance->first[route->service[t]] + i];
-            const struct endpoint_local *local = &balance->local[other];
-            if (other != endpoint && local->ejected_until_ns <= now_ns && !local->hung &&
-                gw_balance_well(balance, other, since_ns))
-                return true;
-        }
-    return false;
-}
-
-bool gw_balance_overdue(struct balance *balance, uint32_t endpoint, uint32_t route, int64_t since_ns, int64_t now_ns)
-{
-    struct endpoint_local *local = &balance->local[endpoint];
-    if (local->answered_ns >= since_ns || ++local->overdue < HUNG_AFTER)
-        return false; /* it works: that one request takes longer */
-    if (!local->hung && local->ejected_until_ns <= now_ns &&
-        other_is_well(balance, endpoint, route, since_ns, now_ns)) {
-        local->hung = true;
-        eject(balance, endpoint, now_ns);
-    }
-    struct endpoint_gauge *gauge = &balance->gauges->endpoints[endpoint];
-    return atomic_exchange_explicit(&gauge->hung, 1, memory_order_relaxed) == 0;
-}
-
-void gw_balance_failure(struct balance *balance, uint32_t endpoint, int64_t now_ns)
-{
-    struct endpoint_local *local = &balance->local[endpoint];
-    if (local->ejected_until_ns > now_ns || ++local->errors < EJECT_AFTER)
-        return;
-    eject(balance, endpoint, now_ns);
-    local->errors = EJECT_AFTER - 1; /* after that time one failed trial is enough */
 }

@@ -21,8 +21,11 @@ struct endpoint_local {
     uint32_t state;      /* enum board_endpoint_state when it was last looked at */
     uint32_t idle_first; /* upstream slots, GW_NONE: none */
     uint16_t errors;     /* in a row */
-    uint16_t ejections;  /* in a row: each lasts twice as long as the one before */
-    int64_t ejected_until_ns;
+    uint16_t failing;    /* share of its latest outcomes that failed, of UINT16_MAX */
+    uint16_t ejections;  /* lately: each lasts twice as long as the one before */
+    bool out;            /* ejected, and no answer has brought it back */
+    bool trial;          /* one request was let through, to see how it is */
+    int64_t ejected_ns, ejected_until_ns;
     int64_t ewma_at_ns; /* 0: no latency known */
     struct latency latency;
     int64_t answered_ns; /* the last first byte of an answer; 0: none yet */
@@ -64,7 +67,8 @@ int gw_balance_pick(struct balance *balance, const struct balance_request *reque
    long, until an answer comes. */
 void gw_balance_placed(struct balance *balance, uint32_t endpoint, int64_t now_ns);
 
-/* Latency to the first byte of an answer: peaks count at once, and are forgotten slowly. Also ends a row of errors. */
+/* An answer has come, whatever it says: after that time there was its first whole head. Peaks count at once, and are
+   forgotten slowly. An endpoint that hung is back. */
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns);
 
 /* It has not answered for `waited_ns` when another one did: the same for its peaks, and for nothing else. */
@@ -81,7 +85,26 @@ bool gw_balance_well(const struct balance *balance, uint32_t endpoint, int64_t s
    that route is well; when none is, they are all slow, and leaving one out would make it worse. */
 bool gw_balance_overdue(struct balance *balance, uint32_t endpoint, uint32_t route, int64_t since_ns, int64_t now_ns);
 
-/* It failed; the third time in a row it is left out for a second, then two … at most 30. */
-void gw_balance_failure(struct balance *balance, uint32_t endpoint, int64_t now_ns);
+enum balance_failure {
+    BALANCE_ERROR,  /* no connection, it broke, or there was no answer in time */
+    BALANCE_STATUS, /* it answered with one of 5xx */
+};
+
+/* It failed. The third error in a row, or three failures in ten while the other endpoints of the route fail half as often
+   at most: then it is left out for a second; the next time for two … at most 30. */
+void gw_balance_failure(struct balance *balance, uint32_t endpoint, uint32_t route, enum balance_failure failure,
+                        int64_t now_ns);
+
+/* An attempt that began at `since_ns` was answered with none of 5xx: ends a row of errors, and a trial. */
+void gw_balance_answer(struct balance *balance, uint32_t endpoint, int64_t since_ns);
+
+/* --- for eject.c -------------------------------------------------------------------------------------------------- */
+
+/* Endpoints in rotation of all services of the route, and the `at`-th of them. */
+uint32_t gw_balance_count(const struct balance *balance, const struct board_route *route);
+uint32_t gw_balance_nth(const struct balance *balance, const struct board_route *route, uint32_t at);
+
+/* It has answered something: it does not hang. */
+void gw_balance_lives(struct balance *balance, uint32_t endpoint);
 
 #endif

@@ -65,7 +65,7 @@ static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
         if (route)
             span = conn->flags & CONN_REQUEST_WHOLE ? route->response_timeout_ns : route->idle_timeout_ns;
         return arm_attempt(worker, conn, span,
-                           (conn->flags & (CONN_REQUEST_WHOLE | CONN_FIRST_BYTE)) == CONN_REQUEST_WHOLE);
+                           (conn->flags & (CONN_REQUEST_WHOLE | CONN_ANSWERED)) == CONN_REQUEST_WHOLE);
     case CONN_UNTIL_QUIET:
         span = route ? route->idle_timeout_ns : 0;
         break;

@@ -24,8 +24,8 @@ enum {
 
 /* Flags that belong to one attempt. */
 #define ATTEMPT_FLAGS                                                                                                  \
-    (uint32_t)(CONN_SEND_BROKEN | CONN_FIRST_BYTE | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED |           \
-               CONN_SEEN | CONN_OVERDUE)
+    (uint32_t)(CONN_SEND_BROKEN | CONN_ANSWERED | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED | CONN_SEEN | \
+               CONN_OVERDUE)
 
 /* --- counting --------------------------------------------------------------------------------------------------- */
 
@@ -97,18 +97,19 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
     conn->flags &= ~(uint32_t)(CONN_RETRYING | CONN_ACTIVE);
 }
 
-void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, bool blame)
+void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, uint32_t route,
+                               bool blame)
 {
     if (generation != worker->balance.local[endpoint].generation)
         return;
     gw_count(&worker->gauges->endpoints[endpoint].errors);
     if (blame)
-        gw_balance_failure(&worker->balance, endpoint, worker->now);
+        gw_balance_failure(&worker->balance, endpoint, route, BALANCE_ERROR, worker->now);
 }
 
 static void count_failure(struct gw_worker *worker, const struct conn *conn, bool blame)
 {
-    gw_exchange_count_failure(worker, conn->endpoint, conn->endpoint_generation, blame);
+    gw_exchange_count_failure(worker, conn->endpoint, conn->endpoint_generation, conn->route, blame);
 }
 
 /* --- attempts --------------------------------------------------------------------------------------------------- */
@@ -161,8 +162,8 @@ static bool our_shortage(int error)
 static void attempt_connected(struct gw_worker *worker, struct conn *conn)
 {
     if (conn->flags & CONN_TCP) {
-        conn->status = 200;                   /* for the gauges: it is served */
-        gw_exchange_first_byte(worker, conn); /* the only latency that a stream of bytes has */
+        conn->status = 200;                      /* for the gauges: it is served */
+        gw_exchange_answered(worker, conn, 200); /* the only latency that a stream of bytes has */
         gw_conn_step(worker, conn, CONN_EV_TUNNEL);
         return;
     }
@@ -390,15 +391,28 @@ void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
     place(worker, conn);
 }
 
-void gw_exchange_first_byte(struct gw_worker *worker, struct conn *conn)
+void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned status)
 {
-    conn->flags |= CONN_FIRST_BYTE;
-    conn->patience_ns = 0;
-    if (conn->rival != GW_NONE)
-        gw_count(&gw_conn_gauge(worker, conn)->hedge_won);
-    gw_hedge_drop_rival(worker, conn);
-    if (conn->endpoint_generation == worker->balance.local[conn->endpoint].generation)
-        gw_balance_success(&worker->balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
+    struct balance *balance = &worker->balance;
+    bool known = conn->endpoint_generation == balance->local[conn->endpoint].generation;
+
+    if (!(conn->flags & CONN_ANSWERED)) {
+        conn->flags |= CONN_ANSWERED;
+        conn->patience_ns = 0;
+        if (conn->rival != GW_NONE)
+            gw_count(&gw_conn_gauge(worker, conn)->hedge_won);
+        gw_hedge_drop_rival(worker, conn);
+        if (known)
+            gw_balance_success(balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
+    }
+    if (!known || (status < 200 && status != 101))
+        return;
+    if (status < 500) {
+        gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
+    } else {
+        gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+        gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
+    }
 }
 
 /* --- failure ---------------------------------------------------------------------------------------------------- */
@@ -544,7 +558,8 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
 void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
 {
     struct upstream *upstream = gw_conn_upstream(worker, conn);
-    bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_FIRST_BYTE);
+    bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_ANSWERED) &&
+                 !gw_conn_half_answered(conn);
     if (upstream)
         gw_upstream_close(worker, upstream);
     /* The rival was there first: it has had its time as well. */
@@ -578,8 +593,6 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
 bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsigned status)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    if (status >= 500)
-        count_failure(worker, conn, false);
     if (!(route->retry_on & gw_retry_status_bit(status)))
         return false;
     int elsewhere = gw_exchange_elsewhere(worker, conn);

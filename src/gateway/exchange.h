@@ -27,8 +27,8 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last);
 /* The answer's status may be retried: true when another attempt was begun, and the answer is dropped. */
 bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsigned status);
 
-/* The first byte of an answer has come. */
-void gw_exchange_first_byte(struct gw_worker *worker, struct conn *conn);
+/* A whole head of an answer has come, an interim one (1xx) or the final one. */
+void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned status);
 
 /* HELD, and the time is over. */
 void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn);
@@ -48,8 +48,9 @@ int gw_exchange_elsewhere(struct gw_worker *worker, const struct conn *conn);
 /* May it be sent to two endpoints? */
 bool gw_exchange_is_safe(const struct gw_worker *worker, const struct conn *conn);
 
-/* Counts an error of `endpoint`; with `blame` it may be left out for it. */
-void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, bool blame);
+/* Counts an error of `endpoint` with a request of `route`; with `blame` it may be left out for it. */
+void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, uint32_t route,
+                               bool blame);
 
 /* One less in flight on `endpoint`. */
 void gw_exchange_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t generation);

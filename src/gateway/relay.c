@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-static const struct http1_limits response_limits = {
+const struct http1_limits gw_relay_response_limits = {
     .head = GW_BLOCK - GW_HEADROOM,
     .target = 0,
     .headers = HTTP1_HEADERS,
@@ -371,12 +371,13 @@ static bool read_response_head(struct gw_worker *worker, struct conn *conn)
     while (conn->state == CONN_SENDING) {
         int len =
             http1_parse_response(gw_block(&worker->slots, conn->out) + conn->out_ready, conn->out_len - conn->out_ready,
-                                 (enum http1_method)conn->method, &response_limits, &worker->response);
+                                 (enum http1_method)conn->method, &gw_relay_response_limits, &worker->response);
         if (len == 0)
             return conn->out_len < GW_BLOCK || conn->out_ready > GW_HEADROOM;
         if (len < 0)
             return false;
         unsigned status = worker->response.status;
+        gw_exchange_answered(worker, conn, status);
         if (status == 101)
             return begin_tunnel(worker, conn);
         if (status < 200) {
@@ -475,8 +476,6 @@ static bool read_response(struct gw_worker *worker, struct conn *conn, struct up
         return true;
     }
     conn->out_len += (uint32_t)n;
-    if (!(conn->flags & CONN_FIRST_BYTE))
-        gw_exchange_first_byte(worker, conn);
     if (!(conn->state == CONN_RELAYING ? count_body(worker, conn) : read_response_head(worker, conn)))
         gw_exchange_fail(worker, conn, RETRY_BROKEN);
     return true;

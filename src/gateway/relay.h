@@ -8,6 +8,9 @@
 
 #include "gateway/worker.h"
 
+/* What a response's head may hold, for it has to lie in a block and grow there. */
+extern const struct http1_limits gw_relay_response_limits;
+
 /* Looks at request bytes that have arrived from `at` in `in` on: how many are body, and is it whole? 0, or -EBADMSG
    when its chunks are malformed, -EFBIG when it is larger than the route allows. */
 int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at);

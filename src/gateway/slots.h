@@ -59,7 +59,7 @@ enum conn_flag {
     CONN_SEND_BROKEN = 1 << 4,    /* the upstream takes no more; it may have answered all the same */
     CONN_REPEATABLE = 1 << 5,     /* Idempotency-Key */
     CONN_UPGRADE = 1 << 6,        /* the request asks for another protocol */
-    CONN_FIRST_BYTE = 1 << 7,     /* the upstream has begun to answer this attempt */
+    CONN_ANSWERED = 1 << 7,       /* a whole head has come in answer to this attempt */
     CONN_BEGUN = 1 << 8,          /* bytes of the final answer went to the client */
     CONN_RESPONSE_WHOLE = 1 << 9, /* all bytes of the response have been received */
     CONN_KEEP_UPSTREAM = 1 << 10, /* the upstream connection may be used again after this response */

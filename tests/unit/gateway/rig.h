@@ -204,6 +204,17 @@ static inline void serve_badly(struct session *session)
         (void)kill(getpid(), SIGKILL);
 }
 
+/* A byte of the answer a second, for longer than anybody waits. */
+static inline bool serve_dripping(const struct session *session)
+{
+    for (const char *byte = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"; *byte; byte++) {
+        if (!put(session->fd, byte, 1))
+            return false;
+        clock_sleep(NS_PER_S);
+    }
+    return true;
+}
+
 /* One exchange. False when the connection is over. */
 static inline bool serve_one(struct session *session)
 {
@@ -219,6 +230,8 @@ static inline bool serve_one(struct session *session)
     }
     if (session_path(session, "/upgrade"))
         return serve_tunnel(session);
+    if (session_path(session, "/drip-1") && strcmp(session->server->name, "app-1") == 0)
+        return serve_dripping(session);
     bool echo = session_path(session, "/echo"), early = session_path(session, "/early");
     bool hello = false, mirror = session_path(session, "/mirror"), big = session_path(session, "/big");
     const char *fixed = NULL;

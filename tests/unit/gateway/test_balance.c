@@ -56,6 +56,19 @@ static int pick(int64_t now)
     return pick_for(NULL, 0, true, now);
 }
 
+/* An error, as no connection is one. */
+static void breaks(uint32_t endpoint, int64_t now)
+{
+    gw_balance_failure(balance, endpoint, ROUTE, BALANCE_ERROR, now);
+}
+
+/* A good answer to an attempt that began just now. */
+static void answer(uint32_t endpoint, int64_t now)
+{
+    gw_balance_success(balance, endpoint, NS_PER_MS, now);
+    gw_balance_answer(balance, endpoint, now);
+}
+
 static void round_robin_takes_turns_and_skips_who_is_not_in_rotation(void **unused)
 {
     (void)unused;
@@ -134,11 +147,11 @@ static void three_errors_in_a_row_eject_and_time_readmits(void **unused)
     begin(BOARD_ROUND_ROBIN, 2);
     int64_t now = NS_PER_S;
     for (int i = 0; i < 2; i++)
-        gw_balance_failure(balance, 0, now);
-    gw_balance_success(balance, 0, NS_PER_MS, now); /* not in a row */
+        breaks(0, now);
+    answer(0, now); /* not in a row */
     for (int i = 0; i < 3; i++) {
         assert_int_equal(gauges->worker[0].endpoints[0].ejected, 0);
-        gw_balance_failure(balance, 0, now);
+        breaks(0, now);
     }
     assert_int_equal(gauges->worker[0].endpoints[0].ejected, 1);
     for (int i = 0; i < 6; i++)
@@ -146,12 +159,86 @@ static void three_errors_in_a_row_eject_and_time_readmits(void **unused)
     now += NS_PER_S;
     assert_true(pick(now) == 0 || pick(now) == 0);
     /* A failed trial ejects at once, and for longer. */
-    gw_balance_failure(balance, 0, now);
+    breaks(0, now);
     for (int i = 0; i < 6; i++)
         assert_int_equal(pick(now + NS_PER_S), 1);
     assert_true(pick(now + 2 * NS_PER_S) == 0 || pick(now + 2 * NS_PER_S) == 0);
-    gw_balance_success(balance, 0, NS_PER_MS, now);
+    /* What was under way when it was left out is no sign of its recovery; what comes later is. */
+    gw_balance_answer(balance, 0, now - 1);
+    assert_int_equal(gauges->worker[0].endpoints[0].ejected, 1);
+    answer(0, now);
     assert_int_equal(gauges->worker[0].endpoints[0].ejected, 0);
+}
+
+/* Each tenth of `share` outcomes of ten is a 500; the requests go wherever placement sends them. How many fail. */
+static unsigned traffic(const unsigned share[], unsigned requests, int64_t *now)
+{
+    static unsigned turn[64];
+    unsigned failed = 0;
+    for (unsigned i = 0; i < requests; i++) {
+        *now += 2 * NS_PER_MS;
+        uint32_t at = (uint32_t)pick(*now);
+        gw_balance_placed(balance, at, *now);
+        gw_balance_success(balance, at, NS_PER_MS, *now);
+        if (turn[at]++ * 7 % 10 < share[at]) {
+            gw_balance_failure(balance, at, ROUTE, BALANCE_STATUS, *now);
+            failed++;
+        } else {
+            gw_balance_answer(balance, at, *now);
+        }
+    }
+    return failed;
+}
+
+static void an_endpoint_that_fails_half_of_its_requests_is_left_out_for_ever_longer(void **unused)
+{
+    (void)unused;
+    for (int placement = 0; placement < BOARD_PLACEMENTS; placement++) {
+        begin((enum board_placement)placement, 2);
+        int64_t now = NS_PER_S;
+        assert_in_range(traffic((unsigned[]){ 5, 0 }, 500, &now), 4, 25);
+        assert_int_equal(gauges->worker[0].endpoints[0].ejected, 1);
+        /* A minute and a half: trials after 1, 2, 4 … s, a handful of failures each; it is well again and stays in. */
+        assert_in_range(traffic((unsigned[]){ 5, 0 }, 45000, &now), 4, 80);
+        assert_true(balance->local[0].ejections >= 4);
+        now += 31 * NS_PER_S;
+        (void)traffic((unsigned[]){ 0, 0 }, 400, &now);
+        assert_int_equal(gauges->worker[0].endpoints[0].ejected, 0);
+        assert_int_equal(balance->local[0].ejections, 0);
+        assert_int_equal(gauges->worker[0].endpoints[1].ejected, 0);
+        if (placement + 1 < BOARD_PLACEMENTS)
+            over(NULL);
+    }
+}
+
+static void when_all_fail_alike_nobody_is_left_out(void **unused)
+{
+    (void)unused;
+    begin(BOARD_ROUND_ROBIN, 4);
+    int64_t now = NS_PER_S;
+    for (unsigned share = 3; share <= 10; share++) {
+        (void)traffic((unsigned[]){ share, share, share, share }, 2000, &now);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(gauges->worker[0].endpoints[i].ejected, 0);
+    }
+    /* One failure in ten is not worth it either. */
+    (void)traffic((unsigned[]){ 0, 0, 0, 0 }, 1000, &now);
+    (void)traffic((unsigned[]){ 1, 0, 0, 0 }, 4000, &now);
+    assert_int_equal(gauges->worker[0].endpoints[0].ejected, 0);
+}
+
+static void half_of_a_fleet_may_be_left_out_and_the_rest_serves(void **unused)
+{
+    (void)unused;
+    begin(BOARD_P2C_EWMA, 40);
+    unsigned share[40] = { 0 };
+    int64_t now = NS_PER_S;
+    for (unsigned i = 0; i < 20; i++)
+        share[2 * i] = 5;
+    (void)traffic(share, 8000, &now);
+    assert_in_range(traffic(share, 1000, &now), 0, 60);
+    for (int i = 0; i < 40; i++)
+        assert_true(share[i] > 0 || !gauges->worker[0].endpoints[i].ejected);
 }
 
 static void the_last_one_is_never_ejected(void **unused)
@@ -160,7 +247,7 @@ static void the_last_one_is_never_ejected(void **unused)
     for (int placement = 0; placement < BOARD_PLACEMENTS; placement++) {
         begin((enum board_placement)placement, 1);
         for (int i = 0; i < 10; i++)
-            gw_balance_failure(balance, 0, 0);
+            breaks(0, 0);
         assert_int_equal(pick(0), 0);
         board_endpoint_set(board, 0, BOARD_ENDPOINT_GONE, CAUSE_EXIT, 0, 0);
         gw_balance_rebuild(balance);
@@ -285,6 +372,9 @@ int main(void)
         cmocka_unit_test_teardown(equal_ones_get_equal_shares, over),
         cmocka_unit_test_teardown(least_in_flight_is_just_that, over),
         cmocka_unit_test_teardown(three_errors_in_a_row_eject_and_time_readmits, over),
+        cmocka_unit_test_teardown(an_endpoint_that_fails_half_of_its_requests_is_left_out_for_ever_longer, over),
+        cmocka_unit_test_teardown(when_all_fail_alike_nobody_is_left_out, over),
+        cmocka_unit_test_teardown(half_of_a_fleet_may_be_left_out_and_the_rest_serves, over),
         cmocka_unit_test_teardown(the_last_one_is_never_ejected, over),
         cmocka_unit_test_teardown(a_route_spreads_over_all_of_its_services, over),
         cmocka_unit_test_teardown(an_endpoint_that_hangs_is_left_out_and_comes_back_by_a_trial, over),
