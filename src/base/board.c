@@ -103,7 +103,7 @@ void board_text_clear(struct board *board)
     board_write_end(board);
 }
 
-int board_service_add(struct board *board, const char *name, enum board_placement placement)
+int board_service_add(struct board *board, const char *name)
 {
     uint32_t at = 0, hole = BOARD_SERVICES;
     for (; at < board->used_services; at++) {
@@ -119,7 +119,6 @@ int board_service_add(struct board *board, const char *name, enum board_placemen
     board_write_begin(board);
     struct board_service *service = &board->services[at];
     service->used = 1;
-    service->placement = placement;
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
     if (at == board->used_services)
         board->used_services++;
@@ -148,7 +147,7 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
         .generation = generation ? generation : 1,
         .service = (uint16_t)service,
         .state = BOARD_ENDPOINT_UP,
-        .weight = 100,
+        .weight = BOARD_WEIGHT,
         .since_ns = now_ns,
         .address = *address,
     };
@@ -157,6 +156,13 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
         board->used_endpoints++;
     board_write_end(board);
     return (int)at;
+}
+
+void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight)
+{
+    board_write_begin(board);
+    board->endpoints[endpoint].weight = weight < 1 ? 1 : weight > BOARD_WEIGHT_MAX ? BOARD_WEIGHT_MAX : weight;
+    board_write_end(board);
 }
 
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,

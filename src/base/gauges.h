@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  2u
+#define GAUGES_LAYOUT  3u
 #define GAUGES_WORKERS 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
@@ -54,6 +54,9 @@ struct worker_gauges {
     _Atomic uint64_t accepted;
     _Atomic uint64_t bad_requests; /* refused by the parser */
     _Atomic uint64_t accept_errors;
+    _Atomic int64_t
+        waiting_ns[BOARD_SERVICES]; /* monotonic: when the first of those that wait for room at the service had
+                                                   come; 0: nobody waits */
     struct route_gauge routes[BOARD_ROUTES];
     struct endpoint_gauge endpoints[BOARD_ENDPOINTS];
 };

@@ -7,6 +7,8 @@
 #include "compose/model.h"
 #include "compose/schema.h"
 
+#include "base/board.h"
+
 enum { P = HONOUR_PROCESS | HONOUR_DOCKER, D = HONOUR_DOCKER, Q = HONOUR_DOCKER | HONOUR_QUIET, N = 0 };
 
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -568,8 +570,12 @@ static const struct attribute process_fields[] = {
 static const struct attribute service_daruma_fields[] = {
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
+    { "max_inflight",
+      &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = 1000000 }, P,
+      "requests at a time on one instance; more wait" },
     { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, P, "for the process runtime" },
     { "restart_unhealthy", &boolean, P, "whether it is restarted when it is unhealthy" },
+    { "slow_start", &duration, P, "for so long a fresh instance gets less than its share" },
     END,
 };
 static const struct schema service_daruma = { .kinds = NODE_MAP, .fields = service_daruma_fields };
@@ -632,7 +638,46 @@ static const struct attribute headers_fields[] = {
     { "response", &rewrite, P, "on the way to the client" },
     END,
 };
+static const struct attribute hash_fields[] = {
+    { "cookie", &text, P, "the value of this cookie" },
+    { "header", &text, P, "the value of this header field" },
+    END,
+};
+static const struct attribute balance_fields[] = {
+    { "hash",
+      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .words = WORDS("source"), .fields = hash_fields }, P,
+      "the same value goes to the same instance" },
+    END,
+};
+static const struct schema balance = { .kinds = NODE_STRING | NODE_MAP,
+                                       .words = WORDS("p2c", "round_robin", "least_conn"),
+                                       .fields = balance_fields,
+                                       .required = WORDS("hash"),
+                                       .merge = MERGE_REPLACE };
+static const struct attribute sticky_fields[] = {
+    { "cookie", &text, P, "its name" },
+    { "max_age", &duration, P, "how long the browser keeps it" },
+    { "secure", &boolean, P, "only over HTTPS" },
+    END,
+};
+static const struct attribute target_fields[] = {
+    { "backup", &boolean, P, "used only while no other target can be" },
+    { "service", &text, P, "which one" },
+    { "weight",
+      &(const struct schema){
+          .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = BOARD_WEIGHT_MAX },
+      P, "its share of the requests" },
+    END,
+};
+static const struct schema targets = { .kinds = NODE_STRING | NODE_LIST,
+                                       .items = &(const struct schema){ .kinds = NODE_STRING | NODE_MAP,
+                                                                        .fields = target_fields,
+                                                                        .required = WORDS("service") },
+                                       .unique = true,
+                                       .canonical = canonical_strings,
+                                       .identity = identity_target };
 static const struct attribute route_fields[] = {
+    { "balance", &balance, P, "how instances are chosen" },
     { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
     { "headers", &(const struct schema){ .kinds = NODE_MAP, .fields = headers_fields }, P, "header fields to change" },
@@ -649,16 +694,18 @@ static const struct attribute route_fields[] = {
     { "respond", &(const struct schema){ .kinds = NODE_MAP, .fields = respond_fields }, P, "a fixed answer" },
     { "patience", &(const struct schema){ .kinds = NODE_MAP, .fields = patience_fields }, P,
       "when another instance is tried" },
-    { "response_timeout", &duration, P, "until the first byte of the answer" },
+    { "response_timeout", &duration, P, "until the head of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
+    { "sticky",
+      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .fields = sticky_fields, .required = WORDS("cookie") },
+      P, "a cookie that keeps a client at its instance" },
     { "strip", &boolean, P, "the service gets the path without `path`" },
-    { "to", &string_or_list, P, "services" },
+    { "to", &targets, P, "services" },
     END,
 };
 static const struct attribute listener_fields[] = {
     { "address", &text, P, "where it listens" },
-    { "balance", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("p2c", "round_robin", "least_conn") }, P,
-      "how instances are chosen" },
+    { "balance", &balance, P, "how instances are chosen, unless a route says otherwise" },
     { "protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("http", "tcp") }, P, "http or tcp" },
     { "routes",
       &(const struct schema){ .kinds = NODE_LIST,

@@ -110,6 +110,8 @@ struct spec_service {
     size_t depends_on_len;
     int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
     bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
+    uint32_t max_inflight;    /* x-daruma.max_inflight: requests at a time on one instance; 0: any number */
+    int64_t slow_start_ns;    /* x-daruma.slow_start; 0 unless given */
     const json_t *model;      /* its part of the spec's model; belongs to that */
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
 };
@@ -130,10 +132,34 @@ struct spec_rewrite {
 
 enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
 
-/* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
+/* How a route chooses an instance. */
+struct spec_balance {
+    int placement; /* enum board_placement */
+    int hash_of;   /* enum board_hash_of, for BOARD_HASH */
+    char *name;    /* of the header field or cookie; "": none */
+};
+
+/* A cookie that keeps a client at its instance. What else is said of it to a browser is shorter than this. */
+enum { SPEC_STICKY_MORE = 96 };
+struct spec_sticky {
+    char *cookie;      /* its name; "": none */
+    int64_t max_age_s; /* 0: as long as the browser runs */
+    bool secure;
+};
+
+/* A service that a route leads to. */
+struct spec_target {
+    char *service;
+    uint32_t weight; /* its share of the requests, for all targets of a route or for none; 0: not given */
+    bool backup;     /* used only while no other target can be */
+};
+
 struct spec_route {
-    char **to; /* service names; none but for FORWARD */
-    uint32_t retry_on;
+    struct spec_target *to; /* none but for FORWARD */
+    size_t to_len;
+    struct spec_balance balance;
+    struct spec_sticky sticky;
+    uint32_t retry_on;           /* enum board_retry_on, or'ed */
     uint32_t attempts;           /* all tries, the first included */
     int64_t connect_timeout_ns;  /* 1 s unless given */
     int64_t response_timeout_ns; /* 60 s unless given */
@@ -159,7 +185,6 @@ struct spec_listener {
     char *host; /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
     uint16_t port;
     enum spec_protocol protocol;
-    int placement; /* enum board_placement */
     struct spec_route *routes;
     size_t routes_len;
     const char *published_by; /* the service whose published port it is; NULL: declared by x-gateway */

@@ -10,7 +10,6 @@
 #include "base/board.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/nearest.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -27,6 +26,8 @@ static const struct spec_route usual = {
     .patience_min_ns = 25 * NS_PER_MS,
     .patience_max_ns = 1 * NS_PER_S,
     .hold_ns = 10 * NS_PER_S,
+    .balance = { .placement = BOARD_P2C_EWMA, .name = "" },
+    .sticky = { .cookie = "" },
     .host = "",
     .path = "",
     .location = "",
@@ -52,35 +53,13 @@ static uint32_t read_retry_on(const struct node *list)
     return flags;
 }
 
-static void check_targets(struct loading *load, const struct spec *spec, const struct node *to)
+static void build_route(struct loading *load, const struct spec *spec, const struct node *node,
+                        const struct spec_balance *balance, struct spec_route *ret)
 {
-    if (to->len == 0 || to->len > BOARD_TARGETS)
-        problem_error(load->problems, to->place, "a route goes to at least one and at most %d services", BOARD_TARGETS);
-    for (size_t i = 0; i < to->len; i++) {
-        const struct node *name = node_at(to, i);
-        const struct spec_service *service = spec_find_service(spec, node_str(name));
-        const char *near = NULL;
-        for (size_t j = 0; !service && !problems_full(load->problems) && j < spec->services_len; j++)
-            near = nearest_name(node_str(name), near, spec->services[j].name);
-        if (!service)
-            problem_error(load->problems, name->place, "there is no service `%s` to route to%s%s%s", node_str(name),
-                          near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
-        else if (service->ports_len == 0)
-            problem_error(load->problems, name->place,
-                          "service `%s` has no port to route to; name one under `expose` or `x-daruma.process.port`",
-                          service->name);
-    }
-}
-
-static void build_route(struct loading *load, const struct spec *spec, const struct node *node, struct spec_route *ret)
-{
-    const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to"),
+    const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"),
                       *patience = node_get(node, "patience");
 
-    if (to)
-        check_targets(load, spec, to);
     *ret = (struct spec_route){
-        .to = read_strings(load->pool, to),
         .retry_on = on ? read_retry_on(on) : usual.retry_on,
         .attempts = (uint32_t)read_int(retry, "attempts", usual.attempts),
         .connect_timeout_ns = read_duration(node, "connect_timeout", usual.connect_timeout_ns),
@@ -89,13 +68,14 @@ static void build_route(struct loading *load, const struct spec *spec, const str
         .patience_min_ns = read_duration(patience, "min", usual.patience_min_ns),
         .patience_max_ns = read_duration(patience, "max", usual.patience_max_ns),
         .hold_ns = read_duration(node, "hold", usual.hold_ns),
+        .balance = spec_read_balance(load, node_get(node, "balance"), balance),
         .place = node->place,
     };
     if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)
         problem_error(load->problems, patience->place,
                       "`patience.min` is longer than `patience.max` (1s unless given)");
-    if (!ret->to)
-        ret->to = POOL_ARRAY(load->pool, char *, 1);
+    spec_build_targets(load, spec, node_get(node, "to"), ret);
+    spec_build_sticky(load, node_get(node, "sticky"), ret);
     spec_build_route(load, node, ret);
 }
 
@@ -120,25 +100,17 @@ static bool read_address(struct loading *load, const struct node *node, struct s
     return true;
 }
 
-static int read_placement(const struct node *node)
-{
-    const char *word = read_text(node, "balance", "p2c");
-    return strcmp(word, "round_robin") == 0  ? BOARD_ROUND_ROBIN
-           : strcmp(word, "least_conn") == 0 ? BOARD_LEAST_INFLIGHT
-                                             : BOARD_P2C_EWMA;
-}
-
 static void add_declared(struct loading *load, const struct node *node, struct spec *spec)
 {
     const struct node *routes = node_get(node, "routes"), *address = node_get(node, "address");
     struct spec_listener listener = {
         .protocol = strcmp(read_text(node, "protocol", "http"), "tcp") == 0 ? SPEC_PROTOCOL_TCP : SPEC_PROTOCOL_HTTP,
-        .placement = read_placement(node),
         .place = node->place,
     };
 
     if (!read_address(load, address, &listener))
         return;
+    const struct spec_balance balance = spec_read_balance(load, node_get(node, "balance"), &usual.balance);
     const struct spec_listener *before = spec_find_listener(spec, listener.host, listener.port);
     if (before)
         problem_error(load->problems, address->place, "a listener for %s stands already in line %d", node_str(address),
@@ -149,7 +121,7 @@ static void add_declared(struct loading *load, const struct node *node, struct s
     listener.routes = POOL_ARRAY(load->pool, struct spec_route, routes->len);
     listener.routes_len = routes->len;
     for (size_t i = 0; i < routes->len; i++)
-        build_route(load, spec, node_at(routes, i), &listener.routes[i]);
+        build_route(load, spec, node_at(routes, i), &balance, &listener.routes[i]);
     spec_check_routes(load, &listener);
     spec->listeners[spec->listeners_len++] = listener;
 }
@@ -167,14 +139,14 @@ static void add_published(struct loading *load, struct spec_service *service, co
         return;
     struct spec_route *route = POOL_NEW(load->pool, struct spec_route);
     *route = usual;
-    route->to = POOL_ARRAY(load->pool, char *, 2);
-    route->to[0] = service->name;
+    route->to = POOL_NEW(load->pool, struct spec_target);
+    route->to->service = service->name;
+    route->to_len = 1;
     route->place = port->place;
     spec->listeners[spec->listeners_len++] = (struct spec_listener){
         .host = port->host_ip,
         .port = port->published,
         .protocol = port->protocol,
-        .placement = BOARD_P2C_EWMA,
         .routes = route,
         .routes_len = 1,
         .published_by = service->name,

@@ -22,8 +22,13 @@ static bool remove_outside(json_t *copy, const json_t *service)
     (void)json_object_del(daruma, "healthcheck");
     (void)json_object_del(daruma, "drain_timeout");
     (void)json_object_del(daruma, "restart_unhealthy");
-    if (daruma)
-        (void)json_object_set_new(copy, "x-daruma", daruma);
+    (void)json_object_del(daruma, "max_inflight");
+    (void)json_object_del(daruma, "slow_start");
+    if (json_object_size(daruma) > 0)
+        (void)json_object_set(copy, "x-daruma", daruma);
+    else
+        (void)json_object_del(copy, "x-daruma");
+    json_decref(daruma);
     /* An instance is told the ports that it is to serve, so these count. */
     json_array_foreach(ports, i, port)(void) json_array_append(targets, json_object_get(port, "target"));
     bool ok = json_object_set_new(copy, "ports", targets) == 0;

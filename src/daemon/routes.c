@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -68,6 +69,26 @@ static bool sets_host(const struct spec_rewrite *rewrite)
     return false;
 }
 
+int routes_fill_balance(struct board *board, const struct spec_balance *balance, struct board_route *ret)
+{
+    ret->placement = (uint32_t)balance->placement;
+    ret->hash_of = (uint32_t)balance->hash_of;
+    return add_string(board, balance->name, &ret->hash_name);
+}
+
+static int fill_sticky(struct board *board, const struct spec_sticky *sticky, struct board_route *ret)
+{
+    char more[SPEC_STICKY_MORE], age[32] = "";
+
+    if (!*sticky->cookie)
+        return 0;
+    if (sticky->max_age_s > 0)
+        (void)snprintf(age, sizeof(age), "; Max-Age=%" PRId64, sticky->max_age_s);
+    (void)snprintf(more, sizeof(more), "; Path=/; HttpOnly; SameSite=Lax%s%s", age, sticky->secure ? "; Secure" : "");
+    int r = add_string(board, sticky->cookie, &ret->sticky);
+    return r < 0 ? r : add_string(board, more, &ret->sticky_more);
+}
+
 int routes_fill(struct board *board, const struct spec_route *route, struct board_route *ret)
 {
     static const enum board_action actions[] = {
@@ -79,7 +100,11 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
     ret->body_limit = (uint64_t)route->body_limit;
     ret->flags = (route->path_exact ? BOARD_PATH_EXACT : 0u) | (route->strip ? BOARD_STRIP : 0u) |
                  (sets_host(&route->request) ? BOARD_SETS_HOST : 0u) | (route->maintenance ? BOARD_MAINTENANCE : 0u);
-    int r = add_string(board, route->host, &ret->host);
+    int r = routes_fill_balance(board, &route->balance, ret);
+    if (r == 0)
+        r = fill_sticky(board, &route->sticky, ret);
+    if (r == 0)
+        r = add_string(board, route->host, &ret->host);
     if (r == 0)
         r = add_string(board, route->path, &ret->path);
     if (r == 0)

@@ -5,6 +5,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/hold.h"
 #include "gateway/relay.h"
 #include "gateway/tunnel.h"
 
@@ -98,11 +99,6 @@ void gw_conn_look_again(struct gw_worker *worker, struct conn *conn, int64_t at_
         gw_timers_set(&worker->timers, gw_conn_index(worker, conn), due);
 }
 
-static struct gw_list *list_of(struct gw_worker *worker, enum conn_state state)
-{
-    return state == CONN_HELD ? &worker->held : state == CONN_VERDICT ? &worker->verdicts : NULL;
-}
-
 void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event event)
 {
     enum conn_state state = (enum conn_state)conn->state, next;
@@ -110,18 +106,15 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
         conn->io |= GW_ERROR;
         return;
     }
-    struct gw_list *from = list_of(worker, state), *to = list_of(worker, next);
-    if (from)
-        gw_list_remove(worker, from, conn);
+    if (state == CONN_HELD)
+        gw_hold_leave(worker, conn);
+    if (state == CONN_VERDICT)
+        gw_list_remove(worker, &worker->verdicts, conn);
     conn->state = (uint8_t)next;
-    if (to)
-        gw_list_add(worker, to, conn);
-    if (from == &worker->held)
-        conn->held_ns += worker->now;
-    if (to == &worker->held)
-        conn->held_ns -= worker->now;
-    if (from == &worker->held || to == &worker->held)
-        atomic_store_explicit(&worker->gauges->holding, worker->held.count, memory_order_relaxed);
+    if (next == CONN_HELD)
+        gw_hold_enter(worker, conn);
+    if (next == CONN_VERDICT)
+        gw_list_add(worker, &worker->verdicts, conn);
     if (next == CONN_HEAD)
         conn->due_ns = worker->now + HEAD_NS;
     gw_conn_touch(worker, conn);
@@ -358,7 +351,7 @@ void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
         gw_answer(worker, conn, 408, NULL);
         break;
     case CONN_HELD:
-        gw_exchange_hold_expired(worker, conn);
+        gw_hold_expired(worker, conn);
         break;
     case CONN_CONNECTING:
     case CONN_SENDING:

@@ -109,7 +109,7 @@ struct others {
 static struct others others_of(struct balance *balance, uint32_t route_index)
 {
     const struct board_route *route = &balance->view->routes[route_index];
-    uint32_t total = gw_balance_count(balance, route);
+    uint32_t total = gw_balance_count(balance, route, BALANCE_ALL);
     return (struct others){
         .route = route,
         .total = total,
@@ -123,7 +123,7 @@ static uint32_t next_other(const struct balance *balance, struct others *others,
 {
     while (others->left > 0) {
         others->left--;
-        uint32_t other = gw_balance_nth(balance, others->route, others->at++ % others->total);
+        uint32_t other = gw_balance_nth(balance, others->route, BALANCE_ALL, others->at++ % others->total);
         if (other != endpoint)
             return other;
     }

@@ -2,25 +2,26 @@
 #include "gateway/exchange.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "gateway/access.h"
+#include "gateway/affinity.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/hedge.h"
+#include "gateway/hold.h"
 #include "gateway/poison.h"
 #include "gateway/relay.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
 #define TRIAL_NS      NS_PER_S /* a suspect that takes longer has the next one tried beside it */
 
-enum {
-    HOLD_MAX = 8192, /* requests that one worker lets wait */
-    HOPS_MAX = 8,    /* gateways of our kind that a request may come through */
-};
+enum { HOPS_MAX = 8 /* gateways of our kind that a request may come through */ };
 
 /* Flags that belong to one attempt. */
 #define ATTEMPT_FLAGS                                                                                                  \
@@ -140,12 +141,14 @@ int gw_exchange_elsewhere(struct gw_worker *worker, const struct conn *conn)
         .tried = conn->tried,
         .tried_len = tried_len(conn),
         .now_ns = worker->now,
+        .since_ns = conn->begun_ns,
+        .key = conn->key,
         .safe = gw_exchange_is_safe(worker, conn),
     };
     return gw_balance_pick(&worker->balance, &request);
 }
 
-static void give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+void gw_exchange_give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
 {
     if (conn->flags & CONN_TCP)
         gw_conn_close(worker, conn);
@@ -209,7 +212,7 @@ static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoi
     } else if (connected < 0 && our_shortage(connected)) {
         gw_exchange_attempt_over(worker, conn);
         if (!gw_hedge_fall_back(worker, conn))
-            give_up(worker, conn, 503, "the gateway is out of connections");
+            gw_exchange_give_up(worker, conn, 503, "the gateway is out of connections");
     } else if (connected < 0) {
         gw_exchange_fail(worker, conn, RETRY_CONNECT);
     }
@@ -224,63 +227,24 @@ void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn)
         gw_exchange_fail(worker, conn, connected == -ETIMEDOUT ? RETRY_TIMEOUT : RETRY_CONNECT);
 }
 
-/* --- hold ------------------------------------------------------------------------------------------------------- */
+/* --- placement -------------------------------------------------------------------------------------------------- */
 
-static void hold(struct gw_worker *worker, struct conn *conn)
+int gw_exchange_try(struct gw_worker *worker, struct conn *conn)
 {
-    struct route_gauge *gauge = gw_conn_gauge(worker, conn);
-    if (conn->due_ns == 0)
-        conn->due_ns = worker->now + gw_conn_route(worker, conn)->hold_ns;
-    if (conn->due_ns <= worker->now || worker->held.count >= HOLD_MAX) {
-        gw_count(&gauge->hold_expired);
-        give_up(worker, conn, 503, NULL);
-        return;
-    }
-    if (!(conn->flags & CONN_WAS_HELD))
-        gw_count(&gauge->held);
-    conn->flags |= CONN_WAS_HELD;
-    worker->suspects_held |= conn->strikes > 0;
-    gw_conn_step(worker, conn, CONN_EV_HOLD);
-}
-
-void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn)
-{
-    gw_count(&gw_conn_gauge(worker, conn)->hold_expired);
-    give_up(worker, conn, 503, NULL);
+    int endpoint = gw_exchange_elsewhere(worker, conn);
+    if (endpoint < 0)
+        return endpoint;
+    if (!may_be_tried(worker, conn))
+        return -EAGAIN;
+    attempt(worker, conn, (uint32_t)endpoint, false);
+    return 0;
 }
 
 static void place(struct gw_worker *worker, struct conn *conn)
 {
-    int endpoint = gw_exchange_elsewhere(worker, conn);
-    if (endpoint < 0 || !may_be_tried(worker, conn))
-        hold(worker, conn);
-    else
-        attempt(worker, conn, (uint32_t)endpoint, false);
-}
-
-void gw_exchange_wake(struct gw_worker *worker)
-{
-    /* Each that is there now gets one turn; those that fail at once queue up behind. */
-    uint32_t next = worker->verdicts.first;
-    for (uint32_t left = worker->verdicts.count; left > 0 && next != GW_NONE; left--) {
-        struct conn *conn = &worker->slots.conns[next];
-        next = conn->next;
-        gw_exchange_judge(worker, conn, false);
-        gw_worker_again(worker, conn);
-    }
-    next = worker->held.first;
-    worker->suspects_held = false;
-    for (uint32_t left = worker->held.count; left > 0 && next != GW_NONE; left--) {
-        struct conn *conn = &worker->slots.conns[next];
-        next = conn->next;
-        int endpoint = gw_exchange_elsewhere(worker, conn);
-        if (endpoint >= 0 && may_be_tried(worker, conn)) {
-            attempt(worker, conn, (uint32_t)endpoint, false);
-            gw_worker_again(worker, conn);
-        } else {
-            worker->suspects_held |= conn->strikes > 0;
-        }
-    }
+    int result = gw_exchange_try(worker, conn);
+    if (result < 0)
+        gw_hold(worker, conn, result);
 }
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
@@ -325,9 +289,9 @@ static bool answer_here(struct gw_worker *worker, struct conn *conn, const char 
 
 static uint64_t fingerprint(const char *buf, const struct http1_head *head)
 {
-    uint64_t hash = gw_poison_hash(GW_POISON_SEED, buf + head->method_name.at, head->method_name.len);
-    hash = gw_poison_hash(gw_poison_hash(hash, "\n", 1), buf + head->host.at, head->host.len);
-    return gw_poison_hash(gw_poison_hash(hash, "\n", 1), buf + head->path.at, head->path.len);
+    uint64_t hash = hash_bytes(HASH_SEED, buf + head->method_name.at, head->method_name.len);
+    hash = hash_bytes(hash_bytes(hash, "\n", 1), buf + head->host.at, head->host.len);
+    return hash_bytes(hash_bytes(hash, "\n", 1), buf + head->path.at, head->path.len);
 }
 
 static void read_flags(struct conn *conn, const struct http1_head *head)
@@ -342,6 +306,11 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
     for (unsigned i = 0; i < head->headers; i++)
         if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY)
             conn->flags |= CONN_REPEATABLE;
+}
+
+static struct gw_span source_of(const struct conn *conn)
+{
+    return (struct gw_span){ (const char *)conn->peer, conn->peer_family == AF_INET6 ? 16 : 4 };
 }
 
 void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
@@ -379,6 +348,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
         gw_count(&gw_conn_gauge(worker, conn)->poisoned);
         gw_answer(worker, conn, 502, "this request is in quarantine: instances died while they served it");
     } else {
+        conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), buf, head, source_of(conn));
         place(worker, conn);
     }
 }
@@ -388,6 +358,7 @@ void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
     conn->route = worker->view->listeners[conn->listener].route;
     conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
     begin_active(worker, conn);
+    conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), NULL, NULL, source_of(conn));
     place(worker, conn);
 }
 
@@ -428,8 +399,8 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
         .sent = conn->head_sent > 0 || (conn->flags & CONN_SEEN),
         .replayable = !(conn->flags & CONN_REPLAY_LOST),
         .begun = conn->flags & CONN_BEGUN,
-        .elsewhere = elsewhere >= 0,
-        .alone = elsewhere < 0 && conn->tried_len == 1,
+        .elsewhere = elsewhere != -ENOENT,
+        .alone = elsewhere == -ENOENT && conn->tried_len == 1,
         .died = conn->flags & CONN_DIED,
         .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
         .retry_on = route->retry_on,
@@ -476,9 +447,9 @@ static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failu
         else
             gw_conn_close(worker, conn);
     } else if (failure == RETRY_TIMEOUT) {
-        give_up(worker, conn, 504, NULL);
+        gw_exchange_give_up(worker, conn, 504, NULL);
     } else {
-        give_up(worker, conn, 502, failure == RETRY_CONNECT ? "no connection to the instance" : NULL);
+        gw_exchange_give_up(worker, conn, 502, failure == RETRY_CONNECT ? "no connection to the instance" : NULL);
     }
 }
 
@@ -496,10 +467,7 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
     switch (verdict) {
     case RETRY_ELSEWHERE:
         count_retry(worker, conn, failure);
-        if (may_be_tried(worker, conn))
-            attempt(worker, conn, (uint32_t)elsewhere, false);
-        else
-            hold(worker, conn);
+        place(worker, conn);
         break;
     case RETRY_SAME:
         count_retry(worker, conn, failure);
@@ -510,7 +478,7 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
         break;
     case RETRY_HOLD:
         count_retry(worker, conn, failure);
-        hold(worker, conn);
+        gw_hold(worker, conn, -ENOENT);
         break;
     case RETRY_POISON:
         quarantine(worker, conn);
@@ -520,7 +488,7 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
         if (conn->flags & CONN_BEGUN)
             refuse(worker, conn, failure);
         else
-            give_up(worker, conn, 502, "the instance died while it served this request");
+            gw_exchange_give_up(worker, conn, 502, "the instance died while it served this request");
         break;
     case RETRY_DENIED:
         gw_count(&gauge->retry_denied);
@@ -578,7 +546,7 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
     }
     /* Whoever broke off may have died: the board will say so in a moment. A failed connect has lost nothing, and is only
        worth waiting for when nobody else is there. */
-    if (failure == RETRY_BROKEN || (failure == RETRY_CONNECT && gw_exchange_elsewhere(worker, conn) < 0)) {
+    if (failure == RETRY_BROKEN || (failure == RETRY_CONNECT && gw_exchange_elsewhere(worker, conn) == -ENOENT)) {
         conn->failure = (uint8_t)(stale ? RETRY_STALE : failure);
         gw_conn_step(worker, conn, CONN_EV_BROKEN);
         gw_exchange_judge(worker, conn, false);
@@ -599,7 +567,7 @@ bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsig
     conn->status = (uint16_t)status;
     struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);
     enum retry_verdict verdict = gw_retry_decide(&facts);
-    if (verdict != RETRY_ELSEWHERE) {
+    if (verdict != RETRY_ELSEWHERE || elsewhere < 0) { /* rather this answer than none for a while */
         if (verdict == RETRY_DENIED)
             gw_count(&gw_conn_gauge(worker, conn)->retry_denied);
         return false;

@@ -248,6 +248,16 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
     return finish(&text, out);
 }
 
+static void add_cookie(struct text *text, const struct gw_span cookie[3])
+{
+    text_put(text, "Set-Cookie: ");
+    text_add(text, cookie[0].text, cookie[0].len);
+    text_add(text, "=", 1);
+    text_add(text, cookie[1].text, cookie[1].len);
+    text_add(text, cookie[2].text, cookie[2].len);
+    text_add(text, "\r\n", 2);
+}
+
 ssize_t gw_forward_response(const char *buf, struct http1_head *head, const struct gw_forward_response *facts,
                             char *out, size_t size)
 {
@@ -277,6 +287,8 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
         text_put(&text, facts->served_by);
         text_add(&text, "\r\n", 2);
     }
+    if (head->status >= 200 && facts->cookie[0].len > 0)
+        add_cookie(&text, facts->cookie);
     if (head->status >= 200)
         text_add(&text, facts->rewrite.add.text, facts->rewrite.add.len);
     return finish(&text, out);

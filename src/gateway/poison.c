@@ -36,13 +36,6 @@ void gateway_shared_free(void *shared)
         (void)munmap(shared, sizeof(struct quarantine));
 }
 
-uint64_t gw_poison_hash(uint64_t hash, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint8_t)bytes[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 void gw_poison_add(void *shared, uint64_t fingerprint, int64_t until_ns)
 {
     struct quarantine *quarantine = shared;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/relay.h"
 
+#include "base/hash.h"
 #include "gateway/access.h"
+#include "gateway/affinity.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
@@ -107,21 +109,14 @@ static uint16_t listener_port(const struct board *view, uint32_t listener)
     return ntohs(port);
 }
 
-static uint64_t mix(uint64_t number)
-{
-    number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
-    return number ^ number >> 31;
-}
-
 /* The same for every attempt of a request, and for no other request: made from what makes it one. */
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
 {
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
-    uint64_t half = mix(worker->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
+    uint64_t half = hash_mix(worker->id_seed[0] ^ hash_mix((uint64_t)conn->begun_ns ^ hash_mix(slot + conn->serial)));
     for (int i = 0; i < GW_REQUEST_ID; i++) {
         if (i == GW_REQUEST_ID / 2)
-            half = mix(worker->id_seed[1] + mix(half ^ conn->serial));
+            half = hash_mix(worker->id_seed[1] + hash_mix(half ^ conn->serial));
         id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
     }
 }
@@ -315,10 +310,27 @@ static bool interim(struct gw_worker *worker, struct conn *conn)
 
 static bool count_body(struct gw_worker *worker, struct conn *conn);
 
+/* The sticky cookie, when the client has not got the one of this endpoint. */
+static void set_cookie(const struct gw_worker *worker, const struct conn *conn, char value[GW_STICKY_VALUE],
+                       struct gw_span cookie[3])
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    if (route->sticky.len == 0)
+        return;
+    uint64_t key = gw_balance_sticky_key(&worker->balance, conn->endpoint);
+    if (conn->key == key)
+        return;
+    gw_affinity_write(key, value);
+    cookie[0].text = board_text(worker->view, route->sticky, &cookie[0].len);
+    cookie[1] = (struct gw_span){ value, GW_STICKY_VALUE };
+    cookie[2].text = board_text(worker->view, route->sticky_more, &cookie[2].len);
+}
+
 static bool begin_response(struct gw_worker *worker, struct conn *conn)
 {
     const struct http1_head *head = &worker->response;
     struct gw_forward_response facts = { 0 };
+    char cookie[GW_STICKY_VALUE];
 
     if (worker->view->served_by)
         facts.served_by = worker->view->endpoints[conn->endpoint].instance;
@@ -330,6 +342,7 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     facts.close = !(conn->flags & CONN_KEEP_ALIVE);
     facts.http10 = conn->flags & CONN_HTTP10;
     facts.rewrite = rewrite_of(worker->view, &gw_conn_route(worker, conn)->response);
+    set_cookie(worker, conn, cookie, facts.cookie);
     conn->status = head->status;
     conn->out_framing = head->framing;
     conn->out_left = head->content_length;

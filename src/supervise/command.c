@@ -85,16 +85,16 @@ static bool is_last(const struct supervisor *supervisor, const struct service *s
 
     for (size_t l = 0; l < spec->listeners_len; l++)
         for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
-            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
-            if (!listed(to, service->name))
-                continue;
-            routed = true;
+            const struct spec_route *route = &spec->listeners[l].routes[r];
             size_t ready = 0;
-            for (; *to; to++) {
-                const struct service *target = supervisor_find(supervisor, *to);
+            bool leads_to_it = false;
+            for (size_t t = 0; t < route->to_len; t++) {
+                const struct service *target = supervisor_find(supervisor, route->to[t].service);
+                leads_to_it |= target == service;
                 ready += target ? service_ready_count(target) : 0;
             }
-            if (ready <= 1)
+            routed |= leads_to_it;
+            if (leads_to_it && ready <= 1)
                 return true;
         }
     return !routed && service_ready_count(service) <= 1;

@@ -50,7 +50,7 @@ static void ring(void *data)
 
 static int board_service(void *data, const char *service)
 {
-    return board_service_add(house.board, service, BOARD_ROUND_ROBIN);
+    return board_service_add(house.board, service);
 }
 
 static void output(void *data, const char *service, const char *instance, int stream, const char *text, size_t len)
