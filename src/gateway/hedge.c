@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
-#include "gateway/relay.h"
+#include "gateway/response.h"
 #include "gateway/retry.h"
 #include "gateway/upstream.h"
 
@@ -67,8 +67,8 @@ static int look_at(struct gw_worker *worker, const struct conn *conn, const stru
     ssize_t n = recv(upstream->fd, worker->scratch, sizeof(worker->scratch), MSG_PEEK | MSG_DONTWAIT);
     if (n <= 0)
         return n < 0 && (errno == EAGAIN || errno == EINTR) ? -EAGAIN : 0;
-    int len = http1_parse_response(worker->scratch, (size_t)n, (enum http1_method)conn->method,
-                                   &gw_relay_response_limits, &worker->response);
+    int len = http1_parse_response(worker->scratch, (size_t)n, (enum http1_method)conn->method, &gw_response_limits,
+                                   &worker->response);
     return len == 0 && !(upstream->io & GW_HUP) ? -EAGAIN : len > 0 ? len : 0;
 }
 

@@ -8,9 +8,6 @@
 
 #include "gateway/worker.h"
 
-/* What a response's head may hold, for it has to lie in a block and grow there. */
-extern const struct http1_limits gw_relay_response_limits;
-
 /* Looks at request bytes that have arrived from `at` in `in` on: how many are body, and is it whole? 0, or -EBADMSG
    when its chunks are malformed, -EFBIG when it is larger than the route allows. */
 int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at);
@@ -29,6 +26,12 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn);
 
 /* SENDING: sends what is there of the request. True when something moved. */
 bool gw_relay_request(struct gw_worker *worker, struct conn *conn);
+
+/* Has all of the request gone to the upstream? */
+bool gw_relay_request_sent(const struct conn *conn);
+
+/* What a route does to header fields. */
+struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_rewrite *on_board);
 
 /* SENDING and RELAYING: both directions, one step each. True when it is worth another one. */
 bool gw_relay(struct gw_worker *worker, struct conn *conn);

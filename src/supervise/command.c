@@ -16,6 +16,14 @@ static int no_such_service(const char *name, struct err *err)
     return err_set(err, -ENOENT, "there is no service \"%s\"; \"daruma ps\" shows those that are", name);
 }
 
+static bool listed(const char *const *names, const char *name)
+{
+    for (; *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
 int supervisor_restart(struct supervisor *supervisor, const char *name, struct err *err)
 {
     if (name) {
@@ -30,6 +38,50 @@ int supervisor_restart(struct supervisor *supervisor, const char *name, struct e
     return 0;
 }
 
+void supervisor_turn_round(struct supervisor *supervisor, const char *const *services)
+{
+    for (size_t i = 0; i < supervisor->len; i++)
+        if (!services || listed(services, supervisor->services[i]->name))
+            (void)deploy_turn_round(supervisor->services[i], "another deploy takes its place");
+}
+
+void supervisor_renew(struct supervisor *supervisor, const char *name)
+{
+    struct service *service = supervisor_find(supervisor, name);
+    if (service)
+        service_renew(service);
+}
+
+bool supervisor_is_deploying(const struct supervisor *supervisor, const char *name)
+{
+    const struct service *service = supervisor_find(supervisor, name);
+    return service && (deploy_is_active(service) || service->pending.number);
+}
+
+enum spec_change supervisor_would_change(const struct supervisor *supervisor, const struct spec_service *spec)
+{
+    const struct service *service = supervisor_find(supervisor, spec->name);
+    return service ? spec_service_change(service->version.spec, spec) : SPEC_ADDED;
+}
+
+int supervisor_rollback(struct supervisor *supervisor, const char *name, uint32_t number, struct err *err)
+{
+    struct service *service = supervisor_find(supervisor, name);
+
+    if (!service)
+        return no_such_service(name, err);
+    int r = number == 0 || deploy_is_active(service) ? deploy_turn_round(service, "asked to go back") : -ENOENT;
+    if (r == -ENOENT && !deploy_is_active(service))
+        r = service_go_back(service, number);
+    if (r == -EALREADY)
+        return err_set(err, r, "service \"%s\" is going back already", name);
+    if (r < 0 && number)
+        return err_set(err, r,
+                       "service \"%s\" has no version %u to go back to; \"daruma deploy --history\" shows those it has",
+                       name, number);
+    return r < 0 ? err_set(err, r, "service \"%s\" has no version before this one", name) : 0;
+}
+
 int supervisor_scale(struct supervisor *supervisor, const char *name, int replicas, struct err *err)
 {
     struct service *service = supervisor_find(supervisor, name);
@@ -38,7 +90,7 @@ int supervisor_scale(struct supervisor *supervisor, const char *name, int replic
         return no_such_service(name, err);
     if (replicas < 0)
         return err_set(err, -EINVAL, "the number of replicas cannot be negative");
-    if (replicas > 1 && service->spec->container_name[0])
+    if (replicas > 1 && service->version.spec->container_name[0])
         return err_set(err, -EINVAL, "service \"%s\" has a container_name, so there can be only one of it", name);
     if (supervisor->down)
         return err_set(err, -ESHUTDOWN, "the project is going down");
@@ -69,11 +121,16 @@ int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, 
     return found ? 0 : err_set(err, -ENOENT, "there is no service or instance \"%s\"", name);
 }
 
-static bool listed(const char *const *names, const char *name)
+bool supervisor_share_route(const struct supervisor *supervisor, const char *a, const char *b)
 {
-    for (; *names; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
+    const struct spec *spec = supervisor_spec(supervisor);
+
+    for (size_t l = 0; l < spec->listeners_len; l++)
+        for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
+            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
+            if (listed(to, a) && listed(to, b))
+                return true;
+        }
     return false;
 }
 
@@ -195,6 +252,10 @@ enum supervisor_state supervisor_state(const struct supervisor *supervisor)
         return supervisor_is_down(supervisor) ? SUPERVISOR_DOWN : SUPERVISOR_STOPPING;
     for (size_t i = 0; i < supervisor->len; i++) {
         const struct service *service = supervisor->services[i];
+        if (deploy_is_active(service)) {
+            starting = true;
+            continue;
+        }
         if (!service->wanted || service->state == SERVICE_READY || service->state == SERVICE_DOWN)
             continue;
         bool failed = is_blocked_for_good(supervisor, service);
