@@ -28,6 +28,8 @@ static const struct spec_route usual = {
     .hold_ns = 10 * NS_PER_S,
     .balance = { .placement = BOARD_P2C_EWMA, .name = "" },
     .sticky = { .cookie = "" },
+    .forwarded = true,
+    .via = true,
     .host = "",
     .path = "",
     .location = "",
@@ -42,6 +44,7 @@ static uint32_t read_retry_on(const struct node *list)
         { "error", BOARD_RETRY_ERROR },  { "timeout", BOARD_RETRY_TIMEOUT },
         { "http_500", BOARD_RETRY_500 }, { "http_502", BOARD_RETRY_502 },
         { "http_503", BOARD_RETRY_503 }, { "http_504", BOARD_RETRY_504 },
+        { "http_403", BOARD_RETRY_403 }, { "http_404", BOARD_RETRY_404 },
         { "http_429", BOARD_RETRY_429 }, { "non_idempotent", BOARD_RETRY_NON_IDEMPOTENT },
     };
     uint32_t flags = 0;
@@ -53,7 +56,7 @@ static uint32_t read_retry_on(const struct node *list)
     return flags;
 }
 
-static void build_route(struct loading *load, const struct spec *spec, const struct node *node,
+static void build_route(struct loading *load, struct spec *spec, const struct node *node,
                         const struct spec_balance *balance, struct spec_route *ret)
 {
     const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"),
@@ -69,6 +72,8 @@ static void build_route(struct loading *load, const struct spec *spec, const str
         .patience_max_ns = read_duration(patience, "max", usual.patience_max_ns),
         .hold_ns = read_duration(node, "hold", usual.hold_ns),
         .balance = spec_read_balance(load, node_get(node, "balance"), balance),
+        .forwarded = read_bool(node, "forwarded", true),
+        .via = read_bool(node, "via", true),
         .place = node->place,
     };
     if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)
@@ -202,7 +207,7 @@ static void add_published(struct loading *load, struct spec_service *service, co
     struct spec_route *route = POOL_NEW(load->pool, struct spec_route);
     *route = usual;
     route->to = POOL_NEW(load->pool, struct spec_target);
-    route->to->service = service->name;
+    route->to->name = service->name;
     route->to_len = 1;
     route->place = port->place;
     spec->listeners[spec->listeners_len++] = (struct spec_listener){
@@ -243,6 +248,7 @@ void spec_build_listeners(struct loading *load, const struct node *gateway, stru
     for (size_t i = 0; i < spec->services_len; i++)
         room += spec->services[i].ports_len;
     spec->connections = (uint32_t)read_int(gateway, "max_connections", 0);
+    spec->connections_place = place_of(gateway, "max_connections");
     spec->listeners = POOL_ARRAY(load->pool, struct spec_listener, room);
     for (size_t i = 0; declared && i < declared->len; i++)
         add_declared(load, node_at(declared, i), &limits, spec);

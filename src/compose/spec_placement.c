@@ -7,7 +7,6 @@
 
 #include "base/board.h"
 #include "base/clock.h"
-#include "base/nearest.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -15,21 +14,6 @@
 enum { COOKIE_MAX = 64 }; /* it has to fit into the head of an answer */
 
 /* --- targets ---------------------------------------------------------------------------------------------------- */
-
-static void check_service(struct loading *load, const struct spec *spec, struct place place, const char *name)
-{
-    const struct spec_service *service = spec_find_service(spec, name);
-    const char *near = NULL;
-
-    for (size_t j = 0; !service && !problems_full(load->problems) && j < spec->services_len; j++)
-        near = nearest_name(name, near, spec->services[j].name);
-    if (!service)
-        problem_error(load->problems, place, "there is no service `%s` to route to%s%s%s", name,
-                      near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
-    else if (service->ports_len == 0)
-        problem_error(load->problems, place,
-                      "service `%s` has no port to route to; name one under `expose` or `x-daruma.process.port`", name);
-}
 
 static void check_together(struct loading *load, const struct node *to, const struct spec_route *route)
 {
@@ -48,18 +32,16 @@ static void check_together(struct loading *load, const struct node *to, const st
         problem_error(load->problems, to->place, "a `backup` stands in for other targets; this route has none");
 }
 
-void spec_build_targets(struct loading *load, const struct spec *spec, const struct node *to, struct spec_route *ret)
+void spec_build_targets(struct loading *load, struct spec *spec, const struct node *to, struct spec_route *ret)
 {
     ret->to_len = to ? to->len : 0;
     ret->to = POOL_ARRAY(load->pool, struct spec_target, ret->to_len);
     for (size_t i = 0; i < ret->to_len; i++) {
-        const struct node *item = node_at(to, i), *named = node_get(item, "service");
-        const char *name = node_is(item, NODE_MAP) ? read_text(item, "service", NULL) : node_str(item);
-        if (!name)
+        const struct node *item = node_at(to, i), *name = node_is(item, NODE_MAP) ? node_get(item, "service") : item;
+        if (!node_str(name))
             continue; /* told by schema_require() */
-        check_service(load, spec, named ? named->place : item->place, name);
         ret->to[i] = (struct spec_target){
-            .service = pool_strdup(load->pool, name),
+            .name = spec_build_target(load, spec, name),
             .weight = (uint32_t)read_int(item, "weight", 0),
             .backup = read_bool(item, "backup", false),
         };

@@ -4,12 +4,15 @@
 #include "base/clock.h"
 #include "daemon/listen_socket.h"
 #include "daemon/routes.h"
+#include "daemon/workers.h"
+#include "gateway/gateway.h"
 #include "runtime/ports.h"
 #include "supervise/supervise.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +75,7 @@ static const char *published_key(const struct spec_listener *wanted, char key[LI
     bool v6 = strchr(host, ':');
 
     /* Any free port: then whom it leads to is what stays the same. */
-    const char *to = wanted->port == 0 && wanted->routes_len > 0 ? wanted->routes[0].to[0].service : NULL;
+    const char *to = wanted->port == 0 && wanted->routes_len > 0 ? wanted->routes[0].to[0].name : NULL;
     (void)snprintf(key, LISTENER_NAME, "%s%.45s%s:%u%s%.32s", v6 ? "[" : "", host, v6 ? "]" : "", wanted->port,
                    to ? "/" : "", to ? to : "");
     return key;
@@ -149,6 +152,14 @@ static void check_targets(const struct spec_listener *wanted, struct problems *p
                           BOARD_TARGETS, wanted->routes[i].to_len);
 }
 
+static bool is_spared(const struct listeners *listeners, uint16_t port)
+{
+    for (size_t i = 0; i < listeners->spared_len; i++)
+        if (listeners->spared[i] == port)
+            return true;
+    return false;
+}
+
 static void open_published(struct listeners *listeners, const struct spec_listener *wanted, struct problems *problems)
 {
     char key[LISTENER_NAME];
@@ -166,6 +177,8 @@ static void open_published(struct listeners *listeners, const struct spec_listen
         listener->wanted = true;
         return;
     }
+    if (!wanted->path && is_spared(listeners, wanted->port))
+        return;
     int fd = wanted->path ? listen_socket_unix(wanted->path, &address)
                           : listen_socket_inet(wanted->host, wanted->port, &address);
     if (fd == 0)
@@ -237,10 +250,23 @@ static void open_private(struct listeners *listeners, const struct spec *spec, c
     (void)snprintf(listener->service, sizeof(listener->service), "%s", service->name);
 }
 
+static void check_room(const struct spec *spec, struct problems *problems)
+{
+    uint64_t room = (uint64_t)gateway_worker_room() * workers_wanted();
+
+    if (spec->connections > room)
+        problem_warning(problems, spec->connections_place,
+                        "%u connections are more than the %" PRIu64 " that there are descriptors for; raise the hard "
+                        "limit (`ulimit -Hn`, LimitNOFILE= in a unit) before daruma starts",
+                        spec->connections, room);
+}
+
 void listeners_open(struct listeners *listeners, const struct spec *spec, struct problems *problems)
 {
+    check_room(spec, problems);
     for (size_t i = 0; i < listeners->len; i++)
         listeners->list[i].wanted = false;
+    outsides_find(&listeners->outsides, spec, problems);
     for (size_t i = 0; i < spec->listeners_len; i++)
         open_published(listeners, &spec->listeners[i], problems);
     for (size_t i = 0; i < spec->services_len; i++) {
@@ -279,22 +305,22 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
     };
 }
 
-/* Whoever serves the service's port `target`; 0: its first one. */
+/* Whoever serves the service's port `target`; 0: the one that is named, or its first one. */
 static int add_target(struct board *board, const struct spec *spec, const struct spec_target *to, uint16_t target,
                       struct board_route *route)
 {
     char name[BOARD_NAME];
-    const struct spec_service *found = spec_find_service(spec, to->service);
-    if (!found)
-        return -ENOENT;
-    int index = board_service_add(board, supervisor_board_name(found, target, name));
+    uint16_t port = 0;
+    const struct spec_service *service = spec_target_service(spec, to->name, &port);
+    const char *known = service ? supervisor_board_name(service, target ? target : port, name) : to->name;
+    int index = board_service_add(board, known);
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
-    board->services[index].max_inflight = found->max_inflight;
-    board->services[index].slow_start_ns = found->slow_start_ns;
+    board->services[index].proxy = service ? service->proxy_protocol : 0;
+    board->services[index].max_inflight = service ? service->max_inflight : 0;
+    board->services[index].slow_start_ns = service ? service->slow_start_ns : 0;
     route->backups |= (uint32_t)to->backup << route->targets;
     route->weight[route->targets] = (uint16_t)to->weight;
-    board->services[index].proxy = found->proxy_protocol;
     route->service[route->targets++] = (uint16_t)index;
     return 0;
 }
@@ -370,6 +396,7 @@ static int publish_published(struct listener *listener, const struct spec *spec,
     for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
         struct board_route route;
         fill_route(&route, listener->slot, &wanted->routes[i]);
+        route.order = (uint32_t)i;
         r = routes_fill(board, &wanted->routes[i], &route);
         for (size_t t = 0; r == 0 && t < wanted->routes[i].to_len; t++)
             r = add_target(board, spec, &wanted->routes[i].to[t], wanted->published_by ? wanted->target : 0, &route);
@@ -409,7 +436,7 @@ static const struct spec_route *private_rules(const struct spec *spec, const cha
     for (size_t i = 0; i < spec->listeners_len; i++) {
         const struct spec_listener *listener = &spec->listeners[i];
         if (listener->protocol == SPEC_PROTOCOL_HTTP && listener->routes_len == 1 && listener->routes[0].to_len == 1 &&
-            strcmp(listener->routes[0].to[0].service, service) == 0)
+            strcmp(listener->routes[0].to[0].name, service) == 0)
             return &listener->routes[0];
     }
     return &http;
@@ -427,7 +454,7 @@ static int publish_private(struct listener *listener, const struct spec *spec, c
     fill_route(&route, listener->slot, rules);
     r = routes_fill_balance(board, &rules->balance, &route);
     if (r == 0)
-        r = add_target(board, spec, &(struct spec_target){ .service = listener->service }, port->target, &route);
+        r = add_target(board, spec, &(struct spec_target){ .name = listener->service }, port->target, &route);
     if (r == 0)
         r = put_route(listener, 0, &route, board);
     if (r == 0)
@@ -457,6 +484,7 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
             withdraw(&listeners->list[i - 1], board);
             give_up_at(listeners, i - 1);
         }
+    r = outsides_publish(&listeners->outsides, board);
     for (size_t i = 0; r == 0 && i < spec->listeners_len; i++) {
         listener = find(listeners, published_key(&spec->listeners[i], key));
         if (listener)
@@ -552,6 +580,7 @@ void listeners_free(struct listeners *listeners)
     while (listeners->len > 0)
         remove_at(listeners, listeners->len - 1);
     free(listeners->list);
+    outsides_free(&listeners->outsides);
     free_peers(listeners);
     *listeners = (struct listeners){ 0 };
 }

@@ -33,7 +33,7 @@ static void every_form_is_read(void **unused)
     assert_string_equal(plain->sticky.cookie, "");
     assert_int_equal(shares->balance.placement, BOARD_P2C_EWMA);
     assert_true(shares->to_len == 2 && shares->to[0].weight == 90 && shares->to[1].weight == 10);
-    assert_string_equal(shares->to[1].service, "b");
+    assert_string_equal(shares->to[1].name, "b");
     assert_int_equal(spare->balance.placement, BOARD_ROUND_ROBIN);
     assert_true(!spare->to[0].backup && spare->to[1].backup);
     assert_true(source->balance.placement == BOARD_HASH && source->balance.hash_of == BOARD_HASH_SOURCE);
