@@ -312,11 +312,15 @@ static const struct attribute service_daruma_fields[] = {
       "how a new version takes over" },
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
+    { "max_inflight",
+      &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = 1000000 }, P,
+      "requests at a time on one instance; more wait" },
     { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, HONOUR_PROCESS | HONOUR_QUIET,
       "for the process runtime" },
     { "proxy_protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("v1", "v2") }, P,
       "the PROXY header that it wants to read first" },
     { "restart_unhealthy", &boolean, P, "whether it is restarted when it is unhealthy" },
+    { "slow_start", &duration, P, "for so long a fresh instance gets less than its share" },
     END,
 };
 static const struct schema service_daruma = { .kinds = NODE_MAP, .fields = service_daruma_fields };
