@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -185,7 +186,7 @@ static void begin_drain(struct gw_worker *worker)
     worker->draining = true;
     gw_listen_close_all(worker);
     for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
-        if (worker->slots.conns[i].state == CONN_IDLE)
+        if (worker->slots.conns[i].state == CONN_IDLE || worker->slots.conns[i].state == CONN_PROXY)
             gw_conn_close(worker, &worker->slots.conns[i]);
 }
 
@@ -267,7 +268,7 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
     gw_io_event(&upstream->io, events);
     if (upstream->state == UPSTREAM_IDLE) {
         if (upstream->io & (GW_READABLE | GW_HUP))
-            gw_upstream_close(worker, upstream);
+            gw_upstream_closed(worker, upstream);
         return;
     }
     struct conn *conn = &worker->slots.conns[upstream->conn];
@@ -360,9 +361,20 @@ static void turn(struct gw_worker *worker)
         worker->over = true;
 }
 
+/* As far as it may be raised. */
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* else descriptors run out sooner, which is lived with */
+}
+
 static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *setup)
 {
-    uint32_t files = gw_limit_files(), conns = setup->connections > 0 ? setup->connections : files;
+    uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
+    raise_files();
     worker->setup = setup;
     worker->shared = setup->shared;
     worker->gauges = &setup->gauges->worker[setup->number];
