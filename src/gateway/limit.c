@@ -2,6 +2,7 @@
 #include "gateway/limit.h"
 
 #include "base/clock.h"
+#include "gateway/gateway.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -9,22 +10,19 @@
 
 enum {
     FILES_SPARE = 64 + BOARD_LISTENERS, /* descriptors that are no connections */
+    FILES_UPSTREAMS = 1024,             /* at least that many are left for connections to instances, and for pipes */
     CONNECTIONS_MAX = 256 * 1024,       /* of one worker: their slots take 33 KiB of address space each */
 };
 
 const struct http1_limits gw_limit_any = { .head = GW_BLOCK, .target = GW_BLOCK, .headers = HTTP1_HEADERS };
 static_assert((int)GW_BLOCK == (int)BOARD_HEADER_SIZE, "a head has to fit into a block");
 
-uint32_t gw_limit_files(void)
+uint32_t gateway_worker_room(void)
 {
-    struct rlimit files = { .rlim_cur = 1024 };
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-        struct rlimit raised = { .rlim_cur = files.rlim_max, .rlim_max = files.rlim_max };
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-            files = raised;
-    }
-    rlim_t spare = files.rlim_cur / 4 < FILES_SPARE ? files.rlim_cur / 4 : FILES_SPARE;
-    rlim_t clients = (files.rlim_cur - spare) / 2;
+    struct rlimit files = { .rlim_max = 1024 };
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    rlim_t quarter = files.rlim_max / 4, spare = FILES_SPARE + FILES_UPSTREAMS;
+    rlim_t clients = files.rlim_max - (quarter < spare ? quarter : spare);
     return clients < 1 ? 1 : clients < CONNECTIONS_MAX ? (uint32_t)clients : CONNECTIONS_MAX;
 }
 
