@@ -307,6 +307,22 @@ END
     becomes 10 '[[ $(instance a-1 .last_exit.cause) == oom ]]'
 }
 
+story_the_health_check_of_an_image_counts() {
+    engine_start
+    printf '%s\n' "FROM daruma/app:1" \
+        'HEALTHCHECK --interval=300ms --retries=2 CMD ["/bin/busybox", "test", "!", "-e", "/run/sick"]' >Dockerfile
+    containers "    build: ."
+    sed -i '/image: daruma/d; /healthcheck:/,/retries:/d' compose.yaml
+    up
+    assert_eq "$(instance app-1 .health)" healthy
+    docker exec project-app-1 /bin/busybox touch /run/sick
+    becomes 15 '[[ $(instance app-1 .last_exit.cause) == unhealthy ]]'
+    wait_for 15 all_ready
+    up # the file again: nothing is restarted, and the check stays
+    assert_eq "$(instance app-1 .restarts)" 1
+    assert_eq "$(instance app-1 .health)" healthy
+}
+
 story_a_health_check_that_hangs_is_a_failed_one() {
     engine_start
     containers
