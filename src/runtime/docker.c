@@ -161,6 +161,7 @@ static const struct runtime docker_runtime = {
     .check = docker_check,
     .start = docker_start,
     .signal = docker_signal,
+    .hears = docker_hears,
     .exec = docker_exec,
     .exec_cancel = docker_exec_cancel,
     .release = docker_release,

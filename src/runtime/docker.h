@@ -192,6 +192,7 @@ void docker_follow_logs(struct runtime_handle *handle);
 void docker_watch_process(struct runtime_handle *handle);
 void docker_forget_process(struct runtime_handle *handle);
 int docker_signal(struct runtime *runtime, struct runtime_handle *handle, int signo);
+bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo);
 /* Sends handle->pending. -ENOMEM. */
 int docker_send_signal(struct runtime_handle *handle);
 /* Sets how it ended, from what a shell would say: 128 and the number of a signal. */
