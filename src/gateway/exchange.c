@@ -409,6 +409,7 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
     } else {
         gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+        gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
         gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
     }
 }
