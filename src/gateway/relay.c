@@ -153,7 +153,9 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     char peer[INET6_ADDRSTRLEN];
     if (!gw_relay_read_head(worker, conn))
         return -EBADMSG;
+    const char *service = worker->view->services[worker->view->endpoints[conn->endpoint].service].name;
     struct gw_forward_request facts = {
+        .service = { service, strlen(service) },
         .peer = { peer, gw_relay_peer(conn, peer) },
         .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,

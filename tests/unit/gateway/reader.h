@@ -8,6 +8,8 @@
 
 #include "rig.h"
 
+#include "base/http1_class.h"
+
 #include <fcntl.h>
 #include <http_parser.h>
 
@@ -41,7 +43,7 @@ static inline void note_put(struct note *note, const char *text)
  * All connections are read by one thread, and what one poll(2) reports is worked off under the lock: so who holds the
  * lock after an answer came sees everything that had been sent before it.
  *
- * Each whole request becomes "METHOD TARGET HOST BODY;" in `reads` (trailers stand behind the body as " NAME: VALUE"), bytes that are no HTTP "(error);". The answer is
+ * Each whole request becomes "METHOD TARGET HOST BODY;" in `reads` (trailers stand behind the body as " name: VALUE"), bytes that are no HTTP "(error);". The answer is
  * 200 with the target as its body, unless the test has set a script.
  */
 struct reader {
@@ -89,7 +91,8 @@ static inline int reader_on_field(http_parser *parser, const char *at, size_t le
     conn->host_next = !conn->trailing && len == 4 && strncasecmp(at, "host", 4) == 0;
     if (conn->trailing) {
         note_put(&conn->body, " ");
-        note_add(&conn->body, at, len);
+        for (size_t i = 0; i < len; i++)
+            note_add(&conn->body, &(char){ http1_lower(at[i]) }, 1);
         note_put(&conn->body, ": ");
     }
     return 0;
