@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 3u
+#define BOARD_LAYOUT 4u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -44,6 +44,7 @@ enum {
     BOARD_REWRITE_RESPONSE = 1024,
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
+    BOARD_PROXY_FROM = 16,
     BOARD_HEADER_SIZE = 16 * 1024,
 };
 
@@ -74,6 +75,18 @@ enum board_retry_on {
     BOARD_RETRY_NON_IDEMPOTENT = 1 << 7, /* the user says that POSTs may be sent twice */
 };
 
+/* A piece of the board's text; len 0: none. */
+struct board_text {
+    uint32_t at, len;
+};
+
+/* A network, "10.0.0.0/8". */
+struct board_network {
+    uint8_t address[16];
+    uint16_t family; /* AF_INET, AF_INET6; AF_UNIX: whoever comes over a Unix socket */
+    uint16_t bits;
+};
+
 /* What a listener puts up with from its clients. A timeout or limit of 0: none. */
 struct board_limits {
     int64_t header_timeout_ns;   /* from the first byte of a request until its head is whole */
@@ -97,20 +110,11 @@ struct board_listener {
     uint32_t protocol;   /* enum board_protocol */
     uint32_t route;      /* TCP: its one route. HTTP: unused, routes name their listener */
     struct board_limits limits;
+    uint32_t proxy; /* bool: every client begins with a PROXY header */
+    uint32_t proxy_from_len;
+    struct board_network proxy_from[BOARD_PROXY_FROM]; /* who may send one; none: anyone */
     struct board_address address;
     char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
-};
-
-/* A piece of the board's text; len 0: none. */
-struct board_text {
-    uint32_t at, len;
-};
-
-/* A network, "10.0.0.0/8". */
-struct board_network {
-    uint8_t address[16];
-    uint16_t family; /* AF_INET, AF_INET6 */
-    uint16_t bits;
 };
 
 enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
@@ -164,6 +168,7 @@ struct board_route {
 struct board_service {
     uint32_t used;
     uint32_t placement; /* enum board_placement */
+    uint32_t proxy;     /* version of the PROXY header that its instances want to read first; 0: none */
     char name[BOARD_NAME];
 };
 
@@ -171,6 +176,7 @@ enum board_endpoint_state {
     BOARD_ENDPOINT_FREE,
     BOARD_ENDPOINT_UP,       /* in rotation */
     BOARD_ENDPOINT_DRAINING, /* no new requests; what is in flight ends by itself */
+    BOARD_ENDPOINT_LOST,     /* its process is dead, the cause is about to be known: GONE follows */
     BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
 };
 

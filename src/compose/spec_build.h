@@ -43,7 +43,8 @@ void spec_check_routes(struct loading *load, const struct spec_listener *listene
 /* Tells when all routes together are more than the gateway's board has room for. */
 void spec_check_room(struct loading *load, const struct spec *spec);
 void spec_build_access_log(struct loading *load, const struct node *node, struct spec *spec);
-void spec_build_trusted(struct loading *load, const struct node *list, struct spec *spec);
+/* Networks that a list (may be NULL) names, at most `most`. */
+struct spec_network *spec_build_networks(struct loading *load, const struct node *list, size_t most, size_t *ret_len);
 /* SHA-256 over the part of the service's model that makes another instance of it. False: no memory. */
 bool spec_hash(const json_t *service, char ret[65]);
 

@@ -99,9 +99,11 @@ static void build_route(struct loading *load, const struct spec *spec, const str
     spec_build_route(load, node, ret);
 }
 
-/* "0.0.0.0:8080", ":8080", "8080", "[::]:80". */
-static bool read_address(struct loading *load, const struct node *node, struct spec_listener *ret)
+/* "0.0.0.0:8080", ":8080", "8080", "[::]:80", "unix:/path". */
+static bool read_address(struct loading *load, const struct node *node, const char *directory,
+                         struct spec_listener *ret)
 {
+    static const char local[] = "unix:";
     const char *text = node_str(node), *colon = strrchr(text, ':');
     unsigned char address[sizeof(struct in6_addr)];
     size_t len = colon ? (size_t)(colon - text) : 0;
@@ -109,10 +111,15 @@ static bool read_address(struct loading *load, const struct node *node, struct s
     const char *host = pool_strndup(load->pool, text + bracketed, len - 2 * (size_t)bracketed);
     int64_t port;
 
+    ret->host = pool_strdup(load->pool, "");
+    if (strncmp(text, local, sizeof(local) - 1) == 0 && text[sizeof(local) - 1]) {
+        ret->path = pool_strdup(load->pool, load_path(load, directory, text + sizeof(local) - 1));
+        return true;
+    }
     if (value_int(colon ? colon + 1 : text, &port) < 0 || port < 1 || port > 65535 ||
         (*host && inet_pton(bracketed ? AF_INET6 : AF_INET, host, address) != 1)) {
         problem_error(load->problems, node->place,
-                      "`%s` is no address to listen at; write 0.0.0.0:8080, :8080 or [::]:8080", text);
+                      "`%s` is no address to listen at; write 0.0.0.0:8080, :8080, [::]:8080 or unix:/path", text);
         return false;
     }
     ret->host = pool_strdup(load->pool, host);
@@ -162,6 +169,16 @@ static struct board_limits read_limits(struct loading *load, const struct node *
     return limits;
 }
 
+static const struct spec_listener *find_same(const struct spec *spec, const struct spec_listener *listener)
+{
+    if (!listener->path)
+        return spec_find_listener(spec, listener->host, listener->port);
+    for (size_t i = 0; i < spec->listeners_len; i++)
+        if (spec->listeners[i].path && strcmp(spec->listeners[i].path, listener->path) == 0)
+            return &spec->listeners[i];
+    return NULL;
+}
+
 static void add_declared(struct loading *load, const struct node *node, const struct board_limits *limits,
                          struct spec *spec)
 {
@@ -170,12 +187,21 @@ static void add_declared(struct loading *load, const struct node *node, const st
         .protocol = strcmp(read_text(node, "protocol", "http"), "tcp") == 0 ? SPEC_PROTOCOL_TCP : SPEC_PROTOCOL_HTTP,
         .placement = read_placement(node),
         .limits = read_limits(load, node_get(node, "limits"), limits),
+        .proxy = read_bool(node, "proxy_protocol", false),
+        .mode = (uint32_t)read_int(node, "mode", 0666),
         .place = node->place,
     };
 
-    if (!read_address(load, address, &listener))
+    if (!read_address(load, address, spec->working_dir, &listener))
         return;
-    const struct spec_listener *before = spec_find_listener(spec, listener.host, listener.port);
+    if (!listener.path && node_get(node, "mode"))
+        problem_error(load->problems, place_of(node, "mode"), "`mode` is of Unix sockets; this one is no path");
+    listener.proxy_from =
+        spec_build_networks(load, node_get(node, "proxy_from"), BOARD_PROXY_FROM, &listener.proxy_from_len);
+    if (listener.proxy_from_len > 0 && !listener.proxy)
+        problem_error(load->problems, place_of(node, "proxy_from"),
+                      "`proxy_from` says who may send a PROXY header; without `proxy_protocol: true` there is none");
+    const struct spec_listener *before = find_same(spec, &listener);
     if (before)
         problem_error(load->problems, address->place, "a listener for %s stands already in line %d", node_str(address),
                       before->place.line);

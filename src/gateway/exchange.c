@@ -9,6 +9,7 @@
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
+#include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "gateway/upstream.h"
 
@@ -17,7 +18,8 @@
 #include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
-#define TRIAL_NS      NS_PER_S /* a suspect that takes longer has the next one tried beside it */
+#define LOST_NS       (5 * NS_PER_S) /* so long an engine may take to say how an instance died */
+#define TRIAL_NS      NS_PER_S       /* a suspect that takes longer has the next one tried beside it */
 
 enum {
     HOLD_MAX = 8192, /* requests that one worker lets wait */
@@ -165,6 +167,10 @@ static bool our_shortage(int error)
 
 static void attempt_connected(struct gw_worker *worker, struct conn *conn)
 {
+    if (gw_proxy_send(worker, conn) < 0) {
+        gw_exchange_fail(worker, conn, RETRY_CONNECT);
+        return;
+    }
     if (conn->flags & CONN_TCP) {
         conn->status = 200;                   /* for the gauges: it is served */
         gw_exchange_first_byte(worker, conn); /* the only latency that a stream of bytes has */
@@ -554,6 +560,10 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
     bool replaced = endpoint->generation != conn->endpoint_generation;
     bool gone = replaced || endpoint->state == BOARD_ENDPOINT_GONE;
 
+    if (!gone && last && endpoint->state == BOARD_ENDPOINT_LOST && worker->now - endpoint->since_ns < LOST_NS) {
+        gw_conn_touch(worker, conn); /* dead for sure: its cause decides, and is worth waiting for */
+        return;
+    }
     if (!gone && !last)
         return;
     if (gone) {

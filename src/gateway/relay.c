@@ -8,6 +8,7 @@
 #include "gateway/framing.h"
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
+#include "gateway/proxy.h"
 #include "gateway/response.h"
 #include "gateway/upstream.h"
 
@@ -160,7 +161,7 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
         .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
         .sets_host = route->flags & BOARD_SETS_HOST,
-        .port = listener_port(worker->view, conn->listener),
+        .port = conn->local_port > 0 ? conn->local_port : listener_port(worker->view, conn->listener),
         .rewrite = gw_relay_rewrite(worker->view, &route->request),
     };
     /* The rest of a head must belong to its beginning. */
@@ -321,7 +322,8 @@ static void complete(struct gw_worker *worker, struct conn *conn)
     bool keep = (conn->flags & CONN_KEEP_UPSTREAM) && gw_relay_request_sent(conn) &&
                 !(upstream->io & (GW_HUP | GW_EOF | GW_ERROR)) &&
                 worker->view->endpoints[upstream->endpoint].state == BOARD_ENDPOINT_UP &&
-                worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation;
+                worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation &&
+                !gw_proxy_wanted(worker->view, upstream->endpoint);
     if (keep)
         gw_upstream_keep(worker, upstream);
     else

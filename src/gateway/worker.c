@@ -185,7 +185,7 @@ static void begin_drain(struct gw_worker *worker)
     worker->draining = true;
     gw_listen_close_all(worker);
     for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
-        if (worker->slots.conns[i].state == CONN_IDLE)
+        if (worker->slots.conns[i].state == CONN_IDLE || worker->slots.conns[i].state == CONN_PROXY)
             gw_conn_close(worker, &worker->slots.conns[i]);
 }
 

@@ -140,7 +140,7 @@ END
 
 # nginx as a service is configured (inside of `server {}`): `nginx_command` runs it, its root is ./www, and `port` is the
 # gateway's.
-nginx_service() { # CONFIGURATION
+nginx_service() { # CONFIGURATION [LISTEN-OPTIONS]
     command -v nginx >/dev/null || skip "no nginx"
     cat >nginx.tmpl <<END
 $([[ $(id -u) -ne 0 ]] || echo "user root;") daemon off; worker_processes 1; pid $PWD/nginx.pid; error_log stderr;
@@ -148,7 +148,7 @@ events { worker_connections 256; }
 http {
     access_log off; client_max_body_size 0; client_body_temp_path $PWD/tmp; proxy_temp_path $PWD/tmp2;
     fastcgi_temp_path $PWD/tmp3; uwsgi_temp_path $PWD/tmp4; scgi_temp_path $PWD/tmp5;
-    server { listen 127.0.0.1:@PORT@; root $PWD/www; $1 }
+    server { listen 127.0.0.1:@PORT@ ${2:-}; root $PWD/www; $1 }
 }
 END
     mkdir -p www/put

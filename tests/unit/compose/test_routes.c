@@ -146,12 +146,35 @@ static void limits_that_make_no_sense_are_refused(void **unused)
     }
 }
 
+static void a_listener_may_be_a_unix_socket(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 }, mode = { 0 }, twice = { 0 };
+    story_of(&story, "services: {a: {image: i, expose: [80]}}\nx-gateway:\n  trusted_proxies: \"unix:\"\n  listeners:\n"
+                     "  - {address: \"unix:run/a.sock\", mode: \"0660\", routes: [{to: a}]}\n"
+                     "  - {address: \"unix:/run/b.sock\", routes: [{to: a}]}\n");
+    must_load(&story);
+    const struct spec_listener *one = &story.spec->listeners[0], *other = one + 1;
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/run/a.sock", story.spec->working_dir);
+    assert_string_equal(one->path, path);
+    assert_string_equal(other->path, "/run/b.sock");
+    assert_true(one->mode == 0660 && other->mode == 0666);
+    assert_true(story.spec->trusted_len == 1 && story.spec->trusted[0].family == AF_UNIX);
+    story_of(&mode, HEAD "    - {to: a}\n    mode: 600\n");
+    must_refuse(&mode, "`mode` is of Unix sockets");
+    story_of(&twice, HEAD "    - {to: a}\n  - {address: \"unix:/x\", routes: [{to: a}]}\n"
+                          "  - {address: \"unix:/x\", routes: [{to: a}]}\n");
+    must_refuse(&twice, "stands already in line 7");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_says_what_it_is_for),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
         cmocka_unit_test(limits_are_for_all_listeners_or_for_one),
+        cmocka_unit_test(a_listener_may_be_a_unix_socket),
         cmocka_unit_test(limits_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -374,11 +374,15 @@ static inline struct board_address loopback(void)
     return address;
 }
 
-/* An upstream on a free port, or on the Unix socket `path`. */
+/* An upstream on a free port, also of "[::1]", or on the Unix socket `path`. */
 static inline void upstream_start(struct upstream_child *child, const char *name, const char *path)
 {
     *child = (struct upstream_child){ .address = loopback() };
-    if (path) {
+    if (path && strcmp(path, "[::1]") == 0) {
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+        memcpy(&child->address.u, &in6, sizeof(in6));
+        child->address.len = sizeof(in6);
+    } else if (path) {
         struct sockaddr_un un = { .sun_family = AF_UNIX };
         (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
         memcpy(&child->address.u, &un, sizeof(un));
@@ -476,6 +480,9 @@ struct rig_options {
     int64_t hold_ns, response_timeout_ns;
     int64_t patience_min_ns, patience_max_ns;
     const struct board_limits *limits; /* NULL: the usual ones */
+    bool proxy;                        /* clients begin with a PROXY header */
+    struct board_network proxy_from;   /* who may send it; family 0: anyone */
+    unsigned service_proxy;            /* version of the header that endpoints want */
     unsigned all_connections;
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
@@ -504,8 +511,12 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     if (options->limits)
         listener.limits = *options->limits;
     rig->board->connections = options->all_connections;
+    listener.proxy = options->proxy;
+    listener.proxy_from[0] = options->proxy_from;
+    listener.proxy_from_len = options->proxy_from.family != 0;
     rig->board->served_by = options->served_by;
     rig->service = board_service_add(rig->board, "app", options->placement);
+    rig->board->services[rig->service].proxy = options->service_proxy;
     int index = board_listener_add(rig->board, &listener);
     struct board_route route = {
         .listener = (uint32_t)index,
