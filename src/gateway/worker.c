@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -360,9 +361,20 @@ static void turn(struct gw_worker *worker)
         worker->over = true;
 }
 
+/* As far as it may be raised. */
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* else descriptors run out sooner, which is lived with */
+}
+
 static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *setup)
 {
-    uint32_t files = gw_limit_files(), conns = setup->connections > 0 ? setup->connections : files;
+    uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
+    raise_files();
     worker->setup = setup;
     worker->shared = setup->shared;
     worker->gauges = &setup->gauges->worker[setup->number];
