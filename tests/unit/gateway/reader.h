@@ -65,7 +65,7 @@ struct reader_conn {
     struct reader *reader;
     int fd;
     http_parser parser;
-    bool host_next, trailing, over;
+    bool host_next, trailing, in_name, over;
     struct note target, host, body;
 };
 
@@ -90,17 +90,19 @@ static inline int reader_on_field(http_parser *parser, const char *at, size_t le
     struct reader_conn *conn = parser->data;
     conn->host_next = !conn->trailing && len == 4 && strncasecmp(at, "host", 4) == 0;
     if (conn->trailing) {
-        note_put(&conn->body, " ");
+        note_put(&conn->body, conn->in_name ? "" : " ");
         for (size_t i = 0; i < len; i++)
             note_add(&conn->body, &(char){ http1_lower(at[i]) }, 1);
-        note_put(&conn->body, ": ");
     }
+    conn->in_name = true;
     return 0;
 }
 
 static inline int reader_on_headers(http_parser *parser)
 {
-    ((struct reader_conn *)parser->data)->trailing = true;
+    struct reader_conn *conn = parser->data;
+    conn->trailing = true;
+    conn->in_name = false;
     return 0;
 }
 
@@ -109,8 +111,11 @@ static inline int reader_on_value(http_parser *parser, const char *at, size_t le
     struct reader_conn *conn = parser->data;
     if (conn->host_next)
         note_add(&conn->host, at, len);
-    if (conn->trailing)
+    if (conn->trailing) {
+        note_put(&conn->body, conn->in_name ? ": " : "");
         note_add(&conn->body, at, len);
+    }
+    conn->in_name = false;
     return 0;
 }
 
