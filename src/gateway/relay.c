@@ -189,7 +189,9 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     struct gw_gathered gathered;
     if (!gw_relay_gather(worker, conn, &gathered))
         return -EBADMSG;
+    const char *service = worker->view->services[worker->view->endpoints[conn->endpoint].service].name;
     struct gw_forward_request facts = {
+        .service = { service, strlen(service) },
         .peer = gathered.facts.peer,
         .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
