@@ -5,6 +5,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/mark.h"
 #include "gateway/relay.h"
 #include "gateway/tunnel.h"
 
@@ -153,10 +154,13 @@ bool gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const str
         return false;
     }
     conn->fd = fd;
+    conn->cookie = gw_cookie(fd);
     conn->listener = listener;
     conn->io = GW_WRITABLE;
-    conn->state = CONN_IDLE;
+    conn->local = peer->sa_family == AF_UNIX;
     remember_peer(conn, peer);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* from here on the slot says whose socket it is (mark.h) */
+    conn->state = CONN_IDLE;
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
     if (worker->view->listeners[listener].protocol == BOARD_TCP)
         gw_exchange_tcp(worker, conn);
@@ -173,10 +177,12 @@ void gw_conn_close(struct gw_worker *worker, struct conn *conn)
     gw_timers_cancel(&worker->timers, index);
     gw_block_put(&worker->slots, &conn->in);
     gw_block_put(&worker->slots, &conn->out);
-    (void)close(conn->fd);
     if (worker->parsed == index)
         worker->parsed = GW_NONE;
+    int fd = conn->fd;
     gw_conn_put(&worker->slots, index);
+    gw_mark_none(worker); /* whoever comes after us closes a descriptor that is no slot's */
+    (void)close(fd);
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
 }
 
@@ -221,8 +227,8 @@ static bool await_request(struct gw_worker *worker, struct conn *conn)
         conn->in = gw_block_take(&worker->slots);
         conn->in_len = 0;
     }
-    ssize_t n =
-        gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + conn->in_len, GW_BLOCK - conn->in_len);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, gw_block(&worker->slots, conn->in) + conn->in_len,
+                        GW_BLOCK - conn->in_len);
     if (n < 0) {
         gw_conn_close(worker, conn);
         return false;
@@ -246,7 +252,7 @@ int gw_conn_flush(struct gw_worker *worker, struct conn *conn)
         if (!(conn->io & GW_WRITABLE))
             return 0;
         struct iovec piece = { gw_block(&worker->slots, conn->out) + conn->out_at, conn->out_ready - conn->out_at };
-        ssize_t n = gw_send(conn->fd, &conn->io, &piece, 1);
+        ssize_t n = gw_send(worker, conn, &conn->socket, &piece, 1);
         if (n < 0)
             return -1;
         if (n == 0) {
@@ -277,6 +283,9 @@ void gw_conn_next(struct gw_worker *worker, struct conn *conn)
         gw_conn_step(worker, conn, CONN_EV_LINGER);
         return;
     }
+    if (left > 0) /* what follows moves in its block */
+        gw_mark_bytes(worker, conn->in, 0, conn->in_len);
+    conn->deaths = 0;
     conn->flags &= CONN_TCP | CONN_READY;
     conn->method = HTTP1_OTHER;
     conn->route = GW_NONE;
@@ -303,7 +312,7 @@ static bool linger(struct gw_worker *worker, struct conn *conn)
 {
     if (!(conn->io & GW_READABLE))
         return false;
-    if (gw_recv(conn->fd, &conn->io, worker->scratch, sizeof(worker->scratch)) < 0) {
+    if (gw_recv(worker, conn, &conn->socket, worker->scratch, sizeof(worker->scratch)) < 0) {
         gw_conn_close(worker, conn);
         return false;
     }

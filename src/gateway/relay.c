@@ -5,6 +5,7 @@
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/mark.h"
 #include "gateway/upstream.h"
 
 #include <arpa/inet.h>
@@ -118,10 +119,10 @@ static uint64_t mix(uint64_t number)
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
 {
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
-    uint64_t half = mix(worker->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
+    uint64_t half = mix(worker->slots.arena->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
     for (int i = 0; i < GW_REQUEST_ID; i++) {
         if (i == GW_REQUEST_ID / 2)
-            half = mix(worker->id_seed[1] + mix(half ^ conn->serial));
+            half = mix(worker->slots.arena->id_seed[1] + mix(half ^ conn->serial));
         id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
     }
 }
@@ -206,7 +207,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     if (conn->in_sent < conn->request_end)
         pieces[count++] =
             (struct iovec){ gw_block(&worker->slots, conn->in) + conn->in_sent, conn->request_end - conn->in_sent };
-    ssize_t n = gw_send(upstream->fd, &upstream->io, pieces, count);
+    ssize_t n = gw_send(worker, conn, &upstream->socket, pieces, count);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
@@ -236,7 +237,7 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
         conn->in_len = conn->in_sent = conn->request_end = kept_head(conn);
     }
     uint32_t at = conn->in_len;
-    ssize_t n = gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
     if (n < 0) {
         conn->io |= GW_ERROR; /* gone in the middle of its request */
         return false;
@@ -296,6 +297,7 @@ static bool replace_head(struct gw_worker *worker, struct conn *conn, const stru
                                       sizeof(worker->scratch));
     if (len < 0 || (uint32_t)len > end)
         return false;
+    gw_mark_bytes(worker, conn->out, conn->out_ready, conn->out_len - conn->out_ready);
     conn->out_at = end - (uint32_t)len;
     conn->out_ready = end;
     memcpy(block + conn->out_at, worker->scratch, (size_t)len);
@@ -415,6 +417,8 @@ static bool count_body(struct gw_worker *worker, struct conn *conn)
         break;
     case HTTP1_CHUNKED: {
         size_t data = len;
+        if (conn->flags & CONN_DECHUNK)
+            gw_mark_bytes(worker, conn->out, conn->out_ready, len);
         ssize_t fed = conn->flags & CONN_DECHUNK ? http1_chunked_data(&conn->out_chunked, bytes, len, bytes, &data)
                                                  : http1_chunked_feed(&conn->out_chunked, bytes, len);
         if (fed < 0)
@@ -462,11 +466,12 @@ static bool read_response(struct gw_worker *worker, struct conn *conn, struct up
         /* Behind an interim answer: what has come of the next head begins the block anew. */
         char *block = gw_block(&worker->slots, conn->out);
         uint32_t rest = conn->out_len - conn->out_ready;
+        gw_mark_bytes(worker, conn->out, GW_HEADROOM, conn->out_len - GW_HEADROOM);
         memmove(block + GW_HEADROOM, block + conn->out_ready, rest);
         conn->out_at = conn->out_ready = GW_HEADROOM;
         conn->out_len = GW_HEADROOM + rest;
     }
-    ssize_t n = gw_recv(upstream->fd, &upstream->io, gw_block(&worker->slots, conn->out) + conn->out_len,
+    ssize_t n = gw_recv(worker, conn, &upstream->socket, gw_block(&worker->slots, conn->out) + conn->out_len,
                         GW_BLOCK - conn->out_len);
     if (n == 0)
         return false;
@@ -525,7 +530,9 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     if (upstream && (upstream->io & GW_READABLE) && conn->state != CONN_CONNECTING)
         moved |= read_response(worker, conn, upstream);
-    if (moved && conn->generation == generation && conn->state == CONN_RELAYING)
+    if (moved && conn->generation == generation && conn->state == CONN_RELAYING) {
+        conn->deaths = 0; /* it gets on */
         gw_conn_touch(worker, conn);
+    }
     return moved;
 }

@@ -2,29 +2,33 @@
 #include "gateway/timers.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
-int gw_timers_init(struct timers *timers, uint32_t ids)
+static size_t size_of(uint32_t ids)
 {
+    return ((size_t)ids + 1) * sizeof(struct timer_entry) + ids * sizeof(uint32_t);
+}
+
+int gw_timers_init(struct timers *timers, uint32_t ids, int64_t *due)
+{
+    char *memory = mmap(NULL, size_of(ids), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    (void)madvise(memory, size_of(ids), MADV_DONTFORK);
     *timers = (struct timers){
-        .heap = calloc((size_t)ids + 1, sizeof(timers->heap[0])),
-        .due = malloc(ids * sizeof(timers->due[0])),
-        .place = calloc(ids, sizeof(timers->place[0])),
+        .heap = (struct timer_entry *)memory,
+        .due = due,
+        .place = (uint32_t *)(memory + ((size_t)ids + 1) * sizeof(struct timer_entry)),
+        .ids = ids,
     };
-    if (!timers->heap || !timers->due || !timers->place) {
-        gw_timers_free(timers);
-        return -ENOMEM;
-    }
-    for (uint32_t id = 0; id < ids; id++)
-        timers->due[id] = INT64_MAX;
     return 0;
 }
 
 void gw_timers_free(struct timers *timers)
 {
-    free(timers->heap);
-    free(timers->due);
-    free(timers->place);
+    if (timers->heap)
+        (void)munmap(timers->heap, size_of(timers->ids));
     *timers = (struct timers){ 0 };
 }
 
@@ -69,7 +73,7 @@ void gw_timers_set(struct timers *timers, uint32_t id, int64_t due)
 
 void gw_timers_cancel(struct timers *timers, uint32_t id)
 {
-    timers->due[id] = INT64_MAX;
+    timers->due[id] = 0;
 }
 
 static void drop_first(struct timers *timers)
@@ -85,13 +89,13 @@ bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id)
     while (timers->count > 0 && timers->heap[1].key <= now) {
         uint32_t id = timers->heap[1].id;
         int64_t due = timers->due[id];
-        if (due > now && due != INT64_MAX) {
+        if (due > now) {
             sink(timers, 1, (struct timer_entry){ .key = due, .id = id });
             continue;
         }
         drop_first(timers);
-        timers->due[id] = INT64_MAX;
-        if (due <= now) {
+        timers->due[id] = 0;
+        if (due != 0) {
             *ret_id = id;
             return true;
         }

@@ -8,8 +8,7 @@
 #include <sys/uio.h>
 
 struct end {
-    int fd;
-    uint8_t *io;
+    struct gw_socket *socket;
     enum gw_kind kind;
     uint32_t generation, index;
 };
@@ -20,17 +19,17 @@ struct pipe_bytes {
 };
 
 /* Sends what there is. 1: nothing is left, 0: blocked, -1: the end takes no more. */
-static int drain(struct gw_worker *worker, const struct end *to, const struct pipe_bytes *bytes)
+static int drain(struct gw_worker *worker, struct conn *conn, const struct end *to, const struct pipe_bytes *bytes)
 {
     while (*bytes->block != GW_NONE && *bytes->at < *bytes->len) {
-        if (!(*to->io & GW_WRITABLE))
+        if (!(to->socket->io & GW_WRITABLE))
             return 0;
         struct iovec piece = { gw_block(&worker->slots, *bytes->block) + *bytes->at, *bytes->len - *bytes->at };
-        ssize_t n = gw_send(to->fd, to->io, &piece, 1);
+        ssize_t n = gw_send(worker, conn, to->socket, &piece, 1);
         if (n < 0)
             return -1;
         if (n == 0) {
-            gw_watch_out(worker, to->fd, to->io, to->kind, to->generation, to->index);
+            gw_watch_out(worker, to->socket->fd, &to->socket->io, to->kind, to->generation, to->index);
             return 0;
         }
         *bytes->at += (uint32_t)n;
@@ -40,40 +39,41 @@ static int drain(struct gw_worker *worker, const struct end *to, const struct pi
 }
 
 /* One step in one direction. 1: something moved, 0: nothing can, -1: it is over for both. */
-static int pump(struct gw_worker *worker, const struct end *from, const struct end *to, const struct pipe_bytes *bytes)
+static int pump(struct gw_worker *worker, struct conn *conn, const struct end *from, const struct end *to,
+                const struct pipe_bytes *bytes)
 {
-    int drained = drain(worker, to, bytes);
+    int drained = drain(worker, conn, to, bytes);
     if (drained <= 0)
         return drained;
-    if (*from->io & GW_EOF) {
-        if (!(*to->io & GW_SHUT)) {
-            *to->io |= GW_SHUT;
-            (void)shutdown(to->fd, SHUT_WR);
+    if (from->socket->io & GW_EOF) {
+        if (!(to->socket->io & GW_SHUT)) {
+            to->socket->io |= GW_SHUT;
+            (void)shutdown(to->socket->fd, SHUT_WR);
         }
         return 0;
     }
-    if (!(*from->io & GW_READABLE))
+    if (!(from->socket->io & GW_READABLE))
         return 0;
     *bytes->block = gw_block_take(&worker->slots);
     *bytes->at = *bytes->len = 0;
-    ssize_t n = gw_recv(from->fd, from->io, gw_block(&worker->slots, *bytes->block), GW_BLOCK);
+    ssize_t n = gw_recv(worker, conn, from->socket, gw_block(&worker->slots, *bytes->block), GW_BLOCK);
     if (n > 0)
         *bytes->len = (uint32_t)n;
-    if (*from->io & GW_ERROR)
+    if (from->socket->io & GW_ERROR)
         return -1;
-    return drain(worker, to, bytes) < 0 ? -1 : n != 0;
+    return drain(worker, conn, to, bytes) < 0 ? -1 : n != 0;
 }
 
 bool gw_tunnel(struct gw_worker *worker, struct conn *conn)
 {
     struct upstream *upstream = gw_conn_upstream(worker, conn);
-    const struct end client = { conn->fd, &conn->io, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn) };
-    const struct end server = { upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream };
+    const struct end client = { &conn->socket, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn) };
+    const struct end server = { &upstream->socket, GW_KIND_UPSTREAM, upstream->generation, conn->upstream };
     const struct pipe_bytes up = { &conn->in, &conn->in_sent, &conn->in_len };
     const struct pipe_bytes down = { &conn->out, &conn->out_at, &conn->out_len };
 
-    int upwards = pump(worker, &client, &server, &up);
-    int downwards = upwards < 0 ? -1 : pump(worker, &server, &client, &down);
+    int upwards = pump(worker, conn, &client, &server, &up);
+    int downwards = upwards < 0 ? -1 : pump(worker, conn, &server, &client, &down);
     if (downwards < 0) {
         gw_conn_abort(worker, conn);
         return false;
@@ -82,7 +82,9 @@ bool gw_tunnel(struct gw_worker *worker, struct conn *conn)
         gw_conn_close(worker, conn);
         return false;
     }
-    if (upwards > 0 || downwards > 0)
+    if (upwards > 0 || downwards > 0) {
+        conn->deaths = 0;
         gw_conn_touch(worker, conn);
+    }
     return upwards > 0 || downwards > 0;
 }

@@ -53,21 +53,26 @@ static int64_t keep_span(const struct upstream *upstream)
     return upstream->keep_s > 0 && span < IDLE_NS ? span : IDLE_NS;
 }
 
-void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
+void gw_upstream_link(struct gw_worker *worker, struct upstream *upstream)
 {
     uint32_t index = index_of(worker, upstream);
     struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
 
-    leave_conn(worker, upstream);
-    upstream->state = UPSTREAM_IDLE;
-    upstream->served++;
     upstream->prev = GW_NONE;
     upstream->next = local->idle_first;
     if (local->idle_first != GW_NONE)
         worker->slots.upstreams[local->idle_first].prev = index;
     local->idle_first = index;
+    gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), upstream->idle_ns + keep_span(upstream));
+}
+
+void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
+{
+    leave_conn(worker, upstream);
+    upstream->state = UPSTREAM_IDLE;
+    upstream->served++;
     upstream->idle_ns = worker->now;
-    gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), worker->now + keep_span(upstream));
+    gw_upstream_link(worker, upstream);
 }
 
 void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
@@ -77,9 +82,10 @@ void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
         unlink_idle(worker, upstream);
     leave_conn(worker, upstream);
     gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
-    if (upstream->fd >= 0)
-        (void)close(upstream->fd);
+    int fd = upstream->fd;
     gw_upstream_put(&worker->slots, index);
+    if (fd >= 0)
+        (void)close(fd); /* it is no slot's any more: whoever comes after us would do the same */
 }
 
 void gw_upstream_close_idle(struct gw_worker *worker, uint32_t endpoint)
@@ -158,6 +164,7 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
     upstream->endpoint_generation = conn->endpoint_generation;
     upstream->local = address->u.any.sa_family == AF_UNIX;
     upstream->fd = open_socket(worker, address->u.any.sa_family);
+    upstream->cookie = upstream->fd < 0 ? 0 : gw_cookie(upstream->fd);
     int result = upstream->fd < 0 ? upstream->fd : 0;
     if (result == 0 && !upstream->local)
         (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
