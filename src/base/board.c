@@ -4,6 +4,8 @@
  */
 #include "base/board.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,6 +13,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/un.h>
+
+const struct board_limits board_usual_limits = {
+    .header_timeout_ns = 60 * NS_PER_S,
+    .body_timeout_ns = 60 * NS_PER_S,
+    .keep_alive_ns = 75 * NS_PER_S,
+    .source_burst = 1,
+    .body_rate = 500,
+    .header_size = BOARD_HEADER_SIZE,
+    .header_count = 100,
+    .target_size = 8 * 1024,
+};
 
 struct board *board_new(struct err *err)
 {
@@ -118,7 +131,8 @@ int board_service_add(struct board *board, const char *name, enum board_placemen
         return -ENOSPC;
     board_write_begin(board);
     struct board_service *service = &board->services[at];
-    service->used = 1;
+    if (!service->used)
+        *service = (struct board_service){ .used = 1 };
     service->placement = placement;
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
     if (at == board->used_services)
@@ -186,6 +200,7 @@ static void copy_used(const struct board *board, struct board *view)
     view->via = board->via;
     view->access = board->access;
     view->access_sample = board->access_sample;
+    view->connections = board->connections;
     view->used_trusted = board->used_trusted;
     memcpy(view->trusted, board->trusted, sizeof(view->trusted));
     view->routes_version = board->routes_version;

@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 2u
+#define BOARD_LAYOUT 3u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -44,6 +44,8 @@ enum {
     BOARD_REWRITE_RESPONSE = 1024,
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
+    BOARD_PROXY_FROM = 16,
+    BOARD_HEADER_SIZE = 16 * 1024,
 };
 
 /* An address in the form connect(2) takes it: IPv4, IPv6 or a Unix socket's path. */
@@ -73,15 +75,6 @@ enum board_retry_on {
     BOARD_RETRY_NON_IDEMPOTENT = 1 << 7, /* the user says that POSTs may be sent twice */
 };
 
-struct board_listener {
-    uint32_t state;      /* enum board_listener_state */
-    uint32_t generation; /* changes when the slot is taken again */
-    uint32_t protocol;   /* enum board_protocol */
-    uint32_t route;      /* TCP: its one route. HTTP: unused, routes name their listener */
-    struct board_address address;
-    char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
-};
-
 /* A piece of the board's text; len 0: none. */
 struct board_text {
     uint32_t at, len;
@@ -90,8 +83,38 @@ struct board_text {
 /* A network, "10.0.0.0/8". */
 struct board_network {
     uint8_t address[16];
-    uint16_t family; /* AF_INET, AF_INET6 */
+    uint16_t family; /* AF_INET, AF_INET6; AF_UNIX: whoever comes over a Unix socket */
     uint16_t bits;
+};
+
+/* What a listener puts up with from its clients. A timeout or limit of 0: none. */
+struct board_limits {
+    int64_t header_timeout_ns;   /* from the first byte of a request until its head is whole */
+    int64_t body_timeout_ns;     /* without a byte of a body, or in arrears with body_rate by so much */
+    int64_t keep_alive_ns;       /* until the first byte of the next request */
+    int64_t source_interval_ns;  /* between two requests of one address, in the mean */
+    uint32_t source_burst;       /* so many requests of one address may come at once, if it paused before; at least 1 */
+    uint32_t source_connections; /* of one address at the same time */
+    uint32_t body_rate;          /* bytes of a body in a second, in the mean */
+    uint32_t header_size;        /* bytes of a request's head, at most BOARD_HEADER_SIZE; never 0 */
+    uint32_t header_count;       /* fields of a request, at most HTTP1_HEADERS; never 0 */
+    uint32_t target_size;        /* bytes of a request's target; never 0 */
+};
+
+/* Where nothing is said. */
+extern const struct board_limits board_usual_limits;
+
+struct board_listener {
+    uint32_t state;      /* enum board_listener_state */
+    uint32_t generation; /* changes when the slot is taken again */
+    uint32_t protocol;   /* enum board_protocol */
+    uint32_t route;      /* TCP: its one route. HTTP: unused, routes name their listener */
+    struct board_limits limits;
+    uint32_t proxy; /* bool: every client begins with a PROXY header */
+    uint32_t proxy_from_len;
+    struct board_network proxy_from[BOARD_PROXY_FROM]; /* who may send one; none: anyone */
+    struct board_address address;
+    char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
 };
 
 enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
@@ -145,6 +168,7 @@ struct board_route {
 struct board_service {
     uint32_t used;
     uint32_t placement; /* enum board_placement */
+    uint32_t proxy;     /* version of the PROXY header that its instances want to read first; 0: none */
     char name[BOARD_NAME];
 };
 
@@ -184,6 +208,7 @@ struct board {
     uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
     uint32_t access;         /* enum board_access: what the access log looks like */
     uint32_t access_sample;  /* of 2^32 requests so many are logged; UINT32_MAX: all */
+    uint32_t connections;    /* of clients, over all workers; 0: as many as there are descriptors */
     uint32_t used_trusted;
     struct board_network trusted[BOARD_TRUSTED]; /* whose X-Forwarded-… is believed */
     alignas(64) struct board_listener listeners[BOARD_LISTENERS];

@@ -5,6 +5,7 @@
  */
 #include "cli/attach.h"
 #include "cli/client.h"
+#include "cli/deploys.h"
 #include "cli/printer.h"
 #include "cli/scale.h"
 
@@ -207,7 +208,12 @@ static int run(struct cli *cli, int argc, char **argv)
     json_decref(up.request);
     if (!ready || status != CLI_DONE || no_wait)
         return status;
-    return detach ? attach_until_ready(&up.attach, wait_timeout_ns) : attach_until_down(&up.attach);
+    if (!detach)
+        return attach_until_down(&up.attach);
+    status = attach_until_ready(&up.attach, wait_timeout_ns);
+    const struct deploys_since since = { .seq = up.attach.since_seq, .time = up.attach.since_time };
+    int verdict = deploys_verdict(cli, &up.client, &since);
+    return verdict == CLI_DONE ? status : verdict;
 }
 
 const struct cli_command cmd_up = {

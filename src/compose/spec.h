@@ -9,6 +9,7 @@
 #ifndef DARUMA_COMPOSE_SPEC_H
 #define DARUMA_COMPOSE_SPEC_H
 
+#include "base/board.h"
 #include "base/err.h"
 #include "compose/problem.h"
 
@@ -44,6 +45,7 @@ struct spec_healthcheck {
     int64_t start_period_ns;   /* 0 s */
     int64_t start_interval_ns; /* 0: not given; daruma then probes every 100 ms until ready */
     int32_t retries;           /* 3 */
+    unsigned proxy_protocol;   /* HTTP at the instance itself: the service's */
     struct place place;
 };
 
@@ -138,6 +140,7 @@ struct spec_service {
     size_t depends_on_len;
     int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
     bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
+    unsigned proxy_protocol;  /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
     const json_t *model;      /* its part of the spec's model; belongs to that */
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
 };
@@ -183,11 +186,24 @@ struct spec_route {
     struct place place;
 };
 
+/* "10.0.0.0/8": an address in network order, and how many of its bits count. */
+struct spec_network {
+    int family; /* AF_INET, AF_INET6; AF_UNIX: whoever comes over a Unix socket */
+    uint8_t address[16];
+    unsigned bits;
+};
+
 struct spec_listener {
-    char *host; /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
+    char *path;    /* of a Unix socket, absolute; NULL: host and port count */
+    uint32_t mode; /* its permissions */
+    char *host;    /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
     uint16_t port;
     enum spec_protocol protocol;
     int placement; /* enum board_placement */
+    struct board_limits limits;
+    bool proxy;                      /* every client begins with a PROXY header */
+    struct spec_network *proxy_from; /* who may send one; none: anyone */
+    size_t proxy_from_len;
     struct spec_route *routes;
     size_t routes_len;
     const char *published_by; /* the service whose published port it is; NULL: declared by x-gateway */
@@ -202,13 +218,6 @@ struct spec_access_log {
     double sample;
 };
 
-/* "10.0.0.0/8": an address in network order, and how many of its bits count. */
-struct spec_network {
-    int family; /* AF_INET, AF_INET6 */
-    uint8_t address[16];
-    unsigned bits;
-};
-
 struct spec {
     char *name;                /* project name */
     char *working_dir;         /* absolute: the project's directory */
@@ -219,6 +228,7 @@ struct spec {
     char **environment;        /* "NAME=value", sorted: what variables were replaced from */
     bool served_by;            /* x-gateway.served_by: answers carry X-Served-By; true unless given */
     bool via;                  /* x-gateway.via: requests carry Via; true unless given */
+    uint32_t connections;      /* x-gateway.max_connections, over all listeners; 0: as many as there is room for */
     struct spec_access_log access_log;
     struct spec_network *trusted; /* x-gateway.trusted_proxies */
     size_t trusted_len;

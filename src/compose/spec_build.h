@@ -13,8 +13,8 @@ struct spec_origin {
     const struct node *disabled; /* services that a profile switched off */
 };
 
-/* The spec in the pool, its model attached. What has no meaning is told; the spec must not be used then. NULL when
-   there is no memory for the model (told). */
+/* The spec in the pool. What has no meaning is told, also when something was told before; the spec must not be used then
+   and has no model. */
 struct spec *spec_build(struct loading *load, struct node *project, const struct spec_origin *origin);
 
 /* Reading a tree whose kinds were validated: what is not there gives the default. */
@@ -25,6 +25,9 @@ int64_t read_duration(const struct node *map, const char *key, int64_t otherwise
 char **read_environment(struct pool *pool, const struct node *map); /* "NAME=value", sorted, without nulls */
 char **read_strings(struct pool *pool, const struct node *list);    /* NULL for no list */
 struct place place_of(const struct node *map, const char *key);     /* of the value; of the map when it is not there */
+
+/* Were ports of the service told to be wrong, so that nothing may be said about which it has? */
+bool read_ports_in_doubt(const struct node *service);
 
 /* spec_service.c, spec_deploy.c, spec_gateway.c, spec_route.c, spec_hash.c */
 void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,
@@ -40,7 +43,8 @@ void spec_check_routes(struct loading *load, const struct spec_listener *listene
 /* Tells when all routes together are more than the gateway's board has room for. */
 void spec_check_room(struct loading *load, const struct spec *spec);
 void spec_build_access_log(struct loading *load, const struct node *node, struct spec *spec);
-void spec_build_trusted(struct loading *load, const struct node *list, struct spec *spec);
+/* Networks that a list (may be NULL) names, at most `most`. */
+struct spec_network *spec_build_networks(struct loading *load, const struct node *list, size_t most, size_t *ret_len);
 /* SHA-256 over the part of the service's model that makes another instance of it. False: no memory. */
 bool spec_hash(const json_t *service, char ret[65]);
 

@@ -309,7 +309,9 @@ static bool read_network(const char *text, struct spec_network *ret)
     unsigned long bits = 0;
     char *end = NULL;
 
-    *ret = (struct spec_network){ .family = AF_INET };
+    *ret = (struct spec_network){ .family = strcmp(text, "unix:") == 0 ? AF_UNIX : AF_INET };
+    if (ret->family == AF_UNIX)
+        return true;
     if (len >= sizeof(address))
         return false;
     memcpy(address, text, len);
@@ -327,17 +329,18 @@ static bool read_network(const char *text, struct spec_network *ret)
     return bits <= most && (!end || !*end);
 }
 
-void spec_build_trusted(struct loading *load, const struct node *list, struct spec *spec)
+struct spec_network *spec_build_networks(struct loading *load, const struct node *list, size_t most, size_t *ret_len)
 {
     size_t len = list ? list->len : 0;
+    struct spec_network *networks = POOL_ARRAY(load->pool, struct spec_network, len);
 
-    spec->trusted = POOL_ARRAY(load->pool, struct spec_network, len);
-    spec->trusted_len = len;
-    if (len > BOARD_TRUSTED)
-        problem_error(load->problems, list->place, "at most %d networks of proxies can be named", BOARD_TRUSTED);
+    if (len > most)
+        problem_error(load->problems, list->place, "at most %zu networks of proxies can be named", most);
     for (size_t i = 0; i < len; i++)
-        if (!read_network(node_str(node_at(list, i)), &spec->trusted[i]))
+        if (!read_network(node_str(node_at(list, i)), &networks[i]))
             problem_error(load->problems, node_at(list, i)->place,
-                          "`%s` is no network; write 10.0.0.0/8, 192.0.2.1 or 2001:db8::/32",
+                          "`%s` is no network; write 10.0.0.0/8, 192.0.2.1, 2001:db8::/32, or unix: for Unix sockets",
                           node_str(node_at(list, i)));
+    *ret_len = len;
+    return networks;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/listeners.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/listen_socket.h"
 #include "daemon/routes.h"
 #include "runtime/ports.h"
 #include "supervise/supervise.h"
@@ -11,54 +11,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { BACKLOG = 4096, PRIVATE_TRIES = 2000 };
-
-/* ---- sockets ---- */
-
-/* "" and "0.0.0.0" are all IPv4 addresses; names are not looked up: a listener must not depend on a resolver. */
-static int make_address(const char *host, uint16_t port, struct board_address *ret)
-{
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-
-    *ret = (struct board_address){ 0 };
-    if (!host[0] || inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &in.sin_addr) == 1) {
-        memcpy(&ret->u, &in, sizeof(in));
-        ret->len = sizeof(in);
-    } else if (inet_pton(AF_INET6, host, &in6.sin6_addr) == 1) {
-        memcpy(&ret->u, &in6, sizeof(in6));
-        ret->len = sizeof(in6);
-    } else {
-        return -EINVAL;
-    }
-    return 0;
-}
-
-static int open_socket(const struct board_address *address)
-{
-    int family = address->u.any.sa_family, on = 1;
-    CLEANUP_CLOSE int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return -errno;
-    /* Otherwise connections of an earlier run that linger in TIME_WAIT would keep the port from us. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
-        return -errno;
-    /* "[::]:80" beside "0.0.0.0:80" is what the file says, and both can be had. */
-    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
-        return -errno;
-    /* Accepted sockets inherit it, if it is there before their connection is made. */
-    if (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-        return -errno;
-    if (bind(fd, &address->u.any, address->len) < 0 || listen(fd, BACKLOG) < 0)
-        return -errno;
-    return TAKE_FD(fd);
-}
+enum { PRIVATE_TRIES = 2000 };
 
 /* ---- the list ---- */
 
@@ -94,8 +53,21 @@ static void remove_at(struct listeners *listeners, size_t i)
     listeners->list[i] = listeners->list[--listeners->len];
 }
 
+/* The same for good: nobody else listens on that socket either. A port is free by that, a path has to be removed. */
+static void give_up_at(struct listeners *listeners, size_t i)
+{
+    const char *path = listen_socket_path(&listeners->list[i].address);
+    if (path)
+        (void)unlink(path);
+    remove_at(listeners, i);
+}
+
 static const char *published_key(const struct spec_listener *wanted, char key[LISTENER_NAME])
 {
+    if (wanted->path) {
+        (void)snprintf(key, LISTENER_NAME, "unix:%s", wanted->path);
+        return key;
+    }
     const char *host = wanted->host[0] ? wanted->host : "0.0.0.0";
     bool v6 = strchr(host, ':');
 
@@ -122,10 +94,29 @@ static bool published_by_us(const struct listeners *listeners, uint16_t port)
     return false;
 }
 
+static void explain_unix(struct problems *problems, const struct spec_listener *wanted, int error)
+{
+    if (error == -EADDRINUSE)
+        problem_error(
+            problems, wanted->place,
+            "%s is taken: another program listens there (`ss -lxp src %s` says which), or another listener of "
+            "this file",
+            wanted->path, wanted->path);
+    else if (error == -EEXIST)
+        problem_error(problems, wanted->place, "%s is there and no socket; remove it, or listen at another path",
+                      wanted->path);
+    else if (error == -ENAMETOOLONG)
+        problem_error(problems, wanted->place, "%s is too long for a socket: 107 bytes at most", wanted->path);
+    else
+        problem_error(problems, wanted->place, "%s cannot be opened: %s", wanted->path, strerror(-error));
+}
+
 static void explain(const struct listeners *listeners, struct problems *problems, const struct spec_listener *wanted,
                     const char *key, int error)
 {
-    if (error == -EADDRINUSE && published_by_us(listeners, wanted->port))
+    if (wanted->path)
+        explain_unix(problems, wanted, error);
+    else if (error == -EADDRINUSE && published_by_us(listeners, wanted->port))
         problem_error(problems, wanted->place,
                       "port %s is published more than once; publish another port, or spread one over several services "
                       "with x-gateway.listeners",
@@ -179,9 +170,10 @@ static void open_published(struct listeners *listeners, const struct spec_listen
         listener->wanted = true;
         return;
     }
-    int fd = make_address(wanted->host, wanted->port, &address);
+    int fd = wanted->path ? listen_socket_unix(wanted->path, &address)
+                          : listen_socket_inet(wanted->host, wanted->port, &address);
     if (fd == 0)
-        fd = open_socket(&address);
+        fd = listen_socket_open(&address, wanted->mode);
     if (fd < 0) {
         explain(listeners, problems, wanted, key, fd);
         return;
@@ -193,12 +185,9 @@ static void open_published(struct listeners *listeners, const struct spec_listen
         return;
     }
     listener->fd = fd;
-    /* Port 0 is any free one: the socket knows which. */
-    socklen_t len = sizeof(address.u);
-    if (getsockname(fd, &address.u.any, &len) == 0)
-        address.len = len;
     listener->address = address;
     listener->port = wanted->port;
+    listener->mode = wanted->mode;
 }
 
 static int open_private_socket(const char *seed, struct board_address *ret)
@@ -210,9 +199,9 @@ static int open_private_socket(const char *seed, struct board_address *ret)
     for (const char *c = seed; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619u;
     for (uint32_t i = 0; i < PRIVATE_TRIES; i++) {
-        int r = make_address("127.0.0.1", (uint16_t)(low + (hash + i * 7) % (uint32_t)(high - low + 1)), ret);
+        int r = listen_socket_inet("127.0.0.1", (uint16_t)(low + (hash + i * 7) % (uint32_t)(high - low + 1)), ret);
         if (r == 0)
-            r = open_socket(ret);
+            r = listen_socket_open(ret, 0);
         if (r != -EADDRINUSE)
             return r;
     }
@@ -274,7 +263,7 @@ void listeners_discard(struct listeners *listeners)
 {
     for (size_t i = listeners->len; i > 0; i--)
         if (listeners->list[i - 1].slot < 0)
-            remove_at(listeners, i - 1);
+            give_up_at(listeners, i - 1);
 }
 
 /* ---- publishing ---- */
@@ -318,6 +307,7 @@ static int add_target(struct board *board, const struct spec *spec, const char *
         board_service_add(board, supervisor_board_name(found, target, name), listeners_placement(spec, service));
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
+    board->services[index].proxy = found->proxy_protocol;
     route->service[route->targets++] = (uint16_t)index;
     return 0;
 }
@@ -355,14 +345,20 @@ static void drop_routes(struct listener *listener, size_t from, struct board *bo
         listener->routes_len = from;
 }
 
-/* Makes sure that the listener has a slot, with the protocol that the file says now. */
-static int put_listener(struct listener *listener, enum spec_protocol protocol, struct board *board)
+/* Makes sure that the listener has a slot, with what the file says of it now. `wanted` is NULL for a private one. */
+static int put_listener(struct listener *listener, enum spec_protocol protocol, const struct spec_listener *wanted,
+                        struct board *board)
 {
     struct board_listener slot = {
         .state = BOARD_LISTENER_ACTIVE,
         .protocol = protocol == SPEC_PROTOCOL_TCP ? BOARD_TCP : BOARD_HTTP,
+        .limits = wanted ? wanted->limits : board_usual_limits,
+        .proxy = wanted && wanted->proxy,
         .address = listener->address,
     };
+    if (wanted)
+        slot.proxy_from_len =
+            routes_fill_networks(wanted->proxy_from, wanted->proxy_from_len, slot.proxy_from, BOARD_PROXY_FROM);
     char text[BOARD_ADDRESS_TEXT];
 
     (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
@@ -370,15 +366,20 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
         listener->slot = board_listener_add(board, &slot);
         return listener->slot < 0 ? listener->slot : 0;
     }
-    board->listeners[listener->slot].protocol = slot.protocol;
+    struct board_listener *before = &board->listeners[listener->slot];
+    slot.generation = before->generation;
+    slot.route = before->route;
+    *before = slot;
     return 0;
 }
 
 static int publish_published(struct listener *listener, const struct spec *spec, const struct spec_listener *wanted,
                              struct board *board)
 {
-    int r = put_listener(listener, wanted->protocol, board);
+    int r = put_listener(listener, wanted->protocol, wanted, board);
 
+    if (wanted->path && wanted->mode != listener->mode && chmod(wanted->path, wanted->mode) == 0)
+        listener->mode = wanted->mode;
     for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
         struct board_route route;
         fill_route(&route, listener->slot, &wanted->routes[i]);
@@ -432,7 +433,7 @@ static int publish_private(struct listener *listener, const struct spec *spec, c
 {
     struct board_route route;
 
-    int r = put_listener(listener, port->protocol, board);
+    int r = put_listener(listener, port->protocol, NULL, board);
     if (r < 0)
         return r;
     fill_route(&route, listener->slot, private_rules(spec, listener->service, port->protocol));
@@ -464,7 +465,7 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
     for (size_t i = listeners->len; i > 0; i--)
         if (!listeners->list[i - 1].wanted) {
             withdraw(&listeners->list[i - 1], board);
-            remove_at(listeners, i - 1);
+            give_up_at(listeners, i - 1);
         }
     for (size_t i = 0; r == 0 && i < spec->listeners_len; i++) {
         listener = find(listeners, published_key(&spec->listeners[i], key));
@@ -494,7 +495,7 @@ void listeners_close_published(struct listeners *listeners, struct board *board)
         if (listeners->list[i - 1].target == 0) {
             if (listeners->list[i - 1].slot >= 0)
                 board->listeners[listeners->list[i - 1].slot].state = BOARD_LISTENER_CLOSED;
-            remove_at(listeners, i - 1);
+            give_up_at(listeners, i - 1);
         }
     board_write_end(board);
 }

@@ -81,7 +81,7 @@ static int take_list(const json_t *json, const char *key, const char ***ret, str
 
 int up_request_parse(const json_t *json, struct up_request *ret, struct err *err)
 {
-    static const char *const keys[] = { "files", "env_files", "profiles", "environment", "services" };
+    static const char *const keys[] = { "files", "env_files", "profiles", "environment", "services", "renew" };
     struct up_request request = { .json = json_deep_copy(json) };
 
     if (!request.json)
@@ -106,6 +106,9 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
     request.compose.profiles = request.lists[2];
     request.compose.environment = request.lists[3];
     request.services = request.lists[4];
+    request.renew = request.lists[5];
+    request.replace = json_is_true(json_object_get(request.json, "replace"));
+    request.dry_run = json_is_true(json_object_get(request.json, "dry_run"));
     *ret = request;
     return 0;
 }

@@ -95,17 +95,22 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
     return r;
 }
 
+uint32_t routes_fill_networks(const struct spec_network *networks, size_t len, struct board_network *ret, size_t room)
+{
+    uint32_t n = 0;
+    for (; n < len && n < room; n++) {
+        ret[n] = (struct board_network){ .family = (uint16_t)networks[n].family, .bits = (uint16_t)networks[n].bits };
+        memcpy(ret[n].address, networks[n].address, sizeof(ret[n].address));
+    }
+    return n;
+}
+
 void routes_fill_common(struct board *board, const struct spec *spec)
 {
     board->served_by = spec->served_by;
     board->via = spec->via;
     board->access = (uint32_t)spec->access_log.format;
     board->access_sample = (uint32_t)(spec->access_log.sample * UINT32_MAX);
-    board->used_trusted = 0;
-    for (size_t i = 0; i < spec->trusted_len && i < BOARD_TRUSTED; i++) {
-        struct board_network *network = &board->trusted[board->used_trusted++];
-        *network = (struct board_network){ .family = (uint16_t)spec->trusted[i].family,
-                                           .bits = (uint16_t)spec->trusted[i].bits };
-        memcpy(network->address, spec->trusted[i].address, sizeof(network->address));
-    }
+    board->connections = spec->connections;
+    board->used_trusted = routes_fill_networks(spec->trusted, spec->trusted_len, board->trusted, BOARD_TRUSTED);
 }

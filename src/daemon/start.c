@@ -160,6 +160,8 @@ int daemon_start(const struct rundir *dir, struct up_request *request, struct sp
         r = rundir_set_origin(dir, spec->working_dir, err);
     if (r == 0)
         r = fork_off(&setup, err);
+    if (r < 0)
+        listeners_discard(&setup.listeners);
     listeners_free(&setup.listeners);
     up_request_free(&setup.request);
     spec_free(spec);

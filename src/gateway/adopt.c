@@ -29,6 +29,7 @@ enum {
     BEAT_EVERY = 256, /* events between two beats of the heart */
     STATE_CLOSED = 7, /* tcpi_state: TCP_CLOSE … as in tcp_states.h of the kernel */
     STATE_SYN_SENT = 2,
+    AT_ONCE = GW_BLOCK + GW_FORWARD_MAX, /* bytes that one call moves at the most */
 };
 
 struct adoption {
@@ -65,7 +66,8 @@ bool gw_adopt_possible(const struct gw_worker *worker)
     const struct arena *arena = worker->slots.arena;
     uint32_t conns = worker->slots.count;
     return arena->magic == GW_ARENA_MAGIC && arena->layout == GW_ARENA_LAYOUT && arena->conns == conns &&
-           arena->upstreams == conns && arena->blocks == 2 * conns && arena->adopting < ATTEMPTS;
+           arena->upstreams == conns && arena->blocks == 2 * conns && arena->fresh_conn <= conns &&
+           arena->fresh_upstream <= conns && arena->fresh_block <= 2 * conns && arena->adopting < ATTEMPTS;
 }
 
 int gw_adopt_epoll(struct gw_worker *worker)
@@ -109,29 +111,33 @@ static uint32_t roll_back(struct gw_worker *worker)
     return mark->conn;
 }
 
-/* What a Unix socket's last call has moved, as the kernel left it behind. */
-static void ask_unix(const struct arena *arena, const struct gw_socket *socket, struct gw_replay *replay)
+static uint32_t bytes_in(const struct gw_pipe *pipe)
 {
-    if (arena->call_cookie != socket->cookie || arena->call.msg_len == UINT32_MAX)
-        return;
-    *(arena->call_given ? &replay->given : &replay->taken) = arena->call.msg_len;
+    int bytes;
+    return pipe->read_fd >= 0 && ioctl(pipe->read_fd, FIONREAD, &bytes) == 0 ? (uint32_t)bytes : pipe->held;
 }
 
-/* What has been moved on a socket since its slot was marked. `connected`: by us, else accepted. False when it cannot be
-   what it was. */
-static bool ask(const struct arena *arena, const struct gw_socket *socket, bool connected, struct gw_replay *replay)
+/* What a Unix socket's last call has moved, as the kernel left it behind: in the arena, or in the pipe. `filled` is the pipe
+   that is filled from the socket, `drained` the one that goes out on it. */
+static void ask_unix(const struct arena *arena, const struct gw_pipe *filled, const struct gw_pipe *drained,
+                     struct gw_replay *replay)
+{
+    if (arena->call_cookie == replay->socket->cookie && arena->call.msg_len != UINT32_MAX)
+        *(arena->call_given ? &replay->given : &replay->taken) = arena->call.msg_len;
+    if (bytes_in(filled) > filled->held)
+        replay->taken = bytes_in(filled) - filled->held;
+    if (bytes_in(drained) < drained->held)
+        replay->given = drained->held - bytes_in(drained);
+}
+
+/* What TCP has moved on a socket since its slot was marked. `connected`: by us, else accepted. False when it cannot be what
+   it was. */
+static bool ask_tcp(const struct gw_socket *socket, bool connected, struct gw_replay *replay)
 {
     struct tcp_info info;
     socklen_t len = sizeof(info);
     int unread, unacked;
 
-    *replay = (struct gw_replay){ .socket = socket };
-    if (socket->fd < 0)
-        return true;
-    if (socket->local) {
-        ask_unix(arena, socket, replay);
-        return true;
-    }
     if (getsockopt(socket->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
         return false;
     if (info.tcpi_state == STATE_CLOSED || info.tcpi_state == STATE_SYN_SENT)
@@ -143,10 +149,23 @@ static bool ask(const struct arena *arena, const struct gw_socket *socket, bool 
     struct pollfd look = { .fd = socket->fd, .events = POLLRDHUP };
     if (poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP)))
         fin = true;
-    replay->taken = (uint32_t)(info.tcpi_bytes_received - fin - (uint32_t)unread) - socket->taken;
+    replay->taken = info.tcpi_bytes_received - fin - (uint64_t)unread - socket->taken;
     if (!(socket->io & GW_SHUT))
-        replay->given = (uint32_t)(info.tcpi_bytes_acked - connected + (uint32_t)unacked) - socket->given;
-    return replay->taken <= GW_FORWARD_MAX && replay->given <= GW_BLOCK + GW_FORWARD_MAX;
+        replay->given = info.tcpi_bytes_acked - connected + (uint64_t)unacked - socket->given;
+    return replay->taken <= AT_ONCE && replay->given <= AT_ONCE;
+}
+
+static bool ask(const struct gw_worker *worker, const struct conn *conn, bool upstream, struct gw_replay *replay)
+{
+    const struct gw_socket *socket = upstream ? &gw_conn_upstream(worker, conn)->socket : &conn->socket;
+
+    *replay = (struct gw_replay){ .socket = socket };
+    if (socket->fd < 0)
+        return true;
+    if (!socket->is_unix)
+        return ask_tcp(socket, upstream, replay);
+    ask_unix(worker->slots.arena, upstream ? &conn->down : &conn->up, upstream ? &conn->up : &conn->down, replay);
+    return true;
 }
 
 /* ---- checks ---- */
@@ -159,7 +178,20 @@ static bool claim_descriptor(struct adoption *a, const struct gw_socket *socket)
 
 static bool claim_block(struct adoption *a, uint32_t block)
 {
-    return block == GW_NONE || (block < a->worker->slots.arena->blocks && !test_and_set(a->blocks, block));
+    return block == GW_NONE || (block < a->worker->slots.arena->fresh_block && !test_and_set(a->blocks, block));
+}
+
+/* A pipe holds what its slot says; or, with the connection in hand, what the last call has left in it. */
+static bool claim_pipe(struct adoption *a, struct gw_pipe *pipe, bool in_hand)
+{
+    if (pipe->read_fd < 0 && pipe->held == 0)
+        return true;
+    if (pipe->read_fd <= 2 || pipe->read_fd > a->highest || pipe->write_fd <= 2 || pipe->write_fd > a->highest ||
+        lseek(pipe->read_fd, 0, SEEK_CUR) >= 0 || errno != ESPIPE)
+        return false;
+    bool holds = in_hand || bytes_in(pipe) == pipe->held;
+    return holds && !test_and_set(a->descriptors, (uint32_t)pipe->read_fd) &&
+           !test_and_set(a->descriptors, (uint32_t)pipe->write_fd);
 }
 
 static bool lengths_hold(const struct conn *conn)
@@ -201,16 +233,17 @@ static bool parts_hold(const struct conn *conn)
     }
 }
 
-static bool conn_holds(struct adoption *a, const struct conn *conn)
+static bool conn_holds(struct adoption *a, struct conn *conn)
 {
     const struct gw_worker *worker = a->worker;
+    bool in_hand = gw_conn_index(worker, conn) == a->victim;
     return conn->state < CONN_STATES && conn->listener < BOARD_LISTENERS && conn->in_framing <= HTTP1_UNTIL_CLOSE &&
-           conn->out_framing <= HTTP1_UNTIL_CLOSE && conn->failure < RETRY_FAILURES &&
-           (conn->route < BOARD_ROUTES || !(conn->flags & CONN_ACTIVE)) &&
+           (conn->source < GW_SOURCES || conn->source == GW_NONE) && conn->out_framing <= HTTP1_UNTIL_CLOSE &&
+           conn->failure < RETRY_FAILURES && (conn->route < BOARD_ROUTES || !(conn->flags & CONN_ACTIVE)) &&
            (conn->rival == GW_NONE || conn->rival_endpoint < BOARD_ENDPOINTS) && parts_hold(conn) &&
            lengths_hold(conn) && belongs(worker, conn, conn->upstream) && belongs(worker, conn, conn->rival) &&
            conn->deaths < DEATHS && claim_descriptor(a, &conn->socket) && claim_block(a, conn->in) &&
-           claim_block(a, conn->out);
+           claim_block(a, conn->out) && claim_pipe(a, &conn->up, in_hand) && claim_pipe(a, &conn->down, in_hand);
 }
 
 /* Its slot is given up; the descriptor is then nobody's and is closed with the others. */
@@ -223,7 +256,7 @@ static void drop(struct adoption *a, struct conn *conn)
 static void check_conns(struct adoption *a)
 {
     struct slots *slots = &a->worker->slots;
-    for (uint32_t i = 0; i < slots->count; i++) {
+    for (uint32_t i = 0; i < slots->arena->fresh_conn; i++) {
         struct conn *conn = &slots->conns[i];
         if (conn->state != CONN_FREE && !conn_holds(a, conn))
             drop(a, conn);
@@ -255,7 +288,7 @@ static bool upstream_holds(struct adoption *a, uint32_t index)
 static void check_upstreams(struct adoption *a)
 {
     struct slots *slots = &a->worker->slots;
-    for (uint32_t i = 0; i < slots->count; i++)
+    for (uint32_t i = 0; i < slots->arena->fresh_upstream; i++)
         if (slots->upstreams[i].state != UPSTREAM_FREE && !upstream_holds(a, i))
             slots->upstreams[i].state = UPSTREAM_FREE;
 }
@@ -287,11 +320,15 @@ static void find_highest(struct adoption *a)
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
         if (a->worker->listeners[i].fd > a->highest && a->worker->listeners[i].fd < limit)
             a->highest = a->worker->listeners[i].fd;
-    for (uint32_t i = 0; i < slots->count; i++) {
+    for (uint32_t i = 0; i < slots->arena->fresh_conn; i++) {
         const struct conn *conn = &slots->conns[i];
+        const int fds[] = { conn->fd, conn->up.read_fd, conn->up.write_fd, conn->down.read_fd, conn->down.write_fd };
+        for (size_t f = 0; conn->state != CONN_FREE && f < sizeof(fds) / sizeof(fds[0]); f++)
+            if (fds[f] > a->highest && fds[f] < limit)
+                a->highest = fds[f];
+    }
+    for (uint32_t i = 0; i < slots->arena->fresh_upstream; i++) {
         const struct upstream *upstream = &slots->upstreams[i];
-        if (conn->state != CONN_FREE && conn->fd > a->highest && conn->fd < limit)
-            a->highest = conn->fd;
         if (upstream->state != UPSTREAM_FREE && upstream->fd > a->highest && upstream->fd < limit)
             a->highest = upstream->fd;
     }
@@ -368,19 +405,19 @@ static void rebuild_free(struct adoption *a)
 
     arena->free_conn = arena->free_upstream = arena->free_block = GW_NONE;
     arena->used_conns = 0;
-    for (uint32_t i = slots->count; i-- > 0;) {
+    for (uint32_t i = arena->fresh_conn; i-- > 0;)
         if (slots->conns[i].state == CONN_FREE) {
             slots->conns[i].next = arena->free_conn;
             arena->free_conn = i;
         } else {
             arena->used_conns++;
         }
+    for (uint32_t i = arena->fresh_upstream; i-- > 0;)
         if (slots->upstreams[i].state == UPSTREAM_FREE) {
             slots->upstreams[i].next = arena->free_upstream;
             arena->free_upstream = i;
         }
-    }
-    for (uint32_t i = arena->blocks; i-- > 0;)
+    for (uint32_t i = arena->fresh_block; i-- > 0;)
         if (!is_set(a->blocks, i)) {
             slots->free_next[i] = arena->free_block;
             arena->free_block = i;
@@ -409,6 +446,8 @@ static void adopt_conn(struct adoption *a, uint32_t index)
 
     conn->flags &= ~(uint32_t)CONN_READY;
     conn->prev = conn->next = GW_NONE;
+    if (conn->source != GW_NONE)
+        gw_source_again(&worker->shared->sources, worker->setup->number, conn->source);
     if (conn->state == CONN_HELD)
         gw_list_add(worker, &worker->held, conn);
     if (conn->state == CONN_VERDICT)
@@ -455,16 +494,17 @@ static void build(struct adoption *a)
     rebuild_free(a);
     for (uint32_t i = 0; i < worker->view->used_endpoints; i++)
         atomic_store_explicit(&worker->gauges->endpoints[i].inflight, 0, memory_order_relaxed);
-    for (uint32_t i = 0; i < worker->slots.count; i++) {
+    for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
         if (worker->slots.conns[i].state != CONN_FREE)
             adopt_conn(a, i);
         else
             worker->slots.due[i] = 0;
+    for (uint32_t i = 0; i < worker->slots.arena->fresh_upstream; i++)
         if (worker->slots.upstreams[i].state != UPSTREAM_FREE)
             adopt_upstream(a, i);
         else
             worker->slots.due[worker->slots.count + i] = 0;
-    }
+    worker->slots.due[gw_timer_accept(worker)] = 0;
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
     atomic_store_explicit(&worker->gauges->holding, worker->held.count, memory_order_relaxed);
     worker->draining = worker->slots.arena->draining;
@@ -485,13 +525,15 @@ static void replay(struct adoption *a)
     if (a->victim == GW_NONE || worker->slots.conns[a->victim].state == CONN_FREE)
         return;
     struct conn *conn = &worker->slots.conns[a->victim];
-    const struct upstream *upstream = gw_conn_upstream(worker, conn);
+    struct upstream *upstream = gw_conn_upstream(worker, conn);
     uint32_t generation = conn->generation;
-    bool known = ask(worker->slots.arena, &conn->socket, false, &worker->replay[0]) &&
-                 (!upstream || ask(worker->slots.arena, &upstream->socket, true, &worker->replay[1]));
+    bool known =
+        ask(worker, conn, false, &worker->replay[0]) && (!upstream || ask(worker, conn, true, &worker->replay[1]));
 
     gw_mark(worker, conn);
-    if (known)
+    if (known && conn->state == CONN_CONNECTING && upstream)
+        gw_exchange_arrived(worker, conn);
+    if (known && conn->generation == generation)
         gw_conn_drive(worker, conn);
     /* What was moved and cannot be told to anybody is lost, and the stream of bytes with it. */
     for (int i = 0; i < 2; i++) {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
+#include "gateway/limit.h"
 #include "gateway/mark.h"
 
 #include <errno.h>
@@ -74,13 +75,23 @@ static void pause_all(struct gw_worker *worker)
     gw_timers_set(&worker->timers, gw_timer_accept(worker), worker->now + PAUSE_NS);
 }
 
-/* No slot is left: says so, without waiting for the request. What has arrived of it is read, or closing would send a
+/* It may not come in (gw_conn_open()): says so, without waiting for the request. What has arrived of it is read, or closing would send a
    reset that takes the answer with it. */
-static void turn_away(struct gw_worker *worker, uint32_t index, int fd)
+static void turn_away(struct gw_worker *worker, uint32_t index, int fd, int error)
 {
-    gw_count(&worker->gauges->accept_errors);
-    if (worker->view->listeners[index].protocol == BOARD_HTTP) {
-        size_t len = gw_answer_text(503, "too many connections", false, true, worker->scratch, sizeof(worker->scratch));
+    bool for_its_address = error == -EDQUOT;
+    gw_limit_count(worker, error == -EPERM   ? GAUGE_PROXY
+                           : for_its_address ? GAUGE_SOURCE_CONNECTIONS
+                                             : GAUGE_CONNECTIONS);
+    if (error == -EPERM) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+    } else if (worker->view->listeners[index].protocol == BOARD_HTTP) {
+        const struct gw_answer answer = {
+            .status = for_its_address ? 429 : 503,
+            .why = for_its_address ? "too many connections from this address" : "too many connections",
+            .close = true,
+        };
+        size_t len = gw_answer_text(&answer, worker->scratch, sizeof(worker->scratch));
         (void)!send(fd, worker->scratch, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)shutdown(fd, SHUT_WR);
         (void)!recv(fd, worker->scratch, sizeof(worker->scratch), MSG_DONTWAIT);
@@ -96,8 +107,9 @@ union client_address {
 static void take(struct gw_worker *worker, uint32_t index, int fd, const union client_address *peer)
 {
     gw_count(&worker->gauges->accepted);
-    if (!gw_conn_open(worker, fd, index, &peer->any))
-        turn_away(worker, index, fd);
+    int opened = gw_conn_open(worker, fd, index, &peer->any);
+    if (opened < 0)
+        turn_away(worker, index, fd, opened);
 }
 
 void gw_listen_take(struct gw_worker *worker, uint32_t index, int fd)

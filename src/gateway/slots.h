@@ -11,8 +11,8 @@
  *                  ├ free_next[]  the free list through the blocks
  *                  └ blocks[]     16 KiB of bytes each; taken only while there are bytes to hold
  *
- * What a successor can find out anew is not trusted: free lists, lists of conns, pools and counts are links that a death
- * may have left half done. It builds them from the slots' own states.
+ * What a successor can find out anew is not trusted: free lists, lists of connections, pools and counts are links that a
+ * death may have left half done. It builds them from what the slots say of themselves.
  *
  * The two blocks of a connection:
  *
@@ -36,7 +36,7 @@
 #include <sys/socket.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
-#define GW_ARENA_LAYOUT 5u
+#define GW_ARENA_LAYOUT 6u
 #define GW_NONE         UINT32_MAX
 #define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
 
@@ -55,6 +55,7 @@ enum gw_io {
     GW_EOF = 1 << 4,      /* recv() has returned 0 */
     GW_SHUT = 1 << 5,     /* we have sent FIN */
     GW_WANT_OUT = 1 << 6, /* EPOLLOUT is part of the registration */
+    GW_BULK = 1 << 7,     /* the last recv() filled all the room it had: it is worth a pipe (pipe.h) */
 };
 
 /* Facts about the exchange on a connection. */
@@ -82,7 +83,15 @@ enum conn_flag {
     CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
     CONN_SEEN = 1 << 21,          /* this endpoint got bytes of the request in an earlier attempt */
     CONN_OVERDUE = 1 << 22,       /* this attempt has outlasted the patience */
+    CONN_ENCHUNK = 1 << 23,       /* the upstream ends its answer by closing; the client gets it in chunks */
 };
+
+/* Bytes in the kernel, on their way from one socket to another (pipe.h). */
+struct gw_pipe {
+    int32_t read_fd, write_fd; /* -1: none. Open while it is being filled and until all of it is out */
+    uint32_t held;             /* bytes */
+};
+#define GW_NO_PIPE ((struct gw_pipe){ .read_fd = -1, .write_fd = -1 })
 
 struct conn_tried {
     uint32_t endpoint, generation;
@@ -91,10 +100,10 @@ struct conn_tried {
 /* What a slot says of its socket: the same in both kinds, as `socket`, or each by its own name. */
 #define GW_SOCKET_FIELDS                                                                                               \
     int32_t fd;                                                                                                        \
-    uint8_t io;    /* enum gw_io */                                                                                    \
-    uint8_t local; /* a Unix socket */                                                                                 \
+    uint8_t io;      /* enum gw_io */                                                                                  \
+    uint8_t is_unix; /* not TCP */                                                                                     \
     uint16_t socket_pad;                                                                                               \
-    uint32_t taken, given; /* bytes read from it and written to it, modulo 2^32; the kernel knows them, too */         \
+    uint64_t taken, given; /* bytes read from it and written to it; the kernel knows them, too */                      \
     uint64_t cookie        /* SO_COOKIE: which socket the descriptor is */
 
 struct gw_socket {
@@ -121,7 +130,8 @@ struct conn {
     uint32_t in, out;  /* blocks, GW_NONE: none */
     uint32_t head_len, in_sent, in_len, request_end;
     uint32_t out_at, out_ready, out_len;
-    uint32_t head_sent; /* bytes of the rewritten request head that went out in this attempt */
+    struct gw_pipe up, down; /* behind what is in `in` for the upstream, in `out` for the client */
+    uint32_t head_sent;      /* bytes of the rewritten request head that went out in this attempt */
     uint32_t endpoint, endpoint_generation;
     uint16_t status; /* of the answer; 0: none yet */
     uint16_t tried_len;
@@ -133,7 +143,12 @@ struct conn {
     int64_t attempt_ns; /* this attempt began */
     int64_t due_ns;     /* HEAD, HELD: deadline that counts from the beginning */
     uint8_t peer[16];   /* the client's address, network order */
-    uint32_t peer_family;
+    uint8_t local[16];  /* where it connected to, if a PROXY header said so */
+    uint16_t peer_family, peer_port;
+    uint16_t local_port; /* 0: no header said it */
+    uint16_t pad[3];
+    uint32_t source;     /* cell that counts its address (source.h); GW_NONE: it is not counted */
+    int64_t body_due_ns; /* SENDING: the client is too late with the body (limit.h); 0: it is not waited for */
     struct conn_tried tried[GW_TRIED];
     /* An attempt that was begun earlier and may still answer; its request has been sent whole. */
     uint32_t rival; /* upstream; GW_NONE: none */
@@ -146,7 +161,7 @@ struct conn {
     uint32_t serial;         /* of the request, on this connection */
     uint32_t routes_version; /* of the board when the head of this attempt began to go out */
 };
-static_assert(sizeof(struct conn) == 368, "layout");
+static_assert(sizeof(struct conn) == 440, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 
@@ -163,10 +178,11 @@ struct upstream {
     uint32_t keep_s; /* how long the endpoint keeps it when it is idle, as it says; 0: it does not say */
     uint32_t conn;   /* GW_NONE: none */
     uint32_t endpoint, endpoint_generation;
-    uint32_t prev, next; /* list of idle ones of the endpoint, newest first; free list */
-    int64_t idle_ns;     /* IDLE: since when */
+    uint32_t prev, next;   /* list of idle ones of the endpoint, newest first; free list */
+    int64_t idle_ns;       /* IDLE: since when; BUSY: for how long it had been idle */
+    uint64_t given_before; /* the present request */
 };
-static_assert(sizeof(struct upstream) == 72, "layout");
+static_assert(sizeof(struct upstream) == 88, "layout");
 
 struct gw_listener {
     int32_t fd; /* -1: none */
@@ -183,28 +199,28 @@ struct gw_mark {
     char kept[GW_BLOCK];
 };
 
+enum gw_hand { GW_HAND_NONE, GW_HAND_MARK_0, GW_HAND_MARK_1, GW_HAND_ACCEPT };
+
 struct arena {
     uint64_t magic;
     uint32_t layout;
-    uint32_t conns, upstreams, blocks; /* how many there are */
-    uint32_t free_conn, free_upstream, free_block;
-    uint32_t used_conns; /* in use now */
-    uint32_t lives;      /* workers that have begun on it */
-    uint32_t adopting;   /* of those, in a row, that did not get to the end of adoption */
-    int32_t epoll_fd;    /* -1: none */
-    uint32_t draining;   /* bool */
-    uint64_t id_seed[2]; /* what request ids are made from */
-    uint32_t hand;       /* what the worker has in hand: enum gw_hand, with a listener's index above its 8 bits */
-    uint32_t pad;
+    uint32_t conns, upstreams, blocks;                /* how many there are */
+    uint32_t free_conn, free_upstream, free_block;    /* GW_NONE: none has been given back */
+    uint32_t fresh_conn, fresh_upstream, fresh_block; /* from these on none was ever taken, and no memory touched */
+    uint32_t used_conns;                              /* in use now */
+    uint32_t lives;                                   /* workers that have begun on it */
+    uint32_t adopting;                                /* of those, in a row, that did not get to the end of adoption */
+    int32_t epoll_fd;                                 /* -1: none */
+    uint32_t draining;                                /* bool */
+    uint64_t id_seed[2];                              /* what request ids are made from */
+    uint32_t hand; /* what the worker has in hand: enum gw_hand; with a listener's index above its 8 bits */
     /* The last call on a Unix socket since the mark; the kernel itself writes call.msg_len, how many bytes moved. */
+    uint32_t call_given; /* bool: they were written, not read */
     uint64_t call_cookie;
-    uint32_t call_given, call_pad; /* bool: they were written, not read */
     struct mmsghdr call;
     struct gw_listener listeners[BOARD_LISTENERS];
     struct gw_mark mark[2];
 };
-
-enum gw_hand { GW_HAND_NONE, GW_HAND_MARK_0, GW_HAND_MARK_1, GW_HAND_ACCEPT };
 
 struct endpoint_local;
 

@@ -12,7 +12,7 @@ static size_t size_of(uint32_t ids)
 
 int gw_timers_init(struct timers *timers, uint32_t ids, int64_t *due)
 {
-    char *memory = mmap(NULL, size_of(ids), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory = mmap(NULL, size_of(ids), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return -errno;
     (void)madvise(memory, size_of(ids), MADV_DONTFORK);
@@ -95,7 +95,7 @@ bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id)
         }
         drop_first(timers);
         timers->due[id] = 0;
-        if (due != 0) {
+        if (due > 0) {
             *ret_id = id;
             return true;
         }

@@ -4,15 +4,16 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define IDLE_NS   (60 * NS_PER_S)   /* an idle connection is kept */
 #define MARGIN_NS (500 * NS_PER_MS) /* and given up before the endpoint does, if it says when that is */
-#define FRESH_NS  NS_PER_S          /* what may not be sent twice goes on none that was idle for longer */
+#define FRESH_NS  NS_PER_S          /* see fresh_span() */
 
 static uint32_t index_of(const struct gw_worker *worker, const struct upstream *upstream)
 {
@@ -68,6 +69,10 @@ void gw_upstream_link(struct gw_worker *worker, struct upstream *upstream)
 
 void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
 {
+    struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
+
+    if (local->idle_life_ns > 0 && upstream->idle_ns > local->idle_life_ns)
+        local->idle_life_ns = upstream->idle_ns;
     leave_conn(worker, upstream);
     upstream->state = UPSTREAM_IDLE;
     upstream->served++;
@@ -88,11 +93,29 @@ void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
         (void)close(fd); /* it is no slot's any more: whoever comes after us would do the same */
 }
 
+void gw_upstream_closed(struct gw_worker *worker, struct upstream *upstream)
+{
+    int64_t *life = &worker->balance.local[upstream->endpoint].idle_life_ns, seen = worker->now - upstream->idle_ns;
+    /* Not every end is that of its time: a shorter one is believed at once, a longer one by and by. */
+    if (*life == 0 || seen < *life)
+        *life = seen > 0 ? seen : 1;
+    else
+        *life += (seen - *life) / 8;
+    gw_upstream_close(worker, upstream);
+}
+
 void gw_upstream_close_idle(struct gw_worker *worker, uint32_t endpoint)
 {
     uint32_t index;
     while ((index = worker->balance.local[endpoint].idle_first) != GW_NONE)
         gw_upstream_close(worker, &worker->slots.upstreams[index]);
+}
+
+/* What may not be sent twice goes on none that was idle for longer: its end may be on the way to us. */
+static int64_t fresh_span(const struct gw_worker *worker, uint32_t endpoint)
+{
+    int64_t life = worker->balance.local[endpoint].idle_life_ns;
+    return life > 0 && life / 2 < FRESH_NS ? life / 2 : FRESH_NS;
 }
 
 /* Has the peer closed it, or sent something that nobody asked for? */
@@ -110,19 +133,33 @@ bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain
             return false;
         struct upstream *upstream = &worker->slots.upstreams[index];
         if ((upstream->io & (GW_READABLE | GW_HUP)) || (certain && !still_fresh(upstream))) {
-            gw_upstream_close(worker, upstream);
+            gw_upstream_closed(worker, upstream);
             continue;
         }
-        /* Its end may be on the way to us. The newest comes first: the others have been idle for even longer. */
-        if (certain && worker->now - upstream->idle_ns > FRESH_NS)
+        /* The newest comes first: the others have been idle for even longer. */
+        if (certain && worker->now - upstream->idle_ns > fresh_span(worker, conn->endpoint))
             return false;
         unlink_idle(worker, upstream);
         gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
         upstream->state = UPSTREAM_BUSY;
+        upstream->idle_ns = worker->now - upstream->idle_ns;
+        upstream->given_before = upstream->given;
         upstream->conn = gw_conn_index(worker, conn);
         conn->upstream = index;
         return true;
     }
+}
+
+bool gw_upstream_closed_before(const struct upstream *upstream)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    if (upstream->is_unix || (upstream->io & (GW_EOF | GW_ERROR)) != GW_EOF ||
+        getsockopt(upstream->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return false;
+    /* Our SYN counts as one byte. */
+    return size >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked) &&
+           info.tcpi_bytes_acked <= upstream->given_before + 1;
 }
 
 /* Closes one idle connection, whosever. False when there is none. */
@@ -162,11 +199,11 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
     struct upstream *upstream = &worker->slots.upstreams[index];
     upstream->endpoint = conn->endpoint;
     upstream->endpoint_generation = conn->endpoint_generation;
-    upstream->local = address->u.any.sa_family == AF_UNIX;
+    upstream->is_unix = address->u.any.sa_family == AF_UNIX;
     upstream->fd = open_socket(worker, address->u.any.sa_family);
     upstream->cookie = upstream->fd < 0 ? 0 : gw_cookie(upstream->fd);
     int result = upstream->fd < 0 ? upstream->fd : 0;
-    if (result == 0 && !upstream->local)
+    if (result == 0 && !upstream->is_unix)
         (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     if (result == 0)
         result = connect(upstream->fd, &address->u.any, address->len) == 0 ? 1 : -errno;
@@ -174,7 +211,7 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
         result = 0;
     /* While it is on its way EPOLLOUT tells of its arrival; TCP then reports it only after a write that would block. A
        Unix socket reports it each time the peer has read, so there it is added when it is needed. */
-    uint32_t events = EPOLLIN | EPOLLRDHUP | (upstream->local ? 0 : EPOLLOUT);
+    uint32_t events = EPOLLIN | EPOLLRDHUP | (upstream->is_unix ? 0 : EPOLLOUT);
     if (result >= 0) {
         int watched = gw_watch(worker, upstream->fd, events, GW_KIND_UPSTREAM, upstream->generation, index);
         result = watched < 0 ? watched : result;
@@ -183,7 +220,7 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
         gw_upstream_close(worker, upstream);
         return result;
     }
-    upstream->io = (uint8_t)((result > 0 ? GW_WRITABLE : 0) | (upstream->local ? 0 : GW_WANT_OUT));
+    upstream->io = (uint8_t)((result > 0 ? GW_WRITABLE : 0) | (upstream->is_unix ? 0 : GW_WANT_OUT));
     upstream->state = result > 0 ? UPSTREAM_BUSY : UPSTREAM_CONNECTING;
     upstream->conn = gw_conn_index(worker, conn);
     conn->upstream = index;
@@ -208,6 +245,6 @@ int gw_upstream_connected(struct gw_worker *worker, struct upstream *upstream)
 
 void gw_upstream_acknowledge(const struct upstream *upstream)
 {
-    if (!upstream->local)
+    if (!upstream->is_unix)
         (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
 }

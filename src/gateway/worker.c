@@ -11,6 +11,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/limit.h"
 #include "gateway/listen.h"
 #include "gateway/mark.h"
 #include "gateway/upstream.h"
@@ -30,7 +31,6 @@ enum {
     EVENTS = 256,       /* taken in one turn */
     TRIAL_MS = 2,       /* the longest sleep while suspects wait for their turn, which another worker may give */
     HEARTBEAT_MS = 150, /* the longest sleep: who watches the heart sees it beat (base/guard.h) */
-    DEFAULT_CONNECTIONS = 16384,
 };
 
 /* --- input and output ------------------------------------------------------------------------------------------- */
@@ -79,12 +79,11 @@ void gw_io_event(uint8_t *io, uint32_t events)
         *io |= GW_READABLE | GW_HUP;
 }
 
-/* The number of bytes that were moved before our time and have not been accounted for; 0: none. */
-static uint32_t replayed(struct gw_worker *worker, const struct gw_socket *socket, bool given)
+size_t gw_replayed(struct gw_worker *worker, const struct gw_socket *socket, bool given)
 {
     for (int i = 0; i < 2; i++) {
         struct gw_replay *replay = &worker->replay[i];
-        uint32_t *moved = given ? &replay->given : &replay->taken, n = *moved;
+        uint64_t *moved = given ? &replay->given : &replay->taken, n = *moved;
         if (replay->socket == socket && n > 0) {
             *moved = 0;
             return n;
@@ -107,66 +106,75 @@ static struct mmsghdr *unix_call(struct gw_worker *worker, const struct gw_socke
 
 static ssize_t receive(struct gw_worker *worker, const struct gw_socket *socket, char *buf, size_t len)
 {
-    if (!socket->local)
+    if (!socket->is_unix)
         return recv(socket->fd, buf, len, 0);
     struct mmsghdr *call = unix_call(worker, socket, false, &(struct iovec){ buf, len }, 1);
     int n = recvmmsg(socket->fd, call, 1, 0, NULL);
     return n < 0 ? n : (ssize_t)call->msg_len;
 }
 
-static ssize_t transmit(struct gw_worker *worker, const struct gw_socket *socket, const struct iovec *pieces, int count)
+static ssize_t transmit(struct gw_worker *worker, const struct gw_socket *socket, const struct iovec *pieces, int count,
+                        int flags)
 {
-    if (socket->local) {
+    if (socket->is_unix) {
         struct mmsghdr *call = unix_call(worker, socket, true, pieces, count);
-        int n = sendmmsg(socket->fd, call, 1, MSG_NOSIGNAL);
+        int n = sendmmsg(socket->fd, call, 1, flags);
         return n < 0 ? n : (ssize_t)call->msg_len;
     }
     const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count };
-    return count == 1 ? send(socket->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
-                      : sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+    return count == 1 ? send(socket->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+                      : sendmsg(socket->fd, &message, flags);
+}
+
+ssize_t gw_read_nothing(uint8_t *io, ssize_t n)
+{
+    if (n < 0 && errno == EINTR)
+        return 0;
+    *io &= (uint8_t)~GW_READABLE;
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    *io |= n < 0 ? GW_EOF | GW_ERROR : GW_EOF;
+    return -1;
 }
 
 ssize_t gw_recv(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, char *buf, size_t len)
 {
     gw_mark(worker, conn);
-    ssize_t n = replayed(worker, socket, false);
-    if (n > 0) {
-        socket->taken += (uint32_t)n;
-        return n; /* what else there is nobody has told us: it stays readable */
+    size_t before = gw_replayed(worker, socket, false);
+    ssize_t n = before > 0 ? (ssize_t)before : receive(worker, socket, buf, len);
+    if (n <= 0)
+        return gw_read_nothing(&socket->io, n);
+    if ((size_t)n > len) {
+        socket->io |= GW_EOF | GW_ERROR; /* they are not where they should be */
+        return -1;
     }
-    n = receive(worker, socket, buf, len);
-    if (n > 0) {
-        socket->taken += (uint32_t)n;
-        if ((size_t)n < len && !(socket->io & GW_HUP))
-            socket->io &= (uint8_t)~GW_READABLE;
-        return n;
-    }
-    if (n < 0 && errno == EINTR)
+    socket->taken += (uint64_t)n;
+    if ((size_t)n == len)
+        socket->io |= GW_BULK;
+    else if (before == 0) /* else nobody has told us what else there is */
+        socket->io &= (uint8_t) ~(socket->io & GW_HUP ? GW_BULK : GW_BULK | GW_READABLE);
+    return n;
+}
+
+ssize_t gw_wrote_nothing(uint8_t *io)
+{
+    if (errno == EINTR)
         return 0;
-    socket->io &= (uint8_t)~GW_READABLE;
-    if (n < 0 && errno == EAGAIN)
-        return 0;
-    socket->io |= n < 0 ? GW_EOF | GW_ERROR : GW_EOF;
-    return -1;
+    *io &= (uint8_t)~GW_WRITABLE;
+    return errno == EAGAIN ? 0 : -1;
 }
 
 ssize_t gw_send(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, const struct iovec *pieces,
-                int count)
+                int count, int flags)
 {
     gw_mark(worker, conn);
-    ssize_t n = replayed(worker, socket, true);
+    ssize_t n = (ssize_t)gw_replayed(worker, socket, true);
     if (n == 0)
-        n = transmit(worker, socket, pieces, count);
-    if (n >= 0) {
-        socket->given += (uint32_t)n;
-        return n;
-    }
-    if (errno == EINTR)
-        return 0;
-    socket->io &= (uint8_t)~GW_WRITABLE;
-    if (errno == EAGAIN)
-        return 0;
-    return -1;
+        n = transmit(worker, socket, pieces, count, MSG_NOSIGNAL | flags);
+    if (n < 0)
+        return gw_wrote_nothing(&socket->io);
+    socket->given += (uint64_t)n;
+    return n;
 }
 
 /* --- lists ------------------------------------------------------------------------------------------------------ */
@@ -247,8 +255,8 @@ static void begin_drain(struct gw_worker *worker)
     worker->draining = true;
     worker->slots.arena->draining = true;
     gw_listen_close_all(worker);
-    for (uint32_t i = 0; i < worker->slots.arena->conns; i++)
-        if (worker->slots.conns[i].state == CONN_IDLE)
+    for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
+        if (worker->slots.conns[i].state == CONN_IDLE || worker->slots.conns[i].state == CONN_PROXY)
             gw_conn_close(worker, &worker->slots.conns[i]);
 }
 
@@ -333,7 +341,7 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
     if (upstream->state == UPSTREAM_IDLE) {
         gw_io_event(&upstream->io, events);
         if (upstream->io & (GW_READABLE | GW_HUP))
-            gw_upstream_close(worker, upstream);
+            gw_upstream_closed(worker, upstream);
         return;
     }
     struct conn *conn = &worker->slots.conns[upstream->conn];
@@ -460,6 +468,7 @@ static int prepare(struct gw_worker *worker)
     struct arena *arena = worker->slots.arena;
 
     worker->gauges = &setup->gauges->worker[setup->number];
+    worker->shared = setup->shared;
     worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
     worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
     worker->now = clock_now();
@@ -479,6 +488,7 @@ static int prepare(struct gw_worker *worker)
         result = gw_watch(worker, guard_fd(worker->guard), EPOLLIN, GW_KIND_GUARD, 0, 0);
     if (result < 0)
         return result;
+    gw_source_forget(&worker->shared->sources, setup->number); /* those that are there are counted anew */
     refresh_board(worker);
     return gw_adopt(worker);
 }
@@ -521,10 +531,14 @@ int gateway_worker_run(const struct gateway_worker_setup *setup)
 {
     static struct guard guard;
     static struct place place;
-    uint32_t conns = setup->connections > 0 ? setup->connections : DEFAULT_CONNECTIONS;
+    uint32_t files = gw_limit_files(), conns = setup->connections > 0 ? setup->connections : files;
 
     place.setup = setup;
-    if (gw_slots_new(&place.slots, conns, NULL) < 0)
+    /* Only address space, but there may be a limit on that, too. */
+    int result = gw_slots_new(&place.slots, conns, NULL);
+    for (; result == -ENOMEM && conns > 1; conns /= 2)
+        result = gw_slots_new(&place.slots, conns / 2, NULL);
+    if (result < 0)
         return 1;
     if (!setup->guard)
         return serve(NULL, &place);

@@ -10,12 +10,15 @@
 #include "gateway/forward.h"
 #include "gateway/gateway.h"
 #include "gateway/route.h"
+#include "gateway/shared.h"
 #include "gateway/slots.h"
 #include "gateway/timers.h"
 
 /* What an epoll event is about: kind (8 bits), generation of the slot (24), index (32). Never a pointer: an event may
    be older than the slot's present use. */
 enum gw_kind { GW_KIND_LISTENER, GW_KIND_CHANNEL, GW_KIND_BELL, GW_KIND_GUARD, GW_KIND_CONN, GW_KIND_UPSTREAM };
+
+enum { GW_PIPES_IDLE = 32 }; /* empty ones that are kept */
 
 /* A list through conn.prev and conn.next. */
 struct gw_list {
@@ -26,13 +29,14 @@ struct gw_list {
    returns their number and is not made. */
 struct gw_replay {
     const struct gw_socket *socket; /* NULL: nothing to replay */
-    uint32_t taken, given;
+    uint64_t taken, given;
 };
 
 struct gw_worker {
     const struct gateway_worker_setup *setup;
     struct guard *guard; /* NULL: none */
     struct worker_gauges *gauges;
+    struct gw_shared *shared;
     struct board *view; /* private copy of the board */
     struct slots slots;
     struct timers timers; /* ids: connections, then upstreams, then GW_TIMER_ACCEPT */
@@ -52,6 +56,8 @@ struct gw_worker {
     struct balance balance;
     struct gw_routes routes;
     struct gw_path path; /* of the request that is being looked at */
+    struct gw_pipe pipes[GW_PIPES_IDLE];
+    uint32_t pipes_idle;
     char scratch[GW_FORWARD_MAX];
 };
 
@@ -101,13 +107,19 @@ void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind ki
                   uint32_t index);
 
 /*
- * The two calls that everything is read and written with; `conn` is marked before (mark.h). More than 0: bytes. 0: nothing now, the next edge will tell.
+ * The two calls that everything is read and written with; they mark the connection first (mark.h). `flags` are send(2)'s.
+ * More than 0: bytes. 0: nothing now, the next edge will tell.
  * -1: gw_recv: end (GW_EOF, and GW_ERROR when it was a reset); gw_send: the other side takes no more (GW_ERROR).
  */
 ssize_t gw_recv(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, char *buf, size_t len);
 struct iovec;
 ssize_t gw_send(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, const struct iovec *pieces,
-                int count);
+                int count, int flags);
+/* For others like them: the number of bytes that a worker before us has moved, instead of a call. 0: make the call. */
+size_t gw_replayed(struct gw_worker *worker, const struct gw_socket *socket, bool given);
+/* What they return when no byte has moved; `n` is what the system call returned, errno as it left it. */
+ssize_t gw_read_nothing(uint8_t *io, ssize_t n);
+ssize_t gw_wrote_nothing(uint8_t *io);
 /* Takes the bits of an epoll event into `io`. */
 void gw_io_event(uint8_t *io, uint32_t events);
 
