@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 3u
+#define BOARD_LAYOUT 4u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -176,6 +176,7 @@ enum board_endpoint_state {
     BOARD_ENDPOINT_FREE,
     BOARD_ENDPOINT_UP,       /* in rotation */
     BOARD_ENDPOINT_DRAINING, /* no new requests; what is in flight ends by itself */
+    BOARD_ENDPOINT_LOST,     /* its process is dead, the cause is about to be known: GONE follows */
     BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
 };
 

@@ -215,9 +215,10 @@ void load_env_file(struct loading *load, struct interpolation *with, struct plac
 {
     struct origin *origin = POOL_NEW(load->pool, struct origin);
     size_t len;
-    const char *text = load_read(load, place, path, &len);
 
+    *load->at = (struct place){ .file = path, .origin = origin };
     origin->note = load_note(load, "wanted", place);
+    const char *text = load_read(load, place, path, &len);
     if (text && utf8_check(load->problems, path, origin, text, len))
         (void)envfile_parse(with, path, origin, text, raw, into);
 }

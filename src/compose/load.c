@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY_MAX = 512 << 20 };
+enum { MEMORY_MAX = 512 << 20, SERVICES_MAX = 10000 };
 
 /* Everything of one load that has to outlive a failing pool. */
 struct job {
@@ -26,12 +26,16 @@ struct job {
     const struct compose_request *request;
     struct problems *problems;
     struct spec *spec;
+    size_t included;
+    struct place at;
     int code;
 };
 
 struct node *load_documents(struct loading *load, struct place place, const char *path)
 {
     size_t len;
+
+    *load->at = (struct place){ .file = path };
     const char *text = load_read(load, place, path, &len);
     return text ? yaml_parse(load->pool, load->problems, path, load->note, text, len) : NULL;
 }
@@ -177,6 +181,8 @@ static void load_project(struct job *job)
                               .environment = node_new(&job->pool, NODE_MAP, nowhere),
                               .missed = node_new(&job->pool, NODE_MAP, nowhere),
                               .files = node_new(&job->pool, NODE_MAP, nowhere),
+                              .included = &job->included,
+                              .at = &job->at,
                               .no_interpolate = job->request->no_interpolate,
                               .stdin_as_dash = job->request->stdin_as_dash };
     job->code = files_find(load, job->request, &found);
@@ -193,6 +199,12 @@ static void load_project(struct job *job)
     if (!project)
         return;
     merge_finish(load, &schema_root, project);
+    const struct node *services = node_get(project, "services");
+    if (services && services->len > SERVICES_MAX) {
+        problem_error(load->problems, services->place, "%zu services are too many; at most %d", services->len,
+                      SERVICES_MAX);
+        return;
+    }
     schema_require(load->pool, load->problems, &schema_root, project, "");
     struct node *active = active_profiles(load, job->request);
     node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
@@ -229,7 +241,8 @@ int compose_load(const struct compose_request *request, struct spec **ret, struc
     if (setjmp(job->failure) == 0) {
         load_project(job);
     } else {
-        problem_error(problems, (struct place){ 0 }, "not enough memory to load the project");
+        problem_error(problems, job->at, "not enough memory to load the project; at most %d MiB are used for it",
+                      MEMORY_MAX >> 20);
         job->code = -ENOMEM;
     }
     int code = job->code;

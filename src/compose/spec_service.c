@@ -314,6 +314,7 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
     const struct node *node = entry->value, *daruma = node_get(node, "x-daruma");
     const char *working_dir = read_text(node, "working_dir", ""), *proxy = read_text(daruma, "proxy_protocol", "");
 
+    *load->at = entry->place;
     *ret = (struct spec_service){
         .name = pool_strdup(pool, entry->key),
         .place = entry->place,

@@ -153,6 +153,14 @@ static void check_targets(const struct spec_listener *wanted, struct problems *p
     }
 }
 
+static bool is_spared(const struct listeners *listeners, uint16_t port)
+{
+    for (size_t i = 0; i < listeners->spared_len; i++)
+        if (listeners->spared[i] == port)
+            return true;
+    return false;
+}
+
 static void open_published(struct listeners *listeners, const struct spec_listener *wanted, struct problems *problems)
 {
     char key[LISTENER_NAME];
@@ -170,6 +178,8 @@ static void open_published(struct listeners *listeners, const struct spec_listen
         listener->wanted = true;
         return;
     }
+    if (!wanted->path && is_spared(listeners, wanted->port))
+        return;
     int fd = wanted->path ? listen_socket_unix(wanted->path, &address)
                           : listen_socket_inet(wanted->host, wanted->port, &address);
     if (fd == 0)

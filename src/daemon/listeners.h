@@ -38,6 +38,10 @@ struct listeners {
     struct listener *list;
     size_t len, cap;
     char **peers; /* listeners_peers() */
+
+    /* Ports that are about to be free: listeners_open() leaves them out. Borrowed. */
+    const uint16_t *spared;
+    size_t spared_len;
 };
 
 /*

@@ -264,10 +264,14 @@ static bool await_request(struct gw_worker *worker, struct conn *conn)
             gw_block_put(&worker->slots, &conn->in);
         return false;
     }
+    /* A head that comes byte by byte is looked at once a line: it begins, ends, or is too large with no other byte. */
+    const char *came = gw_block(&worker->slots, conn->in) + conn->in_len;
     conn->in_len += (uint32_t)n;
+    bool worth = conn->state == CONN_IDLE || memchr(came, '\n', (size_t)n) ||
+                 conn->in_len >= gw_conn_limits(worker, conn)->header_size;
     if (conn->state == CONN_IDLE)
         gw_conn_step(worker, conn, CONN_EV_BYTES);
-    return read_head(worker, conn) || (conn->io & GW_READABLE);
+    return (worth && read_head(worker, conn)) || (conn->io & GW_READABLE);
 }
 
 /* --- answers and the end ---------------------------------------------------------------------------------------- */

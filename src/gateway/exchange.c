@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
-#define TRIAL_NS      NS_PER_S /* a suspect that takes longer has the next one tried beside it */
+#define LOST_NS       (5 * NS_PER_S) /* so long an engine may take to say how an instance died */
+#define TRIAL_NS      NS_PER_S       /* a suspect that takes longer has the next one tried beside it */
 
 enum {
     HOLD_MAX = 8192, /* requests that one worker lets wait */
@@ -565,6 +566,10 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
     bool replaced = endpoint->generation != conn->endpoint_generation;
     bool gone = replaced || endpoint->state == BOARD_ENDPOINT_GONE;
 
+    if (!gone && last && endpoint->state == BOARD_ENDPOINT_LOST && worker->now - endpoint->since_ns < LOST_NS) {
+        gw_conn_touch(worker, conn); /* dead for sure: its cause decides, and is worth waiting for */
+        return;
+    }
     if (!gone && !last)
         return;
     if (gone) {

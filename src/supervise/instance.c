@@ -474,6 +474,13 @@ static void died(struct instance *instance, const struct runtime_exit *how)
     handle_event(instance, INSTANCE_EV_EXIT);
 }
 
+static void on_lost(void *owner)
+{
+    struct instance *instance = owner;
+    health_end(&instance->health);
+    endpoint_set(instance, BOARD_ENDPOINT_LOST, CAUSE_NONE);
+}
+
 static void on_exited(void *owner, const struct runtime_exit *how)
 {
     died(owner, how);
@@ -525,6 +532,7 @@ static void on_progress(void *owner, const char *text)
 
 const struct runtime_events supervisor_runtime_events = {
     .started = on_started,
+    .lost = on_lost,
     .exited = on_exited,
     .output = on_output,
     .progress = on_progress,
