@@ -194,13 +194,29 @@ static bool claim_pipe(struct adoption *a, struct gw_pipe *pipe, bool in_hand)
            !test_and_set(a->descriptors, (uint32_t)pipe->write_fd);
 }
 
+/* Only those that the state uses: others are what an earlier request has left. */
 static bool lengths_hold(const struct conn *conn)
 {
-    bool in = conn->in == GW_NONE || (conn->in_len <= GW_BLOCK && conn->request_end <= conn->in_len &&
-                                      conn->in_sent <= conn->in_len && conn->head_len <= GW_BLOCK);
-    bool out = conn->out == GW_NONE ||
-               (conn->out_len <= GW_BLOCK && conn->out_ready <= conn->out_len && conn->out_at <= conn->out_ready);
-    return in && out;
+    bool in = conn->in == GW_NONE || conn->in_len <= GW_BLOCK, out = conn->out == GW_NONE || conn->out_len <= GW_BLOCK;
+
+    switch ((enum conn_state)conn->state) {
+    case CONN_CONNECTING:
+    case CONN_SENDING:
+    case CONN_RELAYING:
+        in = in && conn->in_sent <= conn->in_len && conn->head_len <= GW_BLOCK;
+        __attribute__((fallthrough));
+    case CONN_HELD:
+    case CONN_VERDICT:
+    case CONN_ANSWERING:
+        in = in && (conn->in == GW_NONE || conn->request_end <= conn->in_len);
+        out = out && (conn->out == GW_NONE || (conn->out_ready <= conn->out_len && conn->out_at <= conn->out_ready));
+        return in && out;
+    case CONN_TUNNEL:
+        return in && out && (conn->in == GW_NONE || conn->in_sent <= conn->in_len) &&
+               (conn->out == GW_NONE || conn->out_at <= conn->out_len);
+    default:
+        return in && out;
+    }
 }
 
 static bool belongs(const struct gw_worker *worker, const struct conn *conn, uint32_t upstream)

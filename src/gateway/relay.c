@@ -344,9 +344,11 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
         if (flushed == 0)
             return moved;
         moved = true;
-        if (conn->state == CONN_SENDING && !gw_response_head(worker, conn)) {
-            gw_exchange_fail(worker, conn, RETRY_BROKEN);
-            return conn->generation == generation;
+        if (conn->state == CONN_SENDING) { /* that was an interim answer; what came behind it has been waiting */
+            if (!gw_response_head(worker, conn))
+                gw_exchange_fail(worker, conn, RETRY_BROKEN);
+            if (conn->generation != generation || conn->state != CONN_SENDING)
+                return conn->generation == generation;
         }
     }
     if (conn->flags & CONN_RESPONSE_WHOLE) {
