@@ -75,7 +75,7 @@ int gw_adopt_epoll(struct gw_worker *worker)
     struct arena *arena = worker->slots.arena;
 
     worker->epoll_fd = arena->epoll_fd;
-    if (arena->lives > 0 &&
+    if (arena->lives++ > 0 && worker->epoll_fd >= 0 &&
         gw_watch(worker, worker->setup->channel_fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CHANNEL, 0, 0) == 0)
         return 0;
     arena->epoll_fd = worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -644,7 +644,7 @@ int gw_adopt(struct gw_worker *worker)
     struct adoption a = { .worker = worker, .begun_ns = clock_now(), .accepted = -1 };
     size_t size;
 
-    if (arena->lives++ == 0)
+    if (arena->lives == 1)
         return 0;
     arena->adopting++;
     a.victim = roll_back(worker);

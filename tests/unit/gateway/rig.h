@@ -569,6 +569,7 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
             .guard = rig->guard,
             .name = "test-gw",
             .guard_name = "test-guard",
+            .hang_ns = 30 * NS_PER_S, /* who is traced is slow */
         };
         _exit(gateway_worker_run(&setup));
     }
