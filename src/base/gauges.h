@@ -71,13 +71,16 @@ struct adoption_gauge {
 };
 
 struct worker_gauges {
-    alignas(64) _Atomic uint32_t connections; /* client connections now */
+    alignas(64) _Atomic int64_t heartbeat_ns; /* monotonic; written each turn of the worker's loop */
+    _Atomic uint32_t connections;             /* client connections now */
     _Atomic uint32_t holding;                 /* requests waiting for an endpoint now */
     struct adoption_gauge adoption;
     _Atomic uint64_t accepted;
     _Atomic uint64_t bad_requests;  /* refused by the parser */
     _Atomic uint64_t accept_errors; /* accepting failed, for want of descriptors or memory */
     _Atomic uint64_t limits[GAUGE_LIMITS];
+    /* Monotonic: when the first of those that wait for room at the service had come; 0: nobody waits. */
+    _Atomic int64_t waiting_ns[BOARD_SERVICES];
     struct route_gauge routes[BOARD_ROUTES];
     struct endpoint_gauge endpoints[BOARD_ENDPOINTS];
 };

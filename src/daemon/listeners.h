@@ -11,6 +11,7 @@
 
 #include "base/board.h"
 #include "compose/spec.h"
+#include "daemon/outside.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,8 @@ struct listener {
 struct listeners {
     struct listener *list;
     size_t len, cap;
-    char **peers; /* listeners_peers() */
+    struct outsides outsides; /* whom routes lead to beyond the project */
+    char **peers;             /* listeners_peers() */
 
     /* Ports that are about to be free: listeners_open() leaves them out. Borrowed. */
     const uint16_t *spared;
@@ -68,9 +70,6 @@ int listeners_fd(const struct listeners *listeners, uint32_t slot);
 /* "<SERVICE>_HOST=…", "<SERVICE>_PORT=…", "<SERVICE>_PORT_<target>=…": NULL-terminated, valid until the next call.
    NULL when out of memory. */
 const char *const *listeners_peers(struct listeners *listeners);
-
-/* How requests to a service are placed: as the first listener says that leads to it. */
-enum board_placement listeners_placement(const struct spec *spec, const char *name);
 
 /* Closes everything; paths stay, for another process may have inherited the sockets. Accepts a zeroed one. */
 void listeners_free(struct listeners *listeners);

@@ -3,6 +3,8 @@
  * Heads as they are passed on, as pairs of before and after; the quarantine and the slots beside them.
  */
 #include "gateway/forward.h"
+
+#include "base/hash.h"
 #include "gateway/gateway.h"
 #include "gateway/shared.h"
 #include "gateway/slots.h"
@@ -146,7 +148,7 @@ static void routes_change_header_fields_and_paths(void **unused)
 {
     (void)unused;
     const struct gw_forward_request facts = {
-        .sets_host = true,
+        .own = BOARD_OWN_HOST,
         .target = { { "", 0 }, { "/rest?q", 7 } },
         .rewrite = { .drop = { "cookie\nx-a\nhost\n", 16 }, .add = { "X-A: mine\r\nHost: inner\r\n", 24 } },
     };
@@ -204,8 +206,8 @@ static void the_quarantine_keeps_for_its_time(void **unused)
 {
     (void)unused;
     struct gw_shared *shared = gateway_shared_new(NULL);
-    uint64_t crash = gw_poison_hash(GW_POISON_SEED, "GET /crash", 10);
-    uint64_t other = gw_poison_hash(GW_POISON_SEED, "GET /other", 10);
+    uint64_t crash = hash_bytes(HASH_SEED, "GET /crash", 10);
+    uint64_t other = hash_bytes(HASH_SEED, "GET /other", 10);
     assert_non_null(shared);
     assert_false(gw_poison_any(&shared->quarantine, 0));
     gw_poison_add(&shared->quarantine, crash, 100);
