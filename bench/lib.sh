@@ -285,13 +285,8 @@ admin() { curl -s --unix-socket "$(echo "$DARUMA_RUN_DIR"/*/admin.sock)" "http:/
 
 supervisor_pid() { admin project | jq .pid; }
 
-# daruma's processes below the supervisor that are no instances: the gateway's workers.
-worker_pids() {
-    local child
-    for child in $(cat /proc/"$(supervisor_pid)"/task/*/children); do
-        [[ $(readlink "/proc/$child/exe") != "$daruma" ]] || echo "$child"
-    done
-}
+# The gateway's processes, workers and their guards: those of the supervisor's session that are called so.
+worker_pids() { ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" | awk '/daruma-g/ { print $1 }'; }
 
 # CPU time of each of $FRONTS for a request, at $RATE requests/s for $LENGTH s, in $ROUNDS interleaved rounds, because a
 # machine's speed drifts; printed as a section. One worker each on one core; load and upstream on the other.

@@ -10,16 +10,16 @@
 /* --- what is in rotation ---------------------------------------------------------------------------------------- */
 
 void gw_balance_init(struct balance *balance, const struct board *view, struct gauges *gauges, unsigned number,
-                     uint64_t seed)
+                     struct endpoint_local *local, uint64_t seed)
 {
     balance->view = view;
     balance->all = gauges;
     balance->gauges = &gauges->worker[number];
+    balance->local = local;
     rng_seed(&balance->rng, seed);
     memset(balance->turn, 0, sizeof(balance->turn));
     memset(balance->shares, 0, sizeof(balance->shares));
     memset(balance->services, 0, sizeof(balance->services));
-    memset(balance->local, 0, sizeof(balance->local));
     for (uint32_t i = 0; i < BOARD_ENDPOINTS; i++)
         balance->local[i].idle_first = GW_NONE;
 }

@@ -10,6 +10,7 @@
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
 #include "gateway/proxy.h"
@@ -382,6 +383,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
 
 void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
 {
+    gw_mark(worker, conn);
     conn->route = worker->view->listeners[conn->listener].route;
     conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
     begin_active(worker, conn);
