@@ -397,11 +397,34 @@ static bool is_error_page(const struct nginx_server *server, const struct nginx_
     return false;
 }
 
-/* Told instead of being forgotten. */
-static void tell_missing(struct making *making, const struct nginx_location *location)
+/* A rule whose replacement is a URL of its own sends the client there, whatever flag it has. */
+static void make_rules(struct making *making, struct nginx_scope *scope, const struct nginx_location *location,
+                       struct node *route)
 {
-    if (location->rewrites)
-        problem_error(making->load->problems, location->rewrites->place, "`rewrite` is not understood yet");
+    for (const struct nginx_rewrite *rewrite = location->rewrites; rewrite; rewrite = rewrite->next) {
+        struct node *rule = new_map(making, rewrite->place);
+        bool url = strncmp(rewrite->to.text, "http://", 7) == 0 || strncmp(rewrite->to.text, "https://", 8) == 0 ||
+                   strncmp(rewrite->to.text, "$scheme", 7) == 0;
+        const char *then = url && strcmp(rewrite->flag, "permanent") != 0 ? "redirect"
+                           : *rewrite->flag                               ? rewrite->flag
+                                                                          : "next";
+        scope->regex = rewrite->regex.text;
+        const char *to = nginx_template(scope, &rewrite->to);
+        if (!to)
+            continue;
+        set_text(making, rule, "match", rewrite->regex.place, rewrite->regex.text);
+        set_text(making, rule, "to", rewrite->to.place, to);
+        set_text(making, rule, "then", rewrite->place, then);
+        node_append(making->load->pool, inner(making, route, "rewrite", NODE_LIST), rule);
+    }
+}
+
+/* Where nginx would look for a file, which is not there. */
+static void make_not_found(struct making *making, const struct nginx_location *location, struct node *route)
+{
+    struct node *respond = new_map(making, location->place);
+    set_int(making, respond, "status", location->place, 404);
+    set(making, route, "respond", respond);
 }
 
 static struct node *make_location(struct making *making, const struct nginx_server *server,
@@ -412,15 +435,17 @@ static struct node *make_location(struct making *making, const struct nginx_serv
         .config = making->config,
         .settings = &location->settings,
         .server_name = server->names_len > 0 ? server->names[0].text : "",
-        .regex = location->match >= NGINX_REGEX ? location->path.text : NULL,
     };
 
     make_path(making, location, route);
-    tell_missing(making, location);
+    make_rules(making, &scope, location, route);
+    scope.regex = location->match >= NGINX_REGEX ? location->path.text : NULL;
     if (location->returns)
         make_return(making, &scope, location->returns, route);
     else if (location->proxy_pass)
         make_forward(making, &scope, location, route);
+    else if (location->rewrites)
+        make_not_found(making, location, route);
     else
         problem_error(making->load->problems, location->files ? location->files->place : location->place,
                       "this location has neither `proxy_pass` nor `return`: the gateway serves no files");
@@ -432,10 +457,9 @@ static struct node *make_location(struct making *making, const struct nginx_serv
 /* `internal`: nobody outside gets there. */
 static struct node *make_hidden(struct making *making, const struct nginx_location *location)
 {
-    struct node *route = new_map(making, location->place), *respond = new_map(making, location->place);
+    struct node *route = new_map(making, location->place);
     make_path(making, location, route);
-    set_int(making, respond, "status", location->place, 404);
-    set(making, route, "respond", respond);
+    make_not_found(making, location, route);
     return route;
 }
 
@@ -498,16 +522,31 @@ static void make_slash(struct making *making, const struct nginx_server *server,
     node_append(making->load->pool, routes, route);
 }
 
+/* What a server rewrites before any location is looked for. */
+static void make_first_rules(struct making *making, struct nginx_scope *scope, const struct nginx_server *server,
+                             struct node *routes)
+{
+    struct place place = server->root.rewrites->place;
+    struct node *route = new_map(making, place);
+
+    set_text(making, route, "path", place, "^");
+    set_text(making, route, "match", place, "regex");
+    set_bool(making, route, "first", place, true);
+    make_rules(making, scope, &server->root, route);
+    node_append(making->load->pool, routes, route);
+}
+
 static struct node *make_server(struct making *making, const struct nginx_server *server)
 {
     struct node *routes = new_list(making, server->place);
 
-    tell_missing(making, &server->root);
+    struct nginx_scope scope = { .config = making->config,
+                                 .settings = &server->root.settings,
+                                 .server_name = server->names_len > 0 ? server->names[0].text : "" };
+    if (server->root.rewrites)
+        make_first_rules(making, &scope, server, routes);
     if (server->root.returns) {
         struct node *route = new_map(making, server->root.returns->place);
-        struct nginx_scope scope = { .config = making->config,
-                                     .settings = &server->root.settings,
-                                     .server_name = server->names_len > 0 ? server->names[0].text : "" };
         make_return(making, &scope, server->root.returns, route);
         make_response_headers(making, &scope, route);
         node_append(making->load->pool, routes, route);

@@ -97,6 +97,14 @@ static const struct attribute error_page_fields[] = {
     { "status", &status_number, P, "its status, if it is another one" },
     END,
 };
+static const struct attribute rule_fields[] = {
+    { "match", &string, P, "a regular expression; the rule counts for paths that it matches" },
+    { "then",
+      &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("next", "last", "break", "redirect", "permanent") },
+      P, "what follows" },
+    { "to", &string, P, "what the path becomes; a template" },
+    END,
+};
 static const struct attribute route_fields[] = {
     { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
@@ -125,6 +133,12 @@ static const struct attribute route_fields[] = {
     { "replace", &string, P, "what the service gets in place of `path`" },
     { "response_timeout", &duration, P, "until the first byte of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
+    { "rewrite",
+      &(const struct schema){
+          .kinds = NODE_LIST,
+          .items =
+              &(const struct schema){ .kinds = NODE_MAP, .fields = rule_fields, .required = WORDS("match", "to") } },
+      P, "rules that change the path" },
     { "strip", &boolean, P, "the service gets the path without `path`" },
     { "to", &string_or_list, P, "services" },
     { "via", &kept_boolean, P, "requests carry Via" },

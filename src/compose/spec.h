@@ -171,7 +171,14 @@ struct spec_error_page {
 
 enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
-enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
+/* SPEC_PASS: it only rewrites. */
+enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND, SPEC_PASS };
+
+/* A rule that rewrites paths. */
+struct spec_rule {
+    char *regex, *to; /* `to` is a template */
+    int then;         /* enum board_then */
+};
 
 /* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
 struct spec_route {
@@ -198,6 +205,8 @@ struct spec_route {
     struct spec_page closed; /* filled in whether it is switched on or not */
     int64_t body_limit;      /* bytes; 0: any */
     struct spec_rewrite request, response;
+    struct spec_rule *rules;
+    size_t rules_len;
     struct spec_error_page *errors;
     size_t errors_len;
     bool intercept; /* they also replace answers of the service */

@@ -55,6 +55,8 @@ struct gw_worker {
     uint64_t id_seed[2]; /* what request ids are made from */
     struct gw_pipe pipes[GW_PIPES_IDLE];
     uint32_t pipes_idle;
+    char matched[GW_ROUTE_PATH]; /* the path that its groups lie in, when it is another one by now */
+    char target[GW_ROUTE_PATH];  /* what became of its path and query (rewrite.h) */
     char scratch[GW_FORWARD_MAX];
 };
 
