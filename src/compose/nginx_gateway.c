@@ -114,14 +114,71 @@ static const char *with_port(struct making *making, const char *host)
     return pool_printf(making->load->pool, "%s:80", host);
 }
 
+static struct node *make_peer(struct making *making, const struct nginx_peer *peer, bool weighted)
+{
+    struct place place = peer->address.place;
+    const char *address = with_port(making, peer->address.text);
+    struct node *map = new_map(making, place);
+
+    if (!weighted && !peer->backup && peer->max_conns == 0)
+        return node_string(making->load->pool, place, address);
+    set_text(making, map, "service", place, address);
+    if (weighted)
+        set_int(making, map, "weight", place, peer->weight);
+    if (peer->backup)
+        set_bool(making, map, "backup", place, true);
+    if (peer->max_conns > 0)
+        set_int(making, map, "max_inflight", place, peer->max_conns);
+    return map;
+}
+
 static void add_peers(struct making *making, const struct nginx_upstream *upstream, struct node *to)
 {
-    for (const struct nginx_peer *peer = upstream->peers; peer; peer = peer->next) {
-        if (peer->down)
+    bool weighted = false;
+    for (const struct nginx_peer *peer = upstream->peers; peer; peer = peer->next)
+        weighted = weighted || peer->weight != 1;
+    for (const struct nginx_peer *peer = upstream->peers; peer; peer = peer->next)
+        if (!peer->down)
+            node_append(making->load->pool, to, make_peer(making, peer, weighted));
+}
+
+/* `hash` of what x-gateway knows a hash of. */
+static struct node *make_hash(struct making *making, const struct nginx_word *key)
+{
+    static const struct {
+        const char *nginx, *ours;
+    } prefixes[] = { { "$http_", "header" }, { "$cookie_", "cookie" } };
+    const char *text = key->text;
+
+    if (strcmp(text, "$remote_addr") == 0 || strcmp(text, "$binary_remote_addr") == 0)
+        return node_string(making->load->pool, key->place, "source");
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        size_t len = strlen(prefixes[i].nginx);
+        if (strncmp(text, prefixes[i].nginx, len) != 0 || strchr(text + 1, '$'))
             continue;
-        node_append(making->load->pool, to,
-                    node_string(making->load->pool, peer->address.place, with_port(making, peer->address.text)));
+        char *name = pool_strdup(making->load->pool, text + len);
+        for (char *c = name; i == 0 && *c; c++)
+            *c = *c == '_' ? '-' : *c;
+        struct node *hash = new_map(making, key->place);
+        set_text(making, hash, prefixes[i].ours, key->place, name);
+        return hash;
     }
+    problem_error(
+        making->load->problems, key->place,
+        "a hash is understood of $remote_addr, of a header field ($http_NAME) and of a cookie ($cookie_NAME)");
+    return NULL;
+}
+
+static void make_balance(struct making *making, const struct nginx_upstream *upstream, struct node *route)
+{
+    struct node *hash = upstream->key.text ? make_hash(making, &upstream->key) : NULL;
+    if (!hash) {
+        set_text(making, route, "balance", upstream->place, upstream->balance);
+        return;
+    }
+    struct node *balance = new_map(making, hash->place);
+    set(making, balance, "hash", hash);
+    set(making, route, "balance", balance);
 }
 
 static void make_retry(struct making *making, const struct nginx_settings *settings, size_t peers, struct place place,
@@ -222,10 +279,12 @@ static void make_forward(struct making *making, struct nginx_scope *scope, const
     const char *colon = strrchr(target.host, ':');
     scope->proxy_host = strncmp(target.host, "unix:", 5) == 0 ? "localhost" : target.host;
     scope->proxy_port = colon && strspn(colon + 1, "0123456789") == strlen(colon + 1) ? colon + 1 : "80";
-    if (upstream)
+    if (upstream) {
         add_peers(making, upstream, to);
-    else
+        make_balance(making, upstream, route);
+    } else {
         node_append(making->load->pool, to, node_string(making->load->pool, place, with_port(making, target.host)));
+    }
     set(making, route, "to", to);
     if (target.uri && (location->match == NGINX_REGEX || location->match == NGINX_REGEX_CASELESS))
         problem_error(making->load->problems, place,
