@@ -134,18 +134,22 @@ static struct node *make_gateway(struct making *making, struct place place)
     return gateway;
 }
 
-struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
+struct node *nginx_gateway_make(struct loading *load, struct place place, const struct nginx_directive *directives,
                                 const struct nginx_surroundings *around)
 {
     struct nginx_config config = { .pool = load->pool, .problems = load->problems };
     struct making making = { .load = load, .config = &config, .around = around };
     size_t errors = load->problems->errors;
 
-    const struct nginx_directive *directives = nginx_files_parse(load, around, &place, path);
-    if (load->problems->errors == errors)
-        nginx_config_read(&config, directives);
-    if (load->problems->errors > errors)
-        return NULL;
-    struct node *gateway = make_gateway(&making, place);
+    nginx_config_read(&config, directives);
+    struct node *gateway = load->problems->errors == errors ? make_gateway(&making, place) : NULL;
     return load->problems->errors == errors ? gateway : NULL;
+}
+
+struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
+                                const struct nginx_surroundings *around)
+{
+    size_t errors = load->problems->errors;
+    const struct nginx_directive *directives = nginx_files_parse(load, around, &place, path);
+    return load->problems->errors == errors ? nginx_gateway_make(load, place, directives, around) : NULL;
 }
