@@ -177,7 +177,14 @@ struct spec_error_page {
 
 enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
-enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
+/* SPEC_PASS: it only rewrites. */
+enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND, SPEC_PASS };
+
+/* A rule that rewrites paths. */
+struct spec_rule {
+    char *regex, *to; /* `to` is a template */
+    int then;         /* enum board_then */
+};
 
 /* How a route chooses an instance. */
 struct spec_balance {
@@ -228,6 +235,8 @@ struct spec_route {
     struct spec_page closed; /* filled in whether it is switched on or not */
     int64_t body_limit;      /* bytes; 0: any */
     struct spec_rewrite request, response;
+    struct spec_rule *rules;
+    size_t rules_len;
     struct spec_error_page *errors;
     size_t errors_len;
     bool intercept; /* they also replace answers of the service */
@@ -267,9 +276,10 @@ struct spec_access_log {
 
 /* Somebody outside of the project that a route leads to. */
 struct spec_outside {
-    char *name;    /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
-    char *host;    /* a name or an address without brackets; the path of a Unix socket */
-    uint16_t port; /* 0: a Unix socket */
+    char *name;            /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
+    char *host;            /* a name or an address without brackets; the path of a Unix socket */
+    uint16_t port;         /* 0: a Unix socket */
+    uint32_t max_inflight; /* requests at a time on each of its addresses; 0: any number */
     struct place place;
 };
 

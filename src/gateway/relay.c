@@ -11,6 +11,7 @@
 #include "gateway/pipe.h"
 #include "gateway/proxy.h"
 #include "gateway/response.h"
+#include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
 #include <arpa/inet.h>
@@ -147,39 +148,55 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
     return true;
 }
 
-/* The path in normal form, and what the route finds in it, into worker->path. */
-static bool look_at_path(struct gw_worker *worker, const struct conn *conn, const char *buf)
+void gw_relay_gather_request(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
 {
-    const struct http1_head *head = &worker->head;
-    if (!gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
+    ret->facts = (struct gw_facts){ .buf = gw_block(&worker->slots, conn->in),
+                                    .head = &worker->head,
+                                    .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
+                                    .made_id = ret->id,
+                                    .port = conn->local_port > 0 ? conn->local_port
+                                                                 : listener_port(worker->view, conn->listener) };
+    gw_relay_make_id(worker, conn, ret->id);
+}
+
+/* What the route sees of the target, and its path in normal form in worker->path. */
+static bool look_at_target(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
+{
+    const struct http1_slice path = worker->head.path;
+    const struct board_route *route = gw_conn_route(worker, conn);
+
+    ret->facts.target = (struct gw_span){ ret->facts.buf + path.at, path.len };
+    if (worker->routes.rewrites[conn->listener] || route->match == BOARD_REGEX) {
+        /* The same as before, unless the routes are others by now. */
+        struct gw_rewritten rewritten = gw_rewrite_find(worker, conn);
+        if (rewritten.status == 400 || rewritten.status == 500)
+            return false;
+        ret->facts.target = rewritten.target;
+        ret->whole = rewritten.whole;
+    } else if (!gw_path_normalise(ret->facts.target.text, ret->facts.target.len, &worker->path)) {
         return false;
-    if (gw_conn_route(worker, conn)->match == BOARD_REGEX)
-        (void)gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
-                            &worker->path);
+    }
+    ret->facts.path = &worker->path;
+    gw_route_replace(worker->view, route, (struct gw_span){ "", 0 }, ret->facts.target.text, ret->facts.target.len,
+                     &worker->path, ret->facts.rest);
     return true;
 }
 
 bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gathered *ret)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    ret->facts = (struct gw_facts){ .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
-                                    .made_id = ret->id,
-                                    .port = conn->local_port > 0 ? conn->local_port
-                                                                 : listener_port(worker->view, conn->listener) };
-    gw_relay_make_id(worker, conn, ret->id);
-    if (!gw_relay_read_head(worker, conn))
+    bool there = gw_relay_read_head(worker, conn);
+
+    gw_relay_gather_request(worker, conn, ret);
+    ret->whole = false;
+    if (!there) {
+        ret->facts.head = NULL;
         return false;
-    ret->facts.buf = gw_block(&worker->slots, conn->in);
-    ret->facts.head = &worker->head;
-    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT && route->errors == 0)
+    }
+    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT && route->errors == 0 &&
+        !worker->routes.rewrites[conn->listener])
         return true;
-    const struct http1_slice target = worker->head.path;
-    if (!look_at_path(worker, conn, ret->facts.buf))
-        return false;
-    ret->facts.path = &worker->path;
-    gw_route_replace(worker->view, route, (struct gw_span){ "", 0 }, ret->facts.buf + target.at, target.len,
-                     &worker->path, ret->facts.rest);
-    return true;
+    return look_at_target(worker, conn, ret);
 }
 
 /* The head for the upstream, into worker->scratch. It is a function of what is in `in`, so that a head which went out
@@ -207,12 +224,13 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     else if (conn->routes_version != worker->view->routes_version)
         return -EBADMSG;
     memcpy(facts.made_id, gathered.id, sizeof(facts.made_id));
-    if (route->flags & BOARD_REPLACE) {
-        const struct http1_slice target = worker->head.path;
+    if ((route->flags & BOARD_REPLACE) && !gathered.whole) {
         struct gw_span with;
         with.text = board_text(worker->view, route->replace, &with.len);
-        gw_route_replace(worker->view, route, with, gathered.facts.buf + target.at, target.len, &worker->path,
-                         facts.target);
+        gw_route_replace(worker->view, route, with, gathered.facts.target.text, gathered.facts.target.len,
+                         &worker->path, facts.target);
+    } else if (gathered.facts.target.text == worker->target) {
+        facts.target[0] = gathered.facts.target;
     }
     return gw_forward_request(gathered.facts.buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }
