@@ -368,7 +368,7 @@ static const struct attribute service_fields[] = {
     { "environment", &mapping, P, "its environment" },
     { "expose", &unique_texts, P, "ports for other services" },
     { "extends", &extends, P, "a service to start from" },
-    { "external_links", &unique_strings, N, "containers of other projects" },
+    { "external_links", &unique_strings, D, "containers of other projects" },
     { "extra_hosts", &extra_hosts, D, "more host names" },
     { "gpus", &schema_gpus, N, "GPUs" },
     { "group_add", &unique_texts, D, "more groups" },
