@@ -293,6 +293,8 @@ static const struct attribute process_fields[] = {
 static const struct schema strict_percent = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_FLOAT, .max = 100 };
 static const struct schema once = { .kinds = NODE_STRING | NODE_LIST, .items = &string, .merge = MERGE_REPLACE };
 static const struct attribute daruma_deploy_fields[] = {
+    { "compare", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("nothing", "failures", "latency") }, P,
+      "what the new version's answers are compared for" },
     { "dwell", &duration, P, "canary: how long each step is watched" },
     { "exclusive", &boolean, P, "there may never be two at once" },
     { "keep", &duration, P, "blue-green: how long the old version stays after the switch" },

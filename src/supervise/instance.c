@@ -476,6 +476,7 @@ static void tell_exit(struct instance *instance, const struct runtime_exit *how)
 static void died(struct instance *instance, const struct runtime_exit *how)
 {
     enum cause cause = cause_of_death(instance, how);
+    deploy_endpoints_go(instance);
     endpoint_set(instance, BOARD_ENDPOINT_GONE, cause);
 
     health_end(&instance->health);
