@@ -192,7 +192,6 @@ void docker_follow_logs(struct runtime_handle *handle);
 void docker_watch_process(struct runtime_handle *handle);
 void docker_forget_process(struct runtime_handle *handle);
 int docker_signal(struct runtime *runtime, struct runtime_handle *handle, int signo);
-bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo);
 /* Sends handle->pending. -ENOMEM. */
 int docker_send_signal(struct runtime_handle *handle);
 /* Sets how it ended, from what a shell would say: 128 and the number of a signal. */
@@ -205,6 +204,9 @@ void docker_fail(struct runtime_handle *handle, const struct err *err);
 void docker_fail_memory(struct runtime_handle *handle);
 /* It was to end before it ran: */
 void docker_give_up(struct runtime_handle *handle);
+
+/* docker_hears.c */
+bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo);
 
 /* docker_plan.c: takes from the spec what the start needs. -ENOMEM, -E2BIG with `err`. */
 int docker_plan(struct runtime_handle *handle, const struct runtime_start *start, struct err *err);

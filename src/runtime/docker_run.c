@@ -4,13 +4,10 @@
  */
 #include "runtime/docker.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
@@ -190,31 +187,4 @@ int docker_signal(struct runtime *runtime, struct runtime_handle *handle, int si
     handle->job = NULL;
     loop_timer_set(handle->docker->loop, &handle->timer, clock_now());
     return 0;
-}
-
-/* A line of /proc/PID/status, behind its name; NULL: there is none. */
-static const char *status_line(const char *status, const char *name)
-{
-    const char *line = strstr(status, name);
-    return line ? line + strlen(name) : NULL;
-}
-
-bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo)
-{
-    char path[48], status[4096];
-
-    if (handle->pid == 0 || signo == SIGKILL)
-        return true;
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)handle->pid);
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
-    status[n < 0 ? 0 : n] = '\0';
-    const char *caught = status_line(status, "\nSigCgt:"), *blocked = status_line(status, "\nSigBlk:");
-    const char *numbers = status_line(status, "\nNSpid:");
-    const char *last = numbers ? memrchr(numbers, '\t', strcspn(numbers, "\n")) : NULL;
-    if (!caught || !blocked || !last || strtol(last, NULL, 10) != 1)
-        return true;
-    /* A blocked one may be waited for (sigwait(3), signalfd(2)). */
-    uint64_t mask = strtoull(caught, NULL, 16) | strtoull(blocked, NULL, 16);
-    return mask >> (signo - 1) & 1;
 }
