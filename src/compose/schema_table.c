@@ -321,7 +321,7 @@ static const struct attribute volume_fields[] = {
 static const struct attribute secret_fields[] = {
     { "driver", &string, N, "driver" },
     { "driver_opts", &options, N, "driver options" },
-    { "environment", &string, N, "variable that holds it" },
+    { "environment", &string, D, "variable that holds it" },
     { "external", &loose_external, N, "made by others" },
     { "file", &path, P, "file that holds it" },
     { "labels", &labels, HONOUR_QUIET, "labels" },
@@ -330,8 +330,8 @@ static const struct attribute secret_fields[] = {
     END,
 };
 static const struct attribute config_fields[] = {
-    { "content", &string, N, "its text" },
-    { "environment", &string, N, "variable that holds it" },
+    { "content", &string, D, "its text" },
+    { "environment", &string, D, "variable that holds it" },
     { "external", &loose_external, N, "made by others" },
     { "file", &path, P, "file that holds it" },
     { "labels", &labels, HONOUR_QUIET, "labels" },

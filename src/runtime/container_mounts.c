@@ -68,7 +68,15 @@ static json_t *mount_json(const struct spec *spec, const json_t *mount)
     return ret;
 }
 
-/* Secrets and configs that are files of this machine. */
+/* Where a secret or a config appears. */
+static json_t *target_json(const json_t *use, const char *section)
+{
+    const char *source = text_of(use, "source"), *target = text_of(use, "target");
+    const char *folder = strcmp(section, "secrets") == 0 ? "/run/secrets" : "";
+    return *target == '/' ? json_string(target) : container_format("%s/%s", folder, *target ? target : source);
+}
+
+/* Those that are files of this machine. */
 static void mount_files(const struct spec *spec, const json_t *uses, const char *section, json_t *mounts)
 {
     json_t *use;
@@ -76,17 +84,42 @@ static void mount_files(const struct spec *spec, const json_t *uses, const char 
 
     json_array_foreach((json_t *)uses, i, use)
     {
-        const char *source = text_of(use, "source"), *target = text_of(use, "target");
-        const char *file = text_of(container_definition(spec, section, source), "file");
-        bool secret = strcmp(section, "secrets") == 0;
-        if (!*file)
-            continue; /* told by the runtime's check() */
-        json_t *where = *target == '/'
-                            ? json_string(target)
-                            : container_format("%s/%s", secret ? "/run/secrets" : "", *target ? target : source);
-        (void)json_array_append_new(
-            mounts, json_pack("{s:s, s:s, s:o, s:b}", "Type", "bind", "Source", file, "Target", where, "ReadOnly", 1));
+        const char *file = text_of(container_definition(spec, section, text_of(use, "source")), "file");
+        if (*file)
+            (void)json_array_append_new(mounts, json_pack("{s:s, s:s, s:o, s:b}", "Type", "bind", "Source", file,
+                                                          "Target", target_json(use, section), "ReadOnly", 1));
     }
+}
+
+const char *container_content(const struct spec *spec, const json_t *definition)
+{
+    const char *content = json_string_value(json_object_get(definition, "content"));
+    const char *variable = text_of(definition, "environment");
+    size_t len = strlen(variable);
+
+    for (char **entry = spec->environment; !content && len > 0 && entry && *entry; entry++)
+        if (strncmp(*entry, variable, len) == 0 && (*entry)[len] == '=')
+            content = *entry + len + 1;
+    return content;
+}
+
+json_t *container_files(const struct spec *spec, const struct spec_service *service)
+{
+    static const char *const sections[] = { "secrets", "configs" };
+    json_t *files = json_object(), *use;
+    size_t i;
+
+    for (size_t n = 0; n < 2; n++)
+        json_array_foreach(json_object_get(service->model, sections[n]), i, use)
+        {
+            const char *content =
+                container_content(spec, container_definition(spec, sections[n], text_of(use, "source")));
+            json_t *target = target_json(use, sections[n]);
+            if (content && target)
+                (void)json_object_set_new(files, json_string_value(target), json_string(content));
+            json_decref(target);
+        }
+    return files;
 }
 
 /* "service:ro" and "container:name:ro" → "name:ro" */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static struct docker *docker_of(struct runtime *runtime)
 {
@@ -91,6 +92,8 @@ static void handle_free(struct runtime_handle *handle)
     engine_cancel(handle->kill);
     docker_forget_process(handle);
     docker_check_free(&handle->check);
+    if (handle->archive > 0)
+        (void)close(handle->archive);
     docker_plan_free(handle);
     if (handle->link) {
         *handle->link = handle->next;

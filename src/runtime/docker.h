@@ -5,7 +5,7 @@
  * A start is a row of steps, each one call of the Engine's API; what a step needs was taken from the spec when the
  * start was asked for, since the spec may be replaced meanwhile:
  *
- *     LOOK ──▶ (STOP_OLD ▶ REMOVE_OLD) ──▶ NEED … ──▶ CREATE ──▶ CONNECT … ──▶ START ──▶ INSPECT ──▶ RUN ◀─▶ CHECK ──▶ LAST
+ *     LOOK ──▶ (STOP_OLD ▶ REMOVE_OLD) ──▶ NEED … ──▶ CREATE ──▶ COPY ──▶ CONNECT … ──▶ START ──▶ INSPECT ──▶ RUN ◀─▶ CHECK ──▶ LAST
  *       │ the same container is there, stopped ──────────────────────────────────▲          ▲
  *       └ … and running ───────────────────────────────────────────────────────────────────┘
  *
@@ -56,6 +56,7 @@ enum docker_step {
     DOCKER_REMOVE_OLD,
     DOCKER_NEED,
     DOCKER_CREATE,
+    DOCKER_COPY,
     DOCKER_CONNECT,
     DOCKER_START,
     DOCKER_INSPECT,
@@ -80,6 +81,7 @@ struct runtime_handle {
     char *name, *look, *create; /* the container's name; the paths that find and create it */
     char hash[72];
     json_t *body;
+    json_t *files; /* what is put into it: path → content */
     int grace_s;
     struct docker_need *needs;
     size_t needs_len;
@@ -93,11 +95,13 @@ struct runtime_handle {
     size_t at; /* which need or network is next */
     struct docker_job *job;
     struct engine_call *call, *logs, *kill;
+    int archive;             /* COPY: of `files`; 0: none */
     struct loop_timer timer; /* the next try; RUN: an end that is not told; LAST: output that does not end */
     int64_t pause_ns;
     int looks;
     char id[DOCKER_ID], old_id[DOCKER_ID];
     bool taken_over, told, ended;
+    bool fresh;            /* its container was made for this start */
     bool heard;            /* an event came since the Engine was asked how it is */
     pid_t engine_pid, pid; /* its main process as the Engine numbers it; on this machine, or 0 */
     struct loop_io life;   /* a pidfd of that, while it is watched */
@@ -204,6 +208,9 @@ void docker_fail(struct runtime_handle *handle, const struct err *err);
 void docker_fail_memory(struct runtime_handle *handle);
 /* It was to end before it ran: */
 void docker_give_up(struct runtime_handle *handle);
+
+/* docker_files.c: an archive of such files, for the caller to close. Negative errno. */
+int docker_files_open(const json_t *files);
 
 /* docker_hears.c */
 bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo);

@@ -51,7 +51,7 @@ static void check_build(const struct spec_service *service, struct problems *pro
                         service->name);
 }
 
-/* Secrets and configs are mounted from files. */
+/* Secrets and configs come from files, from variables, or from the compose file. */
 static void check_files(const struct spec *spec, const struct spec_service *service, const char *section,
                         struct problems *problems)
 {
@@ -60,12 +60,20 @@ static void check_files(const struct spec *spec, const struct spec_service *serv
 
     json_array_foreach(json_object_get(service->model, section), i, use)
     {
-        const char *source = json_string_value(json_object_get(use, "source"));
-        const json_t *definition = source ? container_definition(spec, section, source) : NULL;
-        if (!json_is_string(json_object_get(definition, "file")))
+        const char *source = docker_text(use, "source");
+        const json_t *definition = container_definition(spec, section, source);
+        const char *variable = docker_text(definition, "environment");
+        if (*docker_text(definition, "file") || container_content(spec, definition))
+            continue;
+        if (*variable)
             problem_error(problems, service->place,
-                          "service \"%s\": of %s only those with `file` can be mounted, \"%s\" is none", service->name,
-                          section, source ? source : "?");
+                          "service \"%s\": \"%s\" of %s is what the variable %s says, and there is none of that name",
+                          service->name, source, section, variable);
+        else
+            problem_error(problems, service->place,
+                          "service \"%s\": \"%s\" of %s is external; the Docker Engine knows such only in a swarm, "
+                          "write `file`, `environment` or `content`",
+                          service->name, source, section);
     }
 }
 

@@ -129,14 +129,26 @@ static int take_check(struct runtime_handle *handle, const json_t *check)
     return handle->check.command ? 0 : -ENOMEM;
 }
 
+/* From when on its output belongs to this life: since the last one ended, which is not known any more when this one has
+   ended, too. A program is quicker with its first line than the Engine with noting its start. */
+static double new_output(const struct runtime_handle *handle, const json_t *state)
+{
+    if (handle->taken_over)
+        return (double)clock_wall() / 1e9;
+    if (handle->fresh)
+        return 0;
+    if (json_is_true(json_object_get(state, "Running")))
+        return parse_time(docker_text(state, "FinishedAt"));
+    return parse_time(docker_text(state, "StartedAt")) - 0.1;
+}
+
 int docker_take_state(struct runtime_handle *handle, const json_t *json)
 {
     const json_t *state = json_object_get(json, "State");
     pid_t pid = (pid_t)json_integer_value(json_object_get(state, "Pid"));
 
     handle->frames.raw = json_is_true(json_object_get(json_object_get(json, "Config"), "Tty"));
-    /* Not StartedAt: a program is quicker with its first line than the Engine with that note. */
-    handle->logs_since = handle->taken_over ? (double)clock_wall() / 1e9 : parse_time(docker_text(state, "FinishedAt"));
+    handle->logs_since = new_output(handle, state);
     take_ports(handle, json);
     handle->engine_pid = pid;
     handle->pid = pid > 0 && engine_is_local(handle->docker->engine) && is_its_process(handle, pid) ? pid : 0;

@@ -38,6 +38,7 @@ void docker_plan_free(struct runtime_handle *handle)
     free(handle->look);
     free(handle->create);
     json_decref(handle->body);
+    json_decref(handle->files);
 }
 
 /* The user's labels of a network or a volume, and ours. */
@@ -246,10 +247,11 @@ int docker_plan(struct runtime_handle *handle, const struct runtime_start *start
     handle->host_network = strcmp(text_at(service->model, "network_mode"), "host") == 0;
     handle->name = container_name(spec, service, start->number);
     handle->body = container_body(spec, service, start->number);
+    handle->files = container_files(spec, service);
     int r = plan_ports(handle, service, err);
     if (r < 0)
         return r;
-    r = handle->name && handle->body ? plan_paths(handle, spec, service, start->number) : -ENOMEM;
+    r = handle->name && handle->body && handle->files ? plan_paths(handle, spec, service, start->number) : -ENOMEM;
     if (r == 0)
         r = plan_image(handle, spec, service);
     if (r == 0)

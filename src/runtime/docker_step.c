@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FIRST_PAUSE_NS (100 * NS_PER_MS)
 #define LAST_PAUSE_NS  (5 * NS_PER_S)
@@ -187,8 +188,11 @@ static void take_created(struct runtime_handle *handle, const json_t *json)
 {
     (void)snprintf(handle->id, sizeof(handle->id), "%s", docker_text(json, "Id"));
     handle->at = 0;
+    handle->fresh = true;
     if (docker_keep(handle) < 0)
         docker_fail_memory(handle);
+    else if (json_object_size(handle->files) > 0)
+        docker_go(handle, DOCKER_COPY);
     else
         docker_go(handle, handle->networks_len > 0 ? DOCKER_CONNECT : DOCKER_START);
 }
@@ -202,6 +206,8 @@ static void refused(struct runtime_handle *handle, const struct err *err)
         (void)err_prefix(&told, "cannot create the container %s", handle->name);
     else if (handle->step == DOCKER_START)
         (void)err_prefix(&told, "cannot start the container %s", handle->name);
+    else if (handle->step == DOCKER_COPY)
+        (void)err_prefix(&told, "cannot put secrets and configs into the container %s", handle->name);
     else if (handle->step == DOCKER_CONNECT)
         (void)err_prefix(&told, "cannot join the network %s", handle->networks[handle->at].name);
     else
@@ -215,6 +221,9 @@ static void on_answer(void *owner, int status, const json_t *json, const struct 
     bool ok = status >= 200 && status < 400; /* 304: it runs already */
 
     handle->call = NULL;
+    if (handle->archive > 0)
+        (void)close(handle->archive);
+    handle->archive = 0;
     if (handle->cancelled && status < 0 && handle->step < DOCKER_START) {
         docker_give_up(handle);
         return;
@@ -229,6 +238,8 @@ static void on_answer(void *owner, int status, const json_t *json, const struct 
         docker_go(handle, ok ? DOCKER_NEED : DOCKER_LOOK);
     else if (handle->step == DOCKER_CREATE && ok)
         take_created(handle, json);
+    else if (handle->step == DOCKER_COPY && ok)
+        docker_go(handle, handle->networks_len > 0 ? DOCKER_CONNECT : DOCKER_START);
     else if (handle->step == DOCKER_CONNECT && ok)
         docker_go(handle, ++handle->at < handle->networks_len ? DOCKER_CONNECT : DOCKER_START);
     else if (handle->step == DOCKER_START && ok)
@@ -295,6 +306,14 @@ static void step_begin(struct runtime_handle *handle)
         request.method = "POST";
         request.path = handle->create;
         request.body = handle->body;
+        break;
+    case DOCKER_COPY:
+        handle->archive = docker_files_open(handle->files);
+        request.method = "PUT";
+        request.upload_fd = handle->archive;
+        (void)snprintf(path, sizeof(path), "/containers/%s/archive?path=/", handle->id);
+        if (handle->archive < 0)
+            request.path = NULL;
         break;
     case DOCKER_CONNECT:
         request.method = "POST";

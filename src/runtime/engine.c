@@ -175,8 +175,8 @@ static bool set_method(struct engine_call *call)
 
     if (call->asks_version || strcmp(request->method, "GET") == 0) {
         r = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-    } else if (strcmp(request->method, "POST") == 0 && request->upload_fd) {
-        r = curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    } else if (request->upload_fd) {
+        r = curl_easy_setopt(easy, strcmp(request->method, "PUT") == 0 ? CURLOPT_UPLOAD : CURLOPT_POST, 1L);
         r |= curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
         r |= curl_easy_setopt(easy, CURLOPT_READDATA, call);
         r |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->engine->tar_headers);

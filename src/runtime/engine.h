@@ -25,7 +25,7 @@ struct engine;
 struct engine_call;
 
 struct engine_request {
-    const char *method; /* "GET", "POST", "DELETE" */
+    const char *method; /* "GET", "POST", "DELETE"; "PUT" with an upload */
     const char *path;   /* "/containers/json?all=1": without host and version; copied */
     json_t *body;       /* sent as JSON; borrowed, NULL: none */
     /* Instead of `body`: a tar archive that is read from here until its end; non-blocking, stays the caller's, is

@@ -256,6 +256,29 @@ END
     docker image inspect another/name:2 >/dev/null || fail "the tag is missing"
 }
 
+story_secrets_and_configs_need_no_files() {
+    engine_start
+    echo from a file >secret
+    compose <<'END'
+services:
+  a:
+    image: daruma/app:1
+    user: "1000"
+    secrets: [file, {source: variable, target: renamed}]
+    configs: [{source: inline, target: /etc/app/inline.conf}]
+    command: [/bin/busybox, sh, -c, "/bin/busybox cat /run/secrets/file /run/secrets/renamed /etc/app/inline.conf"]
+secrets: {file: {file: ./secret}, variable: {environment: WORD}}
+configs: {inline: {content: "from the compose file\n"}}
+END
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "what the variable WORD says, and there is none"
+    WORD="from a variable
+" expect_exit 0 daruma up -d
+    becomes 10 '[[ $(daruma logs) == *"from the compose file"* ]]'
+    assert_contains "$(daruma logs)" "from a file"
+    assert_contains "$(daruma logs)" "from a variable"
+}
+
 story_links_and_networks_name_others() {
     engine_start
     compose <<'END'
