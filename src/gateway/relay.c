@@ -3,6 +3,7 @@
 
 #include "gateway/access.h"
 #include "gateway/answer.h"
+#include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
@@ -12,7 +13,6 @@
 #include "gateway/response.h"
 #include "gateway/upstream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -64,28 +64,6 @@ bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *
     if (limit == 0)
         return false;
     return head->framing == HTTP1_LENGTH ? head->content_length > limit : conn->in_chunked.data > limit;
-}
-
-size_t gw_relay_peer(const struct conn *conn, char *text)
-{
-    if (conn->peer_family == AF_INET) {
-        char *at = text;
-        for (int i = 0; i < 4; i++) {
-            unsigned byte = conn->peer[i];
-            if (i > 0)
-                *at++ = '.';
-            if (byte >= 100)
-                *at++ = (char)('0' + byte / 100);
-            if (byte >= 10)
-                *at++ = (char)('0' + byte / 10 % 10);
-            *at++ = (char)('0' + byte % 10);
-        }
-        return (size_t)(at - text);
-    }
-    if (conn->peer_family == AF_INET6 && inet_ntop(AF_INET6, conn->peer, text, INET6_ADDRSTRLEN))
-        return strlen(text);
-    memcpy(text, "unknown", 7);
-    return 7;
 }
 
 static uint16_t listener_port(const struct board *view, uint32_t listener)
@@ -151,12 +129,13 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
     const char *buf = gw_block(&worker->slots, conn->in);
+    const struct gw_client client = gw_client_peer(conn);
     char peer[INET6_ADDRSTRLEN];
     if (!gw_relay_read_head(worker, conn))
         return -EBADMSG;
     struct gw_forward_request facts = {
-        .peer = { peer, gw_relay_peer(conn, peer) },
-        .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
+        .peer = { peer, gw_client_text(&client, peer) },
+        .trusted = gw_client_is_in(&client, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
         .sets_host = route->flags & BOARD_SETS_HOST,
         .port = conn->local_port > 0 ? conn->local_port : listener_port(worker->view, conn->listener),

@@ -160,6 +160,31 @@ static void trusted_proxies_speak_for_many(void **unused)
     }
     for (int i = 0; i < 4; i++)
         client_close(&many[i]);
+    /* For whom it speaks is another matter: the last address that no proxy of ours has. */
+    static const struct {
+        const char *named;
+        int status;
+    } requests[] = {
+        { "192.0.2.1", 200 },
+        { "192.0.2.1", 429 },
+        { "192.0.2.2", 200 },
+        { "198.51.100.9, 192.0.2.1", 429 }, /* what the client itself says counts for nothing */
+        { "192.0.2.1, 127.0.0.9", 429 },    /* two proxies of ours */
+        { "[2001:db8::1]:4711", 200 },
+        { "2001:db8::2", 429 }, /* of the same network */
+        { "nobody", 200 },
+    };
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: %s\r\n\r\n",
+                       requests[i].named);
+        client_open(&client, &rig);
+        assert_true(puts_fd(client.fd, text));
+        int status = client_response(&client, HTTP1_GET);
+        if (status != requests[i].status)
+            fail_msg("%s: %d", requests[i].named, status);
+        client_close(&client);
+    }
 }
 
 static void who_asks_too_often_is_told_when_to_come_again(void **unused)
