@@ -107,6 +107,25 @@ static void a_slow_instance_does_not_make_the_client_late(void **unused)
     client_close(&client);
 }
 
+/* Nor does one that has not asked for the body yet: the client was told to expect that. */
+static void who_expects_to_be_asked_for_the_body_is_late_only_afterwards(void **unused)
+{
+    (void)unused;
+    limits.body_timeout_ns = 100 * NS_PER_MS;
+    start(&limits, 0);
+    client_open(&client, &rig);
+    assert_true(
+        puts_fd(client.fd, "POST /wait HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    clock_sleep(300 * NS_PER_MS);
+    assert_int_equal(counted(GAUGE_BODY_TIMEOUT), 0);
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_POST), 100);
+    assert_int_equal(client_response(&client, HTTP1_POST), 408);
+    client_close(&client);
+    assert_int_equal(counted(GAUGE_BODY_TIMEOUT), 1);
+}
+
 static void idle_connections_are_closed_after_their_time(void **unused)
 {
     (void)unused;
@@ -287,6 +306,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(slow_bodies_get_408_and_the_instance_is_not_blamed, usual, over),
         cmocka_unit_test_setup_teardown(a_body_that_comes_steadily_may_take_longer_than_the_timeout, usual, over),
         cmocka_unit_test_setup_teardown(a_slow_instance_does_not_make_the_client_late, usual, over),
+        cmocka_unit_test_setup_teardown(who_expects_to_be_asked_for_the_body_is_late_only_afterwards, usual, over),
         cmocka_unit_test_setup_teardown(idle_connections_are_closed_after_their_time, usual, over),
         cmocka_unit_test_setup_teardown(one_address_may_not_have_them_all, usual, over),
         cmocka_unit_test_setup_teardown(trusted_proxies_speak_for_many, usual, over),
