@@ -19,7 +19,7 @@ endif
 PREFIX   ?= /usr/local
 OPT      ?= -O2
 BUILD    := $(if $(SAN),build/san,build)
-PACKAGES := libfyaml jansson libmicrohttpd libcurl libcrypto libarchive
+PACKAGES := libfyaml jansson libmicrohttpd libcurl libcrypto libarchive libpcre2-8
 
 CPPFLAGS += -Isrc -D_GNU_SOURCE $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \

@@ -44,6 +44,8 @@ enum {
     BOARD_REWRITE_RESPONSE = 1024,
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
+    BOARD_ERROR_PAGES = 1024,
+    BOARD_ERROR_STATUSES = 8, /* of one page */
     BOARD_PROXY_FROM = 16,
     BOARD_HEADER_SIZE = 16 * 1024,
 };
@@ -73,6 +75,8 @@ enum board_retry_on {
     BOARD_RETRY_504 = 1 << 5,
     BOARD_RETRY_429 = 1 << 6,
     BOARD_RETRY_NON_IDEMPOTENT = 1 << 7, /* the user says that POSTs may be sent twice */
+    BOARD_RETRY_403 = 1 << 8,
+    BOARD_RETRY_404 = 1 << 9,
 };
 
 /* A piece of the board's text; len 0: none. */
@@ -121,12 +125,37 @@ enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
 
 enum board_access { BOARD_ACCESS_NONE, BOARD_ACCESS_JSON, BOARD_ACCESS_COMBINED };
 
-enum board_route_flag {
-    BOARD_PATH_EXACT = 1 << 0, /* the whole path must be the same; else it is a prefix that ends at a slash */
-    BOARD_STRIP = 1 << 1,      /* the upstream gets the path without it */
-    BOARD_SETS_HOST = 1 << 2,  /* request.add has a Host of its own */
-    BOARD_MAINTENANCE = 1 << 3 /* answered with the page, whatever else the route says */
+/* How `path` is meant. */
+enum board_match {
+    BOARD_PREFIX, /* ends at a slash: /api takes /api and /api/x */
+    BOARD_EXACT,  /* the whole path */
+    BOARD_BEGINS, /* bytes: /api takes /apix as well */
+    BOARD_REGEX,  /* PCRE2; in the order of `order` */
 };
+
+enum board_route_flag {
+    BOARD_FIRST = 1 << 0,       /* a regex before all others, a prefix before all regexes */
+    BOARD_REPLACE = 1 << 1,     /* the upstream gets the path with `replace` in place of what matched */
+    BOARD_MAINTENANCE = 1 << 2, /* answered with the page, whatever else the route says */
+    BOARD_INTERCEPT = 1 << 4,   /* its error pages also replace answers of the service */
+    BOARD_USES_PATH = 1 << 3,   /* its templates ask for the path in normal form, or for groups of a regex */
+};
+
+/* Fields of a request that the gateway neither adds nor replaces, for its route has its own word about them. */
+enum board_own {
+    BOARD_OWN_HOST = 1 << 0,
+    BOARD_OWN_FORWARDED_FOR = 1 << 1,
+    BOARD_OWN_FORWARDED_PROTO = 1 << 2,
+    BOARD_OWN_FORWARDED_HOST = 1 << 3,
+    BOARD_OWN_FORWARDED_PORT = 1 << 4,
+    BOARD_OWN_FORWARDED = 1 << 5, /* of RFC 7239 */
+    BOARD_OWN_REQUEST_ID = 1 << 6,
+    BOARD_OWN_VIA = 1 << 7,
+};
+/* All that say where a request came from. */
+#define BOARD_OWN_ORIGIN                                                                                               \
+    (BOARD_OWN_FORWARDED_FOR | BOARD_OWN_FORWARDED_PROTO | BOARD_OWN_FORWARDED_HOST | BOARD_OWN_FORWARDED_PORT |       \
+     BOARD_OWN_FORWARDED)
 
 /* An answer of our own. */
 struct board_page {
@@ -135,10 +164,20 @@ struct board_page {
     struct board_text type, body;
 };
 
+/* What is answered in place of an error. */
+struct board_error_page {
+    uint32_t next;     /* of the same route; index + 1, 0: none */
+    uint32_t statuses; /* how many of on[] count */
+    uint16_t on[BOARD_ERROR_STATUSES];
+    struct board_page page;     /* status 0: that of the error */
+    struct board_text location; /* a template: the client is sent there; none: it gets the page */
+};
+
 /* What is done to header fields of one direction. */
 struct board_rewrite {
     struct board_text drop; /* names in lower case, each with a line feed behind it: fields that go no further */
-    struct board_text add;  /* whole lines, "Name: value\r\n" each */
+    struct board_text add;  /* whole lines, "Name: template\r\n" each (template.h) */
+    struct board_text add_on_success; /* of responses: only those with status 200, 201, 204, 206, 301 … 304, 307, 308 */
 };
 
 struct board_route {
@@ -157,12 +196,18 @@ struct board_route {
     int64_t hold_ns;            /* how long a request waits for an endpoint before it gets 503 */
     uint64_t body_limit;        /* bytes of a request's body; 0: any */
     uint32_t action;            /* enum board_action */
+    uint32_t match;             /* enum board_match */
+    uint32_t order;             /* its place among the listener's routes */
+    uint32_t own;               /* enum board_own */
     struct board_text host;     /* in lower case, without port; "*.example.org": whatever ends so; none: any */
-    struct board_text path;     /* normalised (gateway/route.h), begins with a slash; none: any */
-    struct board_text location; /* REDIRECT: with {host}, {path}, {rest} */
+    struct board_text path;     /* normalised (gateway/route.h), begins with a slash; a regex; none: any */
+    struct board_text replace;  /* with BOARD_REPLACE */
+    struct board_text location; /* REDIRECT: a template */
     struct board_page page;     /* REDIRECT: its status; RESPOND: the answer */
     struct board_page closed;   /* with BOARD_MAINTENANCE */
     struct board_rewrite request, response;
+    uint32_t errors; /* its first error page; index + 1, 0: none */
+    uint32_t pad;
 };
 
 struct board_service {
@@ -204,6 +249,7 @@ struct board {
     alignas(64) _Atomic uint32_t sequence; /* odd: being written */
     uint32_t used_listeners, used_routes, used_services, used_endpoints;
     uint32_t used_text;
+    uint32_t used_error_pages;
     uint32_t routes_version; /* changes with the routes: who keeps an index of them builds it anew */
     uint32_t served_by;      /* bool: answers carry X-Served-By */
     uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
@@ -216,6 +262,7 @@ struct board {
     struct board_route routes[BOARD_ROUTES];
     struct board_service services[BOARD_SERVICES];
     struct board_endpoint endpoints[BOARD_ENDPOINTS];
+    struct board_error_page error_pages[BOARD_ERROR_PAGES];
     char text[BOARD_TEXT];
 };
 
@@ -237,9 +284,11 @@ void board_write_end(struct board *board);
 int board_listener_add(struct board *board, const struct board_listener *listener);
 int board_route_add(struct board *board, const struct board_route *route);
 /* Copies `len` bytes into the text. 0, or -ENOSPC. Text is given back only all at once, by board_text_clear(), in the
-   same bracket that gives every route its strings anew. */
+   same bracket that gives every route its strings anew; error pages go with it. */
 int board_text_add(struct board *board, const char *bytes, size_t len, struct board_text *ret);
 void board_text_clear(struct board *board);
+/* Puts it in front of the route's others. 0, or -ENOSPC. */
+int board_error_page_add(struct board *board, const struct board_error_page *page, struct board_route *route);
 int board_service_add(struct board *board, const char *name, enum board_placement placement);
 /* An endpoint comes as UP. `instance` is shortened to BOARD_NAME - 1. */
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,

@@ -189,7 +189,7 @@ const char *load_read(struct loading *load, struct place place, const char *path
 
 /* --- The environment --- */
 
-static void add_environment(struct loading *load, const char *const *environment)
+void files_add_environment(struct loading *load, const char *const *environment)
 {
     struct place nowhere = { 0 };
 
@@ -300,7 +300,7 @@ int files_find(struct loading *load, const struct compose_request *request, stru
     const char *directory = request->project_dir ? given_path(load, request->working_dir, request->project_dir) : NULL;
     struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
 
-    add_environment(load, request->environment);
+    files_add_environment(load, request->environment);
     read_dot_env(load, request, directory ? directory : request->working_dir);
     const char *variable = load_lookup(load, "COMPOSE_FILE");
     if (request->files && request->files[0]) {

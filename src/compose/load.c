@@ -9,6 +9,8 @@
 #include "compose/files.h"
 #include "compose/interpolate.h"
 #include "compose/merge.h"
+#include "compose/nginx_gateway.h"
+#include "compose/nginx_service.h"
 #include "compose/normalise.h"
 #include "compose/spec_build.h"
 #include "compose/yaml.h"
@@ -170,6 +172,32 @@ static struct node *active_profiles(struct loading *load, const struct compose_r
     return active;
 }
 
+/* A project without services: its gateway does what a file of nginx's says. */
+static void load_nginx(struct job *job, struct loading *load)
+{
+    const struct compose_request *request = job->request;
+    struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const struct node *none = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const char *path = load_clean(load->pool, load_path(load, request->working_dir, request->nginx_conf));
+    const char *directory = load_dirname(load->pool, path);
+    struct place place = { .file = path };
+
+    load->base_dir = directory;
+    job->code = -EINVAL;
+    files_add_environment(load, request->environment);
+    const char *name = project_name(load, request, node_new(load->pool, NODE_LIST, place), directory);
+    struct node *gateway = nginx_gateway_load(load, (struct place){ 0 }, path, &(struct nginx_surroundings){ 0 });
+    if (!gateway || job->problems->errors > 0)
+        return;
+    struct node *project = node_new(load->pool, NODE_MAP, place);
+    node_append(load->pool, files, node_string(load->pool, place, path));
+    node_set(load->pool, project, "name", place, node_string(load->pool, place, name));
+    node_set(load->pool, project, "services", place, node_new(load->pool, NODE_MAP, place));
+    node_set(load->pool, project, "x-gateway", place, gateway);
+    job->spec = spec_build(load, project, &(struct spec_origin){ directory, files, none, none });
+    job->code = job->problems->errors > 0 ? -EINVAL : 0;
+}
+
 static void load_project(struct job *job)
 {
     struct loading *load = POOL_NEW(&job->pool, struct loading);
@@ -185,6 +213,10 @@ static void load_project(struct job *job)
                               .at = &job->at,
                               .no_interpolate = job->request->no_interpolate,
                               .stdin_as_dash = job->request->stdin_as_dash };
+    if (job->request->nginx_conf) {
+        load_nginx(job, load);
+        return;
+    }
     job->code = files_find(load, job->request, &found);
     if (job->code < 0)
         return;
@@ -222,6 +254,8 @@ static void load_project(struct job *job)
         normalise_prune(load, project);
     normalise_nulls(load, project);
     normalise_environment(load, project);
+    if (job->request->replace_nginx && job->problems->errors == 0)
+        nginx_service_replace(load, project, job->request->services);
     job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });
     if (job->spec)
         job->spec->variables = load->variables;

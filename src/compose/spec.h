@@ -155,15 +155,29 @@ struct spec_page {
 
 /* What a route does to header fields of one direction. */
 struct spec_rewrite {
-    char **set;    /* "Name: value": in place of any that is there */
-    char **remove; /* names */
+    char **set;            /* "Name: template" (base/template.h): in place of any that is there */
+    char **add;            /* the same, beside those that are there */
+    char **add_on_success; /* the same, for good answers only */
+    char **remove;         /* names */
 };
+
+/* What is answered in place of an error. */
+struct spec_error_page {
+    int64_t *on; /* statuses */
+    size_t on_len;
+    struct spec_page page; /* status 0: that of the error */
+    char *location;        /* a template: the client is sent there; NULL: it gets the page */
+};
+
+enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
 enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
 
 /* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
 struct spec_route {
-    char **to; /* service names; none but for FORWARD */
+    bool forwarded; /* requests carry X-Forwarded-… and Forwarded; true unless given */
+    bool via;       /* and Via */
+    char **to;      /* "service", "service:port", or the name of a spec_outside; none but for FORWARD */
     uint32_t retry_on;
     uint32_t attempts;           /* all tries, the first included */
     int64_t connect_timeout_ns;  /* 1 s unless given */
@@ -174,15 +188,19 @@ struct spec_route {
     int64_t hold_ns;             /* 10 s unless given */
     enum spec_action action;
     char *host;              /* in lower case; "*.example.org": whatever ends so; "": any */
-    char *path;              /* normalised; "": any */
-    bool path_exact;         /* else a prefix that ends at a slash */
-    bool strip;              /* the service gets the path without it */
-    char *location;          /* REDIRECT: with {host}, {path}, {rest} */
+    char *path;              /* normalised; "": any. REGEX: the expression */
+    enum spec_match match;   /* how `path` is meant */
+    bool first;              /* REGEX: before all other routes of the host. PREFIX, BEGINS: before all of its regexes */
+    char *replace;           /* what the service gets in place of `path`; NULL: the path stays */
+    char *location;          /* REDIRECT: a template (base/template.h) */
     struct spec_page page;   /* RESPOND: the answer; REDIRECT: its status */
     bool maintenance;        /* whatever is asked for is answered with `closed` */
     struct spec_page closed; /* filled in whether it is switched on or not */
     int64_t body_limit;      /* bytes; 0: any */
     struct spec_rewrite request, response;
+    struct spec_error_page *errors;
+    size_t errors_len;
+    bool intercept; /* they also replace answers of the service */
     struct place place;
 };
 
@@ -218,6 +236,14 @@ struct spec_access_log {
     double sample;
 };
 
+/* Somebody outside of the project that a route leads to. */
+struct spec_outside {
+    char *name;    /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
+    char *host;    /* a name or an address without brackets; the path of a Unix socket */
+    uint16_t port; /* 0: a Unix socket */
+    struct place place;
+};
+
 struct spec {
     char *name;                /* project name */
     char *working_dir;         /* absolute: the project's directory */
@@ -237,6 +263,8 @@ struct spec {
     size_t services_len;
     struct spec_listener *listeners; /* x-gateway.listeners, then one for each published port */
     size_t listeners_len;
+    struct spec_outside *outside;
+    size_t outside_len;
     json_t *model;           /* the whole normalised model, as `daruma config --format json` prints it */
     const struct node *tree; /* the same with places; the loader's */
     struct node *variables; /* NAME → what the files say about it, when that was asked for; else NULL; the loader's */
@@ -249,11 +277,13 @@ struct compose_request {
     const char *project_dir;  /* --project-directory; NULL: the first file's directory */
     const char *project_name; /* -p; NULL: COMPOSE_PROJECT_NAME, the file's `name`, else the directory's name */
     const char *const
-        *files; /* -f; empty: COMPOSE_FILE, else searched for upwards from working_dir, override included */
+        *files;             /* -f; empty: COMPOSE_FILE, else searched for upwards from working_dir, override included */
+    const char *nginx_conf; /* --nginx-conf: a gateway alone, from this file of nginx's; `files` do not count */
     const char *const *env_files;   /* --env-file; empty: .env beside the project, when it is there */
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
     const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
+    bool replace_nginx;             /* the gateway does the work of services that are nginx, if it can */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool stdin_as_dash;             /* the file `-` is standard input */
     bool want_variables;            /* which variables the files mention is collected */
@@ -273,6 +303,9 @@ void spec_free(struct spec *spec);
 
 /* The service of that name, or NULL. */
 const struct spec_service *spec_find_service(const struct spec *spec, const char *name);
+
+/* The service that a target of a route means, with its port (0: its first one); NULL: it is outside. */
+const struct spec_service *spec_target_service(const struct spec *spec, const char *target, uint16_t *ret_port);
 
 /* The listener for that address ("" and "0.0.0.0" are the same) and port, or NULL; also for port 0. */
 const struct spec_listener *spec_find_listener(const struct spec *spec, const char *host, uint16_t port);

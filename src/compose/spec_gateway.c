@@ -10,7 +10,6 @@
 #include "base/board.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/nearest.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -27,6 +26,8 @@ static const struct spec_route usual = {
     .patience_min_ns = 25 * NS_PER_MS,
     .patience_max_ns = 1 * NS_PER_S,
     .hold_ns = 10 * NS_PER_S,
+    .forwarded = true,
+    .via = true,
     .host = "",
     .path = "",
     .location = "",
@@ -41,6 +42,7 @@ static uint32_t read_retry_on(const struct node *list)
         { "error", BOARD_RETRY_ERROR },  { "timeout", BOARD_RETRY_TIMEOUT },
         { "http_500", BOARD_RETRY_500 }, { "http_502", BOARD_RETRY_502 },
         { "http_503", BOARD_RETRY_503 }, { "http_504", BOARD_RETRY_504 },
+        { "http_403", BOARD_RETRY_403 }, { "http_404", BOARD_RETRY_404 },
         { "http_429", BOARD_RETRY_429 }, { "non_idempotent", BOARD_RETRY_NON_IDEMPOTENT },
     };
     uint32_t flags = 0;
@@ -52,35 +54,24 @@ static uint32_t read_retry_on(const struct node *list)
     return flags;
 }
 
-static void check_targets(struct loading *load, const struct spec *spec, const struct node *to)
+static char **read_targets(struct loading *load, struct spec *spec, const struct node *to)
 {
-    if (to->len == 0 || to->len > BOARD_TARGETS)
+    char **targets = POOL_ARRAY(load->pool, char *, (to ? to->len : 0) + 1);
+
+    if (to && (to->len == 0 || to->len > BOARD_TARGETS))
         problem_error(load->problems, to->place, "a route goes to at least one and at most %d services", BOARD_TARGETS);
-    for (size_t i = 0; i < to->len; i++) {
-        const struct node *name = node_at(to, i);
-        const struct spec_service *service = spec_find_service(spec, node_str(name));
-        const char *near = NULL;
-        for (size_t j = 0; !service && !problems_full(load->problems) && j < spec->services_len; j++)
-            near = nearest_name(node_str(name), near, spec->services[j].name);
-        if (!service)
-            problem_error(load->problems, name->place, "there is no service `%s` to route to%s%s%s", node_str(name),
-                          near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
-        else if (service->ports_len == 0)
-            problem_error(load->problems, name->place,
-                          "service `%s` has no port to route to; name one under `expose` or `x-daruma.process.port`",
-                          service->name);
-    }
+    for (size_t i = 0; to && i < to->len; i++)
+        targets[i] = spec_build_target(load, spec, node_at(to, i));
+    return targets;
 }
 
-static void build_route(struct loading *load, const struct spec *spec, const struct node *node, struct spec_route *ret)
+static void build_route(struct loading *load, struct spec *spec, const struct node *node, struct spec_route *ret)
 {
     const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to"),
                       *patience = node_get(node, "patience");
 
-    if (to)
-        check_targets(load, spec, to);
     *ret = (struct spec_route){
-        .to = read_strings(load->pool, to),
+        .to = read_targets(load, spec, to),
         .retry_on = on ? read_retry_on(on) : usual.retry_on,
         .attempts = (uint32_t)read_int(retry, "attempts", usual.attempts),
         .connect_timeout_ns = read_duration(node, "connect_timeout", usual.connect_timeout_ns),
@@ -89,13 +80,13 @@ static void build_route(struct loading *load, const struct spec *spec, const str
         .patience_min_ns = read_duration(patience, "min", usual.patience_min_ns),
         .patience_max_ns = read_duration(patience, "max", usual.patience_max_ns),
         .hold_ns = read_duration(node, "hold", usual.hold_ns),
+        .forwarded = read_bool(node, "forwarded", true),
+        .via = read_bool(node, "via", true),
         .place = node->place,
     };
     if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)
         problem_error(load->problems, patience->place,
                       "`patience.min` is longer than `patience.max` (1s unless given)");
-    if (!ret->to)
-        ret->to = POOL_ARRAY(load->pool, char *, 1);
     spec_build_route(load, node, ret);
 }
 

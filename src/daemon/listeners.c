@@ -270,6 +270,7 @@ void listeners_open(struct listeners *listeners, const struct spec *spec, struct
     check_room(spec, problems);
     for (size_t i = 0; i < listeners->len; i++)
         listeners->list[i].wanted = false;
+    outsides_find(&listeners->outsides, spec, problems);
     for (size_t i = 0; i < spec->listeners_len; i++)
         open_published(listeners, &spec->listeners[i], problems);
     for (size_t i = 0; i < spec->services_len; i++) {
@@ -295,12 +296,13 @@ void listeners_discard(struct listeners *listeners)
 
 enum board_placement listeners_placement(const struct spec *spec, const char *name)
 {
-    size_t len = strcspn(name, ":"); /* "service" or "service:target" */
+    uint16_t port;
+    const struct spec_service *service = spec_target_service(spec, name, &port);
 
     for (size_t i = 0; i < spec->listeners_len; i++)
         for (size_t r = 0; r < spec->listeners[i].routes_len; r++)
             for (char **to = spec->listeners[i].routes[r].to; *to; to++)
-                if (strncmp(*to, name, len) == 0 && (*to)[len] == '\0')
+                if (service ? spec_target_service(spec, *to, &port) == service : strcmp(*to, name) == 0)
                     return (enum board_placement)spec->listeners[i].placement;
     return BOARD_P2C_EWMA;
 }
@@ -320,19 +322,18 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
     };
 }
 
-/* Whoever serves the service's port `target`; 0: its first one. */
-static int add_target(struct board *board, const struct spec *spec, const char *service, uint16_t target,
+/* Whoever serves the service's port `target`; 0: the one that is named, or its first one. */
+static int add_target(struct board *board, const struct spec *spec, const char *to, uint16_t target,
                       struct board_route *route)
 {
     char name[BOARD_NAME];
-    const struct spec_service *found = spec_find_service(spec, service);
-    if (!found)
-        return -ENOENT;
-    int index =
-        board_service_add(board, supervisor_board_name(found, target, name), listeners_placement(spec, service));
+    uint16_t port = 0;
+    const struct spec_service *service = spec_target_service(spec, to, &port);
+    const char *known = service ? supervisor_board_name(service, target ? target : port, name) : to;
+    int index = board_service_add(board, known, listeners_placement(spec, to));
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
-    board->services[index].proxy = found->proxy_protocol;
+    board->services[index].proxy = service ? service->proxy_protocol : 0;
     route->service[route->targets++] = (uint16_t)index;
     return 0;
 }
@@ -408,6 +409,7 @@ static int publish_published(struct listener *listener, const struct spec *spec,
     for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
         struct board_route route;
         fill_route(&route, listener->slot, &wanted->routes[i]);
+        route.order = (uint32_t)i;
         r = routes_fill(board, &wanted->routes[i], &route);
         for (char **to = wanted->routes[i].to; r == 0 && *to; to++)
             r = add_target(board, spec, *to, wanted->published_by ? wanted->target : 0, &route);
@@ -492,6 +494,7 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
             withdraw(&listeners->list[i - 1], board);
             give_up_at(listeners, i - 1);
         }
+    r = outsides_publish(&listeners->outsides, listeners_placement, spec, board);
     for (size_t i = 0; r == 0 && i < spec->listeners_len; i++) {
         listener = find(listeners, published_key(&spec->listeners[i], key));
         if (listener)
@@ -587,6 +590,7 @@ void listeners_free(struct listeners *listeners)
     while (listeners->len > 0)
         remove_at(listeners, listeners->len - 1);
     free(listeners->list);
+    outsides_free(&listeners->outsides);
     free_peers(listeners);
     *listeners = (struct listeners){ 0 };
 }

@@ -11,6 +11,7 @@
 
 #include "base/board.h"
 #include "compose/spec.h"
+#include "daemon/outside.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,8 @@ struct listener {
 struct listeners {
     struct listener *list;
     size_t len, cap;
-    char **peers; /* listeners_peers() */
+    struct outsides outsides; /* whom routes lead to beyond the project */
+    char **peers;             /* listeners_peers() */
 
     /* Ports that are about to be free: listeners_open() leaves them out. Borrowed. */
     const uint16_t *spared;

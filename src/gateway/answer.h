@@ -16,6 +16,12 @@ void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, con
 void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page);
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn);
 
+/* What the route answers in place of that status; NULL: nothing of its own. */
+const struct board_error_page *gw_answer_error_page(const struct gw_worker *worker, const struct conn *conn,
+                                                    unsigned status);
+void gw_answer_error(struct gw_worker *worker, struct conn *conn, const struct board_error_page *error,
+                     unsigned status);
+
 /* 429: the request came too early by so many seconds. */
 void gw_answer_too_often(struct gw_worker *worker, struct conn *conn, uint32_t retry_after_s);
 

@@ -2,6 +2,7 @@
 #include "gateway/response.h"
 
 #include "gateway/access.h"
+#include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
@@ -71,6 +72,10 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     facts.close = !(conn->flags & CONN_KEEP_ALIVE);
     facts.http10 = conn->flags & CONN_HTTP10;
     facts.rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
+    struct gw_gathered gathered = { 0 };
+    facts.gaps = &gathered.facts;
+    if (gw_relay_has_gaps(&facts.rewrite))
+        (void)gw_relay_gather(worker, conn, &gathered);
     conn->status = head->status;
     conn->out_framing = head->framing;
     conn->out_left = head->content_length;
@@ -106,6 +111,20 @@ static bool begin_tunnel(struct gw_worker *worker, struct conn *conn)
     return true;
 }
 
+/* The route has a page of its own in place of that answer. */
+static bool intercept(struct gw_worker *worker, struct conn *conn, unsigned status)
+{
+    const struct board_error_page *error = NULL;
+    if (gw_conn_route(worker, conn)->flags & BOARD_INTERCEPT)
+        error = gw_answer_error_page(worker, conn, status);
+    if (!error)
+        return false;
+    gw_upstream_close(worker, gw_conn_upstream(worker, conn));
+    gw_exchange_attempt_over(worker, conn);
+    gw_answer_error(worker, conn, error, status);
+    return true;
+}
+
 bool gw_response_head(struct gw_worker *worker, struct conn *conn)
 {
     while (conn->state == CONN_SENDING) {
@@ -129,6 +148,8 @@ bool gw_response_head(struct gw_worker *worker, struct conn *conn)
             continue;
         }
         if (gw_exchange_retry_status(worker, conn, status))
+            return true;
+        if (status >= 300 && intercept(worker, conn, status))
             return true;
         return begin_response(worker, conn);
     }

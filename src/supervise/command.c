@@ -121,14 +121,25 @@ int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, 
     return found ? 0 : err_set(err, -ENOENT, "there is no service or instance \"%s\"", name);
 }
 
+static bool leads_to(const struct spec *spec, const struct spec_route *route, const char *service)
+{
+    uint16_t port;
+    for (char **to = route->to; *to; to++) {
+        const struct spec_service *target = spec_target_service(spec, *to, &port);
+        if (target && strcmp(target->name, service) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool supervisor_share_route(const struct supervisor *supervisor, const char *a, const char *b)
 {
     const struct spec *spec = supervisor_spec(supervisor);
 
     for (size_t l = 0; l < spec->listeners_len; l++)
         for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
-            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
-            if (listed(to, a) && listed(to, b))
+            const struct spec_route *route = &spec->listeners[l].routes[r];
+            if (leads_to(spec, route, a) && leads_to(spec, route, b))
                 return true;
         }
     return false;
@@ -142,15 +153,15 @@ static bool is_last(const struct supervisor *supervisor, const struct service *s
 
     for (size_t l = 0; l < spec->listeners_len; l++)
         for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
-            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
-            if (!listed(to, service->name))
+            const struct spec_route *route = &spec->listeners[l].routes[r];
+            if (!leads_to(spec, route, service->name))
                 continue;
             routed = true;
             size_t ready = 0;
-            for (; *to; to++) {
-                const struct service *target = supervisor_find(supervisor, *to);
-                ready += target ? service_ready_count(target) : 0;
-            }
+            for (size_t s = 0; s < supervisor->len; s++)
+                ready += leads_to(spec, route, supervisor->services[s]->name)
+                             ? service_ready_count(supervisor->services[s])
+                             : 0;
             if (ready <= 1)
                 return true;
         }

@@ -96,7 +96,7 @@ daruma_pid() { curl_admin project 2>/dev/null | jq -r .pid 2>/dev/null; }
 # FROM scratch: the application of the benchmarks and a shell, both static.
 make_image() {
     mkdir -p "$dir/image/bin" "$dir/image/tmp"
-    gcc -static -O1 -w -I"$root/src" -D_GNU_SOURCE -o "$dir/image/app" "$root/bench/app.c" "$root"/src/base/*.c -lm 2>gcc-err ||
+    gcc -static -O1 -w -I"$root/src" -D_GNU_SOURCE -o "$dir/image/app" "$root/bench/app.c" "$root"/src/base/*.c -lm -lpcre2-8 2>gcc-err ||
         fail "$(cat gcc-err)"
     cp "$(command -v busybox)" "$dir/image/bin/"
     tar -C "$dir/image" -c . | docker import - daruma/app:1 >/dev/null
