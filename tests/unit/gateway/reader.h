@@ -63,7 +63,7 @@ struct reader_conn {
     struct reader *reader;
     int fd;
     http_parser parser;
-    bool host_next, trailing, over;
+    bool host_next, trailing, naming, over;
     struct note target, host, body;
 };
 
@@ -71,7 +71,7 @@ static inline int reader_on_begin(http_parser *parser)
 {
     struct reader_conn *conn = parser->data;
     conn->reader->begun++;
-    conn->trailing = false;
+    conn->trailing = conn->naming = false;
     conn->target.len = conn->host.len = conn->body.len = 0;
     conn->target.text[0] = conn->host.text[0] = conn->body.text[0] = '\0';
     return 0;
@@ -88,9 +88,10 @@ static inline int reader_on_field(http_parser *parser, const char *at, size_t le
     struct reader_conn *conn = parser->data;
     conn->host_next = !conn->trailing && len == 4 && strncasecmp(at, "host", 4) == 0;
     if (conn->trailing) {
-        note_put(&conn->body, " ");
+        if (!conn->naming)
+            note_put(&conn->body, " ");
+        conn->naming = true; /* a name may come in pieces */
         note_add(&conn->body, at, len);
-        note_put(&conn->body, ": ");
     }
     return 0;
 }
@@ -106,8 +107,12 @@ static inline int reader_on_value(http_parser *parser, const char *at, size_t le
     struct reader_conn *conn = parser->data;
     if (conn->host_next)
         note_add(&conn->host, at, len);
-    if (conn->trailing)
+    if (conn->trailing) {
+        if (conn->naming)
+            note_put(&conn->body, ": ");
+        conn->naming = false;
         note_add(&conn->body, at, len);
+    }
     return 0;
 }
 
