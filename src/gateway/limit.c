@@ -101,7 +101,8 @@ void gw_limit_body_came(const struct gw_worker *worker, struct conn *conn, size_
     int64_t latest = worker->now + limits->body_timeout_ns;
     if (conn->body_due_ns == 0)
         return;
-    conn->body_due_ns += limits->body_rate > 0 ? (int64_t)len * NS_PER_S / limits->body_rate : latest;
-    if (conn->body_due_ns > latest)
+    if (limits->body_rate > 0)
+        conn->body_due_ns += (int64_t)len * NS_PER_S / limits->body_rate;
+    if (limits->body_rate == 0 || conn->body_due_ns > latest)
         conn->body_due_ns = latest;
 }

@@ -28,7 +28,8 @@ bool gw_limit_room(const struct gw_worker *worker);
 bool gw_limit_enter(struct gw_worker *worker, struct conn *conn);
 void gw_limit_leave(struct gw_worker *worker, struct conn *conn);
 
-/* The request in worker->head has come, from its client or from a trusted proxy that names it: 0 when it may pass, else how many seconds later one may. */
+/* The request in worker->head has come, from its client or from a trusted proxy that names it: 0 when it may pass, else
+   how many seconds later one may. */
 uint32_t gw_limit_request(struct gw_worker *worker, struct conn *conn);
 
 /* Part of the request's body has come. */

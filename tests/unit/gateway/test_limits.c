@@ -8,10 +8,16 @@ static struct rig rig;
 static struct client client;
 static struct board_limits limits;
 
+static void start_as(enum board_protocol protocol, const struct board_limits *changed, unsigned all_connections)
+{
+    rig_start(&rig,
+              &(struct rig_options){ .protocol = protocol, .limits = changed, .all_connections = all_connections });
+    rig_upstream(&rig, 0, NULL);
+}
+
 static void start(const struct board_limits *changed, unsigned all_connections)
 {
-    rig_start(&rig, &(struct rig_options){ .limits = changed, .all_connections = all_connections });
-    rig_upstream(&rig, 0, NULL);
+    start_as(BOARD_HTTP, changed, all_connections);
 }
 
 static int usual(void **unused)
@@ -158,6 +164,22 @@ static void one_address_may_not_have_them_all(void **unused)
     assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
     client_close(&many[1]);
     client_close(&many[2]);
+}
+
+static void tcp_is_limited_by_address_as_well(void **unused)
+{
+    (void)unused;
+    static struct client first;
+    limits.source_connections = 1;
+    start_as(BOARD_TCP, &limits, 0);
+    client_open(&first, &rig);
+    assert_true(puts_fd(first.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&first, HTTP1_GET), 200);
+    client_open(&client, &rig);
+    assert_true(client_ended(&client)); /* without a word: nobody knows what language it speaks */
+    client_close(&client);
+    assert_int_equal(counted(GAUGE_SOURCE_CONNECTIONS), 1);
+    client_close(&first);
 }
 
 static void trusted_proxies_speak_for_many(void **unused)
@@ -309,6 +331,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_expects_to_be_asked_for_the_body_is_late_only_afterwards, usual, over),
         cmocka_unit_test_setup_teardown(idle_connections_are_closed_after_their_time, usual, over),
         cmocka_unit_test_setup_teardown(one_address_may_not_have_them_all, usual, over),
+        cmocka_unit_test_setup_teardown(tcp_is_limited_by_address_as_well, usual, over),
         cmocka_unit_test_setup_teardown(trusted_proxies_speak_for_many, usual, over),
         cmocka_unit_test_setup_teardown(who_asks_too_often_is_told_when_to_come_again, usual, over),
         cmocka_unit_test_setup_teardown(a_limit_that_comes_later_holds_for_whom_is_there, usual, over),
