@@ -129,7 +129,7 @@ int board_error_page_add(struct board *board, const struct board_error_page *pag
     return 0;
 }
 
-int board_service_add(struct board *board, const char *name, enum board_placement placement)
+int board_service_add(struct board *board, const char *name)
 {
     uint32_t at = 0, hole = BOARD_SERVICES;
     for (; at < board->used_services; at++) {
@@ -146,7 +146,6 @@ int board_service_add(struct board *board, const char *name, enum board_placemen
     struct board_service *service = &board->services[at];
     if (!service->used)
         *service = (struct board_service){ .used = 1 };
-    service->placement = placement;
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
     if (at == board->used_services)
         board->used_services++;

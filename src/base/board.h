@@ -8,8 +8,8 @@
  *
  *     struct board ┌ header: magic, layout, sequence, used_…
  *                  ├ listeners[]   where the gateway listens; the descriptor itself travels by SCM_RIGHTS
- *                  ├ routes[]      listener → services, with time limits and retry rules
- *                  ├ services[]    placement and the hold rule
+ *                  ├ routes[]      listener → services, with placement, time limits and retry rules
+ *                  ├ services[]    limits that count for each of their endpoints
  *                  ├ endpoints[]   one running instance's address, its state, and how it died
  *                  └ text          strings of routes: hosts, paths, headers, pages; named by offset and length
  *
@@ -48,6 +48,8 @@ enum {
     BOARD_ERROR_STATUSES = 8, /* of one page */
     BOARD_PROXY_FROM = 16,
     BOARD_HEADER_SIZE = 16 * 1024,
+    BOARD_WEIGHT_USUAL = 100, /* the usual weight of an endpoint */
+    BOARD_WEIGHT_MAX = 1000,
 };
 
 /* An address in the form connect(2) takes it: IPv4, IPv6 or a Unix socket's path. */
@@ -63,7 +65,8 @@ struct board_address {
 
 enum board_protocol { BOARD_HTTP, BOARD_TCP };
 enum board_listener_state { BOARD_LISTENER_FREE, BOARD_LISTENER_ACTIVE, BOARD_LISTENER_CLOSED };
-enum board_placement { BOARD_P2C_EWMA, BOARD_ROUND_ROBIN, BOARD_LEAST_INFLIGHT, BOARD_PLACEMENTS };
+enum board_placement { BOARD_P2C_EWMA, BOARD_ROUND_ROBIN, BOARD_LEAST_INFLIGHT, BOARD_HASH, BOARD_PLACEMENTS };
+enum board_hash_of { BOARD_HASH_SOURCE, BOARD_HASH_HEADER, BOARD_HASH_COOKIE };
 
 /* What a route retries on; or'ed. `error`: connect failed, or the connection broke before the first response byte. */
 enum board_retry_on {
@@ -188,6 +191,13 @@ struct board_route {
     uint32_t attempts; /* tries in all, the first included; 1: no retry */
     uint32_t flags;    /* enum board_route_flag */
     uint16_t service[BOARD_TARGETS];
+    uint16_t weight[BOARD_TARGETS]; /* the target's share of the requests; all 0: every endpoint counts for itself */
+    uint32_t backups;               /* a bit for each target that is used only while no other one can be */
+    uint32_t placement;             /* enum board_placement */
+    uint32_t hash_of;               /* enum board_hash_of, for BOARD_HASH */
+    struct board_text hash_name;    /* of the header field or cookie */
+    struct board_text sticky;       /* name of the cookie that keeps clients at their endpoint; none: nothing does */
+    struct board_text sticky_more;  /* what stands behind its value in Set-Cookie: "; Path=/ …" */
     int64_t connect_timeout_ns;
     int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
     int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */
@@ -212,8 +222,9 @@ struct board_route {
 
 struct board_service {
     uint32_t used;
-    uint32_t placement; /* enum board_placement */
-    uint32_t proxy;     /* version of the PROXY header that its instances want to read first; 0: none */
+    uint32_t max_inflight; /* requests (TCP: connections) at a time on one endpoint, over all workers; 0: any number */
+    int64_t slow_start_ns; /* for so long a fresh endpoint gets less than its share */
+    uint32_t proxy;        /* version of the PROXY header that its instances want to read first; 0: none */
     char name[BOARD_NAME];
 };
 
@@ -225,8 +236,6 @@ enum board_endpoint_state {
     BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
 };
 
-#define BOARD_WEIGHT_USUAL 100
-
 /* How long a dead endpoint stays readable, so that every worker with a request on it can learn the cause. */
 #define BOARD_GONE_NS INT64_C(5000000000)
 
@@ -236,7 +245,7 @@ struct board_endpoint {
     uint8_t state;     /* enum board_endpoint_state */
     uint8_t cause;     /* enum cause; valid in GONE */
     uint32_t suspects; /* GONE: requests in flight on it, over all workers, when it died */
-    uint32_t weight;   /* 1 … 1000; 100 is usual */
+    uint32_t weight;   /* 1 … BOARD_WEIGHT_MAX, beside the others of its service */
     int64_t since_ns;  /* monotonic: when the present state began */
     struct board_address address;
     char instance[BOARD_NAME]; /* "app-1": for X-Served-By and messages */
@@ -289,12 +298,13 @@ int board_text_add(struct board *board, const char *bytes, size_t len, struct bo
 void board_text_clear(struct board *board);
 /* Puts it in front of the route's others. 0, or -ENOSPC. */
 int board_error_page_add(struct board *board, const struct board_error_page *page, struct board_route *route);
-int board_service_add(struct board *board, const char *name, enum board_placement placement);
-/* An endpoint comes as UP. `instance` is shortened to BOARD_NAME - 1. */
+int board_service_add(struct board *board, const char *name);
+/* An endpoint comes as UP, with the usual weight. `instance` is shortened to BOARD_NAME - 1. */
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,
                        int64_t now_ns);
-/* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
+/* From now on it gets that part of its service's requests, 1 … BOARD_WEIGHT_MAX: a canary is a light one. */
 void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight);
+/* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
                         uint32_t suspects, int64_t now_ns);
 

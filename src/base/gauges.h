@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  3u
+#define GAUGES_LAYOUT  4u
 #define GAUGES_WORKERS 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
@@ -69,6 +69,8 @@ struct worker_gauges {
     _Atomic uint64_t bad_requests;  /* refused by the parser */
     _Atomic uint64_t accept_errors; /* accepting failed, for want of descriptors or memory */
     _Atomic uint64_t limits[GAUGE_LIMITS];
+    /* Monotonic: when the first of those that wait for room at the service had come; 0: nobody waits. */
+    _Atomic int64_t waiting_ns[BOARD_SERVICES];
     struct route_gauge routes[BOARD_ROUTES];
     struct endpoint_gauge endpoints[BOARD_ENDPOINTS];
 };

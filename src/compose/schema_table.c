@@ -4,6 +4,7 @@
  */
 #include "compose/schema_values.h"
 
+#include "base/board.h"
 #include "base/http1.h"
 
 const struct schema schema_anything = { .kinds = NODE_SCALAR | NODE_LIST | NODE_MAP };
@@ -97,7 +98,46 @@ static const struct attribute error_page_fields[] = {
     { "status", &status_number, P, "its status, if it is another one" },
     END,
 };
+static const struct attribute hash_fields[] = {
+    { "cookie", &text, P, "the value of this cookie" },
+    { "header", &text, P, "the value of this header field" },
+    END,
+};
+static const struct attribute balance_fields[] = {
+    { "hash",
+      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .words = WORDS("source"), .fields = hash_fields }, P,
+      "the same value goes to the same instance" },
+    END,
+};
+static const struct schema balance = { .kinds = NODE_STRING | NODE_MAP,
+                                       .words = WORDS("p2c", "round_robin", "least_conn"),
+                                       .fields = balance_fields,
+                                       .required = WORDS("hash"),
+                                       .merge = MERGE_REPLACE };
+static const struct attribute sticky_fields[] = {
+    { "cookie", &text, P, "its name" },
+    { "max_age", &duration, P, "how long the browser keeps it" },
+    { "secure", &boolean, P, "only over HTTPS" },
+    END,
+};
+static const struct attribute target_fields[] = {
+    { "backup", &boolean, P, "used only while no other target can be" },
+    { "service", &text, P, "which one" },
+    { "weight",
+      &(const struct schema){
+          .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = BOARD_WEIGHT_MAX },
+      P, "its share of the requests" },
+    END,
+};
+static const struct schema targets = { .kinds = NODE_STRING | NODE_LIST,
+                                       .items = &(const struct schema){ .kinds = NODE_STRING | NODE_MAP,
+                                                                        .fields = target_fields,
+                                                                        .required = WORDS("service") },
+                                       .unique = true,
+                                       .canonical = canonical_strings,
+                                       .identity = identity_target };
 static const struct attribute route_fields[] = {
+    { "balance", &balance, P, "how instances are chosen" },
     { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
     { "error_pages",
@@ -123,10 +163,13 @@ static const struct attribute route_fields[] = {
     { "patience", &(const struct schema){ .kinds = NODE_MAP, .fields = patience_fields }, P,
       "when another instance is tried" },
     { "replace", &string, P, "what the service gets in place of `path`" },
-    { "response_timeout", &duration, P, "until the first byte of the answer" },
+    { "response_timeout", &duration, P, "until the head of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
+    { "sticky",
+      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .fields = sticky_fields, .required = WORDS("cookie") },
+      P, "a cookie that keeps a client at its instance" },
     { "strip", &boolean, P, "the service gets the path without `path`" },
-    { "to", &string_or_list, P, "services" },
+    { "to", &targets, P, "services" },
     { "via", &kept_boolean, P, "requests carry Via" },
     END,
 };
@@ -164,8 +207,7 @@ static const struct attribute client_limit_fields[] = {
 static const struct schema client_limits = { .kinds = NODE_MAP, .fields = client_limit_fields };
 static const struct attribute listener_fields[] = {
     { "address", &text, P, "where it listens" },
-    { "balance", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("p2c", "round_robin", "least_conn") }, P,
-      "how instances are chosen" },
+    { "balance", &balance, P, "how instances are chosen, unless a route says otherwise" },
     { "limits", &client_limits, P, "the same for this listener" },
     { "mode", &mode, P, "permissions of a Unix socket" },
     { "proxy_from", &string_or_list, P, "who may send a PROXY header" },

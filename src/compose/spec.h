@@ -105,6 +105,7 @@ struct spec_deploy {
     int64_t keep_ns;          /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
     int64_t ready_timeout_ns; /* a new instance that isn't ready by then has failed; 60 s unless given */
     uint32_t min_requests;    /* fewer answers say nothing about a version; 50 unless given */
+    struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
 };
 
 struct spec_service {
@@ -140,6 +141,8 @@ struct spec_service {
     size_t depends_on_len;
     int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
     bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
+    uint32_t max_inflight;    /* x-daruma.max_inflight: requests at a time on one instance; 0: any number */
+    int64_t slow_start_ns;    /* x-daruma.slow_start; 0 unless given */
     unsigned proxy_protocol;  /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
     const json_t *model;      /* its part of the spec's model; belongs to that */
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
@@ -173,12 +176,36 @@ enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
 enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
 
-/* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
+/* How a route chooses an instance. */
+struct spec_balance {
+    int placement; /* enum board_placement */
+    int hash_of;   /* enum board_hash_of, for BOARD_HASH */
+    char *name;    /* of the header field or cookie; "": none */
+};
+
+/* A cookie that keeps a client at its instance. What else is said of it to a browser is shorter than this. */
+enum { SPEC_STICKY_MORE = 96 };
+struct spec_sticky {
+    char *cookie;      /* its name; "": none */
+    int64_t max_age_s; /* 0: as long as the browser runs */
+    bool secure;
+};
+
+/* Where a route leads to. */
+struct spec_target {
+    char *name;      /* "service", "service:port", or that of a spec_outside */
+    uint32_t weight; /* its share of the requests, for all targets of a route or for none; 0: not given */
+    bool backup;     /* used only while no other target can be */
+};
+
 struct spec_route {
-    bool forwarded; /* requests carry X-Forwarded-… and Forwarded; true unless given */
-    bool via;       /* and Via */
-    char **to;      /* "service", "service:port", or the name of a spec_outside; none but for FORWARD */
-    uint32_t retry_on;
+    bool forwarded;         /* requests carry X-Forwarded-… and Forwarded; true unless given */
+    bool via;               /* and Via */
+    struct spec_target *to; /* none but for FORWARD */
+    size_t to_len;
+    struct spec_balance balance;
+    struct spec_sticky sticky;
+    uint32_t retry_on;           /* enum board_retry_on, or'ed */
     uint32_t attempts;           /* all tries, the first included */
     int64_t connect_timeout_ns;  /* 1 s unless given */
     int64_t response_timeout_ns; /* 60 s unless given */
@@ -217,7 +244,6 @@ struct spec_listener {
     char *host;    /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
     uint16_t port;
     enum spec_protocol protocol;
-    int placement; /* enum board_placement */
     struct board_limits limits;
     bool proxy;                      /* every client begins with a PROXY header */
     struct spec_network *proxy_from; /* who may send one; none: anyone */
@@ -265,6 +291,7 @@ struct spec {
     size_t listeners_len;
     struct spec_outside *outside;
     size_t outside_len;
+    json_t *jobs;            /* the models of the services' jobs, which are no part of the project's */
     json_t *model;           /* the whole normalised model, as `daruma config --format json` prints it */
     const struct node *tree; /* the same with places; the loader's */
     struct node *variables; /* NAME → what the files say about it, when that was asked for; else NULL; the loader's */

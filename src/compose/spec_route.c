@@ -365,7 +365,8 @@ static bool says_more_than_tcp(const struct spec_route *route)
 {
     return *route->host || *route->path || route->action != SPEC_FORWARD || route->maintenance ||
            route->body_limit > 0 || route->request.set[0] || route->request.remove[0] || route->response.set[0] ||
-           route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] || route->replace;
+           route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] || route->replace ||
+           *route->sticky.cookie || *route->balance.name;
 }
 
 void spec_check_routes(struct loading *load, const struct spec_listener *listener)
@@ -375,9 +376,9 @@ void spec_check_routes(struct loading *load, const struct spec_listener *listene
     for (size_t i = 0; i < listener->routes_len; i++) {
         sorted[i] = &listener->routes[i];
         if (listener->protocol == SPEC_PROTOCOL_TCP && says_more_than_tcp(sorted[i]))
-            problem_error(
-                load->problems, sorted[i]->place,
-                "a route of a tcp listener only leads to services: hosts, paths, pages and headers are HTTP's");
+            problem_error(load->problems, sorted[i]->place,
+                          "a route of a tcp listener only leads to services: hosts, paths, pages, headers and cookies "
+                          "are HTTP's");
     }
     qsort(sorted, listener->routes_len, sizeof(*sorted), compare_routes);
     for (size_t i = 1; i < listener->routes_len; i++)
@@ -417,6 +418,7 @@ void spec_check_room(struct loading *load, const struct spec *spec)
             const struct spec_route *route = &spec->listeners[i].routes[r];
             routes++;
             text += text_len(route->host) + text_len(route->path) + text_len(route->location) +
+                    text_len(route->balance.name) + text_len(route->sticky.cookie) + SPEC_STICKY_MORE +
                     text_len(route->replace) + text_len(route->page.type) + text_len(route->page.body) +
                     rewrite_len(&route->request) + rewrite_len(&route->response);
             for (size_t e = 0; e < route->errors_len; e++)

@@ -76,8 +76,7 @@ static void on_ring(void *data)
 static int on_board_service(void *data, const char *service)
 {
     struct daemon *daemon = data;
-    const struct spec *spec = supervisor_spec(daemon->supervisor);
-    return board_service_add(daemon->board, service, spec ? listeners_placement(spec, service) : BOARD_P2C_EWMA);
+    return board_service_add(daemon->board, service);
 }
 
 static void on_output(void *data, const char *service, const char *instance, int stream, const char *text, size_t len)

@@ -71,9 +71,6 @@ int listeners_fd(const struct listeners *listeners, uint32_t slot);
    NULL when out of memory. */
 const char *const *listeners_peers(struct listeners *listeners);
 
-/* How requests to a service are placed: as the first listener says that leads to it. */
-enum board_placement listeners_placement(const struct spec *spec, const char *name);
-
 /* Closes everything; paths stay, for another process may have inherited the sockets. Accepts a zeroed one. */
 void listeners_free(struct listeners *listeners);
 

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -118,6 +119,26 @@ static bool uses_path(const struct spec_route *route)
     return false;
 }
 
+int routes_fill_balance(struct board *board, const struct spec_balance *balance, struct board_route *ret)
+{
+    ret->placement = (uint32_t)balance->placement;
+    ret->hash_of = (uint32_t)balance->hash_of;
+    return add_string(board, balance->name, &ret->hash_name);
+}
+
+static int fill_sticky(struct board *board, const struct spec_sticky *sticky, struct board_route *ret)
+{
+    char more[SPEC_STICKY_MORE], age[32] = "";
+
+    if (!*sticky->cookie)
+        return 0;
+    if (sticky->max_age_s > 0)
+        (void)snprintf(age, sizeof(age), "; Max-Age=%" PRId64, sticky->max_age_s);
+    (void)snprintf(more, sizeof(more), "; Path=/; HttpOnly; SameSite=Lax%s%s", age, sticky->secure ? "; Secure" : "");
+    int r = add_string(board, sticky->cookie, &ret->sticky);
+    return r < 0 ? r : add_string(board, more, &ret->sticky_more);
+}
+
 static int add_errors(struct board *board, const struct spec_route *route, struct board_route *ret)
 {
     int r = 0;
@@ -157,7 +178,11 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
     ret->flags = (route->first ? BOARD_FIRST : 0u) | (route->replace ? BOARD_REPLACE : 0u) |
                  (route->intercept ? BOARD_INTERCEPT : 0u) | (route->maintenance ? BOARD_MAINTENANCE : 0u) |
                  (uses_path(route) ? BOARD_USES_PATH : 0u);
-    int r = add_string(board, route->host, &ret->host);
+    int r = routes_fill_balance(board, &route->balance, ret);
+    if (r == 0)
+        r = fill_sticky(board, &route->sticky, ret);
+    if (r == 0)
+        r = add_string(board, route->host, &ret->host);
     if (r == 0)
         r = add_string(board, route->path, &ret->path);
     if (r == 0)

@@ -273,6 +273,16 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
     return finish(&text, out);
 }
 
+static void add_cookie(struct text *text, const struct gw_span cookie[3])
+{
+    text_put(text, "Set-Cookie: ");
+    text_add(text, cookie[0].text, cookie[0].len);
+    text_add(text, "=", 1);
+    text_add(text, cookie[1].text, cookie[1].len);
+    text_add(text, cookie[2].text, cookie[2].len);
+    text_add(text, "\r\n", 2);
+}
+
 bool gw_forward_is_good(unsigned status)
 {
     return status == 200 || status == 201 || status == 204 || status == 206 ||
@@ -310,6 +320,8 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
         text_put(&text, facts->served_by);
         text_add(&text, "\r\n", 2);
     }
+    if (head->status >= 200 && facts->cookie[0].len > 0)
+        add_cookie(&text, facts->cookie);
     if (head->status >= 200)
         gw_expand_lines(&text, facts->rewrite.add, facts->gaps);
     if (gw_forward_is_good(head->status))

@@ -60,11 +60,12 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
 uint32_t gw_forward_keep_alive(const char *buf, const struct http1_head *head);
 
 struct gw_forward_response {
-    const char *served_by; /* NULL: no X-Served-By */
-    bool close;            /* the client connection ends after this response */
-    bool http10;           /* the client speaks HTTP/1.0 */
-    bool dechunk;          /* the body goes out without its chunks, until close */
-    bool enchunk;          /* a body until close goes out in chunks */
+    const char *served_by;    /* NULL: no X-Served-By */
+    bool close;               /* the client connection ends after this response */
+    bool http10;              /* the client speaks HTTP/1.0 */
+    bool dechunk;             /* the body goes out without its chunks, until close */
+    bool enchunk;             /* a body until close goes out in chunks */
+    struct gw_span cookie[3]; /* Set-Cookie: name, value, attributes; no name: none */
     struct gw_rewrite rewrite;
     const struct gw_facts *gaps; /* of the request */
 };

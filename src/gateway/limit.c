@@ -86,7 +86,7 @@ int64_t gw_limit_body_due(const struct gw_worker *worker, struct conn *conn)
 {
     const struct upstream *upstream = gw_conn_upstream(worker, conn);
     int64_t timeout = gw_conn_limits(worker, conn)->body_timeout_ns;
-    bool asked = !(conn->flags & CONN_EXPECTS) || (conn->flags & CONN_FIRST_BYTE) || conn->request_end > conn->head_len;
+    bool asked = !(conn->flags & CONN_EXPECTS) || (conn->flags & CONN_ANSWERED) || conn->request_end > conn->head_len;
     bool blocked = !upstream || !(upstream->io & GW_WRITABLE); /* it is not the client that keeps us waiting */
     if (timeout == 0 || blocked || !asked)
         conn->body_due_ns = 0;

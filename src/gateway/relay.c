@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/relay.h"
 
+#include "base/hash.h"
 #include "gateway/access.h"
 #include "gateway/answer.h"
 #include "gateway/client.h"
@@ -76,21 +77,14 @@ static uint16_t listener_port(const struct board *view, uint32_t listener)
     return ntohs(port);
 }
 
-static uint64_t mix(uint64_t number)
-{
-    number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
-    return number ^ number >> 31;
-}
-
 /* The same for every attempt of a request, and for no other request: made from what makes it one. */
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
 {
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
-    uint64_t half = mix(worker->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
+    uint64_t half = hash_mix(worker->id_seed[0] ^ hash_mix((uint64_t)conn->begun_ns ^ hash_mix(slot + conn->serial)));
     for (int i = 0; i < GW_REQUEST_ID; i++) {
         if (i == GW_REQUEST_ID / 2)
-            half = mix(worker->id_seed[1] + mix(half ^ conn->serial));
+            half = hash_mix(worker->id_seed[1] + hash_mix(half ^ conn->serial));
         id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
     }
 }

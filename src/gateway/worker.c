@@ -10,6 +10,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/hold.h"
 #include "gateway/limit.h"
 #include "gateway/listen.h"
 #include "gateway/upstream.h"
@@ -28,7 +29,7 @@
 
 enum {
     EVENTS = 256,       /* taken in one turn */
-    TRIAL_MS = 2,       /* the longest sleep while suspects wait for their turn, which another worker may give */
+    OTHERS_MS = 2,      /* the longest sleep while what is waited for may come from another worker: a turn, or room */
     HEARTBEAT_MS = 250, /* the longest sleep: who watches the heartbeat sees a live worker's move */
 };
 
@@ -176,7 +177,7 @@ static void refresh_board(struct gw_worker *worker)
         leave_rotation(worker, i);
     gw_balance_rebuild(&worker->balance);
     gw_routes_update(&worker->routes, worker->view);
-    gw_exchange_wake(worker);
+    gw_hold_wake(worker);
 }
 
 /* --- the channel ------------------------------------------------------------------------------------------------ */
@@ -336,7 +337,8 @@ static void drive_ready(struct gw_worker *worker)
 static int timeout_ms(const struct gw_worker *worker)
 {
     int64_t next = gw_timers_next(&worker->timers);
-    int64_t longest = worker->suspects_held ? TRIAL_MS : HEARTBEAT_MS;
+    bool others = worker->suspects_held || (worker->queued > 0 && worker->setup->gauges->workers > 1);
+    int64_t longest = others ? OTHERS_MS : HEARTBEAT_MS;
     if (worker->ready_first != GW_NONE || next <= worker->now)
         return 0;
     int64_t ms = (next - worker->now + NS_PER_MS - 1) / NS_PER_MS;
@@ -356,7 +358,9 @@ static void turn(struct gw_worker *worker)
     expire(worker);
     drive_ready(worker);
     if (worker->suspects_held)
-        gw_exchange_wake(worker);
+        gw_hold_wake(worker);
+    if (worker->queued > 0)
+        gw_hold_serve(worker);
     if (worker->draining && worker->slots.arena->used_conns == 0)
         worker->over = true;
 }
@@ -384,6 +388,10 @@ static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *
     /* What is now, not what was counted: a worker before us may have died with other numbers. */
     atomic_store_explicit(&worker->gauges->connections, 0, memory_order_relaxed);
     atomic_store_explicit(&worker->gauges->holding, 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < BOARD_SERVICES; i++) {
+        worker->queues[i] = worker->held;
+        atomic_store_explicit(&worker->gauges->waiting_ns[i], 0, memory_order_relaxed);
+    }
     gw_source_forget(&worker->shared->sources, setup->number);
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
         worker->listeners[i].fd = -1;
@@ -401,7 +409,7 @@ static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *
     worker->view = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (worker->view == MAP_FAILED)
         return -errno;
-    gw_balance_init(&worker->balance, worker->view, worker->gauges, rng_entropy());
+    gw_balance_init(&worker->balance, worker->view, setup->gauges, setup->number, rng_entropy());
     worker->id_seed[0] = rng_entropy();
     worker->id_seed[1] = rng_entropy();
     gw_routes_update(&worker->routes, worker->view);

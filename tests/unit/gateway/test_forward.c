@@ -3,6 +3,8 @@
  * Heads as they are passed on, as pairs of before and after; the quarantine and the slots beside them.
  */
 #include "gateway/forward.h"
+
+#include "base/hash.h"
 #include "gateway/gateway.h"
 #include "gateway/shared.h"
 #include "gateway/slots.h"
@@ -204,8 +206,8 @@ static void the_quarantine_keeps_for_its_time(void **unused)
 {
     (void)unused;
     struct gw_shared *shared = gateway_shared_new(NULL);
-    uint64_t crash = gw_poison_hash(GW_POISON_SEED, "GET /crash", 10);
-    uint64_t other = gw_poison_hash(GW_POISON_SEED, "GET /other", 10);
+    uint64_t crash = hash_bytes(HASH_SEED, "GET /crash", 10);
+    uint64_t other = hash_bytes(HASH_SEED, "GET /other", 10);
     assert_non_null(shared);
     assert_false(gw_poison_any(&shared->quarantine, 0));
     gw_poison_add(&shared->quarantine, crash, 100);
