@@ -310,9 +310,11 @@ static void more_in_all_than_the_file_allows_are_turned_away(void **unused)
     (void)unused;
     static struct client many[2];
     start(&limits, 2);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         client_open(&many[i], &rig);
-    WAIT_FOR(rig.gauges->worker[0].connections == 2);
+        assert_true(puts_fd(many[i].fd, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n"));
+    }
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 2); /* none of them is idle */
     client_open(&client, &rig);
     assert_int_equal(client_response(&client, HTTP1_GET), 503);
     client_close(&client);
