@@ -156,7 +156,7 @@ static void names_and_locations_become_routes(void **unused)
     /* The default server answers to all other names; what it has no location for is not there. */
     assert_int_equal(route_of(listener, "", "/only")->page.status, 204);
     assert_int_equal(route_of(listener, "", "")->page.status, 404);
-    assert_non_null(strstr(story.told, "nginx.conf:6:39: warning: a server before has the name `a.test` already"));
+    assert_non_null(strstr(story.told, "6:37: warning: a server before has the name `a.test` already"));
     assert_string_equal(spec->listeners[1].host, "::");
     assert_string_equal(spec->listeners[2].host, "127.0.0.1");
     assert_int_equal(spec->listeners[2].routes[0].action, SPEC_REDIRECT);
