@@ -4,6 +4,8 @@
  */
 #include "compose/model.h"
 
+#include "base/buf.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,4 +188,41 @@ void model_print_yaml(const json_t *model, struct buf *out)
         out->data[out->len - 1] = '\n';
     }
     json_decref(rest);
+}
+
+json_t *model_loadable(const struct node *project, bool reference)
+{
+    json_t *model = model_from_project(project, reference), *service;
+    const char *key;
+
+    json_object_foreach(json_object_get(model, "services"), key, service)
+    {
+        (void)json_object_del(service, "env_file");
+        (void)json_object_del(service, "label_file");
+    }
+    return model;
+}
+
+void model_print_escaped(const char *text, struct buf *out)
+{
+    for (size_t len; *text; text += len) {
+        len = strcspn(text, "$") + (strchr(text, '$') != NULL);
+        buf_add(out, text, len);
+        if (text[len - 1] == '$')
+            buf_puts(out, "$");
+    }
+}
+
+bool model_print_loadable(const struct node *project, struct buf *out)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+    json_t *model = model_loadable(project, false);
+
+    if (!model)
+        return false;
+    model_print_yaml(model, &text);
+    json_decref(model);
+    if (!text.failed)
+        model_print_escaped(text.data, out);
+    return !text.failed && !out->failed;
 }

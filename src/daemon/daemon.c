@@ -14,6 +14,7 @@
 #include "observe/admin.h"
 #include "observe/logfile.h"
 #include "observe/logs.h"
+#include "supervise/record.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -43,6 +44,9 @@ struct daemon {
     struct accesslog accesslog;
     struct listeners listeners;
     struct workers *workers;
+    struct arena_file arena; /* what outlives us (supervise/record.h) */
+    struct applied before;   /* what we have taken over */
+    struct err refused;      /* why not */
     struct runtime *runtime;
     enum spec_runtime kind; /* of the runtime; it stays as long as the project runs */
     struct supervisor *supervisor;
@@ -207,6 +211,24 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
     return 0;
 }
 
+static void warn(struct daemon *daemon, const char *what, const char *why)
+{
+    char text[EVENT_TEXT];
+    (void)snprintf(text, sizeof(text), "%s: %.120s", what, why);
+    emit(daemon, EVENT_WARNING, "", "", text);
+}
+
+/* For whoever comes after us. */
+static void write_down(struct daemon *daemon, const struct up_request *request)
+{
+    struct err err = { 0 };
+    json_t *ports = listeners_ports(&daemon->listeners);
+
+    if (applied_save(&daemon->dir, request, supervisor_spec(daemon->supervisor), daemon->kind, ports, &err) < 0)
+        warn(daemon, "should the supervisor die, its instances cannot be taken over", err.message);
+    json_decref(ports);
+}
+
 /* Makes the project be as the request says. `problems` may hold warnings afterwards. */
 static int change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err)
 {
@@ -226,6 +248,7 @@ static int change(struct daemon *daemon, const struct up_request *request, struc
     r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
     accesslog_apply(&daemon->accesslog, spec);
     workers_sync(daemon->workers);
+    write_down(daemon, request);
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
     return r;
 }
@@ -483,15 +506,29 @@ struct runtime *daemon_runtime_new(struct loop *loop, const struct rundir *dir, 
 
 static int build_supervisor(struct daemon *daemon, struct err *err)
 {
+    static const struct arena_shape shape = { .version = RECORD_VERSION, .slots = RECORD_SLOTS, .size = RECORD_SIZE };
+    char path[PATH_MAX];
+
     daemon->runtime = daemon_runtime_new(daemon->loop, &daemon->dir, daemon->kind, err);
     if (!daemon->runtime)
         return -ENOMEM;
+    struct err refused;
+    /* Without what it was made from, an earlier supervisor's state means nothing. */
+    (void)rundir_file(&daemon->dir, "state", path);
+    if (!daemon->before.spec && unlink(path) < 0 && errno != ENOENT)
+        return err_errno(err, -errno, "cannot remove %.300s", path);
+    int r = arena_open(&daemon->arena, path, &shape, &refused, err);
+    if (r < 0)
+        return r;
+    if (refused.code && !daemon->refused.code)
+        (void)err_set(&daemon->refused, refused.code, "%.400s: %s", path, refused.message);
     const struct supervisor_peers peers = {
         .loop = daemon->loop,
         .runtime = daemon->runtime,
         .events = &daemon->bus,
         .board = daemon->board,
         .gauges = daemon->gauges,
+        .arena = &daemon->arena,
         .data = daemon,
         .ring = on_ring,
         .board_service = on_board_service,
@@ -500,6 +537,30 @@ static int build_supervisor(struct daemon *daemon, struct err *err)
     };
     daemon->supervisor = supervisor_new(&peers);
     return daemon->supervisor ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+/* What runs already is ours again; of what is not known, nothing is left. */
+static int take_over(struct daemon *daemon, struct err *err)
+{
+    char text[EVENT_TEXT];
+
+    if (daemon->refused.code)
+        warn(daemon, "what an earlier supervisor left cannot be used, what still runs is ended and started anew",
+             daemon->refused.message);
+    if (daemon->before.spec) {
+        int taken = supervisor_restore(daemon->supervisor, TAKE_PTR(daemon->before.spec), err);
+        if (taken < 0)
+            return taken;
+        (void)snprintf(text, sizeof(text), "%d instances of an earlier supervisor are taken over", taken);
+        emit(daemon, EVENT_PROJECT, "", "", text);
+    }
+    int strays = daemon->runtime->end_strays(daemon->runtime);
+    if (strays > 0) {
+        (void)snprintf(text, sizeof(text), "%d processes of an earlier supervisor that nothing is known of were ended",
+                       strays);
+        emit(daemon, EVENT_WARNING, "", "", text);
+    }
+    return 0;
 }
 
 /* The workers are forked first, while there is little to inherit; the socket opens last, when there is an answer to
@@ -514,7 +575,7 @@ static int build(struct daemon *daemon, struct spec *spec, struct err *err)
     daemon->look = (struct loop_timer){ .fn = on_look, .data = daemon };
     int r = build_observers(daemon, err);
     if (r == 0)
-        r = build_gateway(daemon, spec, err);
+        r = build_gateway(daemon, spec ? spec : daemon->before.spec, err);
     if (r == 0)
         r = build_supervisor(daemon, err);
     if (r == 0) {
@@ -523,16 +584,28 @@ static int build(struct daemon *daemon, struct spec *spec, struct err *err)
             (void)err_errno(err, r, "cannot watch for signals");
     }
     if (r == 0)
+        r = take_over(daemon, err);
+    if (r == 0 && spec)
         r = supervisor_apply(daemon->supervisor, spec, daemon->request.services, err);
     if (r < 0) {
         spec_free(spec);
         return r;
     }
+    write_down(daemon, &daemon->request);
     int fd = admin_listen(rundir_file(&daemon->dir, "admin.sock", path), err);
     if (fd < 0)
         return fd;
     daemon->admin = admin_new(daemon->loop, fd, &daemon->api, err);
     return daemon->admin ? 0 : -EIO;
+}
+
+/* We could not become the supervisor, but somebody else may: what runs and what is known of it stays as it is. */
+static void give_way(struct daemon *daemon)
+{
+    char path[PATH_MAX];
+
+    workers_free(daemon->workers);
+    (void)unlink(rundir_file(&daemon->dir, "admin.sock", path));
 }
 
 static void take_down(struct daemon *daemon)
@@ -561,6 +634,10 @@ static void take_down(struct daemon *daemon)
         (void)close(daemon->signal_fd);
     }
     loop_free(daemon->loop);
+    arena_close(&daemon->arena);
+    (void)unlink(rundir_file(&daemon->dir, "state", path));
+    applied_forget(&daemon->dir);
+    applied_free(&daemon->before);
     up_request_free(&daemon->request);
     free(daemon);
 }
@@ -573,9 +650,16 @@ int daemon_run(struct daemon_setup *setup, int ready_fd)
     if (!daemon)
         return EXIT_FAILURE;
     daemon->dir = setup->dir;
+    daemon->before = setup->before;
+    daemon->refused = setup->refused;
     daemon->request = setup->request;
+    if (!setup->spec) {
+        daemon->request = daemon->before.request;
+        daemon->before.request = (struct up_request){ 0 };
+    }
     daemon->listeners = setup->listeners;
     daemon->kind = setup->runtime;
+    bool taking_over = setup->before.spec != NULL;
     daemon->since_wall_ns = clock_wall();
     daemon->signal_fd = -1;
     int r = build(daemon, setup->spec, &err);
@@ -589,6 +673,9 @@ int daemon_run(struct daemon_setup *setup, int ready_fd)
         (void)fprintf(stderr, "daruma: %s\n", err.message[0] ? err.message : strerror(-r));
     else
         rundir_forget_origin(&daemon->dir);
-    take_down(daemon);
+    if (r < 0 && taking_over)
+        give_way(daemon);
+    else
+        take_down(daemon);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

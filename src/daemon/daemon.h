@@ -6,6 +6,7 @@
 #ifndef DARUMA_DAEMON_DAEMON_H
 #define DARUMA_DAEMON_DAEMON_H
 
+#include "daemon/applied.h"
 #include "daemon/listeners.h"
 #include "daemon/request.h"
 #include "daemon/rundir.h"
@@ -14,8 +15,10 @@
 /* What the supervisor starts with. */
 struct daemon_setup {
     struct rundir dir;
+    struct applied before; /* what a supervisor that died had applied: taken over first. Zeroed: there was none */
+    struct err refused;    /* why that cannot be used; code 0: it can */
     struct up_request request;
-    struct spec *spec;
+    struct spec *spec;          /* NULL: all stays as it was before */
     enum spec_runtime runtime;  /* chosen for `spec` */
     struct listeners listeners; /* opened for `spec` */
 };
@@ -38,5 +41,11 @@ int daemon_run(struct daemon_setup *setup, int ready_fd);
  */
 int daemon_start(const struct rundir *dir, struct up_request *request, struct spec *spec, struct problems *problems,
                  struct err *err);
+
+/*
+ * For a command that needs a supervisor where one died: takes over what it left, as it was. The caller holds the lock. -ENOENT
+ * when there is nothing to be taken over, or another negative errno with `err`.
+ */
+int daemon_revive(const struct rundir *dir, struct err *err);
 
 #endif

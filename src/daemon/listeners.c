@@ -162,6 +162,13 @@ static void check_targets(const struct spec_listener *wanted, struct problems *p
     }
 }
 
+/* The port that it had in an earlier life; 0: none. */
+static uint16_t earlier_port(const struct listeners *listeners, const char *key)
+{
+    json_int_t port = json_integer_value(json_object_get(listeners->ports, key));
+    return port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
 static void open_published(struct listeners *listeners, const struct spec_listener *wanted, struct problems *problems)
 {
     char key[LISTENER_NAME];
@@ -179,8 +186,10 @@ static void open_published(struct listeners *listeners, const struct spec_listen
         listener->wanted = true;
         return;
     }
-    int fd = make_address(wanted->host, wanted->port, &address);
+    int fd = make_address(wanted->host, wanted->port ? wanted->port : earlier_port(listeners, key), &address);
     if (fd == 0)
+        fd = open_socket(&address);
+    if (fd == -EADDRINUSE && wanted->port == 0 && make_address(wanted->host, 0, &address) == 0)
         fd = open_socket(&address);
     if (fd < 0) {
         explain(listeners, problems, wanted, key, fd);
@@ -201,10 +210,14 @@ static void open_published(struct listeners *listeners, const struct spec_listen
     listener->port = wanted->port;
 }
 
-static int open_private_socket(const char *seed, struct board_address *ret)
+static int open_private_socket(const char *seed, uint16_t earlier, struct board_address *ret)
 {
     uint16_t low, high;
     uint32_t hash = 2166136261u;
+
+    int fd = earlier && make_address("127.0.0.1", earlier, ret) == 0 ? open_socket(ret) : -EADDRINUSE;
+    if (fd != -EADDRINUSE)
+        return fd;
 
     ports_range(&low, &high);
     for (const char *c = seed; *c; c++)
@@ -232,7 +245,7 @@ static void open_private(struct listeners *listeners, const struct spec *spec, c
         return;
     }
     (void)snprintf(seed, sizeof(seed), "%.64s/%s", spec->name, key);
-    int fd = open_private_socket(seed, &address);
+    int fd = open_private_socket(seed, earlier_port(listeners, key), &address);
     if (fd >= 0)
         listener = add(listeners, key);
     if (!listener) {
@@ -278,6 +291,20 @@ void listeners_discard(struct listeners *listeners)
 }
 
 /* ---- publishing ---- */
+
+json_t *listeners_ports(const struct listeners *listeners)
+{
+    json_t *ports = json_object();
+
+    for (size_t i = 0; i < listeners->len; i++) {
+        const struct listener *listener = &listeners->list[i];
+        struct sockaddr_in in; /* the port is at the same place in sockaddr_in6 */
+        memcpy(&in, &listener->address.u, sizeof(in));
+        if (listener->target != 0 || listener->port == 0)
+            (void)json_object_set_new(ports, listener->key, json_integer(ntohs(in.sin_port)));
+    }
+    return ports;
+}
 
 enum board_placement listeners_placement(const struct spec *spec, const char *name)
 {

@@ -37,6 +37,8 @@ struct listeners {
     struct listener *list;
     size_t len, cap;
     char **peers; /* listeners_peers() */
+    const json_t
+        *ports; /* listeners_ports() of an earlier life: who asks for any port gets the same again. NULL: none */
 };
 
 /*
@@ -63,6 +65,9 @@ int listeners_fd(const struct listeners *listeners, uint32_t slot);
 /* "<SERVICE>_HOST=…", "<SERVICE>_PORT=…", "<SERVICE>_PORT_<target>=…": NULL-terminated, valid until the next call.
    NULL when out of memory. */
 const char *const *listeners_peers(struct listeners *listeners);
+
+/* {"key": port} of all whose port was chosen freely. A new reference. */
+json_t *listeners_ports(const struct listeners *listeners);
 
 /* How requests to a service are placed: as the first listener says that leads to it. */
 enum board_placement listeners_placement(const struct spec *spec, const char *name);

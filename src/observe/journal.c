@@ -74,7 +74,7 @@ json_t *journal_json(const struct event *event)
     set_number(object, "starts", event->starts);
     if (event->cause != CAUSE_NONE)
         set_text(object, "cause", cause_name(event->cause));
-    if (event->kind == EVENT_INSTANCE_EXIT && event->cause != CAUSE_SPAWN)
+    if (event->kind == EVENT_INSTANCE_EXIT && event->cause != CAUSE_SPAWN && event->status >= 0)
         (void)json_object_set_new(object, event->by_signal ? "signal" : "status", json_integer(event->status));
     if (event->span_ns)
         (void)json_object_set_new(object, "span_ms", json_real((double)event->span_ns / 1e6));

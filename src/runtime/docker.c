@@ -288,6 +288,21 @@ static void go(struct runtime_handle *handle, enum docker_step step)
         step_begin(handle);
 }
 
+/* Whatever its configuration: it is taken as it runs, or its end is asked for. */
+static void adopt_found(struct runtime_handle *handle, const char *id, const char *state)
+{
+    (void)snprintf(handle->id, sizeof(handle->id), "%s", id);
+    if (!*id) {
+        handle->how = (struct runtime_exit){ .cause = CAUSE_UNKNOWN, .status = -1, .at_ns = clock_now() };
+        tell_exit(handle);
+    } else if (keep(handle) < 0) {
+        fail_memory(handle);
+    } else {
+        handle->taken_over = strcmp(state, "running") == 0;
+        go(handle, handle->taken_over ? DOCKER_INSPECT : DOCKER_CHECK);
+    }
+}
+
 /* The instance's container, if it has one. */
 static void take_look(struct runtime_handle *handle, const json_t *list)
 {
@@ -296,6 +311,10 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
     const char *hash = text_at(json_object_get(found, "Labels"), CONTAINER_LABEL "config-hash");
 
     handle->at = 0;
+    if (handle->adopting) {
+        adopt_found(handle, id, state);
+        return;
+    }
     if (!found) {
         go(handle, DOCKER_NEED);
         return;
@@ -383,7 +402,7 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
 
     if (!json_is_true(json_object_get(state, "Running")) && handle->taken_over) {
         handle->taken_over = false; /* it ended between two questions */
-        go(handle, DOCKER_START);
+        go(handle, handle->adopting ? DOCKER_CHECK : DOCKER_START);
         return;
     }
     handle->frames.raw = json_is_true(json_object_get(json_object_get(json, "Config"), "Tty"));
@@ -587,8 +606,8 @@ static void handle_free(struct runtime_handle *handle)
     free(handle);
 }
 
-static int docker_start(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
-                        struct err *err)
+static int begin(struct runtime *runtime, const struct runtime_start *start, bool adopting, struct runtime_handle **ret,
+                 struct err *err)
 {
     struct docker *docker = docker_of(runtime);
     struct runtime_handle *handle = calloc(1, sizeof(*handle));
@@ -597,6 +616,7 @@ static int docker_start(struct runtime *runtime, const struct runtime_start *sta
         return err_errno(err, -ENOMEM, "cannot start %s", start->instance);
     handle->docker = docker;
     handle->owner = start->owner;
+    handle->adopting = adopting;
     handle->timer = (struct loop_timer){ .fn = on_timer, .data = handle };
     int r = docker_plan(handle, start, err);
     if (r < 0) {
@@ -611,6 +631,25 @@ static int docker_start(struct runtime *runtime, const struct runtime_start *sta
         handle->next->link = &handle->next;
     docker->handles = handle;
     *ret = handle;
+    return 0;
+}
+
+static int docker_start(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
+                        struct err *err)
+{
+    return begin(runtime, start, false, ret, err);
+}
+
+/* A container is found by its labels, so no trace is needed. */
+static int docker_adopt(struct runtime *runtime, const struct runtime_start *start, const struct runtime_trace *trace,
+                        struct runtime_handle **ret, struct err *err)
+{
+    return begin(runtime, start, true, ret, err);
+}
+
+/* A container of an instance is found by the next start of that instance: there are no doubles to end. */
+static int docker_end_strays(struct runtime *runtime)
+{
     return 0;
 }
 
@@ -644,6 +683,8 @@ static const struct runtime docker_runtime = {
     .name = "docker",
     .check = docker_check,
     .start = docker_start,
+    .adopt = docker_adopt,
+    .end_strays = docker_end_strays,
     .signal = docker_signal,
     .exec = docker_exec,
     .exec_cancel = docker_exec_cancel,

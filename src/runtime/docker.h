@@ -96,6 +96,7 @@ struct runtime_handle {
     int64_t pause_ns;
     int looks;
     char id[DOCKER_ID], old_id[DOCKER_ID];
+    bool adopting; /* it is looked for, not made */
     bool taken_over, told, ended;
     int cancelled; /* the signal that came before it ran; 0: none */
     int pending;   /* a signal that the Engine has not got yet */

@@ -15,6 +15,7 @@ struct service *service_new(struct supervisor *supervisor, const char *name)
     if (!service)
         return NULL;
     service->supervisor = supervisor;
+    service->slot = -1;
     service->name = strdup(name);
     if (!service->name) {
         free(service);
@@ -30,7 +31,9 @@ void service_free(struct service *service)
     for (size_t i = 0; i < service->len; i++)
         instance_free(service->instances[i]);
     free(service->instances);
+    records_drop(&service->supervisor->records, &service->slot);
     spec_ref_drop(&service->ref);
+    free(service->departed);
     free(service->name);
     free(service);
 }
@@ -72,13 +75,21 @@ static int add_instance(struct service *service)
     return 0;
 }
 
-int service_resize(struct service *service, int replicas)
+int service_grow(struct service *service, size_t len)
 {
-    while (service->len < (size_t)replicas) {
+    while (service->len < len) {
         int r = add_instance(service);
         if (r < 0)
             return r;
     }
+    return 0;
+}
+
+int service_resize(struct service *service, int replicas)
+{
+    int r = service_grow(service, (size_t)replicas);
+    if (r < 0)
+        return r;
     service->replicas = replicas;
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
@@ -89,6 +100,7 @@ int service_resize(struct service *service, int replicas)
             instance_stop(instance, CAUSE_SCALE, false);
     }
     service_update(service);
+    service_keep(service);
     supervisor_settle_soon(service->supervisor);
     return 0;
 }
@@ -100,6 +112,7 @@ void service_stop(struct service *service, enum cause cause)
     for (size_t i = 0; i < service->len; i++)
         instance_stop(service->instances[i], cause, false);
     service_update(service);
+    service_keep(service);
     supervisor_settle_soon(service->supervisor);
 }
 
@@ -114,6 +127,7 @@ void service_replace(struct service *service, enum cause cause)
         }
         instance->stale = true;
         instance->stale_cause = cause;
+        instance_keep(instance);
     }
     supervisor_settle_soon(service->supervisor);
 }
@@ -266,6 +280,30 @@ void service_update(struct service *service)
     set_state(service, state_of(service, &tally));
     if (service->came_back && service->wanted && service->state == SERVICE_READY)
         restart_dependents(service);
+    service_keep(service);
+}
+
+void service_keep(struct service *service)
+{
+    struct supervisor *supervisor = service->supervisor;
+    struct service_record record = {
+        .kind = RECORD_SERVICE,
+        .state = service->state,
+        .replicas = service->replicas,
+        .file_replicas = service->spec->replicas,
+        .wanted = service->wanted,
+        .was_ready = service->was_ready,
+        .came_back = service->came_back,
+    };
+    (void)snprintf(record.name, sizeof(record.name), "%s", service->name);
+    /* It is looked at far more often than it changes. */
+    if (memcmp(&record, &service->kept, sizeof(record)) == 0)
+        return;
+    int r = records_put(&supervisor->records, &service->slot, &record, sizeof(record));
+    if (r < 0)
+        supervisor_not_kept(supervisor, r);
+    else
+        service->kept = record;
 }
 
 void service_prune(struct service *service)
