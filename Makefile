@@ -4,6 +4,7 @@
 # make demo       the first demonstration: two instances, a monkey that kills them, a monitor that counts
 # make test       everything that is tested: checks, unit tests (plain and under sanitizers), scenarios
 # make check      the direction of includes, static analysis, format
+# make docs       writes the table of attributes in docs/compose.md anew; a test fails when it is out of date
 # make conformance   how many Compose files of the reference corpus load as the reference loads them
 # make bench      measures beside the peers, writes bench/RESULTS.md and its plot (below 25 minutes)
 # make fuzz       every fuzz target for FUZZ_SECONDS (default 60)
@@ -43,8 +44,8 @@ BENCH    := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*/*.c))
 FORMATTED = $(shell find src tests bench examples -name '*.[ch]')
 
-.PHONY: all deps conformance examples benchmarks unit scenario demo test check check-includes check-format check-static bench \
-        fuzz fuzzers format install clean
+.PHONY: all deps conformance examples benchmarks unit scenario demo docs test check check-includes check-format check-static \
+        bench fuzz fuzzers format install clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/daruma
@@ -112,6 +113,9 @@ conformance: $(BUILD)/conformance
 $(BUILD)/conformance: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/conformance/*.c)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+docs: $(BUILD)/tests/unit/compose/test_schema
+	@DARUMA_WRITE_DOCS=1 $< >/dev/null
 
 scenario: all examples benchmarks
 	@tests/scenario/run $(SCENARIO)

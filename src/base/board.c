@@ -4,6 +4,8 @@
  */
 #include "base/board.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,6 +13,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/un.h>
+
+const struct board_limits board_usual_limits = {
+    .header_timeout_ns = 60 * NS_PER_S,
+    .body_timeout_ns = 60 * NS_PER_S,
+    .keep_alive_ns = 75 * NS_PER_S,
+    .source_burst = 1,
+    .body_rate = 500,
+    .header_size = BOARD_HEADER_SIZE,
+    .header_count = 100,
+    .target_size = 8 * 1024,
+};
 
 struct board *board_new(struct err *err)
 {
@@ -150,7 +163,7 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
         .generation = generation ? generation : 1,
         .service = (uint16_t)service,
         .state = BOARD_ENDPOINT_UP,
-        .weight = 100,
+        .weight = BOARD_WEIGHT_USUAL,
         .since_ns = now_ns,
         .address = *address,
     };
@@ -159,6 +172,13 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
         board->used_endpoints++;
     board_write_end(board);
     return (int)at;
+}
+
+void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight)
+{
+    board_write_begin(board);
+    board->endpoints[endpoint].weight = weight;
+    board_write_end(board);
 }
 
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
@@ -181,6 +201,7 @@ static void copy_used(const struct board *board, struct board *view)
     view->via = board->via;
     view->access = board->access;
     view->access_sample = board->access_sample;
+    view->connections = board->connections;
     view->used_trusted = board->used_trusted;
     memcpy(view->trusted, board->trusted, sizeof(view->trusted));
     view->routes_version = board->routes_version;

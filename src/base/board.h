@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 2u
+#define BOARD_LAYOUT 3u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -44,6 +44,7 @@ enum {
     BOARD_REWRITE_RESPONSE = 1024,
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
+    BOARD_HEADER_SIZE = 16 * 1024,
 };
 
 /* An address in the form connect(2) takes it: IPv4, IPv6 or a Unix socket's path. */
@@ -73,11 +74,29 @@ enum board_retry_on {
     BOARD_RETRY_NON_IDEMPOTENT = 1 << 7, /* the user says that POSTs may be sent twice */
 };
 
+/* What a listener puts up with from its clients. A timeout or limit of 0: none. */
+struct board_limits {
+    int64_t header_timeout_ns;   /* from the first byte of a request until its head is whole */
+    int64_t body_timeout_ns;     /* without a byte of a body, or in arrears with body_rate by so much */
+    int64_t keep_alive_ns;       /* until the first byte of the next request */
+    int64_t source_interval_ns;  /* between two requests of one address, in the mean */
+    uint32_t source_burst;       /* so many requests of one address may come at once, if it paused before; at least 1 */
+    uint32_t source_connections; /* of one address at the same time */
+    uint32_t body_rate;          /* bytes of a body in a second, in the mean */
+    uint32_t header_size;        /* bytes of a request's head, at most BOARD_HEADER_SIZE; never 0 */
+    uint32_t header_count;       /* fields of a request, at most HTTP1_HEADERS; never 0 */
+    uint32_t target_size;        /* bytes of a request's target; never 0 */
+};
+
+/* Where nothing is said. */
+extern const struct board_limits board_usual_limits;
+
 struct board_listener {
     uint32_t state;      /* enum board_listener_state */
     uint32_t generation; /* changes when the slot is taken again */
     uint32_t protocol;   /* enum board_protocol */
     uint32_t route;      /* TCP: its one route. HTTP: unused, routes name their listener */
+    struct board_limits limits;
     struct board_address address;
     char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
 };
@@ -155,6 +174,8 @@ enum board_endpoint_state {
     BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
 };
 
+#define BOARD_WEIGHT_USUAL 100
+
 /* How long a dead endpoint stays readable, so that every worker with a request on it can learn the cause. */
 #define BOARD_GONE_NS INT64_C(5000000000)
 
@@ -182,6 +203,7 @@ struct board {
     uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
     uint32_t access;         /* enum board_access: what the access log looks like */
     uint32_t access_sample;  /* of 2^32 requests so many are logged; UINT32_MAX: all */
+    uint32_t connections;    /* of clients, over all workers; 0: as many as there are descriptors */
     uint32_t used_trusted;
     struct board_network trusted[BOARD_TRUSTED]; /* whose X-Forwarded-… is believed */
     alignas(64) struct board_listener listeners[BOARD_LISTENERS];
@@ -217,6 +239,7 @@ int board_service_add(struct board *board, const char *name, enum board_placemen
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,
                        int64_t now_ns);
 /* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
+void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight);
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
                         uint32_t suspects, int64_t now_ns);
 

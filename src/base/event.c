@@ -16,6 +16,7 @@ const char *event_kind_name(enum event_kind kind)
         [EVENT_INSTANCE_HEALTH] = "instance.health",
         [EVENT_INSTANCE_CRASH] = "instance.crash",
         [EVENT_SERVICE_STATE] = "service.state",
+        [EVENT_DEPLOY] = "deploy",
         [EVENT_CHAOS] = "chaos",
         [EVENT_GATEWAY] = "gateway",
         [EVENT_WARNING] = "warning",

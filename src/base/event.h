@@ -21,6 +21,7 @@ enum event_kind {
     EVENT_INSTANCE_HEALTH, /* from → to: starting, healthy, unhealthy; text: what the probe saw */
     EVENT_INSTANCE_CRASH,  /* the crash bundle: text holds the last log line; `daruma events --json` has all */
     EVENT_SERVICE_STATE,   /* a service as a whole: ready, degraded, down, failed */
+    EVENT_DEPLOY,          /* a deploy began, went a step on, ended; to: its phase */
     EVENT_CHAOS,           /* a fault began or ended */
     EVENT_GATEWAY,         /* ejection, quarantine, worker restarted */
     EVENT_WARNING,         /* something a person should know; text says what and how to mend it */

@@ -46,3 +46,22 @@ bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation)
     }
     return false;
 }
+
+const char *gauges_limit_name(enum gauge_limit limit)
+{
+    static const char *const names[GAUGE_LIMITS] = {
+        [GAUGE_CONNECTIONS] = "connections",         [GAUGE_SOURCE_CONNECTIONS] = "source_connections",
+        [GAUGE_SOURCE_REQUESTS] = "source_requests", [GAUGE_HEADER_TIMEOUT] = "header_timeout",
+        [GAUGE_BODY_TIMEOUT] = "body_timeout",       [GAUGE_KEEP_ALIVE] = "keep_alive",
+        [GAUGE_HEADER_SIZE] = "header_size",         [GAUGE_BODY_SIZE] = "body_size",
+    };
+    return (unsigned)limit < GAUGE_LIMITS ? names[limit] : "?";
+}
+
+uint32_t gauges_connections(const struct gauges *gauges)
+{
+    uint32_t sum = 0;
+    for (uint32_t w = 0; w < gauges->workers; w++)
+        sum += atomic_load_explicit(&gauges->worker[w].connections, memory_order_relaxed);
+    return sum;
+}

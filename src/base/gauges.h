@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  2u
+#define GAUGES_LAYOUT  3u
 #define GAUGES_WORKERS 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
@@ -47,13 +47,27 @@ struct route_gauge {
     _Atomic uint64_t truncated;    /* upstream broke off in the middle of a response */
 };
 
+/* What a client ran into. */
+enum gauge_limit {
+    GAUGE_CONNECTIONS,        /* turned away: there are as many as there may be */
+    GAUGE_SOURCE_CONNECTIONS, /* turned away: its address has as many as it may have */
+    GAUGE_SOURCE_REQUESTS,    /* 429: its address asks too often */
+    GAUGE_HEADER_TIMEOUT,     /* 408, or closed before it had said anything to answer to */
+    GAUGE_BODY_TIMEOUT,       /* 408 */
+    GAUGE_KEEP_ALIVE,         /* closed: it had nothing more to ask */
+    GAUGE_HEADER_SIZE,        /* 431, 414 */
+    GAUGE_BODY_SIZE,          /* 413 */
+    GAUGE_LIMITS
+};
+
 struct worker_gauges {
     alignas(64) _Atomic int64_t heartbeat_ns; /* monotonic; written each turn of the worker's loop */
     _Atomic uint32_t connections;             /* client connections now */
     _Atomic uint32_t holding;                 /* requests waiting for an endpoint now */
     _Atomic uint64_t accepted;
-    _Atomic uint64_t bad_requests; /* refused by the parser */
-    _Atomic uint64_t accept_errors;
+    _Atomic uint64_t bad_requests;  /* refused by the parser */
+    _Atomic uint64_t accept_errors; /* accepting failed, for want of descriptors or memory */
+    _Atomic uint64_t limits[GAUGE_LIMITS];
     struct route_gauge routes[BOARD_ROUTES];
     struct endpoint_gauge endpoints[BOARD_ENDPOINTS];
 };
@@ -68,6 +82,12 @@ struct gauges {
 /* Maps gauges that children inherit. NULL with `err` when there is no memory. */
 struct gauges *gauges_new(unsigned workers, struct err *err);
 void gauges_free(struct gauges *gauges);
+
+/* "source_requests": its name in the admin API. */
+const char *gauges_limit_name(enum gauge_limit limit);
+
+/* Client connections over all workers. */
+uint32_t gauges_connections(const struct gauges *gauges);
 
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);

@@ -142,6 +142,10 @@ ssize_t http1_chunked_feed(struct http1_chunked *chunked, const char *buf, size_
    `ret_len`. `out` may be `buf`. */
 ssize_t http1_chunked_data(struct http1_chunked *chunked, const char *buf, size_t len, char *out, size_t *ret_len);
 
+/* How many bytes of chunk data come next; 0 at a chunk's framing. Any of them may go by unseen: tell how many. */
+uint64_t http1_chunked_run(const struct http1_chunked *chunked);
+void http1_chunked_skip(struct http1_chunked *chunked, uint64_t len);
+
 /* RFC 9110 §9.2.2: sending it twice does the same as once. Only methods known to be so. */
 bool http1_method_idempotent(enum http1_method method);
 

@@ -115,6 +115,19 @@ static int framing_byte(struct http1_chunked *chunked, char byte)
     }
 }
 
+uint64_t http1_chunked_run(const struct http1_chunked *chunked)
+{
+    return chunked->state == CHUNK_DATA ? chunked->left : 0;
+}
+
+void http1_chunked_skip(struct http1_chunked *chunked, uint64_t len)
+{
+    chunked->left -= len;
+    chunked->data += len;
+    if (chunked->left == 0)
+        chunked->state = CHUNK_DATA_CR;
+}
+
 static inline ssize_t follow(struct http1_chunked *chunked, const char *buf, size_t len, char *out, size_t *ret_len)
 {
     size_t at = 0, copied = 0;
@@ -125,15 +138,13 @@ static inline ssize_t follow(struct http1_chunked *chunked, const char *buf, siz
             at++;
             continue;
         }
-        size_t run = len - at < chunked->left ? len - at : (size_t)chunked->left;
+        uint64_t left = http1_chunked_run(chunked);
+        size_t run = len - at < left ? len - at : (size_t)left;
         if (out)
             memmove(out + copied, buf + at, run);
         copied += run;
         at += run;
-        chunked->left -= run;
-        chunked->data += run;
-        if (chunked->left == 0)
-            chunked->state = CHUNK_DATA_CR;
+        http1_chunked_skip(chunked, run);
     }
     if (ret_len)
         *ret_len = copied;

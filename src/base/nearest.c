@@ -36,7 +36,7 @@ const char *nearest_name(const char *word, const char *best, const char *name)
 {
     size_t d = distance(word, name);
 
-    if (d > strlen(word) / 3 + 1)
+    if (d > (strlen(word) + 1) / 3)
         return best;
     return !best || d < distance(word, best) ? name : best;
 }

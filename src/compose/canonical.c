@@ -137,11 +137,14 @@ static struct node *cast(struct loading *load, enum format format, struct node *
 struct node *canonical_tree(struct loading *load, const struct schema *schema, struct node *node)
 {
     enum node_tag tag = node->tag;
+    bool faulty = node->faulty;
+    size_t errors = load->problems->errors;
 
     if (tag == NODE_RESET || schema == &schema_anything)
         return node;
     if (schema->canonical)
         node = schema->canonical(load, node);
+    node->faulty = faulty || load->problems->errors > errors;
     if (node->kind & NODE_SCALAR)
         node = cast(load, schema->format, node);
     for (size_t i = 0; i < node->len; i++) {

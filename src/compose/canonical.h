@@ -35,8 +35,7 @@ struct node *canonical_device_request(struct loading *load, struct node *node); 
 struct node *canonical_device(struct loading *load, struct node *node);         /* "/a:/b:r" → {source: /a, …} */
 struct node *canonical_gpus(struct loading *load, struct node *node);           /* all → [{count: -1, …}] */
 struct node *canonical_extra_hosts(struct loading *load, struct node *node);    /* [a=1] → {a: [1]} */
-struct node *canonical_ulimit(struct loading *load, struct node *node);
-struct node *canonical_external(struct loading *load, struct node *node);     /* {external: {name: a}} → … */
-struct node *canonical_device_count(struct loading *load, struct node *node); /* all → -1 */
+struct node *canonical_external(struct loading *load, struct node *node);       /* {external: {name: a}} → … */
+struct node *canonical_device_count(struct loading *load, struct node *node);   /* all → -1 */
 
 #endif

@@ -19,6 +19,8 @@ static void undefined(const struct check *check, struct place place, const char 
 {
     const char *near = schema_nearest_key(check->load->problems, known, name);
 
+    if (check->load->incomplete || (known ? known->faulty : check->project->faulty))
+        return; /* it may be where something else is wrong */
     problem_error(check->load->problems, place, "service `%s` refers to the %s `%s`, which is not defined%s%s%s",
                   service, what, name, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }

@@ -34,7 +34,7 @@ static void check_content(struct loading *load, const struct entry *resource, co
 {
     const struct entry *first = NULL;
 
-    if (resource->value->kind != NODE_MAP || is_true(resource->value, "external") ||
+    if (resource->value->kind != NODE_MAP || resource->value->faulty || is_true(resource->value, "external") ||
         node_get(resource->value, "driver"))
         return;
     for (; *keys; keys++) {
@@ -108,7 +108,7 @@ static void check_sources(struct loading *load, const struct node *service)
 
     for (size_t i = 0; node_is(mounts, NODE_LIST) && i < mounts->len; i++) {
         const char *type = node_str(node_get(node_at(mounts, i), "type"));
-        if (type && strcmp(type, "bind") == 0 && !node_get(node_at(mounts, i), "source"))
+        if (type && strcmp(type, "bind") == 0 && !node_get(node_at(mounts, i), "source") && !node_at(mounts, i)->faulty)
             problem_error(load->problems, node_at(mounts, i)->place, "a bind mount needs `source`");
     }
 }
@@ -120,7 +120,7 @@ static void check_watch(struct loading *load, const struct node *service)
     for (size_t i = 0; node_is(rules, NODE_LIST) && i < rules->len; i++) {
         const struct node *rule = node_at(rules, i);
         const char *action = node_str(node_get(rule, "action"));
-        if (action && strncmp(action, "sync", 4) == 0 && !node_get(rule, "target"))
+        if (action && strncmp(action, "sync", 4) == 0 && !node_get(rule, "target") && !rule->faulty)
             problem_error(load->problems, rule->place, "the action `%s` needs `target`", action);
     }
 }
@@ -205,7 +205,7 @@ void normalise_check_services(struct loading *load, const struct node *project)
 
     for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++) {
         const struct entry *entry = &services->entries[i];
-        if (!says_what_to_run(entry->value))
+        if (!says_what_to_run(entry->value) && !entry->value->faulty)
             problem_error(load->problems, entry->place,
                           "service `%s` does not say what to run; add `image`, `build` or `command`", entry->key);
         check_mounts(load, entry);

@@ -8,14 +8,19 @@ struct parser {
     struct interpolation *with;
     struct node *into;
     const char *file;
-    const char *p;    /* what is to be read next */
-    const char *line; /* where the present line begins */
-    int number;       /* its number */
+    const struct origin *origin; /* of all places in it */
+    const char *p;               /* what is to be read next */
+    const char *line;            /* where the present line begins */
+    int number;                  /* its number */
 };
 
 static struct place here(const struct parser *parser, const char *at)
 {
-    return (struct place){ .file = parser->file, .line = parser->number, .column = (int)(at - parser->line) + 1 };
+    int column = 1;
+
+    for (const char *p = parser->line; p < at; p++)
+        column += ((unsigned char)*p & 0xc0) != 0x80; /* characters, not bytes */
+    return (struct place){ parser->file, parser->number, column, parser->origin };
 }
 
 static void skip(struct parser *parser, size_t n)
@@ -213,14 +218,17 @@ static const char *unix_lines(struct pool *pool, const char *text)
     return copy;
 }
 
-bool envfile_parse(struct interpolation *with, const char *file, const char *text, bool raw, struct node *into)
+bool envfile_parse(struct interpolation *with, const char *file, const struct origin *origin, const char *text,
+                   bool raw, struct node *into)
 {
     bool ok = true;
 
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
         text += 3;
     text = unix_lines(with->pool, text);
-    struct parser parser = { .with = with, .into = into, .file = file, .p = text, .line = text, .number = 1 };
+    struct parser parser = {
+        .with = with, .into = into, .file = file, .origin = origin, .p = text, .line = text, .number = 1
+    };
     for (;;) {
         skip(&parser, strspn(parser.p, " \t\v\f\r\n"));
         if (!*parser.p)

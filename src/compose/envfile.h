@@ -15,7 +15,9 @@
 #include "compose/interpolate.h"
 
 /* Adds what `text` says to the map `into`, whose entries it also expands from; `with->lookup` comes first. False when
-   something was wrong, which was told with its place in `file`. `raw`: nothing is quoted or expanded. */
-bool envfile_parse(struct interpolation *with, const char *file, const char *text, bool raw, struct node *into);
+   something was wrong, which was told with its place in `file`; lines are not shown, for they hold secrets, so
+   `origin` has a note at most; it may be NULL. `raw`: nothing is quoted or expanded. */
+bool envfile_parse(struct interpolation *with, const char *file, const struct origin *origin, const char *text,
+                   bool raw, struct node *into);
 
 #endif

@@ -41,7 +41,7 @@ static bool is_cycle(struct loading *load, const struct link *chain, struct plac
 }
 
 /* A service of another file: only it is looked at, so that what else that file holds does not matter. */
-static bool prepare_service(struct loading *load, struct entry *entry)
+static void prepare_service(struct loading *load, struct entry *entry)
 {
     struct interpolation with = { .pool = load->pool,
                                   .problems = load->problems,
@@ -49,20 +49,16 @@ static bool prepare_service(struct loading *load, struct entry *entry)
                                   .origin = load_origin,
                                   .data = load,
                                   .missed = load->missed };
-    size_t errors = load->problems->errors;
 
     if (entry->value->kind == NODE_NULL)
-        return true;
+        return;
     entry->value = node_copy(load->pool, entry->value);
     if (load->variables)
         interpolate_mentions(load->pool, entry->value, load->variables);
     if (!load->no_interpolate)
-        (void)interpolate_tree(&with, entry->value);
+        interpolate_tree(&with, entry->value);
     schema_validate(load->pool, load->problems, &schema_service, entry->value, entry->key);
-    if (load->problems->errors > errors)
-        return false;
     entry->value = canonical_tree(load, &schema_service, entry->value);
-    return true;
 }
 
 static void undefined(struct loading *load, const struct node *reference, const char *file, const struct node *services)
@@ -103,7 +99,8 @@ static struct node *find_base(struct loading *load, const struct source *source,
     struct source other = *source;
 
     if (!node_str(name)) {
-        problem_error(load->problems, extends->place, "extends needs `service`");
+        if (!extends->faulty)
+            problem_error(load->problems, extends->place, "extends needs `service`");
         return NULL;
     }
     if (node_str(file) && strcmp(node_str(file), source->file) != 0) {
@@ -131,15 +128,17 @@ static struct node *resolve(struct loading *load, const struct source *source, s
     if (is_cycle(load, &chain, entry->place))
         return NULL;
     load->base_dir = source->base_dir;
-    bool usable = source->prepared || prepare_service(load, entry);
-    struct node *service = usable ? node_copy(load->pool, entry->value) : NULL;
+    if (!source->prepared)
+        prepare_service(load, entry);
+    struct node *service = node_copy(load->pool, entry->value);
     const struct node *extends = node_get(service, "extends");
     if (extends) {
         struct node *base = find_base(load, source, extends, &chain);
         /* A base without a body changes nothing; the reference leaves `extends` standing then. */
         if (!base || base->kind != NODE_NULL) {
             node_remove(service, "extends");
-            service = base ? merge_nodes(load, &schema_service, base, service) : NULL;
+            service->faulty = service->faulty || !base;
+            service = base ? merge_nodes(load, &schema_service, base, service) : service;
         }
     }
     load->base_dir = base_dir;
@@ -157,7 +156,6 @@ static bool extends_anything(const struct node *services)
 void extends_resolve(struct loading *load, const char *file, struct node *document)
 {
     struct node *services = node_get(document, "services");
-    struct node *resolved;
 
     if (!node_is(services, NODE_MAP))
         return;
@@ -169,7 +167,7 @@ void extends_resolve(struct loading *load, const char *file, struct node *docume
         struct entry *entry = &services->entries[i];
         if (!node_get(entry->value, "extends"))
             continue;
-        resolved = resolve(load, &source, entry, NULL);
+        struct node *resolved = resolve(load, &source, entry, NULL);
         if (resolved)
             entry->value = resolved;
     }

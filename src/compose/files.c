@@ -2,6 +2,7 @@
 #include "compose/files.h"
 
 #include "compose/envfile.h"
+#include "compose/utf8.h"
 
 #include "base/cleanup.h"
 
@@ -36,7 +37,7 @@ const char *load_note(struct loading *load, const char *how, struct place place)
 {
     const char *outer = place.origin ? place.origin->note : NULL;
 
-    if (!place.file)
+    if (place.line == 0)
         return NULL;
     return pool_printf(load->pool, "%s at %s:%d:%d%s%s", how, place.file, place.line, place.column, outer ? ", " : "",
                        outer ? outer : "");
@@ -209,28 +210,32 @@ static void add_missing(struct loading *load, const struct node *more)
                      more->entries[i].value);
 }
 
-static void read_env_file(struct loading *load, const char *path, struct node *into)
+void load_env_file(struct loading *load, struct interpolation *with, struct place place, const char *path, bool raw,
+                   struct node *into)
 {
-    struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = load_lookup, .data = load };
+    struct origin *origin = POOL_NEW(load->pool, struct origin);
     size_t len;
-    const char *text = load_read(load, (struct place){ 0 }, path, &len);
+    const char *text = load_read(load, place, path, &len);
 
-    if (text)
-        (void)envfile_parse(&with, path, text, false, into);
+    origin->note = load_note(load, "wanted", place);
+    if (text && utf8_check(load->problems, path, origin, text, len))
+        (void)envfile_parse(with, path, origin, text, raw, into);
 }
 
 static void read_dot_env(struct loading *load, const struct compose_request *request, const char *directory)
 {
-    struct node *values = node_new(load->pool, NODE_MAP, (struct place){ 0 });
+    struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = load_lookup, .data = load };
+    struct place nowhere = { 0 };
+    struct node *values = node_new(load->pool, NODE_MAP, nowhere);
 
     if (request->env_files && request->env_files[0]) {
         for (const char *const *file = request->env_files; *file; file++)
-            read_env_file(load, load_path(load, request->working_dir, *file), values);
+            load_env_file(load, &with, nowhere, load_path(load, request->working_dir, *file), false, values);
     } else {
         const char *path = load_path(load, directory, ".env");
         struct stat st;
         if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-            read_env_file(load, path, values);
+            load_env_file(load, &with, nowhere, path, false, values);
     }
     add_missing(load, values);
 }

@@ -38,12 +38,8 @@ static void read_environment(struct loading *load, const struct node *files, con
         files = list;
     }
     for (size_t i = 0; files && i < files->len; i++) {
-        size_t len;
         const struct node *file = node_at(files, i);
-        const char *path = load_path(load, base_dir, node_str(file));
-        const char *text = load_read(load, file->place, path, &len);
-        if (text)
-            (void)envfile_parse(&with, path, text, false, values);
+        load_env_file(load, &with, file->place, load_path(load, base_dir, node_str(file)), false, values);
     }
     load->environment = node_copy(load->pool, load->environment);
     for (size_t i = 0; i < values->len; i++)
@@ -65,7 +61,7 @@ static bool is_cycle(const struct loading *load, const char *path, struct place 
     return true;
 }
 
-/* The files of one entry, merged over each other; NULL when there is something wrong. */
+/* The files of one entry, merged over each other; NULL when none can be had. What is missing makes the load incomplete. */
 static struct node *load_entry(struct loading *load, const struct node *entry)
 {
     const struct node *paths = node_get(entry, "path"), *directory = node_get(entry, "project_directory");
@@ -73,7 +69,9 @@ static struct node *load_entry(struct loading *load, const struct node *entry)
     struct node *project = NULL;
 
     if (!node_is(paths, NODE_LIST) || paths->len == 0) {
-        problem_error(load->problems, entry->place, "include needs `path`");
+        if (!entry->faulty)
+            problem_error(load->problems, entry->place, "include needs `path`");
+        load->incomplete = true;
         return NULL;
     }
     const char *first = load_path(load, load->base_dir, node_str(node_at(paths, 0)));
@@ -84,11 +82,14 @@ static struct node *load_entry(struct loading *load, const struct node *entry)
     for (size_t i = 0; i < paths->len; i++) {
         struct node *path = node_at(paths, i);
         const char *file = load_path(load, load->base_dir, node_str(path));
-        if (is_cycle(load, file, path->place))
-            return NULL;
+        if (is_cycle(load, file, path->place)) {
+            load->incomplete = true;
+            continue;
+        }
         node_append(load->pool, inner.including, node_string(load->pool, path->place, file));
         inner.note = load_note(load, "included", path->place);
         struct node *document = load_file(&inner, path->place, file);
+        load->incomplete = load->incomplete || inner.incomplete || !document;
         if (document)
             project = project ? merge_nodes(load, &schema_root, project, document) : document;
     }

@@ -169,26 +169,31 @@ static void note_origin(struct pool *pool, struct place *place, const char *note
     place->origin = origin;
 }
 
-bool interpolate_tree(struct interpolation *with, struct node *node)
+static bool interpolate_string(struct interpolation *with, struct node *node)
 {
-    bool ok = true;
+    struct text uses = { .pool = with->pool };
 
-    if (node->kind == NODE_STRING) {
-        struct text uses = { .pool = with->pool };
-        with->uses = with->origin ? &uses : NULL;
-        const char *text = interpolate_text(with, node->place, node->u.string);
-        with->uses = NULL;
-        if (uses.len > 0)
-            note_origin(with->pool, &node->place, text_str(&uses));
-        if (text)
-            node->u.string = text;
-        else
-            node->tag = NODE_RESET; /* told; what follows does as if it were not there */
-        return text != NULL;
+    with->uses = with->origin ? &uses : NULL;
+    const char *text = interpolate_text(with, node->place, node->u.string);
+    with->uses = NULL;
+    if (uses.len > 0)
+        note_origin(with->pool, &node->place, text_str(&uses));
+    if (text)
+        node->u.string = text;
+    else
+        node->tag = NODE_RESET; /* told; what follows does as if it were not there */
+    return text != NULL;
+}
+
+void interpolate_tree(struct interpolation *with, struct node *node)
+{
+    for (size_t i = 0; i < node->len; i++) {
+        struct node *child = node->entries[i].value;
+        if (child->kind != NODE_STRING)
+            interpolate_tree(with, child);
+        else if (!interpolate_string(with, child))
+            node->faulty = true;
     }
-    for (size_t i = 0; i < node->len; i++)
-        ok = interpolate_tree(with, node->entries[i].value) && ok;
-    return ok;
 }
 
 /* --- What is mentioned --- */

@@ -27,8 +27,8 @@ struct interpolation {
 /* The text with its variables replaced; NULL when it is malformed or a required variable is missing (told). */
 const char *interpolate_text(struct interpolation *with, struct place place, const char *text);
 
-/* Replaces in every string of the tree. False when something was wrong (all of it was told). Keys stay. */
-bool interpolate_tree(struct interpolation *with, struct node *node);
+/* Replaces in every string below `node`; a malformed one is told and taken out of it. Keys stay. */
+void interpolate_tree(struct interpolation *with, struct node *node);
 
 /* Adds what the tree's strings mention to the map `into`: NAME → {required: true, default: …, alternate: …}, each where
    it is said. Values do not matter, nor what is malformed. */

@@ -50,14 +50,11 @@ static struct node *prepare(struct loading *load, struct node *document)
     if (load->variables)
         interpolate_mentions(load->pool, document, load->variables);
     if (!load->no_interpolate)
-        (void)interpolate_tree(&with, document);
+        interpolate_tree(&with, document);
     schema_validate(load->pool, load->problems, &schema_root, document, "");
     document = canonical_tree(load, &schema_root, document);
-    size_t errors = load->problems->errors;
     extends_resolve(load, document->place.file, document);
-    document = include_resolve(load, document);
-    load->incomplete = load->incomplete || load->problems->errors > errors;
-    return document;
+    return include_resolve(load, document);
 }
 
 static struct node *merge_all(struct loading *load, struct node *documents)
@@ -139,6 +136,7 @@ static struct node *parse_all(struct loading *load, const struct node *files)
 
     for (size_t i = 0; i < files->len; i++) {
         struct node *documents = load_documents(load, (struct place){ 0 }, node_str(node_at(files, i)));
+        load->incomplete = load->incomplete || !documents;
         drop_empty(documents);
         for (size_t j = 0; documents && j < documents->len; j++)
             node_append(load->pool, all, node_at(documents, j));
@@ -194,17 +192,14 @@ static void load_project(struct job *job)
     load->variables = job->request->want_variables ? node_new(load->pool, NODE_MAP, nowhere) : NULL;
     load->including = found.files;
     struct node *documents = parse_all(load, found.files);
-    load->incomplete = job->problems->errors > 0;
     const char *name = project_name(load, job->request, documents, found.directory);
     node_set(load->pool, load->environment, "COMPOSE_PROJECT_NAME", nowhere, node_string(load->pool, nowhere, name));
     struct node *project = merge_all(load, documents);
     job->code = -EINVAL;
-    if (!project || load->incomplete)
+    if (!project)
         return;
     merge_finish(load, &schema_root, project);
-    /* What is missing may be what was wrong: asked only of files that are right so far. */
-    if (job->problems->errors == 0)
-        schema_require(load->pool, load->problems, &schema_root, project, "");
+    schema_require(load->pool, load->problems, &schema_root, project, "");
     struct node *active = active_profiles(load, job->request);
     node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
     normalise_defaults(load, project);
@@ -213,18 +208,14 @@ static void load_project(struct job *job)
     struct node *disabled = normalise_profiles(load, project, active, job->request->services);
     if (!job->request->no_consistency) {
         normalise_check(load, project, disabled);
-        if (job->problems->errors == 0)
-            normalise_check_services(load, project);
+        normalise_check_services(load, project);
     }
-    if (job->problems->errors == 0)
-        normalise_check_rules(load, project);
+    normalise_check_rules(load, project);
     normalise_select(load, project, job->request->services, disabled);
     if (job->request->prune)
         normalise_prune(load, project);
     normalise_nulls(load, project);
     normalise_environment(load, project);
-    if (job->problems->errors > 0)
-        return;
     if (job->request->origins)
         found.files = list_of(load->pool, job->request->origins);
     job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });

@@ -7,6 +7,7 @@
 #ifndef DARUMA_COMPOSE_LOAD_H
 #define DARUMA_COMPOSE_LOAD_H
 
+#include "compose/interpolate.h"
 #include "compose/node.h"
 #include "compose/spec.h"
 
@@ -19,7 +20,7 @@ struct loading {
     bool no_interpolate;
     bool stdin_as_dash;
     struct node *variables; /* collects what the files mention; NULL: nobody asks */
-    bool incomplete;        /* something is missing from the project, so that nothing may be said about references */
+    bool incomplete;        /* a file is missing from the project, so that nothing may be said about references */
     const char *note;       /* how the present file came in: "included at compose.yaml:3:5"; NULL: it was asked for */
     struct node *files;     /* path → documents that `extends` has read */
     struct node *including; /* paths of the files that are being included, outermost first */
@@ -35,6 +36,11 @@ const char *load_note(struct loading *load, const char *how, struct place place)
 
 /* The whole text of a file, or NULL after telling why at `place` (who names it). Only regular files up to 16 MiB. */
 const char *load_read(struct loading *load, struct place place, const char *path, size_t *ret_len);
+
+/* Adds what a file with NAME=value lines says to `into`; what is wrong with it is told, unreadable at `place`. See
+   envfile_parse(). */
+void load_env_file(struct loading *load, struct interpolation *with, struct place place, const char *path, bool raw,
+                   struct node *into);
 
 /* The documents of a file as they are written, or NULL (told). */
 struct node *load_documents(struct loading *load, struct place place, const char *path);

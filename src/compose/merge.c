@@ -34,6 +34,7 @@ static void drop_doubles(struct loading *load, const struct schema *schema, stru
 
 static struct node *merge_maps(struct loading *load, const struct schema *schema, struct node *base, struct node *over)
 {
+    base->faulty = base->faulty || over->faulty;
     for (size_t i = 0; i < over->len; i++) {
         const struct entry *entry = &over->entries[i];
         const struct schema *child = schema_child(schema, entry->key);
@@ -68,6 +69,7 @@ struct node *merge_nodes(struct loading *load, const struct schema *schema, stru
         return merge_maps(load, schema, base, over);
     if (over->kind != NODE_LIST)
         return over;
+    base->faulty = base->faulty || over->faulty;
     for (size_t i = 0; i < over->len; i++)
         if (node_at(over, i)->tag != NODE_RESET)
             node_append(load->pool, base, node_at(over, i));

@@ -190,9 +190,10 @@ void model_print_yaml(const json_t *model, struct buf *out)
     json_decref(rest);
 }
 
-json_t *model_loadable(const struct node *project, bool reference)
+/* What the files that these name said is in the model itself. */
+static void drop_files(json_t *model)
 {
-    json_t *model = model_from_project(project, reference), *service;
+    json_t *service;
     const char *key;
 
     json_object_foreach(json_object_get(model, "services"), key, service)
@@ -200,6 +201,12 @@ json_t *model_loadable(const struct node *project, bool reference)
         (void)json_object_del(service, "env_file");
         (void)json_object_del(service, "label_file");
     }
+}
+
+json_t *model_loadable(const struct node *project, bool reference)
+{
+    json_t *model = model_from_project(project, reference);
+    drop_files(model);
     return model;
 }
 
@@ -213,15 +220,16 @@ void model_print_escaped(const char *text, struct buf *out)
     }
 }
 
-bool model_print_loadable(const struct node *project, struct buf *out)
+bool model_print_loadable(const json_t *model, struct buf *out)
 {
     CLEANUP_BUF struct buf text = { 0 };
-    json_t *model = model_loadable(project, false);
+    json_t *copy = json_deep_copy(model);
 
-    if (!model)
+    if (!copy)
         return false;
-    model_print_yaml(model, &text);
-    json_decref(model);
+    drop_files(copy);
+    model_print_yaml(copy, &text);
+    json_decref(copy);
     if (!text.failed)
         model_print_escaped(text.data, out);
     return !text.failed && !out->failed;

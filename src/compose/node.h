@@ -29,6 +29,7 @@ enum node_tag { NODE_PLAIN, NODE_RESET, NODE_OVERRIDE };
 struct node {
     enum node_kind kind;
     enum node_tag tag;
+    bool faulty; /* something that stood right here was told to be wrong and left out: what is missing is no news */
     struct place place;
     union {
         bool boolean;

@@ -196,13 +196,9 @@ static void read_values(struct loading *load, const struct node *file, const str
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = look_up, .data = &scope };
     const char *path = node_str(file);
     struct stat st;
-    size_t len;
 
-    if (!required && stat(path, &st) < 0)
-        return;
-    const char *text = load_read(load, file->place, path, &len);
-    if (text)
-        (void)envfile_parse(&with, path, text, raw, into);
+    if (required || stat(path, &st) == 0)
+        load_env_file(load, &with, file->place, path, raw, into);
 }
 
 /* What the service itself says wins over its files. */
@@ -224,14 +220,16 @@ static void read_env_files(struct loading *load, struct node *service)
     if (!node_is(files, NODE_LIST))
         return;
     for (size_t i = 0; i < files->len; i++) {
-        const struct node *file = node_at(files, i), *required = node_get(file, "required");
+        const struct node *file = node_at(files, i), *path = node_get(file, "path");
+        const struct node *required = node_get(file, "required");
         const struct node *format = node_get(file, "format");
         bool raw = node_str(format) && strcmp(node_str(format), "raw") == 0;
         if (node_str(format) && *node_str(format) && !raw)
             problem_error(load->problems, format->place, "the format of an env_file is `raw` or left out, not `%s`",
                           node_str(format));
-        read_values(load, node_get(file, "path"), section(service, "environment"), raw,
-                    !node_is(required, NODE_BOOL) || required->u.boolean, values);
+        if (node_str(path))
+            read_values(load, path, section(service, "environment"), raw,
+                        !node_is(required, NODE_BOOL) || required->u.boolean, values);
     }
     lay_over(load, service, "environment", values);
 }

@@ -66,6 +66,7 @@ struct path {
     const struct path *outer; /* NULL: this is the tree's own name, in `key` */
     const char *key;          /* NULL: the item `index` of a list */
     size_t index;
+    const struct schema *list; /* of an item: what the list is */
 };
 
 static const char *path_text(struct check *check, const struct path *path)
@@ -99,6 +100,40 @@ static const char *kinds_text(struct check *check, unsigned kinds)
     return text_str(&text);
 }
 
+/* A scalar that can be shown inside of a hint. */
+static const char *short_text(struct check *check, const struct node *node)
+{
+    const char *text = node->kind & (NODE_SCALAR & ~NODE_NULL) ? node_text(check->pool, node) : "";
+    size_t len = strcspn(text, "\n\"\\");
+
+    return len > 0 && len < 40 && !text[len] ? text : NULL;
+}
+
+/* How to mend a value of the wrong type; "" when the types say it. */
+static const char *mend(struct check *check, const struct schema *schema, const struct node *node,
+                        const struct path *path)
+{
+    const char *text = short_text(check, node);
+
+    if (node->kind == NODE_NULL && schema->kinds & NODE_MAP)
+        return "; nothing stands below it: is what follows indented far enough?";
+    if (schema == &schema_service && path->key && schema_field(schema, path->key))
+        return pool_printf(check->pool, "; `%s` belongs to a service: indent it below one", path->key);
+    if (text && schema->format == FORMAT_DURATION)
+        return pool_printf(check->pool, "; write it with its unit, like %ss", text);
+    if (text && schema->kinds & NODE_STRING)
+        return pool_printf(check->pool, "; write \"%s\"", text);
+    if (text && schema->kinds & NODE_LIST)
+        return pool_printf(check->pool, node->kind == NODE_STRING ? "; write [\"%s\"]" : "; write [%s]", text);
+    if (node->kind == NODE_LIST && schema->kinds == NODE_MAP && schema->others)
+        return "; write names with a colon behind them in place of dashes";
+    /* `- A: 1` in a list of `A=1`. */
+    const char *value = node->kind == NODE_MAP && node->len == 1 ? short_text(check, node->entries[0].value) : NULL;
+    if (value && path->list && path->list->kinds & NODE_MAP)
+        return pool_printf(check->pool, "; write `%s=%s`, or leave all dashes away", node->entries[0].key, value);
+    return "";
+}
+
 static void check_word(struct check *check, const struct schema *schema, const struct node *node,
                        const struct path *path)
 {
@@ -114,35 +149,52 @@ static void check_word(struct check *check, const struct schema *schema, const s
                   node->u.string, text_str(&known));
 }
 
-static void check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path);
+static bool check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path);
 
+static void tell_unknown(struct check *check, const struct schema *schema, const struct entry *entry,
+                         const struct path *path)
+{
+    const char *where = path_text(check, path);
+    const char *near = problems_full(check->problems) ? NULL : schema_nearest(schema, entry->key);
+    bool stray = !near && schema == &schema_root && entry->value->kind == NODE_MAP;
+
+    if (schema->others)
+        problem_error(check->problems, entry->place, "`%s` is no name that may stand in %s; use letters, digits, . _ -",
+                      entry->key, where);
+    else
+        problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s%s%s", entry->key,
+                      *where ? " in " : "", where, near ? "; did you mean `" : "", near ? near : "",
+                      near    ? "`?"
+                      : stray ? "; a service stands below `services:`"
+                              : "");
+}
+
+/* What nobody knows is taken out. */
 static void check_map(struct check *check, const struct schema *schema, struct node *map, const struct path *path)
 {
+    size_t kept = 0;
+
     for (size_t i = 0; i < map->len; i++) {
-        const struct entry *entry = &map->entries[i];
-        const struct schema *child = schema_child(schema, entry->key);
-        if (child) {
-            check_node(check, child, entry->value, &(struct path){ path, entry->key, 0 });
-            continue;
-        }
-        const char *where = path_text(check, path);
-        const char *near = problems_full(check->problems) ? NULL : schema_nearest(schema, entry->key);
-        if (schema->others)
-            problem_error(check->problems, entry->place,
-                          "`%s` is no name that may stand in %s; use letters, digits, . _ -", entry->key, where);
-        else
-            problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s%s%s", entry->key,
-                          *where ? " in " : "", where, near ? "; did you mean `" : "", near ? near : "",
-                          near ? "`?" : "");
+        struct entry entry = map->entries[i];
+        const struct schema *child = schema_child(schema, entry.key);
+        if (!child)
+            tell_unknown(check, schema, &entry, path);
+        if (!child || !check_node(check, child, entry.value, &(struct path){ path, entry.key, 0, NULL }))
+            map->faulty = true;
+        if (child)
+            map->entries[kept++] = entry;
     }
+    if (kept < map->len)
+        map->index = NULL;
+    map->len = kept;
 }
 
 static void check_list(struct check *check, const struct schema *schema, struct node *list, const struct path *path)
 {
     for (size_t i = 0; i < list->len; i++) {
         struct node *item = node_at(list, i);
-        if (schema->items && item->tag != NODE_RESET)
-            check_node(check, schema->items, item, &(struct path){ path, NULL, i });
+        if (schema->items && !check_node(check, schema->items, item, &(struct path){ path, NULL, i, schema }))
+            list->faulty = true;
         for (size_t j = 0; schema->unique && !schema->identity && list->len <= 1000 && j < i; j++)
             if (node_equal(node_at(list, j), item)) {
                 problem_error(check->problems, item->place, "%s has this entry twice, first in line %d; remove one",
@@ -158,21 +210,22 @@ static void make_harmless(const struct schema *schema, struct node *node)
     struct place place = node->place;
     bool is_map = schema->kinds & NODE_MAP;
 
-    *node = (struct node){ .kind = is_map ? NODE_MAP : NODE_LIST, .place = place };
+    *node = (struct node){ .kind = is_map ? NODE_MAP : NODE_LIST, .faulty = true, .place = place };
     if (!(schema->kinds & (NODE_MAP | NODE_LIST)))
         *node = (struct node){ .kind = NODE_NULL, .tag = NODE_RESET, .place = place };
 }
 
-static void check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path)
+/* False: it is not there any more. */
+static bool check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path)
 {
     if (node->tag == NODE_RESET || schema == &schema_anything)
-        return;
+        return true;
     if (!(node->kind & schema->kinds)) {
         const char *where = path_text(check, path);
-        problem_error(check->problems, node->place, "%s must be %s, not %s", *where ? where : "a compose file",
-                      kinds_text(check, schema->kinds), node_kind_name(node->kind));
+        problem_error(check->problems, node->place, "%s must be %s, not %s%s", *where ? where : "a compose file",
+                      kinds_text(check, schema->kinds), node_kind_name(node->kind), mend(check, schema, node, path));
         make_harmless(schema, node);
-        return;
+        return node->tag != NODE_RESET;
     }
     if (node->kind == NODE_STRING && schema->words)
         check_word(check, schema, node, path);
@@ -185,32 +238,39 @@ static void check_node(struct check *check, const struct schema *schema, struct 
         check_map(check, schema, node, path);
     if (node->kind == NODE_LIST)
         check_list(check, schema, node, path);
+    return true;
 }
 
 void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                      const char *path)
 {
     struct check check = { pool, problems };
-    check_node(&check, schema, node, &(struct path){ .key = path });
+    (void)check_node(&check, schema, node, &(struct path){ .key = path });
 }
 
-static void require(struct check *check, const struct schema *schema, const struct node *node, const struct path *path)
+static void require(struct check *check, const struct schema *schema, struct node *node, const struct path *path)
 {
+    bool complete = true;
+
     if (schema == &schema_anything || !(node->kind & (NODE_MAP | NODE_LIST)))
         return;
-    if (node->kind == NODE_MAP)
-        for (const char *const *key = schema->required; key && *key; key++)
-            if (!node_get(node, *key))
-                problem_error(check->problems, node->place, "%s needs `%s`", path_text(check, path), *key);
+    for (const char *const *key = schema->required; node->kind == NODE_MAP && key && *key; key++) {
+        if (node_get(node, *key))
+            continue;
+        complete = false;
+        if (!node->faulty)
+            problem_error(check->problems, node->place, "%s needs `%s`", path_text(check, path), *key);
+    }
+    node->faulty = node->faulty || !complete;
     for (size_t i = 0; i < node->len; i++) {
         const struct entry *entry = &node->entries[i];
         const struct schema *child = node->kind == NODE_MAP ? schema_child(schema, entry->key) : schema->items;
         if (child)
-            require(check, child, entry->value, &(struct path){ path, entry->key, i });
+            require(check, child, entry->value, &(struct path){ path, entry->key, i, NULL });
     }
 }
 
-void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                     const char *path)
 {
     struct check check = { pool, problems };

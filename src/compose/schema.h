@@ -63,16 +63,18 @@ struct schema {
     const char *(*identity)(struct pool *pool, const struct node *item);
 };
 
+/* Who does what an attribute says. Who does not is told as a warning, unless one of the last two forbids it. */
 enum honour {
     HONOUR_PROCESS = 1 << 0,
     HONOUR_DOCKER = 1 << 1,
-    HONOUR_QUIET = 1 << 2, /* not honoured by the process runtime, but nothing is lost by that */
+    HONOUR_QUIET = 1 << 2, /* who does not honour it loses nothing by that, or what refers to it is told */
+    HONOUR_TRUE = 1 << 3,  /* `true` is what happens anyway */
 };
 
 struct attribute {
     const char *name;
     const struct schema *schema;
-    unsigned honour;     /* enum honour; a mapping's own fields say more where it is honoured */
+    unsigned honour;     /* enum honour; below what is not honoured nothing is */
     const char *meaning; /* for the table in docs/compose.md */
 };
 
@@ -87,14 +89,14 @@ extern const struct schema schema_anything;
 /*
  * Tells everything in the tree that the table does not allow: unknown keys (with the nearest known one), wrong types,
  * wrong words, doubles. What has a wrong type is emptied, or marked as taken away, so that the following steps find only
- * what the table allows and can tell what else is wrong. `path` is the tree's own name in messages ("services.web"), ""
+ * what the table allows and can tell what else is wrong; what lost something by that is marked as faulty. `path` is the tree's own name in messages ("services.web"), ""
  * for a whole file.
  */
 void schema_validate(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                      const char *path);
 
-/* Tells required keys that are missing; asked after all files were merged. */
-void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, const struct node *node,
+/* Tells required keys that are missing, and marks what lacks them as faulty; asked after all files were merged. */
+void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                     const char *path);
 
 /* The name nearest to `word` among the schema's fields, NULL when none is near. */

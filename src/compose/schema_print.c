@@ -4,22 +4,29 @@
  */
 #include "compose/schema.h"
 
-#include <string.h>
+#include "base/buf.h"
 
-static const char *honoured(const struct attribute *field, unsigned runtime)
+static const char yes[] = "yes", no[] = "no", quiet[] = "–";
+
+/* Below what a runtime does not honour, nothing is. */
+static const char *honoured(const struct attribute *field, unsigned runtime, const char *outer)
 {
-    return field->honour & runtime ? "yes" : runtime == HONOUR_PROCESS && (field->honour & HONOUR_QUIET) ? "–" : "no";
+    if (outer != yes)
+        return outer;
+    return field->honour & runtime ? yes : field->honour & HONOUR_QUIET ? quiet : no;
 }
 
-static void print_fields(const struct schema *schema, const char *path, struct buf *out)
+static void print_fields(const struct schema *schema, const char *path, const char *process, const char *docker,
+                         struct buf *out)
 {
     for (const struct attribute *field = schema->fields; field && field->name; field++) {
-        struct buf below = { 0 };
+        struct buf below CLEANUP_BUF = { 0 };
         const struct schema *inner = field->schema;
+        const char *by_process = honoured(field, HONOUR_PROCESS, process);
+        const char *by_docker = honoured(field, HONOUR_DOCKER, docker);
 
         buf_printf(&below, "%s%s%s", path, *path ? "." : "", field->name);
-        buf_printf(out, "| `%s` | %s | %s | %s |\n", below.data, honoured(field, HONOUR_PROCESS),
-                   honoured(field, HONOUR_DOCKER), field->meaning);
+        buf_printf(out, "| `%s` | %s | %s | %s |\n", below.data, by_process, by_docker, field->meaning);
         if (inner->items && inner->items->fields) {
             buf_puts(&below, "[]");
             inner = inner->items;
@@ -27,14 +34,13 @@ static void print_fields(const struct schema *schema, const char *path, struct b
             buf_puts(&below, ".*");
             inner = inner->others;
         }
-        print_fields(inner, below.data, out);
+        print_fields(inner, below.data, by_process, by_docker, out);
         out->failed = out->failed || below.failed;
-        buf_free(&below);
     }
 }
 
 void schema_print_table(struct buf *out)
 {
     buf_puts(out, "| attribute | process | docker | meaning |\n|---|---|---|---|\n");
-    print_fields(&schema_root, "", out);
+    print_fields(&schema_root, "", yes, yes, out);
 }

@@ -77,7 +77,7 @@ void normalise_select(struct loading *load, struct node *project, const char *co
         const char *near = entry ? NULL : schema_nearest_key(load->problems, services, *chosen);
         if (entry)
             keep(services, kept, (size_t)(entry - services->entries));
-        else
+        else if (!load->incomplete)
             problem_error(load->problems, (struct place){ 0 }, "there is no service `%s`%s%s%s", *chosen,
                           near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
     }

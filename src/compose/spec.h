@@ -9,6 +9,7 @@
 #ifndef DARUMA_COMPOSE_SPEC_H
 #define DARUMA_COMPOSE_SPEC_H
 
+#include "base/board.h"
 #include "base/err.h"
 #include "compose/problem.h"
 
@@ -78,6 +79,33 @@ struct spec_ulimit {
     struct place place;
 };
 
+enum spec_strategy { SPEC_ROLLING, SPEC_BLUE_GREEN, SPEC_CANARY };
+/* What follows when a new version turns out worse than the old one. */
+enum spec_on_failure { SPEC_GO_BACK, SPEC_PAUSE, SPEC_GO_ON };
+
+/* deploy.update_config or deploy.rollback_config (Compose Deploy specification). */
+struct spec_update {
+    int32_t parallelism; /* instances at once; 0: all; 1 unless given (rollback: all) */
+    int64_t delay_ns;    /* between one batch and the next; 0 unless given */
+    int64_t
+        monitor_ns; /* how long a new instance has to be well before an old one goes; 2 s unless given (rollback: 0) */
+    enum spec_on_failure on_failure; /* GO_BACK unless given (rollback: PAUSE) */
+    double max_failure_ratio;        /* of the wanted instances so many may fail; 0 unless given */
+    bool stop_first;                 /* the old instance ends before the new one starts */
+};
+
+/* How a service goes from one version to the next: `deploy` and x-daruma.deploy. */
+struct spec_deploy {
+    enum spec_strategy strategy;
+    struct spec_update update, rollback;
+    uint32_t *steps; /* CANARY: the new version's share of the requests, in 1/1000, rising to 1000 */
+    size_t steps_len;
+    int64_t dwell_ns;         /* how long each share is watched; 30 s unless given */
+    int64_t keep_ns;          /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
+    int64_t ready_timeout_ns; /* a new instance that isn't ready by then has failed; 60 s unless given */
+    uint32_t min_requests;    /* fewer answers say nothing about a version; 50 unless given */
+};
+
 struct spec_service {
     char *name;
     struct place place; /* of the service's key */
@@ -106,6 +134,7 @@ struct spec_service {
     int32_t replicas;             /* deploy.replicas or scale; 1 unless given; may be 0 */
     struct spec_restart_policy restart;
     struct spec_healthcheck healthcheck;
+    struct spec_deploy deploy;
     struct spec_dependency *depends_on;
     size_t depends_on_len;
     int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
@@ -160,6 +189,7 @@ struct spec_listener {
     uint16_t port;
     enum spec_protocol protocol;
     int placement; /* enum board_placement */
+    struct board_limits limits;
     struct spec_route *routes;
     size_t routes_len;
     const char *published_by; /* the service whose published port it is; NULL: declared by x-gateway */
@@ -191,6 +221,7 @@ struct spec {
     char **environment;        /* "NAME=value", sorted: what variables were replaced from */
     bool served_by;            /* x-gateway.served_by: answers carry X-Served-By; true unless given */
     bool via;                  /* x-gateway.via: requests carry Via; true unless given */
+    uint32_t connections;      /* x-gateway.max_connections, over all listeners; 0: as many as there is room for */
     struct spec_access_log access_log;
     struct spec_network *trusted; /* x-gateway.trusted_proxies */
     size_t trusted_len;

@@ -2,7 +2,10 @@
 #include "compose/spec_build.h"
 
 #include "compose/model.h"
+#include "compose/utf8.h"
 #include "compose/value.h"
+
+#include "base/cleanup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +92,41 @@ struct place place_of(const struct node *map, const char *key)
     return value ? value->place : map ? map->place : (struct place){ 0 };
 }
 
+bool read_ports_in_doubt(const struct node *service)
+{
+    static const char *const keys[] = { "ports", "expose", "x-daruma" };
+    bool doubt = service->faulty;
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct node *node = node_get(service, keys[i]);
+        doubt = doubt || (node && node->faulty);
+    }
+    return doubt;
+}
+
+static bool is_sound(const struct node *node)
+{
+    bool sound = !node->faulty;
+
+    for (size_t i = 0; sound && i < node->len; i++)
+        sound = is_sound(node->entries[i].value);
+    return sound;
+}
+
+/* Of what the gateway is asked for, only that of which nothing was told already: each listener by itself. */
+static struct node *sound_gateway(struct node *gateway)
+{
+    struct node *listeners = node_get(gateway, "listeners");
+
+    for (size_t i = listeners ? listeners->len : 0; i-- > 0;)
+        if (!is_sound(node_at(listeners, i)))
+            node_remove_at(listeners, i);
+    for (size_t i = gateway ? gateway->len : 0; i-- > 0;)
+        if (!is_sound(gateway->entries[i].value))
+            node_remove_at(gateway, i);
+    return gateway;
+}
+
 /* The model and, in each service, its part of it. */
 static bool attach_model(struct spec *spec, const struct node *project)
 {
@@ -105,12 +143,25 @@ static bool attach_model(struct spec *spec, const struct node *project)
     return true;
 }
 
+/* Why there can be no model: JSON is UTF-8, which files are, and variables of the environment need not be. */
+static bool tell_no_text(struct loading *load, const struct node *node)
+{
+    bool told = node_str(node) && !utf8_is_valid(node_str(node));
+
+    if (told)
+        problem_error(load->problems, node->place, "the value is not UTF-8");
+    for (size_t i = 0; i < node->len; i++)
+        told = tell_no_text(load, node->entries[i].value) || told;
+    return told;
+}
+
 struct spec *spec_build(struct loading *load, struct node *project, const struct spec_origin *origin)
 {
     struct pool *pool = load->pool;
     struct spec *spec = POOL_NEW(pool, struct spec);
     struct node *services = node_get(project, "services");
-    const struct node *daruma = node_get(project, "x-daruma"), *gateway = node_get(project, "x-gateway");
+    const struct node *daruma = node_get(project, "x-daruma");
+    const struct node *gateway = sound_gateway(node_get(project, "x-gateway"));
     const char *runtime = read_text(daruma, "runtime", "");
 
     spec->tree = project;
@@ -134,8 +185,9 @@ struct spec *spec_build(struct loading *load, struct node *project, const struct
         for (size_t i = 0; i < services->len; i++)
             spec_build_service(load, &services->entries[i], origin->directory, &spec->services[i]);
     }
-    spec_build_listeners(load, gateway, spec);
-    if (!attach_model(spec, project))
+    if (!load->incomplete)
+        spec_build_listeners(load, gateway, spec);
+    if (load->problems->errors == 0 && !attach_model(spec, project) && !tell_no_text(load, project))
         problem_error(load->problems, (struct place){ 0 }, "not enough memory to load the project");
     return spec;
 }

@@ -13,8 +13,8 @@ struct spec_origin {
     const struct node *disabled; /* services that a profile switched off */
 };
 
-/* The spec in the pool, its model attached. What has no meaning is told; the spec must not be used then. NULL when
-   there is no memory for the model (told). */
+/* The spec in the pool. What has no meaning is told, also when something was told before; the spec must not be used then
+   and has no model. */
 struct spec *spec_build(struct loading *load, struct node *project, const struct spec_origin *origin);
 
 /* Reading a tree whose kinds were validated: what is not there gives the default. */
@@ -26,10 +26,15 @@ char **read_environment(struct pool *pool, const struct node *map); /* "NAME=val
 char **read_strings(struct pool *pool, const struct node *list);    /* NULL for no list */
 struct place place_of(const struct node *map, const char *key);     /* of the value; of the map when it is not there */
 
-/* spec_service.c, spec_gateway.c, spec_route.c, spec_hash.c */
+/* Were ports of the service told to be wrong, so that nothing may be said about which it has? */
+bool read_ports_in_doubt(const struct node *service);
+
+/* spec_service.c, spec_deploy.c, spec_gateway.c, spec_route.c, spec_hash.c */
 void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,
                         struct spec_service *ret);
 void spec_build_healthcheck(struct loading *load, const struct node *service, struct spec_service *ret);
+/* `service` has its ports and its container_name already. */
+void spec_build_deploy(struct loading *load, const struct node *node, struct spec_service *service);
 void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec);
 /* What a route asks for, and what it answers or changes by itself. `ret` has its usual values already. */
 void spec_build_route(struct loading *load, const struct node *node, struct spec_route *ret);

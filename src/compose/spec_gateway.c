@@ -128,12 +128,48 @@ static int read_placement(const struct node *node)
                                              : BOARD_P2C_EWMA;
 }
 
-static void add_declared(struct loading *load, const struct node *node, struct spec *spec)
+/* What `node` (`limits`, may be NULL) says; what it does not, as in `otherwise`. */
+static struct board_limits read_limits(struct loading *load, const struct node *node,
+                                       const struct board_limits *otherwise)
+{
+    const struct node *requests = node_get(node, "requests_per_source");
+    struct board_limits limits = {
+        .header_timeout_ns = read_duration(node, "header_timeout", otherwise->header_timeout_ns),
+        .body_timeout_ns = read_duration(node, "body_timeout", otherwise->body_timeout_ns),
+        .keep_alive_ns = read_duration(node, "keep_alive", otherwise->keep_alive_ns),
+        .source_interval_ns = otherwise->source_interval_ns,
+        .source_burst = otherwise->source_burst,
+        .source_connections = (uint32_t)read_int(node, "connections_per_source", otherwise->source_connections),
+        .body_rate = (uint32_t)read_int(node, "body_rate", otherwise->body_rate),
+        .header_size = (uint32_t)read_int(node, "header_size", otherwise->header_size),
+        .header_count = (uint32_t)read_int(node, "header_count", otherwise->header_count),
+        .target_size = (uint32_t)read_int(node, "target_size", otherwise->target_size),
+    };
+    if (limits.header_size < 256 || limits.header_size > BOARD_HEADER_SIZE)
+        problem_error(load->problems, place_of(node, "header_size"), "`header_size` lies between 256 and %d bytes",
+                      BOARD_HEADER_SIZE);
+    if (limits.target_size < 1 || limits.target_size > BOARD_HEADER_SIZE)
+        problem_error(load->problems, place_of(node, "target_size"), "`target_size` lies between 1 and %d bytes",
+                      BOARD_HEADER_SIZE);
+    if (requests) {
+        int64_t rate = read_int(requests, "rate", 0), per = read_duration(requests, "per", NS_PER_S);
+        limits.source_interval_ns = rate > 0 ? per / rate : 0;
+        limits.source_burst = (uint32_t)read_int(requests, "burst", rate > 0 ? rate : 1);
+        if (rate > 0 && (limits.source_interval_ns < NS_PER_US || limits.source_interval_ns > 3600 * NS_PER_S))
+            problem_error(load->problems, requests->place,
+                          "`requests_per_source` lies between one an hour and a million a second");
+    }
+    return limits;
+}
+
+static void add_declared(struct loading *load, const struct node *node, const struct board_limits *limits,
+                         struct spec *spec)
 {
     const struct node *routes = node_get(node, "routes"), *address = node_get(node, "address");
     struct spec_listener listener = {
         .protocol = strcmp(read_text(node, "protocol", "http"), "tcp") == 0 ? SPEC_PROTOCOL_TCP : SPEC_PROTOCOL_HTTP,
         .placement = read_placement(node),
+        .limits = read_limits(load, node_get(node, "limits"), limits),
         .place = node->place,
     };
 
@@ -155,7 +191,7 @@ static void add_declared(struct loading *load, const struct node *node, struct s
 }
 
 static void add_published(struct loading *load, struct spec_service *service, const struct spec_port *port,
-                          struct spec *spec)
+                          const struct board_limits *limits, struct spec *spec)
 {
     const struct spec_listener *before = spec_find_listener(spec, port->host_ip, port->published);
 
@@ -175,6 +211,7 @@ static void add_published(struct loading *load, struct spec_service *service, co
         .port = port->published,
         .protocol = port->protocol,
         .placement = BOARD_P2C_EWMA,
+        .limits = *limits,
         .routes = route,
         .routes_len = 1,
         .published_by = service->name,
@@ -202,18 +239,20 @@ void spec_build_access_log(struct loading *load, const struct node *node, struct
 void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec)
 {
     const struct node *declared = node_get(gateway, "listeners");
+    const struct board_limits limits = read_limits(load, node_get(gateway, "limits"), &board_usual_limits);
     size_t room = declared ? declared->len : 0;
 
     for (size_t i = 0; i < spec->services_len; i++)
         room += spec->services[i].ports_len;
+    spec->connections = (uint32_t)read_int(gateway, "max_connections", 0);
     spec->listeners = POOL_ARRAY(load->pool, struct spec_listener, room);
     for (size_t i = 0; declared && i < declared->len; i++)
-        add_declared(load, node_at(declared, i), spec);
+        add_declared(load, node_at(declared, i), &limits, spec);
     for (size_t i = 0; i < spec->services_len; i++) {
         struct spec_service *service = &spec->services[i];
         for (size_t j = 0; j < service->ports_len; j++)
             if (service->ports[j].is_published && service->ports[j].protocol != SPEC_PROTOCOL_UDP)
-                add_published(load, service, &service->ports[j], spec);
+                add_published(load, service, &service->ports[j], &limits, spec);
     }
     spec_check_room(load, spec);
 }

@@ -19,6 +19,7 @@ static bool remove_outside(json_t *copy, const json_t *service)
 
     for (const char *const *key = outside; *key; key++)
         (void)json_object_del(copy, *key);
+    (void)json_object_del(daruma, "deploy");
     (void)json_object_del(daruma, "healthcheck");
     (void)json_object_del(daruma, "drain_timeout");
     (void)json_object_del(daruma, "restart_unhealthy");

@@ -70,7 +70,8 @@ static bool split_authority(struct pool *pool, const char *text, size_t len, con
            *ret_port >= 1 && *ret_port <= 65535;
 }
 
-static void read_url(struct loading *load, const struct node *node, const struct spec_service *service,
+/* `doubt`: which ports the service has is not known. */
+static void read_url(struct loading *load, const struct node *node, const struct spec_service *service, bool doubt,
                      struct spec_healthcheck *ret)
 {
     const char *url = node_str(node), *host;
@@ -84,7 +85,7 @@ static void read_url(struct loading *load, const struct node *node, const struct
                       "`%s` is no health check; write http://localhost/path, http://:PORT/path or tcp://:PORT", url);
         return;
     }
-    bool own = is_own_host(host) && (port == 0 || is_own_port(service, port));
+    bool own = is_own_host(host) && (port == 0 || doubt || is_own_port(service, port));
     if (!own && !*host) {
         problem_error(load->problems, node->place,
                       "%lld is no port of service `%s`; name it under `expose` or `x-daruma.process.port`",
@@ -112,7 +113,7 @@ void spec_build_healthcheck(struct loading *load, const struct node *service, st
 
     if (!read_bool(own, "disable", false)) {
         if (node_str(native))
-            read_url(load, native, ret, check);
+            read_url(load, native, ret, read_ports_in_doubt(service), check);
         else if (node_is(test, NODE_LIST))
             read_test(load, test, check);
     }

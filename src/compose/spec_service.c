@@ -47,6 +47,9 @@ static bool in_port_range(struct loading *load, struct place place, int64_t port
 static void add_published(struct loading *load, const struct node *item, struct spec_service *service)
 {
     int64_t target = read_int(item, "target", 0), published = 0;
+
+    if (item->faulty)
+        return;
     const char *text = read_text(item, "published", ""), *transport = read_text(item, "protocol", "tcp");
 
     /* Of a range for a single port the first is taken: the gateway listens there for all instances. */
@@ -97,7 +100,7 @@ static void add_exposed(struct loading *load, struct place place, uint16_t targe
     };
 }
 
-/* "80", "81/udp", "82-84": how many it names, with the first in `ret`; 0 after telling what is wrong. */
+/* "80", "81/udp", "82-84": how many it names, with the first in `ret`; 0 when it is none of these. */
 static size_t read_exposed(struct loading *load, const struct node *item, int64_t *ret_first,
                            const char **ret_transport)
 {
@@ -109,10 +112,8 @@ static size_t read_exposed(struct loading *load, const struct node *item, int64_
     const char *last_text = first_len < len ? text + first_len + 1 : text;
     if (value_int(pool_strndup(load->pool, text, first_len), ret_first) < 0 ||
         value_int(pool_strndup(load->pool, last_text, len - (size_t)(last_text - text)), &last) < 0 || *ret_first < 1 ||
-        last > 65535 || last < *ret_first) {
-        problem_error(load->problems, item->place, "`%s` is no port to expose; write 80, 80/udp or 80-90", text);
+        last > 65535 || last < *ret_first)
         return 0;
-    }
     return (size_t)(last - *ret_first) + 1;
 }
 
@@ -124,14 +125,18 @@ static void build_ports(struct loading *load, const struct node *node, struct sp
     size_t room = (ports ? ports->len : 0) + 1;
     struct targets targets = { 0 };
 
-    for (size_t i = 0; expose && i < expose->len; i++)
-        room += read_exposed(load, node_at(expose, i), &first, &transport);
+    for (size_t i = 0; expose && i < expose->len; i++) {
+        const struct node *item = node_at(expose, i);
+        size_t n = read_exposed(load, item, &first, &transport);
+        if (n == 0)
+            problem_error(load->problems, item->place, "`%s` is no port to expose; write 80, 80/udp or 80-90",
+                          node_text(load->pool, item));
+        room += n;
+    }
     service->ports = POOL_ARRAY(load->pool, struct spec_port, room);
     for (size_t i = 0; ports && i < ports->len; i++)
         if (node_at(ports, i)->kind == NODE_MAP) /* not with --no-interpolate, where a port may be a variable */
             add_published(load, node_at(ports, i), service);
-    if (load->problems->errors > 0)
-        return;
     for (size_t i = 0; i < service->ports_len; i++)
         if (service->ports[i].protocol != SPEC_PROTOCOL_UDP)
             (void)take_target(&targets, service->ports[i].target);
@@ -142,6 +147,9 @@ static void build_ports(struct loading *load, const struct node *node, struct sp
     }
     if (service->process_port)
         add_exposed(load, node->place, service->process_port, "tcp", &targets, service);
+    /* One that stands for those which were told to be wrong. */
+    if (service->ports_len == 0 && read_ports_in_doubt(node))
+        add_exposed(load, node->place, 1, "tcp", &targets, service);
 }
 
 /* --- Limits --- */
@@ -292,8 +300,8 @@ static int32_t build_replicas(struct loading *load, const struct node *node)
     const struct node *deploy = node_get(node, "deploy");
     int64_t replicas = read_int(node, "scale", read_int(deploy, "replicas", 1));
 
-    if (replicas >= 0 && replicas <= 10000)
-        return (int32_t)replicas;
+    if (replicas <= 10000)
+        return replicas < 0 ? 0 : (int32_t)replicas; /* normalise_check() tells those below */
     problem_error(load->problems, node_get(node, "scale") ? place_of(node, "scale") : place_of(deploy, "replicas"),
                   "%lld instances are too many; at most 10000", (long long)replicas);
     return 1;
@@ -330,4 +338,5 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
     build_restart(load, node, &ret->restart);
     build_depends_on(load, node_get(node, "depends_on"), ret);
     spec_build_healthcheck(load, node, ret);
+    spec_build_deploy(load, node, ret);
 }

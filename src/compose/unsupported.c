@@ -11,50 +11,89 @@
 struct report {
     unsigned honour; /* what the runtime is in the table */
     const char *runtime;
-    const struct spec_service *service;
     struct problems *problems;
 };
 
-/* The network that every service joins without asking. */
+/* Where in the file, as docs/compose.md writes it: "services.web.ports[].mode". */
+struct trail {
+    const struct trail *outer; /* NULL: the file itself */
+    const char *key;           /* NULL: the items of a list */
+};
+
+static void trail_puts(const struct trail *trail, struct buf *out)
+{
+    if (!trail->outer)
+        return;
+    trail_puts(trail->outer, out);
+    if (trail->key)
+        buf_printf(out, "%s%s", trail->outer->outer ? "." : "", trail->key);
+    else
+        buf_puts(out, "[]");
+}
+
+/* What would be so without being said: the network that every service joins, the mode of every service. */
 static bool is_usual(const struct entry *entry)
 {
+    const char *text = node_str(entry->value);
+
+    if (strcmp(entry->key, "mode") == 0 && text)
+        return strcmp(text, "replicated") == 0;
     return strcmp(entry->key, "networks") == 0 && entry->value->len == 1 &&
            strcmp(entry->value->entries[0].key, "default") == 0 && entry->value->entries[0].value->kind == NODE_NULL;
 }
 
-/* An image and how it is built do not matter when something else says what to run; what says nothing is told below. */
-static bool is_replaced(const struct entry *entry)
+/* It asks for nothing but what happens anyway. */
+static bool asks_for_nothing(const struct attribute *field, const struct node *value)
 {
-    return strcmp(entry->key, "image") == 0 || strcmp(entry->key, "build") == 0;
-}
-
-static bool is_switched_off(const struct node *value)
-{
-    return (value->kind == NODE_BOOL && !value->u.boolean) ||
-           ((value->kind == NODE_LIST || value->kind == NODE_MAP) && value->len == 0) || value->kind == NODE_NULL;
+    if (value->kind == NODE_BOOL)
+        return value->u.boolean == !!(field->honour & HONOUR_TRUE);
+    return ((value->kind == NODE_LIST || value->kind == NODE_MAP) && value->len == 0) || value->kind == NODE_NULL;
 }
 
 static void report_tree(const struct report *report, const struct schema *schema, const struct node *node,
-                        const char *path)
+                        const struct trail *outer);
+
+static void report_entry(const struct report *report, const struct schema *schema, const struct entry *entry,
+                         const struct trail *outer)
 {
-    for (size_t i = 0; i < node->len; i++) {
-        const struct entry *entry = &node->entries[i];
-        if (node->kind == NODE_LIST) {
-            if (schema->items)
-                report_tree(report, schema->items, entry->value, path);
-            continue;
-        }
-        const struct attribute *field = schema_field(schema, entry->key);
-        if (!field)
-            continue;
-        bool top = *path == '\0';
-        if (field->honour & report->honour)
-            report_tree(report, field->schema, entry->value, top ? entry->key : path);
-        else if (!(field->honour & HONOUR_QUIET) && !is_switched_off(entry->value) &&
-                 !(top && (is_usual(entry) || is_replaced(entry))))
-            problem_warning(report->problems, entry->place,
-                            "service `%s`: the %s runtime does not honour `%s%s%s`; it has no effect",
-                            report->service->name, report->runtime, path, top ? "" : "…", entry->key);
+    const struct trail trail = { outer, entry->key };
+    const struct attribute *field = entry->key ? schema_field(schema, entry->key) : NULL;
+    const struct schema *child = !entry->key ? schema->items : field ? field->schema : schema->others;
+    struct buf path CLEANUP_BUF = { 0 };
+
+    if (!field || field->honour & report->honour) {
+        if (child)
+            report_tree(report, child, entry->value, &trail);
+        return;
+    }
+    if (field->honour & HONOUR_QUIET || asks_for_nothing(field, entry->value) || is_usual(entry))
+        return;
+    trail_puts(&trail, &path);
+    problem_warning(report->problems, entry->place, "the %s runtime does not honour `%s`; it has no effect",
+                    report->runtime, path.data ? path.data : entry->key);
+}
+
+static void report_tree(const struct report *report, const struct schema *schema, const struct node *node,
+                        const struct trail *outer)
+{
+    for (size_t i = 0; (node->kind == NODE_MAP || node->kind == NODE_LIST) && i < node->len; i++)
+        report_entry(report, schema, &node->entries[i], outer);
+}
+
+/* `links: [db:database]`: a dependency on `db`, which nobody calls `database`. */
+static void report_link_names(const struct node *service, struct problems *problems)
+{
+    const struct node *links = node_get(service, "links");
+
+    for (size_t i = 0; node_is(links, NODE_LIST) && i < links->len; i++) {
+        const char *text = node_str(node_at(links, i));
+        size_t len = strcspn(text, ":");
+        const char *name = text[len] ? text + len + 1 : text;
+        if (text[len] && (strlen(name) != len || strncmp(text, name, len) != 0))
+            problem_warning(problems, node_at(links, i)->place,
+                            "nothing makes `%s` a name of service `%.*s`; the link has no other effect than a "
+                            "dependency on it",
+                            name, (int)len, text);
     }
 }
 
@@ -77,17 +116,18 @@ static void report_taken_ports(const struct spec *spec, struct problems *problem
 void compose_unsupported(const struct spec *spec, enum spec_runtime runtime, struct problems *problems)
 {
     bool process = runtime == SPEC_RUNTIME_PROCESS;
+    const struct report report = { process ? HONOUR_PROCESS : HONOUR_DOCKER, process ? "process" : "docker", problems };
+
     const struct node *services = node_get(spec->tree, "services");
 
+    report_tree(&report, &schema_root, spec->tree, &(struct trail){ 0 });
     report_taken_ports(spec, problems);
     if (spec->listeners_len > BOARD_LISTENERS)
         problem_error(problems, spec->listeners[BOARD_LISTENERS].place, "the gateway listens at %d addresses at most",
                       BOARD_LISTENERS);
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
-        struct report report = { process ? HONOUR_PROCESS : HONOUR_DOCKER, process ? "process" : "docker", service,
-                                 problems };
-        report_tree(&report, &schema_service, node_get(services, service->name), "");
+        report_link_names(node_get(services, service->name), problems);
         if (process && !spec_service_is_process(service))
             problem_error(problems, service->place,
                           "service `%s` does not say what to run as a process; add `x-daruma: {process: {command: …}}`",

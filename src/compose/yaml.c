@@ -5,6 +5,10 @@
  */
 #include "compose/yaml.h"
 
+#include "compose/utf8.h"
+
+#include "base/cleanup.h"
+
 #include <libfyaml.h>
 #include <stdint.h>
 #include <string.h>
@@ -45,6 +49,30 @@ static struct node *fail(struct reader *reader, struct place place, const char *
     return NULL;
 }
 
+/* How to mend what libfyaml found; "" when its words say it. */
+static const char *mend(const char *message)
+{
+    static const struct {
+        const char *part, *mend;
+    } rows[] = {
+        { "tab", "; indent with blanks" },
+        { "wrongly indented double-quoted", "; is the quote closed?" },
+        { "wrongly indented single-quoted", "; is the quote closed?" },
+        { "wrongly indented flow", "; is the bracket closed?" },
+        { "single-quoted scalar", "; inside of '…' a quote is written twice" },
+        { "invalid escape", "; a backslash is written twice" },
+        { "cannot start with", "; write it in quotes" },
+        { "nested block mapping", "; a value with `: ` in it stands in quotes" },
+        { "multiline plain key", "; a `: ` is missing, or the lines below are indented too far" },
+        { "wrong ind", "; it stands exactly below its neighbours" },
+        { "invalid indentation", "; it stands exactly below its neighbours" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strstr(message, rows[i].part))
+            return rows[i].mend;
+    return "";
+}
+
 static void tell_syntax_error(struct reader *reader)
 {
     void *iterator = NULL;
@@ -57,7 +85,7 @@ static void tell_syntax_error(struct reader *reader)
         problem_error(reader->problems,
                       (struct place){ reader->file, error->line > 0 ? error->line : 1,
                                       error->column > 0 ? error->column : 1, reader->origin },
-                      "not YAML: %s", error->msg);
+                      "not YAML: %s%s", error->msg, mend(error->msg));
     else
         problem_error(reader->problems, (struct place){ .file = reader->file }, "not YAML");
 }
@@ -199,28 +227,19 @@ static struct node *read_list(struct reader *reader)
 }
 
 /* `<<` brings in the keys of a mapping that the map does not have itself; of several mappings the first wins. */
-static bool merge_into(struct reader *reader, struct node *map, const struct node *from)
+static void merge_into(struct reader *reader, struct node *map, struct place place, const struct node *from)
 {
     if (from->kind == NODE_LIST) {
-        for (size_t i = 0; i < from->len; i++) {
-            if (node_at(from, i)->kind != NODE_MAP) {
-                (void)fail(reader, node_at(from, i)->place, "`<<` wants mappings here, not %s",
-                           node_kind_name(node_at(from, i)->kind));
-                return false;
-            }
-            (void)merge_into(reader, map, node_at(from, i));
-        }
-        return true;
+        for (size_t i = 0; i < from->len; i++)
+            merge_into(reader, map, place, node_at(from, i));
+        return;
     }
-    if (from->kind != NODE_MAP) {
-        (void)fail(reader, from->place, "`<<` wants a mapping or a list of mappings, not %s",
-                   node_kind_name(from->kind));
-        return false;
-    }
+    if (from->kind != NODE_MAP)
+        problem_error(reader->problems, place, "`<<` wants a mapping or a list of mappings, not %s",
+                      node_kind_name(from->kind));
     for (size_t i = 0; i < from->len; i++)
         if (!node_entry(map, from->entries[i].key))
             node_set(reader->pool, map, from->entries[i].key, from->entries[i].place, from->entries[i].value);
-    return true;
 }
 
 /* The key under the present event; NULL after telling what is wrong with it. */
@@ -281,6 +300,7 @@ static struct node *read_map(struct reader *reader)
         const struct entry *before = node_entry(map, key);
         if (merge) {
             node_append(reader->pool, merges, value);
+            merges->entries[merges->len - 1].place = place;
         } else if (before) {
             /* Go on: there may be more to tell. */
             problem_error(reader->problems, place, "the key `%s` stands here a second time, first in line %d", key,
@@ -292,8 +312,7 @@ static struct node *read_map(struct reader *reader)
     if (reader->failed)
         return NULL;
     for (size_t i = 0; i < merges->len; i++)
-        if (!merge_into(reader, map, node_at(merges, i)))
-            return NULL;
+        merge_into(reader, map, merges->entries[i].place, node_at(merges, i));
     return map;
 }
 
@@ -350,26 +369,6 @@ static struct node *read_stream(struct reader *reader)
     return reader->failed ? NULL : documents;
 }
 
-/* The length of the UTF-8 sequence at `p`, 0 when it is none (RFC 3629). */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    size_t len = p[0] < 0x80                   ? 1
-                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-                 : (p[0] & 0xf0) == 0xe0       ? 3
-                 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                               : 0;
-
-    if (len == 0 || len > left)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 /* What libfyaml keeps in memory until a bracket is closed, some 400 bytes for each token, is bounded before it begins.
    Brackets in quoted and block text count as well; so many of them are in no compose file. */
 struct brackets {
@@ -389,26 +388,19 @@ static const char *count_bracket(struct brackets *brackets, char c)
     return ++brackets->indicators > INDICATORS_MAX ? "more brackets and commas than any compose file has" : NULL;
 }
 
-static bool check_bytes(struct problems *problems, const char *file, const char *text, size_t len)
+static bool check_brackets(struct problems *problems, const char *file, const char *text, size_t len)
 {
     struct place place = { .file = file, .line = 1, .column = 1 };
     struct brackets brackets = { 0 };
 
-    for (size_t i = 0; i < len;) {
-        size_t step = utf8_len((const unsigned char *)text + i, len - i);
-        if (step == 0 || text[i] == '\0') {
-            problem_error(problems, place,
-                          step == 0 ? "not UTF-8; save the file as UTF-8" : "a NUL byte: this is no text file");
-            return false;
-        }
+    for (size_t i = 0; i < len; i++) {
         const char *too_much = count_bracket(&brackets, text[i]);
         if (too_much) {
             problem_error(problems, place, "%s", too_much);
             return false;
         }
-        place.column = text[i] == '\n' ? 1 : place.column + 1;
+        place.column = text[i] == '\n' ? 1 : place.column + ((text[i] & 0xc0) != 0x80);
         place.line += text[i] == '\n';
-        i += step;
     }
     return true;
 }
@@ -463,7 +455,7 @@ struct node *yaml_parse(struct pool *pool, struct problems *problems, const char
         text += 3;
         len -= 3;
     }
-    if (!check_bytes(problems, file, text, len))
+    if (!utf8_check(problems, file, NULL, text, len) || !check_brackets(problems, file, text, len))
         return NULL;
 
     struct reader *reader = POOL_NEW(pool, struct reader);

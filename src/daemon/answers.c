@@ -104,10 +104,15 @@ static json_t *workers_json(const struct gauges *gauges)
 
     for (uint32_t i = 0; i < gauges->workers; i++) {
         const struct worker_gauges *worker = &gauges->worker[i];
+        json_t *limits = json_object();
+        for (int limit = 0; limit < GAUGE_LIMITS; limit++)
+            (void)json_object_set_new(limits, gauges_limit_name((enum gauge_limit)limit),
+                                      number(LOAD(worker->limits[limit])));
         (void)json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "connections", number(LOAD(worker->connections)), "accepted",
-                            number(LOAD(worker->accepted)), "holding", number(LOAD(worker->holding)), "bad_requests",
-                            number(LOAD(worker->bad_requests)), "accept_errors", number(LOAD(worker->accept_errors))));
+            list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "connections", number(LOAD(worker->connections)),
+                            "accepted", number(LOAD(worker->accepted)), "holding", number(LOAD(worker->holding)),
+                            "bad_requests", number(LOAD(worker->bad_requests)), "accept_errors",
+                            number(LOAD(worker->accept_errors)), "limits", limits));
     }
     return list;
 }

@@ -51,17 +51,17 @@ static json_t *files_of(const struct spec *spec)
     return files;
 }
 
-int applied_save(const struct rundir *dir, const struct up_request *request, const struct spec *spec,
-                 enum spec_runtime runtime, json_t *ports, struct err *err)
+int applied_save(const struct rundir *dir, const struct applied *applied, const json_t *model, struct err *err)
 {
-    CLEANUP_BUF struct buf model = { 0 };
+    CLEANUP_BUF struct buf text_of_model = { 0 };
+    const struct spec *spec = applied->spec;
 
-    if (!model_print_loadable(spec->tree, &model))
+    if (!model || !model_print_loadable(model, &text_of_model))
         return err_errno(err, -ENOMEM, "cannot write down what was applied");
-    json_t *json =
-        json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:O, s:s}", "version", APPLIED_VERSION, "name", spec->name,
-                  "working_dir", spec->working_dir, "runtime", runtimes[runtime], "ports", json_incref(ports), "files",
-                  files_of(spec), "request", request->json, "model", model.data);
+    json_t *json = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:O, s:s}", "version", APPLIED_VERSION, "name", spec->name,
+                             "working_dir", spec->working_dir, "runtime", runtimes[applied->runtime], "ports",
+                             json_incref(applied->ports), "files", files_of(spec), "request", applied->request.json,
+                             "model", text_of_model.data);
     CLEANUP_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (!text)

@@ -17,9 +17,8 @@ struct applied {
     json_t *ports; /* listeners_ports() */
 };
 
-/* Replaces the file as a whole. Negative errno with `err`; the one before is still there then. */
-int applied_save(const struct rundir *dir, const struct up_request *request, const struct spec *spec,
-                 enum spec_runtime runtime, json_t *ports, struct err *err);
+/* `model` is that of the spec, or what became of it. Replaces the file as a whole. Negative errno with `err`; the one before is still there then. */
+int applied_save(const struct rundir *dir, const struct applied *applied, const json_t *model, struct err *err);
 
 /* 0, -ENOENT when there is none, or another negative errno with `err`. */
 int applied_load(const struct rundir *dir, struct applied *ret, struct err *err);

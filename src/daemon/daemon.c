@@ -24,8 +24,7 @@
 #include <sys/signalfd.h>
 
 enum {
-    OWN_LOG = 4 << 20,  /* bytes of daruma.log before it is begun anew */
-    CONNECTIONS = 8192, /* of clients, for each worker */
+    OWN_LOG = 4 << 20, /* bytes of daruma.log before it is begun anew */
 };
 /* How long the gateway may go on with what is in flight after all services have ended: answers that are on their way. */
 #define LAST_ANSWERS_NS (2 * NS_PER_S)
@@ -62,6 +61,7 @@ struct daemon {
     struct loop_timer look; /* has the project's state changed? */
     enum supervisor_state state;
     bool stopping, killing;
+    bool stale; /* what is written down (applied.h): a deploy may have gone back */
 
     int signal_fd;
     struct loop_io signal_io;
@@ -119,6 +119,7 @@ static void on_event(struct event_sink *sink, const struct event *event)
     (void)logfile_write(&daemon->own_log, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
     if (daemon->admin)
         admin_wake(daemon->admin);
+    daemon->stale = daemon->stale || event->kind == EVENT_DEPLOY;
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
 }
 
@@ -129,6 +130,32 @@ static void on_log_written(void *data)
         admin_wake(daemon->admin);
 }
 
+static void warn(struct daemon *daemon, const char *what, const char *why)
+{
+    char text[EVENT_TEXT];
+    (void)snprintf(text, sizeof(text), "%s: %.120s", what, why);
+    emit(daemon, EVENT_WARNING, "", "", text);
+}
+
+/* For whoever comes after us. */
+static void write_down(struct daemon *daemon, const struct up_request *request)
+{
+    struct err err = { 0 };
+    json_t *model = supervisor_model(daemon->supervisor);
+
+    daemon->stale = false;
+    const struct applied applied = {
+        .request = *request,
+        .spec = (struct spec *)supervisor_spec(daemon->supervisor),
+        .runtime = daemon->kind,
+        .ports = listeners_ports(&daemon->listeners),
+    };
+    if (applied_save(&daemon->dir, &applied, model, &err) < 0)
+        warn(daemon, "should the supervisor die, its instances cannot be taken over", err.message);
+    json_decref(applied.ports);
+    json_decref(model);
+}
+
 /* Something happened: is the project another than before? */
 static void on_look(struct loop_timer *timer)
 {
@@ -136,6 +163,8 @@ static void on_look(struct loop_timer *timer)
     enum supervisor_state before = daemon->state, now = supervisor_state(daemon->supervisor);
     char text[EVENT_TEXT];
 
+    if (daemon->stale && !daemon->stopping)
+        write_down(daemon, &daemon->request);
     if (now == before)
         return;
     daemon->state = now;
@@ -209,24 +238,6 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
     }
     *ret = spec;
     return 0;
-}
-
-static void warn(struct daemon *daemon, const char *what, const char *why)
-{
-    char text[EVENT_TEXT];
-    (void)snprintf(text, sizeof(text), "%s: %.120s", what, why);
-    emit(daemon, EVENT_WARNING, "", "", text);
-}
-
-/* For whoever comes after us. */
-static void write_down(struct daemon *daemon, const struct up_request *request)
-{
-    struct err err = { 0 };
-    json_t *ports = listeners_ports(&daemon->listeners);
-
-    if (applied_save(&daemon->dir, request, supervisor_spec(daemon->supervisor), daemon->kind, ports, &err) < 0)
-        warn(daemon, "should the supervisor die, its instances cannot be taken over", err.message);
-    json_decref(ports);
 }
 
 /* Makes the project be as the request says. `problems` may hold warnings afterwards. */
@@ -488,7 +499,6 @@ static int build_gateway(struct daemon *daemon, const struct spec *spec, struct 
         .access = daemon->rings,
         .listeners = &daemon->listeners,
         .count = count,
-        .connections = CONNECTIONS,
         .data = daemon,
         .drained = on_drained,
         .gone = on_workers_gone,

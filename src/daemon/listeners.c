@@ -383,11 +383,13 @@ static void drop_routes(struct listener *listener, size_t from, struct board *bo
 }
 
 /* Makes sure that the listener has a slot, with the protocol that the file says now. */
-static int put_listener(struct listener *listener, enum spec_protocol protocol, struct board *board)
+static int put_listener(struct listener *listener, enum spec_protocol protocol, const struct board_limits *limits,
+                        struct board *board)
 {
     struct board_listener slot = {
         .state = BOARD_LISTENER_ACTIVE,
         .protocol = protocol == SPEC_PROTOCOL_TCP ? BOARD_TCP : BOARD_HTTP,
+        .limits = *limits,
         .address = listener->address,
     };
     char text[BOARD_ADDRESS_TEXT];
@@ -398,13 +400,14 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
         return listener->slot < 0 ? listener->slot : 0;
     }
     board->listeners[listener->slot].protocol = slot.protocol;
+    board->listeners[listener->slot].limits = slot.limits;
     return 0;
 }
 
 static int publish_published(struct listener *listener, const struct spec *spec, const struct spec_listener *wanted,
                              struct board *board)
 {
-    int r = put_listener(listener, wanted->protocol, board);
+    int r = put_listener(listener, wanted->protocol, &wanted->limits, board);
 
     for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
         struct board_route route;
@@ -459,7 +462,7 @@ static int publish_private(struct listener *listener, const struct spec *spec, c
 {
     struct board_route route;
 
-    int r = put_listener(listener, port->protocol, board);
+    int r = put_listener(listener, port->protocol, &board_usual_limits, board);
     if (r < 0)
         return r;
     fill_route(&route, listener->slot, private_rules(spec, listener->service, port->protocol));

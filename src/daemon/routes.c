@@ -101,6 +101,7 @@ void routes_fill_common(struct board *board, const struct spec *spec)
     board->via = spec->via;
     board->access = (uint32_t)spec->access_log.format;
     board->access_sample = (uint32_t)(spec->access_log.sample * UINT32_MAX);
+    board->connections = spec->connections;
     board->used_trusted = 0;
     for (size_t i = 0; i < spec->trusted_len && i < BOARD_TRUSTED; i++) {
         struct board_network *network = &board->trusted[board->used_trusted++];

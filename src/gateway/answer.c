@@ -17,6 +17,8 @@ static const char *usual(unsigned status)
         return "the request body is too large";
     case 414:
         return "the request target is too long";
+    case 429:
+        return "too many requests from this address";
     case 431:
         return "the request head is too large";
     case 501:
@@ -36,27 +38,29 @@ static const char *usual(unsigned status)
     }
 }
 
-size_t gw_answer_text(unsigned status, const char *why, bool head_only, bool close, char *out, size_t size)
+size_t gw_answer_text(const struct gw_answer *answer, char *out, size_t size)
 {
     struct text text = { .at = out, .end = out + size };
-    const char *reason = http1_reason(status);
-    if (!why)
-        why = usual(status);
+    const char *reason = http1_reason(answer->status), *why = answer->why ? answer->why : usual(answer->status);
+    bool come_again = answer->retry_after_s > 0 || answer->status == 429 || answer->status == 503;
 
     text_put(&text, "HTTP/1.1 ");
-    text_number(&text, status);
+    text_number(&text, answer->status);
     text_put(&text, " ");
     text_put(&text, reason);
     text_put(&text, "\r\nServer: daruma\r\nContent-Type: text/plain; charset=utf-8\r\n");
-    if (status == 503)
-        text_put(&text, "Retry-After: 1\r\n");
-    text_put(&text, close ? "Connection: close\r\n" : "Connection: keep-alive\r\n");
+    if (come_again) {
+        text_put(&text, "Retry-After: ");
+        text_number(&text, answer->retry_after_s > 0 ? answer->retry_after_s : 1);
+        text_put(&text, "\r\n");
+    }
+    text_put(&text, answer->close ? "Connection: close\r\n" : "Connection: keep-alive\r\n");
     text_put(&text, "Content-Length: ");
     text_number(&text, strlen("daruma: ") + 3 + 1 + strlen(reason) + 2 + strlen(why) + 1);
     text_put(&text, "\r\n\r\n");
-    if (!head_only) {
+    if (!answer->head_only) {
         text_put(&text, "daruma: ");
-        text_number(&text, status);
+        text_number(&text, answer->status);
         text_put(&text, " ");
         text_put(&text, reason);
         text_put(&text, ": ");
@@ -86,11 +90,22 @@ static void finish(struct gw_worker *worker, struct conn *conn, unsigned status,
     gw_conn_step(worker, conn, CONN_EV_ANSWER);
 }
 
-void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+static void give(struct gw_worker *worker, struct conn *conn, struct gw_answer answer)
 {
     char *block = begin(worker, conn);
-    finish(worker, conn, status,
-           gw_answer_text(status, why, conn->method == HTTP1_HEAD, !(conn->flags & CONN_KEEP_ALIVE), block, GW_BLOCK));
+    answer.head_only = conn->method == HTTP1_HEAD;
+    answer.close = !(conn->flags & CONN_KEEP_ALIVE);
+    finish(worker, conn, answer.status, gw_answer_text(&answer, block, GW_BLOCK));
+}
+
+void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+{
+    give(worker, conn, (struct gw_answer){ .status = status, .why = why });
+}
+
+void gw_answer_too_often(struct gw_worker *worker, struct conn *conn, uint32_t retry_after_s)
+{
+    give(worker, conn, (struct gw_answer){ .status = 429, .retry_after_s = retry_after_s });
 }
 
 /* One line whose value lies on the board. */

@@ -8,7 +8,7 @@
 #include "gateway/worker.h"
 
 /* Puts an answer into `out` and begins to write it (state ANSWERING). `why` is a sentence for a person; NULL: the usual
-   one of that status. 503 carries Retry-After. The connection is kept when its flags say that it may be. */
+   one of that status. 429 and 503 carry Retry-After. The connection is kept when its flags say that it may be. */
 void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why);
 
 /* The answer that the route itself says: its page, or where it redirects to. `worker->head` and `worker->path` are
@@ -16,7 +16,16 @@ void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, con
 void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page);
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn);
 
-/* gw_answer() into plain memory, for a client that there is no slot for. Its length; at most `size`. */
-size_t gw_answer_text(unsigned status, const char *why, bool head_only, bool close, char *out, size_t size);
+/* 429: the request came too early by so many seconds. */
+void gw_answer_too_often(struct gw_worker *worker, struct conn *conn, uint32_t retry_after_s);
+
+/* The same into plain memory, for a client that there is no slot for. Its length; at most `size`. */
+struct gw_answer {
+    unsigned status;
+    const char *why;
+    uint32_t retry_after_s; /* 0: a second for 429 and 503, else not said */
+    bool head_only, close;
+};
+size_t gw_answer_text(const struct gw_answer *answer, char *out, size_t size);
 
 #endif

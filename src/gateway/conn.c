@@ -5,9 +5,12 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/limit.h"
+#include "gateway/pipe.h"
 #include "gateway/relay.h"
 #include "gateway/tunnel.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,11 +18,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define KEEP_ALIVE_NS (75 * NS_PER_S)
-#define HEAD_NS       (60 * NS_PER_S)
-#define LINGER_NS     (5 * NS_PER_S)
-#define VERDICT_NS    (20 * NS_PER_MS)
-#define CONNECT_NS    (5 * NS_PER_S) /* for a route that names none */
+#define LINGER_NS  (5 * NS_PER_S)
+#define VERDICT_NS (20 * NS_PER_MS)
+#define CONNECT_NS (5 * NS_PER_S) /* for a route that names none */
 
 enum { ROUNDS = 16 }; /* of up to a block each, before others have their turn */
 
@@ -44,6 +45,16 @@ static int64_t arm_attempt(const struct gw_worker *worker, struct conn *conn, in
     return attempt_due(conn);
 }
 
+/* SENDING: counts from the last byte of the request; while that is still coming, what matters is that it comes. */
+static int64_t response_due(const struct gw_worker *worker, struct conn *conn, const struct board_route *route)
+{
+    if (conn->flags & CONN_REQUEST_WHOLE)
+        return arm_attempt(worker, conn, route ? route->response_timeout_ns : 0, !(conn->flags & CONN_FIRST_BYTE));
+    int64_t idle = arm_attempt(worker, conn, route ? route->idle_timeout_ns : 0, false);
+    int64_t body = gw_limit_body_due(worker, conn);
+    return body > 0 && (body < idle || idle == 0) ? body : idle;
+}
+
 /* When the present state is over at the latest; 0: never. */
 static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
 {
@@ -52,7 +63,7 @@ static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
 
     switch (conn_fsm_deadline((enum conn_state)conn->state)) {
     case CONN_UNTIL_KEEP_ALIVE:
-        span = KEEP_ALIVE_NS;
+        span = gw_conn_limits(worker, conn)->keep_alive_ns;
         break;
     case CONN_UNTIL_HEAD:
     case CONN_UNTIL_HOLD:
@@ -61,11 +72,7 @@ static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
         span = route && route->connect_timeout_ns > 0 ? route->connect_timeout_ns : CONNECT_NS;
         return arm_attempt(worker, conn, span, true);
     case CONN_UNTIL_RESPONSE:
-        /* Counts from the last byte of the request; while it is still coming, what matters is that it comes. */
-        if (route)
-            span = conn->flags & CONN_REQUEST_WHOLE ? route->response_timeout_ns : route->idle_timeout_ns;
-        return arm_attempt(worker, conn, span,
-                           (conn->flags & (CONN_REQUEST_WHOLE | CONN_FIRST_BYTE)) == CONN_REQUEST_WHOLE);
+        return response_due(worker, conn, route);
     case CONN_UNTIL_QUIET:
         span = route ? route->idle_timeout_ns : 0;
         break;
@@ -122,8 +129,10 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
         conn->held_ns -= worker->now;
     if (from == &worker->held || to == &worker->held)
         atomic_store_explicit(&worker->gauges->holding, worker->held.count, memory_order_relaxed);
-    if (next == CONN_HEAD)
-        conn->due_ns = worker->now + HEAD_NS;
+    if (next == CONN_HEAD) {
+        int64_t span = gw_conn_limits(worker, conn)->header_timeout_ns;
+        conn->due_ns = span > 0 ? worker->now + span : 0;
+    }
     gw_conn_touch(worker, conn);
 }
 
@@ -142,27 +151,39 @@ static void remember_peer(struct conn *conn, const struct sockaddr *peer)
     }
 }
 
-bool gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer)
+/* May it come in? Its slot is given back when it may not. */
+static int admit(struct gw_worker *worker, struct conn *conn, int fd)
 {
-    uint32_t index = gw_conn_take(&worker->slots);
+    if (!gw_limit_enter(worker, conn))
+        return -EDQUOT;
+    if (gw_watch(worker, fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn)) == 0)
+        return 0;
+    gw_limit_leave(worker, conn);
+    return -ENOBUFS;
+}
+
+int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer)
+{
+    uint32_t index = gw_limit_room(worker) ? gw_conn_take(&worker->slots) : GW_NONE;
     if (index == GW_NONE)
-        return false;
+        return -ENOBUFS;
     struct conn *conn = &worker->slots.conns[index];
-    if (gw_watch(worker, fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CONN, conn->generation, index) < 0) {
+    conn->listener = listener;
+    remember_peer(conn, peer);
+    int admitted = admit(worker, conn, fd);
+    if (admitted < 0) {
         gw_conn_put(&worker->slots, index);
-        return false;
+        return admitted;
     }
     conn->fd = fd;
-    conn->listener = listener;
     conn->io = GW_WRITABLE;
     conn->state = CONN_IDLE;
-    remember_peer(conn, peer);
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
     if (worker->view->listeners[listener].protocol == BOARD_TCP)
         gw_exchange_tcp(worker, conn);
     else
         gw_conn_touch(worker, conn);
-    return true;
+    return 0;
 }
 
 void gw_conn_close(struct gw_worker *worker, struct conn *conn)
@@ -173,6 +194,7 @@ void gw_conn_close(struct gw_worker *worker, struct conn *conn)
     gw_timers_cancel(&worker->timers, index);
     gw_block_put(&worker->slots, &conn->in);
     gw_block_put(&worker->slots, &conn->out);
+    gw_limit_leave(worker, conn);
     (void)close(conn->fd);
     if (worker->parsed == index)
         worker->parsed = GW_NONE;
@@ -191,12 +213,19 @@ void gw_conn_abort(struct gw_worker *worker, struct conn *conn)
 /* Tries what has arrived. True when the state has changed. */
 static bool read_head(struct gw_worker *worker, struct conn *conn)
 {
-    int len =
-        http1_parse_request(gw_block(&worker->slots, conn->in), conn->in_len, &http1_default_limits, &worker->head);
+    const struct board_limits *limits = gw_conn_limits(worker, conn);
+    const struct http1_limits heads = {
+        .head = limits->header_size,
+        .target = limits->target_size,
+        .headers = limits->header_count,
+    };
+    int len = http1_parse_request(gw_block(&worker->slots, conn->in), conn->in_len, &heads, &worker->head);
     if (len == 0)
         return false;
     if (len < 0) {
         gw_count(&worker->gauges->bad_requests);
+        if (len == -431 || len == -414)
+            gw_limit_count(worker, GAUGE_HEADER_SIZE);
         conn->flags &= ~(uint32_t)(CONN_KEEP_ALIVE | CONN_REQUEST_WHOLE);
         gw_answer(worker, conn, (unsigned)-len, NULL);
         return true;
@@ -240,20 +269,34 @@ static bool await_request(struct gw_worker *worker, struct conn *conn)
 
 /* --- answers and the end ---------------------------------------------------------------------------------------- */
 
+bool gw_conn_has_output(const struct conn *conn)
+{
+    return (conn->out != GW_NONE && conn->out_at < conn->out_ready) || conn->down.held > 0;
+}
+
+static ssize_t send_output(struct gw_worker *worker, struct conn *conn)
+{
+    if (conn->out_at == conn->out_ready)
+        return gw_pipe_drain(worker, &conn->down, conn->fd, &conn->io);
+    struct iovec piece = { gw_block(&worker->slots, conn->out) + conn->out_at, conn->out_ready - conn->out_at };
+    ssize_t n = gw_send(conn->fd, &conn->io, &piece, 1);
+    if (n > 0)
+        conn->out_at += (uint32_t)n;
+    return n;
+}
+
 int gw_conn_flush(struct gw_worker *worker, struct conn *conn)
 {
-    while (conn->out_at < conn->out_ready) {
+    while (gw_conn_has_output(conn)) {
         if (!(conn->io & GW_WRITABLE))
             return 0;
-        struct iovec piece = { gw_block(&worker->slots, conn->out) + conn->out_at, conn->out_ready - conn->out_at };
-        ssize_t n = gw_send(conn->fd, &conn->io, &piece, 1);
+        ssize_t n = send_output(worker, conn);
         if (n < 0)
             return -1;
         if (n == 0) {
             gw_watch_out(worker, conn->fd, &conn->io, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn));
             return 0;
         }
-        conn->out_at += (uint32_t)n;
         conn->sent += (uint64_t)n;
     }
     return 1;
@@ -349,11 +392,22 @@ void gw_conn_drive(struct gw_worker *worker, struct conn *conn)
     gw_worker_again(worker, conn);
 }
 
+static bool body_is_late(const struct gw_worker *worker, const struct conn *conn)
+{
+    return conn->state == CONN_SENDING && !(conn->flags & CONN_REQUEST_WHOLE) && conn->body_due_ns > 0 &&
+           conn->body_due_ns <= worker->now;
+}
+
 void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
 {
     uint32_t generation = conn->generation;
     switch ((enum conn_state)conn->state) {
+    case CONN_IDLE:
+        gw_limit_count(worker, GAUGE_KEEP_ALIVE);
+        gw_conn_close(worker, conn);
+        return;
     case CONN_HEAD:
+        gw_limit_count(worker, GAUGE_HEADER_TIMEOUT);
         conn->flags &= ~(uint32_t)(CONN_KEEP_ALIVE | CONN_REQUEST_WHOLE);
         gw_answer(worker, conn, 408, NULL);
         break;
@@ -365,6 +419,15 @@ void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
         if (conn->patience_ns > 0 && conn->patience_ns <= worker->now &&
             (conn->answer_ns == 0 || conn->answer_ns > worker->now)) {
             gw_hedge_overdue(worker, conn);
+            break;
+        }
+        if (body_is_late(worker, conn)) {
+            if (gw_limit_body_due(worker, conn) == 0) {
+                gw_conn_look_again(worker, conn, 0); /* meanwhile it is the upstream that takes nothing */
+                return;
+            }
+            gw_limit_count(worker, GAUGE_BODY_TIMEOUT);
+            gw_exchange_refuse(worker, conn, 408, "the request body did not arrive in time");
             break;
         }
         gw_exchange_fail(worker, conn, RETRY_TIMEOUT);

@@ -8,8 +8,9 @@
 #include "gateway/conn_fsm.h"
 #include "gateway/worker.h"
 
-/* Takes an accepted socket in. False when there is no slot for it (the socket stays the caller's). */
-bool gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer);
+/* Takes an accepted socket in: 0. It stays the caller's when it is turned away: -ENOBUFS, there are as many connections as
+   there may be; -EDQUOT, its address has as many as it may have. */
+int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer);
 
 /* The one setter: changes the state, its lists and its deadline. An event that has no business in the present state
    marks the connection with GW_ERROR; the loop closes it. */
@@ -27,7 +28,10 @@ void gw_conn_drive(struct gw_worker *worker, struct conn *conn);
 /* Its deadline has passed. */
 void gw_conn_expire(struct gw_worker *worker, struct conn *conn);
 
-/* Sends the bytes that are ready in `out`. 1: all are out; 0: blocked; -1: the client takes no more. */
+/* Is anything ready for the client? */
+bool gw_conn_has_output(const struct conn *conn);
+
+/* Sends the bytes that are ready for the client. 1: all are out; 0: blocked; -1: the client takes no more. */
 int gw_conn_flush(struct gw_worker *worker, struct conn *conn);
 
 /* The exchange is over and its answer is out: the next request, or the end of the connection. */

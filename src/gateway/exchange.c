@@ -6,6 +6,8 @@
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/hedge.h"
+#include "gateway/limit.h"
+#include "gateway/pipe.h"
 #include "gateway/poison.h"
 #include "gateway/relay.h"
 #include "gateway/upstream.h"
@@ -42,6 +44,7 @@ static void begin_active(struct gw_worker *worker, struct conn *conn)
     conn->sent = 0;
     conn->held_ns = 0;
     conn->head_sent = 0;
+    conn->body_due_ns = 0;
     gw_count(&gw_conn_gauge(worker, conn)->requests);
 }
 
@@ -66,7 +69,7 @@ static uint64_t trial_owner(const struct gw_worker *worker, const struct conn *c
 static bool may_be_tried(struct gw_worker *worker, const struct conn *conn)
 {
     return conn->strikes == 0 ||
-           gw_poison_trial(worker->setup->shared, trial_owner(worker, conn), worker->now, worker->now + TRIAL_NS);
+           gw_poison_trial(&worker->shared->quarantine, trial_owner(worker, conn), worker->now, worker->now + TRIAL_NS);
 }
 
 void gw_exchange_attempt_over(struct gw_worker *worker, struct conn *conn)
@@ -74,7 +77,7 @@ void gw_exchange_attempt_over(struct gw_worker *worker, struct conn *conn)
     if (!(conn->flags & CONN_IN_FLIGHT))
         return;
     if (conn->strikes > 0)
-        gw_poison_trial_over(worker->setup->shared, trial_owner(worker, conn));
+        gw_poison_trial_over(&worker->shared->quarantine, trial_owner(worker, conn));
     conn->flags &= ~(uint32_t)CONN_IN_FLIGHT;
     gw_exchange_landed(worker, conn->endpoint, conn->endpoint_generation);
 }
@@ -86,6 +89,8 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
         gw_upstream_close(worker, upstream);
     gw_exchange_attempt_over(worker, conn);
     gw_hedge_drop_rival(worker, conn);
+    gw_pipe_drop(&conn->up);
+    gw_pipe_drop(&conn->down);
     if (conn->flags & CONN_RETRYING)
         worker->retrying--;
     if (conn->flags & CONN_ACTIVE) {
@@ -307,10 +312,19 @@ static bool answer_here(struct gw_worker *worker, struct conn *conn, const char 
         gw_answer(worker, conn, 501, "CONNECT is not served here");
         return true;
     }
+    uint32_t too_early_s = gw_limit_request(worker, conn);
+    if (too_early_s > 0) {
+        gw_limit_count(worker, GAUGE_SOURCE_REQUESTS);
+        gw_answer_too_often(worker, conn, too_early_s);
+        return true;
+    }
+    if (gw_relay_body_too_large(worker, conn, head)) {
+        gw_limit_count(worker, GAUGE_BODY_SIZE);
+        gw_answer(worker, conn, 413, NULL);
+        return true;
+    }
     if (worker->view->via && gw_forward_hops(buf, head) >= HOPS_MAX)
         gw_answer(worker, conn, 508, NULL);
-    else if (gw_relay_body_too_large(worker, conn, head))
-        gw_answer(worker, conn, 413, NULL);
     else if (route->flags & BOARD_MAINTENANCE)
         gw_answer_page(worker, conn, &route->closed);
     else if (route->action == BOARD_REDIRECT)
@@ -373,8 +387,8 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     begin_active(worker, conn);
     if (answer_here(worker, conn, buf, head))
         return;
-    if (gw_poison_any(worker->setup->shared, worker->now) &&
-        gw_poison_has(worker->setup->shared, fingerprint(buf, head), worker->now)) {
+    if (gw_poison_any(&worker->shared->quarantine, worker->now) &&
+        gw_poison_has(&worker->shared->quarantine, fingerprint(buf, head), worker->now)) {
         gw_count(&gw_conn_gauge(worker, conn)->poisoned);
         gw_answer(worker, conn, 502, "this request is in quarantine: instances died while they served it");
     } else {
@@ -448,8 +462,8 @@ static void quarantine(struct gw_worker *worker, struct conn *conn)
 {
     struct http1_head head;
     const char *buf = gw_block(&worker->slots, conn->in);
-    if (!(conn->flags & CONN_REPLAY_LOST) && http1_parse_request(buf, conn->in_len, &http1_default_limits, &head) > 0)
-        gw_poison_add(worker->setup->shared, fingerprint(buf, &head), worker->now + QUARANTINE_NS);
+    if (!(conn->flags & CONN_REPLAY_LOST) && http1_parse_request(buf, conn->in_len, &gw_limit_any, &head) > 0)
+        gw_poison_add(&worker->shared->quarantine, fingerprint(buf, &head), worker->now + QUARANTINE_NS);
 }
 
 static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
@@ -457,7 +471,8 @@ static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failu
     if (conn->flags & CONN_BEGUN) {
         /* Half an answer is out. A body that lasts until close would look whole after an orderly end. */
         gw_count(&gw_conn_gauge(worker, conn)->truncated);
-        if (conn->out_framing == HTTP1_UNTIL_CLOSE || (conn->flags & CONN_DECHUNK))
+        bool until_close = conn->out_framing == HTTP1_UNTIL_CLOSE && !(conn->flags & CONN_ENCHUNK);
+        if (until_close || (conn->flags & CONN_DECHUNK))
             gw_conn_abort(worker, conn);
         else
             gw_conn_close(worker, conn);
@@ -466,6 +481,14 @@ static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failu
     } else {
         give_up(worker, conn, 502, failure == RETRY_CONNECT ? "no connection to the instance" : NULL);
     }
+}
+
+void gw_exchange_refuse(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+{
+    gw_upstream_close(worker, gw_conn_upstream(worker, conn));
+    gw_exchange_attempt_over(worker, conn);
+    conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    gw_answer(worker, conn, status, why);
 }
 
 /* What the failure was is known: goes on as the rules say. */

@@ -21,6 +21,9 @@ void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn);
 /* The present attempt has failed. What follows: a verdict, another attempt, hold, or an answer of our own. */
 void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_failure failure);
 
+/* SENDING: the request turns out to be none that may go on. The attempt ends without blame, the answer is our own. */
+void gw_exchange_refuse(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why);
+
 /* VERDICT: has the board said by now how the instance ended? With `last` it is not waited for any longer. */
 void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last);
 

@@ -264,7 +264,9 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
     if (facts->served_by)
         skip |= FIELD_BIT(X_SERVED_BY);
     copy_fields(&text, buf, head, skip);
-    if (head->status >= 200 && head->status != 204 && !facts->dechunk)
+    if (facts->enchunk)
+        text_put(&text, "Transfer-Encoding: chunked\r\n");
+    else if (head->status >= 200 && head->status != 204 && !facts->dechunk)
         add_framing(&text, head);
     if (head->upgrade)
         add_upgrade(&text, buf, head);

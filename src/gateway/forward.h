@@ -61,6 +61,7 @@ struct gw_forward_response {
     bool close;            /* the client connection ends after this response */
     bool http10;           /* the client speaks HTTP/1.0 */
     bool dechunk;          /* the body goes out without its chunks, until close */
+    bool enchunk;          /* a body until close goes out in chunks */
     struct gw_rewrite rewrite;
 };
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
+#include "gateway/limit.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -72,13 +73,18 @@ static void pause_all(struct gw_worker *worker)
     gw_timers_set(&worker->timers, gw_timer_accept(worker), worker->now + PAUSE_NS);
 }
 
-/* No slot is left: says so, without waiting for the request. What has arrived of it is read, or closing would send a
+/* It may not come in: says so, without waiting for the request. What has arrived of it is read, or closing would send a
    reset that takes the answer with it. */
-static void turn_away(struct gw_worker *worker, uint32_t index, int fd)
+static void turn_away(struct gw_worker *worker, uint32_t index, int fd, bool for_its_address)
 {
-    gw_count(&worker->gauges->accept_errors);
+    gw_limit_count(worker, for_its_address ? GAUGE_SOURCE_CONNECTIONS : GAUGE_CONNECTIONS);
     if (worker->view->listeners[index].protocol == BOARD_HTTP) {
-        size_t len = gw_answer_text(503, "too many connections", false, true, worker->scratch, sizeof(worker->scratch));
+        const struct gw_answer answer = {
+            .status = for_its_address ? 429 : 503,
+            .why = for_its_address ? "too many connections from this address" : "too many connections",
+            .close = true,
+        };
+        size_t len = gw_answer_text(&answer, worker->scratch, sizeof(worker->scratch));
         (void)!send(fd, worker->scratch, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)shutdown(fd, SHUT_WR);
         (void)!recv(fd, worker->scratch, sizeof(worker->scratch), MSG_DONTWAIT);
@@ -109,7 +115,8 @@ void gw_listen_accept(struct gw_worker *worker, uint32_t index)
             continue; /* this one was lost on its way: ECONNABORTED, EINTR, network errors */
         }
         gw_count(&worker->gauges->accepted);
-        if (!gw_conn_open(worker, fd, index, &peer.any))
-            turn_away(worker, index, fd);
+        int opened = gw_conn_open(worker, fd, index, &peer.any);
+        if (opened < 0)
+            turn_away(worker, index, fd, opened == -EDQUOT);
     }
 }

@@ -6,28 +6,41 @@
 #ifndef DARUMA_GATEWAY_POISON_H
 #define DARUMA_GATEWAY_POISON_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { GW_POISON_CELLS = 256 };
+
+struct gw_quarantine {
+    _Atomic uint64_t trial; /* whose turn it is; 0: nobody's */
+    _Atomic int64_t trial_until_ns;
+    _Atomic int64_t until_ns; /* the latest of all cells */
+    struct {
+        _Atomic uint64_t fingerprint;
+        _Atomic int64_t until_ns;
+    } cell[GW_POISON_CELLS];
+};
 
 /* A running FNV-1a hash; start with GW_POISON_SEED. */
 #define GW_POISON_SEED UINT64_C(0xcbf29ce484222325)
 uint64_t gw_poison_hash(uint64_t hash, const char *bytes, size_t len);
 
 /* Refuses `fingerprint` until `until_ns` (monotonic). */
-void gw_poison_add(void *shared, uint64_t fingerprint, int64_t until_ns);
+void gw_poison_add(struct gw_quarantine *quarantine, uint64_t fingerprint, int64_t until_ns);
 
 /* Is anything in quarantine at all? Cheap; asked for each request before its fingerprint is computed. */
-bool gw_poison_any(const void *shared, int64_t now_ns);
-bool gw_poison_has(const void *shared, uint64_t fingerprint, int64_t now_ns);
+bool gw_poison_any(const struct gw_quarantine *quarantine, int64_t now_ns);
+bool gw_poison_has(const struct gw_quarantine *quarantine, uint64_t fingerprint, int64_t now_ns);
 
 /*
  * The trial: when an instance died by itself with several requests in flight, each of them is tried once more, one after
  * the other over all workers. Together they would take the next instance down together, and the innocent with the
  * guilty. `owner`: any number of its own, not 0. True when it is (still) its turn, until `until_ns` at the latest.
  */
-bool gw_poison_trial(void *shared, uint64_t owner, int64_t now_ns, int64_t until_ns);
+bool gw_poison_trial(struct gw_quarantine *quarantine, uint64_t owner, int64_t now_ns, int64_t until_ns);
 /* Its turn is over. Does nothing when it was not. */
-void gw_poison_trial_over(void *shared, uint64_t owner);
+void gw_poison_trial_over(struct gw_quarantine *quarantine, uint64_t owner);
 
 #endif

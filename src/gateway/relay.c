@@ -5,6 +5,10 @@
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/framing.h"
+#include "gateway/limit.h"
+#include "gateway/pipe.h"
+#include "gateway/response.h"
 #include "gateway/upstream.h"
 
 #include <arpa/inet.h>
@@ -14,13 +18,13 @@
 #include <string.h>
 #include <sys/uio.h>
 
-static const struct http1_limits response_limits = {
-    .head = GW_BLOCK - GW_HEADROOM,
-    .target = 0,
-    .headers = HTTP1_HEADERS,
-};
-
 /* --- the request ------------------------------------------------------------------------------------------------ */
+
+static bool chunks_too_large(const struct gw_worker *worker, const struct conn *conn)
+{
+    uint64_t limit = conn->flags & CONN_ACTIVE ? gw_conn_route(worker, conn)->body_limit : 0;
+    return limit > 0 && conn->in_chunked.data > limit;
+}
 
 int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at)
 {
@@ -39,8 +43,7 @@ int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at)
             return -EBADMSG;
         body = (uint32_t)fed;
         whole = conn->in_chunked.done;
-        if (conn->flags & CONN_ACTIVE && gw_conn_route(worker, conn)->body_limit > 0 &&
-            conn->in_chunked.data > gw_conn_route(worker, conn)->body_limit)
+        if (chunks_too_large(worker, conn))
             return -EFBIG;
         break;
     }
@@ -84,19 +87,6 @@ size_t gw_relay_peer(const struct conn *conn, char *text)
     return 7;
 }
 
-/* Is it one of the proxies in front of us that the file names? */
-static bool trusted(const struct board *view, const struct conn *conn)
-{
-    for (uint32_t i = 0; i < view->used_trusted && i < BOARD_TRUSTED; i++) {
-        const struct board_network *network = &view->trusted[i];
-        unsigned bytes = network->bits / 8, rest = network->bits % 8;
-        if (network->family == conn->peer_family && memcmp(network->address, conn->peer, bytes) == 0 &&
-            (rest == 0 || ((network->address[bytes] ^ conn->peer[bytes]) >> (8 - rest)) == 0))
-            return true;
-    }
-    return false;
-}
-
 static uint16_t listener_port(const struct board *view, uint32_t listener)
 {
     const struct board_address *address = &view->listeners[listener].address;
@@ -126,7 +116,7 @@ void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, c
     }
 }
 
-static struct gw_rewrite rewrite_of(const struct board *view, const struct board_rewrite *on_board)
+struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_rewrite *on_board)
 {
     struct gw_rewrite rewrite;
     rewrite.drop.text = board_text(view, on_board->drop, &rewrite.drop.len);
@@ -148,8 +138,7 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
     if (worker->parsed == index)
         return true;
     worker->parsed = GW_NONE;
-    if (http1_parse_request(gw_block(&worker->slots, conn->in), conn->head_len, &http1_default_limits, &worker->head) <=
-        0)
+    if (http1_parse_request(gw_block(&worker->slots, conn->in), conn->head_len, &gw_limit_any, &worker->head) <= 0)
         return false;
     worker->parsed = index;
     return true;
@@ -166,11 +155,11 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
         return -EBADMSG;
     struct gw_forward_request facts = {
         .peer = { peer, gw_relay_peer(conn, peer) },
-        .trusted = trusted(worker->view, conn),
+        .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
         .sets_host = route->flags & BOARD_SETS_HOST,
         .port = listener_port(worker->view, conn->listener),
-        .rewrite = rewrite_of(worker->view, &route->request),
+        .rewrite = gw_relay_rewrite(worker->view, &route->request),
     };
     /* The rest of a head must belong to its beginning. */
     if (conn->head_sent == 0)
@@ -187,8 +176,8 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     return gw_forward_request(buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }
 
-/* True when bytes went out. */
-static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
+/* The head, and what there is of the body in `in`. */
+static ssize_t send_from_block(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
 {
     struct iovec pieces[2];
     int count = 0;
@@ -198,7 +187,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
         ssize_t len = make_head(worker, conn);
         if (len < 0) {
             conn->io |= GW_ERROR;
-            return false;
+            return 0;
         }
         head_left = (size_t)len - conn->head_sent;
         pieces[count++] = (struct iovec){ worker->scratch + conn->head_sent, head_left };
@@ -207,34 +196,80 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
         pieces[count++] =
             (struct iovec){ gw_block(&worker->slots, conn->in) + conn->in_sent, conn->request_end - conn->in_sent };
     ssize_t n = gw_send(upstream->fd, &upstream->io, pieces, count);
+    if (n > 0 && (size_t)n < head_left) {
+        conn->head_sent += (uint32_t)n;
+    } else if (n > 0) {
+        conn->in_sent += (uint32_t)((size_t)n - head_left);
+        conn->head_sent = GW_HEAD_DONE;
+    }
+    return n;
+}
+
+static bool in_block(const struct conn *conn)
+{
+    return conn->head_sent != GW_HEAD_DONE || conn->in_sent < conn->request_end;
+}
+
+/* True when bytes went out. */
+static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
+{
+    ssize_t n = in_block(conn) ? send_from_block(worker, conn, upstream)
+                               : gw_pipe_drain(worker, &conn->up, upstream->fd, &upstream->io);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
         upstream->io |= GW_READABLE | GW_HUP;
         return true;
     }
-    if (n == 0) {
+    if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
+    return n > 0;
+}
+
+/* The body turned out malformed (-EBADMSG) or too large (-EFBIG). */
+static void refuse_body(struct gw_worker *worker, struct conn *conn, int error)
+{
+    gw_count(&worker->gauges->bad_requests);
+    if (conn->state != CONN_SENDING) {
+        conn->io |= GW_ERROR;
+        return;
+    }
+    if (error == -EFBIG) {
+        gw_limit_count(worker, GAUGE_BODY_SIZE);
+        gw_exchange_refuse(worker, conn, 413, NULL);
+    } else {
+        gw_exchange_refuse(worker, conn, 400, "the chunked request body is malformed");
+    }
+}
+
+/* As read_body(), past the block. */
+static bool pipe_body(struct gw_worker *worker, struct conn *conn, uint64_t most)
+{
+    ssize_t n = gw_pipe_fill(worker, &conn->up, conn->fd, &conn->io, most);
+    if (n < 0)
+        conn->io |= GW_ERROR;
+    if (n <= 0)
         return false;
-    }
-    if ((size_t)n < head_left) {
-        conn->head_sent += (uint32_t)n;
-        return true;
-    }
-    conn->in_sent += (uint32_t)((size_t)n - head_left);
-    conn->head_sent = GW_HEAD_DONE;
+    gw_limit_body_came(worker, conn, (size_t)n);
+    if (gw_bytes_came(conn->in_framing, &conn->in_left, &conn->in_chunked, (size_t)n))
+        conn->flags |= CONN_REQUEST_WHOLE;
+    if (chunks_too_large(worker, conn))
+        refuse_body(worker, conn, -EFBIG);
     return true;
 }
 
 /* Reads more of the request's body, when there is room for it. True when bytes came. */
 static bool read_body(struct gw_worker *worker, struct conn *conn)
 {
+    if (conn->up.held > 0 || (conn->in_len == GW_BLOCK && conn->in_sent < conn->in_len))
+        return false;
     if (conn->in_len == GW_BLOCK) {
-        if (conn->in_sent < conn->in_len)
-            return false;
         conn->flags |= CONN_REPLAY_LOST;
         conn->in_len = conn->in_sent = conn->request_end = kept_head(conn);
     }
+    uint64_t to_come = gw_bytes_to_come(conn->in_framing, conn->in_left, &conn->in_chunked);
+    if ((conn->flags & CONN_REPLAY_LOST) && !in_block(conn) && gw_pipe_worth(worker, conn->io, to_come))
+        return pipe_body(worker, conn, to_come);
     uint32_t at = conn->in_len;
     ssize_t n = gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
     if (n < 0) {
@@ -244,21 +279,10 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
     if (n == 0)
         return false;
     conn->in_len += (uint32_t)n;
+    gw_limit_body_came(worker, conn, (size_t)n);
     int taken = gw_relay_take_body(worker, conn, at);
-    if (taken < 0) {
-        gw_count(&worker->gauges->bad_requests);
-        if (conn->state != CONN_SENDING) {
-            conn->io |= GW_ERROR;
-            return false;
-        }
-        gw_upstream_close(worker, gw_conn_upstream(worker, conn));
-        gw_exchange_attempt_over(worker, conn);
-        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
-        if (taken == -EFBIG)
-            gw_answer(worker, conn, 413, NULL);
-        else
-            gw_answer(worker, conn, 400, "the chunked request body is malformed");
-    }
+    if (taken < 0)
+        refuse_body(worker, conn, taken);
     return true;
 }
 
@@ -269,7 +293,7 @@ bool gw_relay_request(struct gw_worker *worker, struct conn *conn)
 
     if (!upstream || (conn->flags & CONN_SEND_BROKEN))
         return false;
-    if ((conn->head_sent != GW_HEAD_DONE || conn->in_sent < conn->request_end) && (upstream->io & GW_WRITABLE))
+    if ((in_block(conn) || conn->up.held > 0) && (upstream->io & GW_WRITABLE))
         moved = send_request(worker, conn, upstream);
     if (conn->head_sent == GW_HEAD_DONE && !(conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) &&
         (conn->io & GW_READABLE))
@@ -279,214 +303,19 @@ bool gw_relay_request(struct gw_worker *worker, struct conn *conn)
     return moved;
 }
 
-static bool request_sent(const struct conn *conn)
+bool gw_relay_request_sent(const struct conn *conn)
 {
-    return conn->head_sent == GW_HEAD_DONE && (conn->flags & CONN_REQUEST_WHOLE) &&
-           conn->in_sent == conn->request_end && !(conn->flags & CONN_SEND_BROKEN);
+    return (conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) == CONN_REQUEST_WHOLE && !in_block(conn) &&
+           conn->up.held == 0;
 }
 
-/* --- the response head ------------------------------------------------------------------------------------------ */
-
-/* Puts the rewritten head in front of what follows it in `out`; it may grow into the headroom. */
-static bool replace_head(struct gw_worker *worker, struct conn *conn, const struct gw_forward_response *facts)
-{
-    char *block = gw_block(&worker->slots, conn->out);
-    uint32_t end = conn->out_ready + worker->response.len;
-    ssize_t len = gw_forward_response(block + conn->out_ready, &worker->response, facts, worker->scratch,
-                                      sizeof(worker->scratch));
-    if (len < 0 || (uint32_t)len > end)
-        return false;
-    conn->out_at = end - (uint32_t)len;
-    conn->out_ready = end;
-    memcpy(block + conn->out_at, worker->scratch, (size_t)len);
-    return true;
-}
-
-/* 100, 102, 103 …: passed on, and the final head is still to come. HTTP/1.0 does not know them. */
-static bool interim(struct gw_worker *worker, struct conn *conn)
-{
-    if (conn->flags & CONN_HTTP10) {
-        conn->out_ready += worker->response.len;
-        conn->out_at = conn->out_ready;
-        return true;
-    }
-    return replace_head(worker, conn, &(struct gw_forward_response){ 0 });
-}
-
-static bool count_body(struct gw_worker *worker, struct conn *conn);
-
-static bool begin_response(struct gw_worker *worker, struct conn *conn)
-{
-    const struct http1_head *head = &worker->response;
-    struct gw_forward_response facts = { 0 };
-
-    if (worker->view->served_by)
-        facts.served_by = worker->view->endpoints[conn->endpoint].instance;
-    if ((conn->flags & CONN_HTTP10) && head->framing == HTTP1_CHUNKED)
-        conn->flags |= CONN_DECHUNK;
-    facts.dechunk = conn->flags & CONN_DECHUNK;
-    if (!(conn->flags & CONN_REQUEST_WHOLE) || worker->draining || head->framing == HTTP1_UNTIL_CLOSE || facts.dechunk)
-        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
-    facts.close = !(conn->flags & CONN_KEEP_ALIVE);
-    facts.http10 = conn->flags & CONN_HTTP10;
-    facts.rewrite = rewrite_of(worker->view, &gw_conn_route(worker, conn)->response);
-    conn->status = head->status;
-    conn->out_framing = head->framing;
-    conn->out_left = head->content_length;
-    conn->out_chunked = (struct http1_chunked){ 0 };
-    if (head->keep_alive)
-        conn->flags |= CONN_KEEP_UPSTREAM;
-    gw_conn_upstream(worker, conn)->keep_s =
-        gw_forward_keep_alive(gw_block(&worker->slots, conn->out) + conn->out_ready, head);
-    if (!replace_head(worker, conn, &facts))
-        return false;
-    conn->flags |= CONN_BEGUN;
-    gw_conn_step(worker, conn, CONN_EV_RESPONSE);
-    if (!count_body(worker, conn))
-        gw_exchange_fail(worker, conn, RETRY_BROKEN);
-    else if (!(conn->flags & CONN_RESPONSE_WHOLE))
-        gw_upstream_acknowledge(gw_conn_upstream(worker, conn));
-    return true;
-}
-
-static bool begin_tunnel(struct gw_worker *worker, struct conn *conn)
-{
-    if (!(conn->flags & CONN_UPGRADE) || !request_sent(conn) ||
-        !replace_head(worker, conn, &(struct gw_forward_response){ 0 }))
-        return false;
-    conn->status = 101;
-    conn->flags |= CONN_BEGUN;
-    /* From here on both blocks hold bytes that mean nothing to us: what the client sent early, and what came behind. */
-    gw_access_log(worker, conn); /* before the head is gone */
-    conn->out_ready = conn->out_len;
-    conn->in_sent = conn->request_end;
-    conn->request_end = conn->in_len;
-    gw_conn_step(worker, conn, CONN_EV_TUNNEL);
-    return true;
-}
-
-/* Looks at what has come of the response head. False when it is nothing that may be passed on. */
-static bool read_response_head(struct gw_worker *worker, struct conn *conn)
-{
-    while (conn->state == CONN_SENDING) {
-        int len =
-            http1_parse_response(gw_block(&worker->slots, conn->out) + conn->out_ready, conn->out_len - conn->out_ready,
-                                 (enum http1_method)conn->method, &response_limits, &worker->response);
-        if (len == 0)
-            return conn->out_len < GW_BLOCK || conn->out_ready > GW_HEADROOM;
-        if (len < 0)
-            return false;
-        unsigned status = worker->response.status;
-        if (status == 101)
-            return begin_tunnel(worker, conn);
-        if (status < 200) {
-            if (!interim(worker, conn))
-                return false;
-            if (gw_conn_flush(worker, conn) != 1)
-                return true; /* the rest waits until the client has taken this */
-            continue;
-        }
-        if (gw_exchange_retry_status(worker, conn, status))
-            return true;
-        return begin_response(worker, conn);
-    }
-    return true;
-}
-
-/* --- the response body ------------------------------------------------------------------------------------------ */
-
-/* Looks at the bytes behind out_ready: how many of them are body? Those that are go to the client. False when the
-   chunks are malformed: what has gone out is then all that there is. */
-static bool count_body(struct gw_worker *worker, struct conn *conn)
-{
-    char *bytes = gw_block(&worker->slots, conn->out) + conn->out_ready;
-    uint32_t len = conn->out_len - conn->out_ready;
-    bool whole = false;
-
-    switch ((enum http1_framing)conn->out_framing) {
-    case HTTP1_NO_BODY:
-        len = 0;
-        whole = true;
-        break;
-    case HTTP1_LENGTH:
-        len = len < conn->out_left ? len : (uint32_t)conn->out_left;
-        conn->out_left -= len;
-        whole = conn->out_left == 0;
-        break;
-    case HTTP1_CHUNKED: {
-        size_t data = len;
-        ssize_t fed = conn->flags & CONN_DECHUNK ? http1_chunked_data(&conn->out_chunked, bytes, len, bytes, &data)
-                                                 : http1_chunked_feed(&conn->out_chunked, bytes, len);
-        if (fed < 0)
-            return false;
-        whole = conn->out_chunked.done;
-        if ((uint32_t)fed < len)
-            conn->flags &= ~(uint32_t)CONN_KEEP_UPSTREAM;
-        len = conn->flags & CONN_DECHUNK ? (uint32_t)data : (uint32_t)fed;
-        conn->out_len = conn->out_ready + len;
-        break;
-    }
-    case HTTP1_UNTIL_CLOSE:
-        break;
-    }
-    conn->out_ready += len;
-    if (whole)
-        conn->flags |= CONN_RESPONSE_WHOLE;
-    /* More than the answer: the connection cannot be trusted with another request. */
-    if (whole && conn->out_ready < conn->out_len)
-        conn->flags &= ~(uint32_t)CONN_KEEP_UPSTREAM;
-    return true;
-}
-
-static void response_ended(struct gw_worker *worker, struct conn *conn)
-{
-    struct upstream *upstream = gw_conn_upstream(worker, conn);
-    if (conn->state == CONN_RELAYING && conn->out_framing == HTTP1_UNTIL_CLOSE && !(upstream->io & GW_ERROR)) {
-        conn->flags |= CONN_RESPONSE_WHOLE;
-        return;
-    }
-    if (conn->state == CONN_RELAYING)
-        (void)gw_conn_flush(worker, conn);
-    gw_exchange_fail(worker, conn, RETRY_BROKEN);
-}
-
-/* Reads from the upstream when what came before is out. True when something came. */
-static bool read_response(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
-{
-    if (conn->out == GW_NONE) {
-        conn->out = gw_block_take(&worker->slots);
-        conn->out_at = conn->out_ready = conn->out_len = GW_HEADROOM;
-    } else if (conn->state == CONN_RELAYING && conn->out_at == conn->out_ready) {
-        conn->out_at = conn->out_ready = conn->out_len = 0;
-    } else if (conn->state == CONN_SENDING && conn->out_ready > GW_HEADROOM) {
-        /* Behind an interim answer: what has come of the next head begins the block anew. */
-        char *block = gw_block(&worker->slots, conn->out);
-        uint32_t rest = conn->out_len - conn->out_ready;
-        memmove(block + GW_HEADROOM, block + conn->out_ready, rest);
-        conn->out_at = conn->out_ready = GW_HEADROOM;
-        conn->out_len = GW_HEADROOM + rest;
-    }
-    ssize_t n = gw_recv(upstream->fd, &upstream->io, gw_block(&worker->slots, conn->out) + conn->out_len,
-                        GW_BLOCK - conn->out_len);
-    if (n == 0)
-        return false;
-    if (n < 0) {
-        response_ended(worker, conn);
-        return true;
-    }
-    conn->out_len += (uint32_t)n;
-    if (!(conn->flags & CONN_FIRST_BYTE))
-        gw_exchange_first_byte(worker, conn);
-    if (!(conn->state == CONN_RELAYING ? count_body(worker, conn) : read_response_head(worker, conn)))
-        gw_exchange_fail(worker, conn, RETRY_BROKEN);
-    return true;
-}
+/* --- both -------------------------------------------------------------------------------------------------------- */
 
 /* The response is out. The upstream goes to the pool if it may be used again. */
 static void complete(struct gw_worker *worker, struct conn *conn)
 {
     struct upstream *upstream = gw_conn_upstream(worker, conn);
-    bool keep = (conn->flags & CONN_KEEP_UPSTREAM) && request_sent(conn) &&
+    bool keep = (conn->flags & CONN_KEEP_UPSTREAM) && gw_relay_request_sent(conn) &&
                 !(upstream->io & (GW_HUP | GW_EOF | GW_ERROR)) &&
                 worker->view->endpoints[upstream->endpoint].state == BOARD_ENDPOINT_UP &&
                 worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation;
@@ -504,7 +333,7 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
 
     if (conn->state != CONN_SENDING && conn->state != CONN_RELAYING)
         return moved; /* the request turned out malformed */
-    if (conn->out_at < conn->out_ready && conn->out != GW_NONE) {
+    if (gw_conn_has_output(conn)) {
         int flushed = gw_conn_flush(worker, conn);
         if (flushed < 0) {
             conn->io |= GW_ERROR;
@@ -513,7 +342,7 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
         if (flushed == 0)
             return moved;
         moved = true;
-        if (conn->state == CONN_SENDING && !read_response_head(worker, conn)) {
+        if (conn->state == CONN_SENDING && !gw_response_head(worker, conn)) {
             gw_exchange_fail(worker, conn, RETRY_BROKEN);
             return conn->generation == generation;
         }
@@ -524,7 +353,7 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
     }
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     if (upstream && (upstream->io & GW_READABLE) && conn->state != CONN_CONNECTING)
-        moved |= read_response(worker, conn, upstream);
+        moved |= gw_response_read(worker, conn, upstream);
     if (moved && conn->generation == generation && conn->state == CONN_RELAYING)
         gw_conn_touch(worker, conn);
     return moved;

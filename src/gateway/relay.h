@@ -27,6 +27,12 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn);
 /* SENDING: sends what is there of the request. True when something moved. */
 bool gw_relay_request(struct gw_worker *worker, struct conn *conn);
 
+/* Has all of the request gone to the upstream? */
+bool gw_relay_request_sent(const struct conn *conn);
+
+/* What a route does to header fields. */
+struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_rewrite *on_board);
+
 /* SENDING and RELAYING: both directions, one step each. True when it is worth another one. */
 bool gw_relay(struct gw_worker *worker, struct conn *conn);
 

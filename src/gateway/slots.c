@@ -34,14 +34,11 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
         .conns = conns,
         .upstreams = conns,
         .blocks = 2 * conns,
+        .free_conn = GW_NONE,
+        .free_upstream = GW_NONE,
+        .free_block = GW_NONE,
         .size = size,
     };
-    for (uint32_t i = 0; i < conns; i++) {
-        slots->conns[i].next = i + 1 < conns ? i + 1 : GW_NONE;
-        slots->upstreams[i].next = i + 1 < conns ? i + 1 : GW_NONE;
-    }
-    for (uint32_t i = 0; i < 2 * conns; i++)
-        slots->free_next[i] = i + 1 < 2 * conns ? i + 1 : GW_NONE;
     return 0;
 }
 
@@ -58,14 +55,22 @@ static uint32_t next_generation(uint32_t generation)
     return (generation + 1) & 0xffffff;
 }
 
+/* One that was given back, else one that was never taken, else GW_NONE. */
+static uint32_t first_free(uint32_t given_back, uint32_t *fresh, uint32_t count)
+{
+    return given_back != GW_NONE ? given_back : *fresh < count ? (*fresh)++ : GW_NONE;
+}
+
 uint32_t gw_conn_take(struct slots *slots)
 {
-    uint32_t index = slots->arena->free_conn;
+    struct arena *arena = slots->arena;
+    uint32_t index = first_free(arena->free_conn, &arena->fresh_conn, arena->conns);
     if (index == GW_NONE)
         return GW_NONE;
     struct conn *conn = &slots->conns[index];
-    slots->arena->free_conn = conn->next;
-    slots->arena->used_conns++;
+    if (index == arena->free_conn)
+        arena->free_conn = conn->next;
+    arena->used_conns++;
     *conn = (struct conn){
         .fd = -1,
         /* Its last owner may have left it on the worker's list of those to be driven again. */
@@ -80,6 +85,7 @@ uint32_t gw_conn_take(struct slots *slots)
         .next = GW_NONE,
         .endpoint = GW_NONE,
         .route = GW_NONE,
+        .source = GW_NONE,
     };
     return index;
 }
@@ -96,11 +102,13 @@ void gw_conn_put(struct slots *slots, uint32_t index)
 
 uint32_t gw_upstream_take(struct slots *slots)
 {
-    uint32_t index = slots->arena->free_upstream;
+    struct arena *arena = slots->arena;
+    uint32_t index = first_free(arena->free_upstream, &arena->fresh_upstream, arena->upstreams);
     if (index == GW_NONE)
         return GW_NONE;
     struct upstream *upstream = &slots->upstreams[index];
-    slots->arena->free_upstream = upstream->next;
+    if (index == arena->free_upstream)
+        arena->free_upstream = upstream->next;
     *upstream = (struct upstream){
         .fd = -1,
         .generation = next_generation(upstream->generation),
@@ -123,8 +131,10 @@ void gw_upstream_put(struct slots *slots, uint32_t index)
 
 uint32_t gw_block_take(struct slots *slots)
 {
-    uint32_t index = slots->arena->free_block;
-    slots->arena->free_block = slots->free_next[index];
+    struct arena *arena = slots->arena;
+    uint32_t index = first_free(arena->free_block, &arena->fresh_block, arena->blocks);
+    if (index == arena->free_block)
+        arena->free_block = slots->free_next[index];
     return index;
 }
 

@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
-#define GW_ARENA_LAYOUT 3u
+#define GW_ARENA_LAYOUT 4u
 #define GW_NONE         UINT32_MAX
 #define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
 
@@ -48,6 +48,7 @@ enum gw_io {
     GW_EOF = 1 << 4,      /* recv() has returned 0 */
     GW_SHUT = 1 << 5,     /* we have sent FIN */
     GW_WANT_OUT = 1 << 6, /* EPOLLOUT is part of the registration */
+    GW_BULK = 1 << 7,     /* the last recv() filled all the room it had: it is worth a pipe (pipe.h) */
 };
 
 /* Facts about the exchange on a connection. */
@@ -75,6 +76,13 @@ enum conn_flag {
     CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
     CONN_SEEN = 1 << 21,          /* this endpoint got bytes of the request in an earlier attempt */
     CONN_OVERDUE = 1 << 22,       /* this attempt has outlasted the patience */
+    CONN_ENCHUNK = 1 << 23,       /* the upstream ends its answer by closing; the client gets it in chunks */
+};
+
+/* Bytes in the kernel, on their way from one socket to another (pipe.h). */
+struct gw_pipe {
+    int32_t read_fd, write_fd; /* open while `held` is not 0 */
+    uint32_t held;             /* bytes */
 };
 
 struct conn_tried {
@@ -96,7 +104,8 @@ struct conn {
     uint32_t in, out;  /* blocks, GW_NONE: none */
     uint32_t head_len, in_sent, in_len, request_end;
     uint32_t out_at, out_ready, out_len;
-    uint32_t head_sent; /* bytes of the rewritten request head that went out in this attempt */
+    struct gw_pipe up, down; /* behind what is in `in` for the upstream, in `out` for the client */
+    uint32_t head_sent;      /* bytes of the rewritten request head that went out in this attempt */
     uint32_t endpoint, endpoint_generation;
     uint16_t status; /* of the answer; 0: none yet */
     uint16_t tried_len;
@@ -109,6 +118,8 @@ struct conn {
     int64_t due_ns;     /* HEAD, HELD: deadline that counts from the beginning */
     uint8_t peer[16];   /* the client's address, network order */
     uint32_t peer_family;
+    uint32_t source;     /* cell that counts its address (source.h); GW_NONE: it is not counted */
+    int64_t body_due_ns; /* SENDING: the client is too late with the body (limit.h); 0: it is not waited for */
     struct conn_tried tried[GW_TRIED];
     /* An attempt that was begun earlier and may still answer; its request has been sent whole. */
     uint32_t rival; /* upstream; GW_NONE: none */
@@ -121,7 +132,7 @@ struct conn {
     uint32_t serial;         /* of the request, on this connection */
     uint32_t routes_version; /* of the board when the head of this attempt began to go out */
 };
-static_assert(sizeof(struct conn) == 344, "layout");
+static_assert(sizeof(struct conn) == 384, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 
@@ -144,10 +155,11 @@ static_assert(sizeof(struct upstream) == 48, "layout");
 struct arena {
     uint64_t magic;
     uint32_t layout;
-    uint32_t conns, upstreams, blocks; /* how many there are */
-    uint32_t free_conn, free_upstream, free_block;
-    uint32_t used_conns; /* in use now */
-    uint64_t size;       /* of the mapping */
+    uint32_t conns, upstreams, blocks;                /* how many there are */
+    uint32_t free_conn, free_upstream, free_block;    /* GW_NONE: none has been given back */
+    uint32_t fresh_conn, fresh_upstream, fresh_block; /* from these on none was ever taken, and no memory touched */
+    uint32_t used_conns;                              /* in use now */
+    uint64_t size;                                    /* of the mapping */
 };
 
 /* Where the parts lie in this process's mapping. */

@@ -8,15 +8,13 @@ int gw_timers_init(struct timers *timers, uint32_t ids)
 {
     *timers = (struct timers){
         .heap = calloc((size_t)ids + 1, sizeof(timers->heap[0])),
-        .due = malloc(ids * sizeof(timers->due[0])),
+        .due = calloc(ids, sizeof(timers->due[0])),
         .place = calloc(ids, sizeof(timers->place[0])),
     };
     if (!timers->heap || !timers->due || !timers->place) {
         gw_timers_free(timers);
         return -ENOMEM;
     }
-    for (uint32_t id = 0; id < ids; id++)
-        timers->due[id] = INT64_MAX;
     return 0;
 }
 
@@ -69,7 +67,7 @@ void gw_timers_set(struct timers *timers, uint32_t id, int64_t due)
 
 void gw_timers_cancel(struct timers *timers, uint32_t id)
 {
-    timers->due[id] = INT64_MAX;
+    timers->due[id] = 0;
 }
 
 static void drop_first(struct timers *timers)
@@ -85,13 +83,13 @@ bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id)
     while (timers->count > 0 && timers->heap[1].key <= now) {
         uint32_t id = timers->heap[1].id;
         int64_t due = timers->due[id];
-        if (due > now && due != INT64_MAX) {
+        if (due > now) {
             sink(timers, 1, (struct timer_entry){ .key = due, .id = id });
             continue;
         }
         drop_first(timers);
-        timers->due[id] = INT64_MAX;
-        if (due <= now) {
+        timers->due[id] = 0;
+        if (due > 0) {
             *ret_id = id;
             return true;
         }

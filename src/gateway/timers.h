@@ -18,7 +18,7 @@ struct timer_entry {
 
 struct timers {
     struct timer_entry *heap; /* heap[1 … count] */
-    int64_t *due;             /* by id; INT64_MAX: not armed */
+    int64_t *due;             /* by id; 0: not armed */
     uint32_t *place;          /* by id: where in the heap, 0: not there */
     uint32_t count;
 };

@@ -2,6 +2,7 @@
 #include "gateway/tunnel.h"
 
 #include "gateway/conn.h"
+#include "gateway/pipe.h"
 #include "gateway/upstream.h"
 
 #include <sys/socket.h>
@@ -14,33 +15,59 @@ struct end {
     uint32_t generation, index;
 };
 
-/* What is on its way from one end to the other: block[at … len). */
-struct pipe_bytes {
+/* What is on its way from one end to the other: block[at … len), or what the pipe holds. */
+struct underway {
     uint32_t *block, *at, *len;
+    struct gw_pipe *pipe;
 };
 
-/* Sends what there is. 1: nothing is left, 0: blocked, -1: the end takes no more. */
-static int drain(struct gw_worker *worker, const struct end *to, const struct pipe_bytes *bytes)
+static bool has_bytes(const struct underway *bytes)
 {
-    while (*bytes->block != GW_NONE && *bytes->at < *bytes->len) {
+    return (*bytes->block != GW_NONE && *bytes->at < *bytes->len) || bytes->pipe->held > 0;
+}
+
+static ssize_t send_block(struct gw_worker *worker, const struct end *to, const struct underway *bytes)
+{
+    struct iovec piece = { gw_block(&worker->slots, *bytes->block) + *bytes->at, *bytes->len - *bytes->at };
+    ssize_t n = gw_send(to->fd, to->io, &piece, 1);
+    if (n > 0)
+        *bytes->at += (uint32_t)n;
+    return n;
+}
+
+/* Sends what there is. 1: nothing is left, 0: blocked, -1: the end takes no more. */
+static int drain(struct gw_worker *worker, const struct end *to, const struct underway *bytes)
+{
+    while (has_bytes(bytes)) {
         if (!(*to->io & GW_WRITABLE))
             return 0;
-        struct iovec piece = { gw_block(&worker->slots, *bytes->block) + *bytes->at, *bytes->len - *bytes->at };
-        ssize_t n = gw_send(to->fd, to->io, &piece, 1);
+        ssize_t n =
+            bytes->pipe->held > 0 ? gw_pipe_drain(worker, bytes->pipe, to->fd, to->io) : send_block(worker, to, bytes);
         if (n < 0)
             return -1;
         if (n == 0) {
             gw_watch_out(worker, to->fd, to->io, to->kind, to->generation, to->index);
             return 0;
         }
-        *bytes->at += (uint32_t)n;
     }
     gw_block_put(&worker->slots, bytes->block);
     return 1;
 }
 
+static ssize_t read_more(struct gw_worker *worker, const struct end *from, const struct underway *bytes)
+{
+    if (gw_pipe_worth(worker, *from->io, UINT64_MAX))
+        return gw_pipe_fill(worker, bytes->pipe, from->fd, from->io, UINT64_MAX);
+    *bytes->block = gw_block_take(&worker->slots);
+    *bytes->at = *bytes->len = 0;
+    ssize_t n = gw_recv(from->fd, from->io, gw_block(&worker->slots, *bytes->block), GW_BLOCK);
+    if (n > 0)
+        *bytes->len = (uint32_t)n;
+    return n;
+}
+
 /* One step in one direction. 1: something moved, 0: nothing can, -1: it is over for both. */
-static int pump(struct gw_worker *worker, const struct end *from, const struct end *to, const struct pipe_bytes *bytes)
+static int pump(struct gw_worker *worker, const struct end *from, const struct end *to, const struct underway *bytes)
 {
     int drained = drain(worker, to, bytes);
     if (drained <= 0)
@@ -54,11 +81,7 @@ static int pump(struct gw_worker *worker, const struct end *from, const struct e
     }
     if (!(*from->io & GW_READABLE))
         return 0;
-    *bytes->block = gw_block_take(&worker->slots);
-    *bytes->at = *bytes->len = 0;
-    ssize_t n = gw_recv(from->fd, from->io, gw_block(&worker->slots, *bytes->block), GW_BLOCK);
-    if (n > 0)
-        *bytes->len = (uint32_t)n;
+    ssize_t n = read_more(worker, from, bytes);
     if (*from->io & GW_ERROR)
         return -1;
     return drain(worker, to, bytes) < 0 ? -1 : n != 0;
@@ -69,8 +92,8 @@ bool gw_tunnel(struct gw_worker *worker, struct conn *conn)
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     const struct end client = { conn->fd, &conn->io, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn) };
     const struct end server = { upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream };
-    const struct pipe_bytes up = { &conn->in, &conn->in_sent, &conn->in_len };
-    const struct pipe_bytes down = { &conn->out, &conn->out_at, &conn->out_len };
+    const struct underway up = { &conn->in, &conn->in_sent, &conn->in_len, &conn->up };
+    const struct underway down = { &conn->out, &conn->out_at, &conn->out_len, &conn->down };
 
     int upwards = pump(worker, &client, &server, &up);
     int downwards = upwards < 0 ? -1 : pump(worker, &server, &client, &down);

@@ -10,6 +10,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/limit.h"
 #include "gateway/listen.h"
 #include "gateway/upstream.h"
 
@@ -28,7 +29,6 @@ enum {
     EVENTS = 256,       /* taken in one turn */
     TRIAL_MS = 2,       /* the longest sleep while suspects wait for their turn, which another worker may give */
     HEARTBEAT_MS = 250, /* the longest sleep: who watches the heartbeat sees a live worker's move */
-    DEFAULT_CONNECTIONS = 16384,
 };
 
 /* --- input and output ------------------------------------------------------------------------------------------- */
@@ -67,14 +67,8 @@ void gw_io_event(uint8_t *io, uint32_t events)
         *io |= GW_READABLE | GW_HUP;
 }
 
-ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
+ssize_t gw_read_nothing(uint8_t *io, ssize_t n)
 {
-    ssize_t n = recv(fd, buf, len, 0);
-    if (n > 0) {
-        if ((size_t)n < len && !(*io & GW_HUP))
-            *io &= (uint8_t)~GW_READABLE;
-        return n;
-    }
     if (n < 0 && errno == EINTR)
         return 0;
     *io &= (uint8_t)~GW_READABLE;
@@ -84,19 +78,33 @@ ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
     return -1;
 }
 
+ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
+{
+    ssize_t n = recv(fd, buf, len, 0);
+    if (n <= 0)
+        return gw_read_nothing(io, n);
+    if ((size_t)n == len) {
+        *io |= GW_BULK;
+        return n;
+    }
+    *io &= (uint8_t) ~(*io & GW_HUP ? GW_BULK : GW_BULK | GW_READABLE);
+    return n;
+}
+
+ssize_t gw_wrote_nothing(uint8_t *io)
+{
+    if (errno == EINTR)
+        return 0;
+    *io &= (uint8_t)~GW_WRITABLE;
+    return errno == EAGAIN ? 0 : -1;
+}
+
 ssize_t gw_send(int fd, uint8_t *io, const struct iovec *pieces, int count)
 {
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count };
     ssize_t n = count == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
                            : sendmsg(fd, &message, MSG_NOSIGNAL);
-    if (n >= 0)
-        return n;
-    if (errno == EINTR)
-        return 0;
-    *io &= (uint8_t)~GW_WRITABLE;
-    if (errno == EAGAIN)
-        return 0;
-    return -1;
+    return n >= 0 ? n : gw_wrote_nothing(io);
 }
 
 /* --- lists ------------------------------------------------------------------------------------------------------ */
@@ -176,7 +184,7 @@ static void begin_drain(struct gw_worker *worker)
 {
     worker->draining = true;
     gw_listen_close_all(worker);
-    for (uint32_t i = 0; i < worker->slots.arena->conns; i++)
+    for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
         if (worker->slots.conns[i].state == CONN_IDLE)
             gw_conn_close(worker, &worker->slots.conns[i]);
 }
@@ -354,8 +362,9 @@ static void turn(struct gw_worker *worker)
 
 static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *setup)
 {
-    uint32_t conns = setup->connections > 0 ? setup->connections : DEFAULT_CONNECTIONS;
+    uint32_t files = gw_limit_files(), conns = setup->connections > 0 ? setup->connections : files;
     worker->setup = setup;
+    worker->shared = setup->shared;
     worker->gauges = &setup->gauges->worker[setup->number];
     worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
     worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
@@ -363,12 +372,16 @@ static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *
     /* What is now, not what was counted: a worker before us may have died with other numbers. */
     atomic_store_explicit(&worker->gauges->connections, 0, memory_order_relaxed);
     atomic_store_explicit(&worker->gauges->holding, 0, memory_order_relaxed);
+    gw_source_forget(&worker->shared->sources, setup->number);
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
         worker->listeners[i].fd = -1;
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (worker->epoll_fd < 0)
         return -errno;
+    /* Only address space, but there may be a limit on that, too. */
     int result = gw_slots_new(&worker->slots, conns, NULL);
+    for (; result == -ENOMEM && conns > 1; conns /= 2)
+        result = gw_slots_new(&worker->slots, conns / 2, NULL);
     if (result == 0)
         result = gw_timers_init(&worker->timers, 2 * conns + 1);
     if (result < 0)

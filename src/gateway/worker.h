@@ -10,12 +10,15 @@
 #include "gateway/forward.h"
 #include "gateway/gateway.h"
 #include "gateway/route.h"
+#include "gateway/shared.h"
 #include "gateway/slots.h"
 #include "gateway/timers.h"
 
 /* What an epoll event is about: kind (8 bits), generation of the slot (24), index (32). Never a pointer: an event may
    be older than the slot's present use. */
 enum gw_kind { GW_KIND_LISTENER, GW_KIND_CHANNEL, GW_KIND_BELL, GW_KIND_CONN, GW_KIND_UPSTREAM };
+
+enum { GW_PIPES_IDLE = 32 }; /* empty ones that are kept */
 
 /* A list through conn.prev and conn.next. */
 struct gw_list {
@@ -31,6 +34,7 @@ struct gw_listener {
 struct gw_worker {
     const struct gateway_worker_setup *setup;
     struct worker_gauges *gauges;
+    struct gw_shared *shared;
     struct board *view; /* private copy of the board */
     struct slots slots;
     struct timers timers; /* ids: connections, then upstreams, then GW_TIMER_ACCEPT */
@@ -49,6 +53,8 @@ struct gw_worker {
     struct gw_routes routes;
     struct gw_path path; /* of the request that is being looked at */
     uint64_t id_seed[2]; /* what request ids are made from */
+    struct gw_pipe pipes[GW_PIPES_IDLE];
+    uint32_t pipes_idle;
     char scratch[GW_FORWARD_MAX];
 };
 
@@ -101,6 +107,9 @@ void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind ki
 ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len);
 struct iovec;
 ssize_t gw_send(int fd, uint8_t *io, const struct iovec *pieces, int count);
+/* What they return when no byte has moved; `n` is what the system call returned, errno as it left it. */
+ssize_t gw_read_nothing(uint8_t *io, ssize_t n);
+ssize_t gw_wrote_nothing(uint8_t *io);
 /* Takes the bits of an epoll event into `io`. */
 void gw_io_event(uint8_t *io, uint32_t events);
 

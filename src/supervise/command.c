@@ -30,6 +30,24 @@ int supervisor_restart(struct supervisor *supervisor, const char *name, struct e
     return 0;
 }
 
+int supervisor_rollback(struct supervisor *supervisor, const char *name, uint32_t number, struct err *err)
+{
+    struct service *service = supervisor_find(supervisor, name);
+
+    if (!service)
+        return no_such_service(name, err);
+    int r = number == 0 || deploy_is_active(service) ? deploy_turn_round(service, "asked to go back") : -ENOENT;
+    if (r == -ENOENT && !deploy_is_active(service))
+        r = service_go_back(service, number);
+    if (r == -EALREADY)
+        return err_set(err, r, "service \"%s\" is going back already", name);
+    if (r < 0 && number)
+        return err_set(err, r,
+                       "service \"%s\" has no version %u to go back to; \"daruma deploy --history\" shows those it has",
+                       name, number);
+    return r < 0 ? err_set(err, r, "service \"%s\" has no version before this one", name) : 0;
+}
+
 int supervisor_scale(struct supervisor *supervisor, const char *name, int replicas, struct err *err)
 {
     struct service *service = supervisor_find(supervisor, name);
@@ -38,7 +56,7 @@ int supervisor_scale(struct supervisor *supervisor, const char *name, int replic
         return no_such_service(name, err);
     if (replicas < 0)
         return err_set(err, -EINVAL, "the number of replicas cannot be negative");
-    if (replicas > 1 && service->spec->container_name[0])
+    if (replicas > 1 && service->version.spec->container_name[0])
         return err_set(err, -EINVAL, "service \"%s\" has a container_name, so there can be only one of it", name);
     if (supervisor->down)
         return err_set(err, -ESHUTDOWN, "the project is going down");
@@ -74,6 +92,19 @@ static bool listed(const char *const *names, const char *name)
     for (; *names; names++)
         if (strcmp(*names, name) == 0)
             return true;
+    return false;
+}
+
+bool supervisor_share_route(const struct supervisor *supervisor, const char *a, const char *b)
+{
+    const struct spec *spec = supervisor_spec(supervisor);
+
+    for (size_t l = 0; l < spec->listeners_len; l++)
+        for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
+            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
+            if (listed(to, a) && listed(to, b))
+                return true;
+        }
     return false;
 }
 
@@ -197,6 +228,10 @@ enum supervisor_state supervisor_state(const struct supervisor *supervisor)
         return supervisor_is_down(supervisor) ? SUPERVISOR_DOWN : SUPERVISOR_STOPPING;
     for (size_t i = 0; i < supervisor->len; i++) {
         const struct service *service = supervisor->services[i];
+        if (deploy_is_active(service)) {
+            starting = true;
+            continue;
+        }
         if (!service->wanted || service->state == SERVICE_READY || service->state == SERVICE_DOWN)
             continue;
         bool failed = is_blocked_for_good(supervisor, service);

@@ -43,6 +43,21 @@ static int publish(struct instance *instance, const struct runtime_port *port)
     return 0;
 }
 
+void endpoint_share(const struct instance *instance)
+{
+    struct board *board = instance->service->supervisor->peers.board;
+    uint32_t weight;
+    bool in_rotation = deploy_is_in_rotation(instance, &weight);
+    enum board_endpoint_state state = in_rotation ? BOARD_ENDPOINT_UP : BOARD_ENDPOINT_DRAINING;
+
+    for (size_t i = 0; i < instance->endpoints_len; i++) {
+        if (board->endpoints[instance->endpoints[i]].state != state)
+            board_endpoint_set(board, instance->endpoints[i], state, CAUSE_NONE, 0, clock_now());
+        if (board->endpoints[instance->endpoints[i]].weight != weight)
+            board_endpoint_weigh(board, instance->endpoints[i], weight);
+    }
+}
+
 int endpoint_publish(struct instance *instance)
 {
     struct supervisor_peers *peers = &instance->service->supervisor->peers;
@@ -53,6 +68,7 @@ int endpoint_publish(struct instance *instance)
     board_write_begin(peers->board);
     for (size_t i = 0; i < instance->ports_len; i++)
         result |= publish(instance, &instance->ports[i]) < 0;
+    endpoint_share(instance);
     board_write_end(peers->board);
     if (instance->endpoints_len > 0)
         peers->ring(peers->data);

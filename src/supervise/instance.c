@@ -92,12 +92,13 @@ bool instance_serves(const struct instance *instance)
 
 /* --- starting --- */
 
-void instance_take_spec(struct instance *instance, struct spec_ref *ref, const struct spec_service *spec)
+void instance_take_version(struct instance *instance, const struct version *version)
 {
     struct spec_ref *old = instance->ref;
-    instance->ref = spec_ref_take(ref);
-    instance->spec = spec;
-    health_configure(&instance->health, &spec->healthcheck);
+    instance->version = version->number;
+    instance->ref = spec_ref_take(version->ref);
+    instance->spec = version->spec;
+    health_configure(&instance->health, &version->spec->healthcheck);
     spec_ref_drop(&old);
 }
 
@@ -106,10 +107,8 @@ static void died(struct instance *instance, const struct runtime_exit *how);
 static void spawn(struct instance *instance)
 {
     struct supervisor_peers *peers = &supervisor_of(instance)->peers;
-    struct service *service = instance->service;
     struct runtime_exit failure = { .cause = CAUSE_SPAWN, .status = 127 };
 
-    instance_take_spec(instance, service->ref, service->spec);
     instance->stale = false;
     instance->ending = CAUSE_NONE;
     instance->chaos_signal = 0;
@@ -119,8 +118,8 @@ static void spawn(struct instance *instance)
     instance->last_line[0] = instance->line[0][0] = instance->line[1][0] = '\0';
 
     struct runtime_start start = {
-        .spec = service->ref->spec,
-        .service = service->spec,
+        .spec = instance->ref->spec,
+        .service = instance->spec,
         .instance = instance->name,
         .number = instance->number,
         .peers = peers->peer_environment(peers->data),
@@ -276,7 +275,7 @@ static void begin_backoff(struct instance *instance)
         .ready_ns = instance->ready_ns ? instance->exited_ns - instance->ready_ns : 0,
         .jitter = rng_unit(&supervisor->rng),
     };
-    struct backoff_answer answer = backoff_decide(&instance->backoff, &instance->service->spec->restart, &death);
+    struct backoff_answer answer = backoff_decide(&instance->backoff, &instance->spec->restart, &death);
 
     if (answer.verdict == BACKOFF_SPENT) {
         handle_event(instance, INSTANCE_EV_SPENT);
@@ -294,7 +293,7 @@ static void begin_backoff(struct instance *instance)
 static void tell_failure(struct instance *instance)
 {
     char text[EVENT_TEXT];
-    enum spec_restart condition = instance->service->spec->restart.condition;
+    enum spec_restart condition = instance->spec->restart.condition;
     (void)snprintf(text, sizeof(text),
                    "given up: %s; see \"daruma logs %s\", and start it again with \"daruma restart %s\"",
                    condition == SPEC_RESTART_NO ? "its restart policy is \"no\"" : "no restart left in its budget",
@@ -314,6 +313,7 @@ static void handle_event(struct instance *instance, enum instance_event event)
         health_end(&instance->health);
     if (step.actions & INSTANCE_DO_ADMIT) {
         instance->ready_ns = now_of(instance);
+        instance->served = true;
         if (endpoint_publish(instance) < 0)
             warn(instance, "runs, but the board has no place for it: it gets no requests");
     }
@@ -505,9 +505,8 @@ static void tell_exit(struct instance *instance, const struct runtime_exit *how)
     if (cause_asked_for(instance->last_cause) || instance->last_cause == CAUSE_SPAWN || in_order)
         return;
     event.kind = EVENT_INSTANCE_CRASH;
-    const char *line = instance->line[1][0] ? instance->line[1] : instance->last_line;
-    if (line[0])
-        (void)snprintf(event.text, sizeof(event.text), "last words: %.*s", EVENT_TEXT - 16, line);
+    if (instance->last_words[0])
+        (void)snprintf(event.text, sizeof(event.text), "last words: %.*s", EVENT_TEXT - 16, instance->last_words);
     else
         (void)snprintf(event.text, sizeof(event.text), "it wrote nothing");
     emit(instance, &event);
@@ -523,7 +522,9 @@ static void died(struct instance *instance, const struct runtime_exit *how)
     instance->last_status = how->status;
     instance->last_by_signal = how->by_signal;
     instance->exited_ns = how->at_ns;
+    memcpy(instance->last_words, instance->line[1][0] ? instance->line[1] : instance->last_line, EVENT_TEXT);
     tell_exit(instance, how);
+    deploy_instance_died(instance);
 
     struct runtime *runtime = supervisor_of(instance)->peers.runtime;
     if (instance->handle)
@@ -613,7 +614,7 @@ struct instance *instance_new(struct service *service, int number)
     instance->health.events = &health_events;
     instance->health.data = instance;
     (void)snprintf(instance->name, sizeof(instance->name), "%.52s-%d", service->name, number);
-    instance_take_spec(instance, service->ref, service->spec);
+    instance_take_version(instance, &service->version);
     return instance;
 }
 

@@ -18,13 +18,14 @@ enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
 
 struct service_record {
     uint32_t kind;
-    uint32_t state;        /* enum service_state */
-    int32_t replicas;      /* as `scale` or the file says */
-    int32_t file_replicas; /* as the file says */
+    uint32_t state;                 /* enum service_state */
+    int32_t replicas;               /* as `scale` or the file says */
+    int32_t file_replicas;          /* as the file says */
+    uint32_t version, last_version; /* numbers of struct version */
     uint8_t wanted, was_ready, came_back, pad[5];
     char name[EVENT_NAME];
 };
-static_assert(sizeof(struct service_record) == 88, "layout");
+static_assert(sizeof(struct service_record) == 96, "layout");
 
 struct record_port {
     uint16_t target;
@@ -40,7 +41,7 @@ struct instance_record {
     uint32_t state;                           /* enum instance_state */
     uint32_t stale_cause, ending, last_cause; /* enum cause */
     int32_t chaos_signal, last_status;
-    uint8_t wanted, stale, due, last_by_signal, pad[4];
+    uint8_t wanted, stale, due, last_by_signal, served, at_fault, pad[2];
     int32_t pid; /* this, `birth` and the ports are struct runtime_trace */
     uint32_t starts;
     uint64_t birth;
@@ -48,7 +49,7 @@ struct instance_record {
     uint32_t attempts;
     uint32_t health, failed, probes; /* struct health_count */
     uint32_t ports_len;
-    uint32_t pad2;
+    uint32_t version;                        /* of the service's */
     struct record_port ports[RUNTIME_PORTS]; /* only ports_len of them are kept */
 };
 static_assert(sizeof(struct record_port) == 128, "layout");
@@ -56,7 +57,7 @@ static_assert(sizeof(struct instance_record) == 256 + RUNTIME_PORTS * sizeof(str
 
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 1,
+    RECORD_VERSION = 2,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),

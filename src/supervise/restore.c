@@ -52,6 +52,9 @@ void instance_keep(struct instance *instance)
     record->stale = instance->stale;
     record->due = instance->due;
     record->last_by_signal = instance->last_by_signal;
+    record->served = instance->served;
+    record->at_fault = instance->at_fault;
+    record->version = instance->version;
     record->starts = instance->starts;
     record->started_ns = instance->started_ns;
     record->ready_ns = instance->ready_ns;
@@ -97,7 +100,7 @@ static bool adopt(struct instance *instance)
                                    .birth = instance->record.birth,
                                    .ports_len = instance->record.ports_len };
     struct runtime_start start = {
-        .spec = service->ref->spec,
+        .spec = instance->ref->spec,
         .service = instance->spec,
         .instance = instance->name,
         .number = instance->number,
@@ -123,8 +126,13 @@ bool instance_restore(struct instance *instance, const struct instance_record *r
     instance->record = *record;
     instance->state = (enum instance_state)record->state;
     instance->wanted = record->wanted;
-    instance->stale = record->stale || strcmp(record->config_hash, instance->spec->config_hash) != 0;
-    instance->stale_cause = record->stale ? (enum cause)record->stale_cause : CAUSE_DEPLOY;
+    instance->stale = record->stale;
+    instance->stale_cause = (enum cause)record->stale_cause;
+    instance->served = record->served;
+    instance->at_fault = record->at_fault;
+    /* What its version was is known by its number alone: the present one is used to end it. */
+    if (strcmp(record->config_hash, instance->spec->config_hash) != 0)
+        instance->version = record->version != instance->version ? record->version : 0;
     instance->due = record->due;
     instance->ending = (enum cause)record->ending;
     instance->chaos_signal = record->chaos_signal;
@@ -143,6 +151,21 @@ bool instance_restore(struct instance *instance, const struct instance_record *r
     if (instance->state == INSTANCE_WAITING)
         instance_wait(instance);
     return false;
+}
+
+json_t *supervisor_model(const struct supervisor *supervisor)
+{
+    json_t *model = json_copy(supervisor->ref->spec->model);
+    json_t *services = json_copy(json_object_get(model, "services"));
+
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct service *service = supervisor->services[i];
+        const struct version *version = service->pending.number ? &service->pending : &service->version;
+        if (json_object_get(services, service->name) && version->spec->model)
+            (void)json_object_set(services, service->name, (json_t *)version->spec->model);
+    }
+    (void)json_object_set_new(model, "services", services);
+    return model;
 }
 
 /* ---- the whole ---- */
@@ -243,9 +266,11 @@ static int restore_service(struct supervisor *supervisor, const struct found *fo
     service->was_ready = record->was_ready;
     service->came_back = record->came_back;
     service->state = (enum service_state)record->state;
-    if (record->file_replicas == service->spec->replicas)
+    service->version.number = record->version ? record->version : 1;
+    service->last_version = record->last_version;
+    if (record->file_replicas == service->version.spec->replicas)
         service->replicas = record->replicas;
-    return service_grow(service, service->wanted ? (size_t)service->replicas : 0);
+    return 0;
 }
 
 static int restore_instance(struct supervisor *supervisor, const struct found *found, int *adopted)
@@ -253,9 +278,9 @@ static int restore_instance(struct supervisor *supervisor, const struct found *f
     const struct instance_record *record = &found->record.instance;
     struct service *service = find_or_add(supervisor, record->service);
 
-    if (!service || service_grow(service, record->number) < 0)
+    struct instance *instance = service ? service_take_instance(service, (int)record->number) : NULL;
+    if (!instance)
         return -ENOMEM;
-    struct instance *instance = service->instances[record->number - 1];
     if (instance->slot >= 0) { /* two records of one instance: a torn change, and one of them is enough */
         int spare = found->slot;
         records_drop(&supervisor->records, &spare);
@@ -288,6 +313,17 @@ static void clear_board(struct supervisor *supervisor)
     supervisor->peers.ring(supervisor->peers.data);
 }
 
+/* A deploy goes on from where the instances are; killed while instances were being made, the rest is made now. */
+static int complete(struct service *service)
+{
+    struct version before = { .number = service->version.number > 1 ? service->version.number - 1 : 0 };
+
+    service_use_version(service);
+    deploy_begin(service, &before);
+    service_update(service);
+    return service->wanted && !service->gone ? service_resize(service, service->replicas) : 0;
+}
+
 int supervisor_restore(struct supervisor *supervisor, struct spec *spec, struct err *err)
 {
     CLEANUP_FREE struct found *list = NULL;
@@ -303,13 +339,8 @@ int supervisor_restore(struct supervisor *supervisor, struct spec *spec, struct 
         r = list[i].record.kind == RECORD_SERVICE ? restore_service(supervisor, &list[i])
                                                   : restore_instance(supervisor, &list[i], &adopted);
     clear_board(supervisor);
-    for (size_t i = 0; i < supervisor->len; i++) {
-        struct service *service = supervisor->services[i];
-        for (size_t n = 0; n < service->len; n++)
-            if (service->instances[n]->slot < 0)
-                service->instances[n]->wanted = service->wanted && n < (size_t)service->replicas;
-        service_update(service);
-    }
+    for (size_t i = 0; r == 0 && i < supervisor->len; i++)
+        r = complete(supervisor->services[i]);
     supervisor_settle_soon(supervisor);
     return r < 0 ? err_errno(err, r, "cannot take over all that runs") : adopted;
 }

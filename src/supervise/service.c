@@ -24,73 +24,181 @@ struct service *service_new(struct supervisor *supervisor, const char *name)
     return service;
 }
 
+static void drop_version(struct version *version)
+{
+    spec_ref_drop(&version->ref);
+    *version = (struct version){ 0 };
+}
+
 void service_free(struct service *service)
 {
     if (!service)
         return;
+    deploy_end(service);
     for (size_t i = 0; i < service->len; i++)
         instance_free(service->instances[i]);
     free(service->instances);
     records_drop(&service->supervisor->records, &service->slot);
-    spec_ref_drop(&service->ref);
+    drop_version(&service->version);
+    drop_version(&service->pending);
+    for (size_t i = 0; i < SERVICE_HISTORY; i++)
+        drop_version(&service->history[i]);
     free(service->departed);
     free(service->name);
     free(service);
 }
 
-void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec,
-                       enum spec_change change)
+static void update_node(struct service *service)
 {
     struct order_node *node = &service->supervisor->nodes[service->index];
-    struct spec_ref *old = service->ref;
-    bool same = change == SPEC_SAME || change == SPEC_RESCALED;
+    node->depends_on = service->version.spec->depends_on;
+    node->depends_on_len = service->version.spec->depends_on_len;
+}
 
-    service->ref = spec_ref_take(ref);
-    service->spec = spec;
+/* What stands there without running has nothing to lose. */
+void service_use_version(struct service *service)
+{
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        if (instance->handle && instance->version != service->version.number)
+            continue;
+        if (instance->version != service->version.number) {
+            instance->due = true; /* whatever it was: it starts with the new configuration */
+            instance->backoff = (struct backoff){ 0 };
+        }
+        instance_take_version(instance, &service->version);
+    }
+    update_node(service);
+    supervisor_settle_soon(service->supervisor);
+}
+
+static void remember(struct service *service, const struct version *version)
+{
+    struct version *history = service->history;
+
+    drop_version(&history[SERVICE_HISTORY - 1]);
+    memmove(history + 1, history, (SERVICE_HISTORY - 1) * sizeof(*history));
+    history[0] = *version;
+    spec_ref_take(version->ref);
+}
+
+/* Goes from the present version to `next`, whose reference becomes the service's. */
+static void change_version(struct service *service, struct version next)
+{
+    struct version from = service->version;
+
+    remember(service, &from);
+    service->version = next;
+    service_use_version(service);
+    deploy_begin(service, &from);
+}
+
+void service_take_pending(struct service *service)
+{
+    struct version next = service->pending;
+
+    service->pending = (struct version){ 0 };
+    if (next.number)
+        change_version(service, next);
+}
+
+static bool is_same(const struct version *version, const struct spec_service *spec)
+{
+    if (version->number == 0)
+        return false;
+    enum spec_change change = spec_service_change(version->spec, spec);
+    return version->spec == spec || change == SPEC_SAME || change == SPEC_RESCALED;
+}
+
+void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec)
+{
+    struct version next = { .ref = spec_ref_take(ref), .spec = spec };
+    bool waits_already = is_same(&service->pending, spec);
+
     service->gone = false;
-    node->depends_on = spec->depends_on;
-    node->depends_on_len = spec->depends_on_len;
-    spec_ref_drop(&old);
-    for (size_t i = 0; i < service->len; i++)
-        if (same && !service->instances[i]->stale)
-            instance_take_spec(service->instances[i], ref, spec);
-    if (!same)
-        service_replace(service, CAUSE_DEPLOY);
+    if (is_same(&service->version, spec)) {
+        next.number = service->version.number;
+        drop_version(&service->pending);
+        spec_ref_drop(&service->version.ref);
+        service->version = next;
+        service_use_version(service);
+        return;
+    }
+    next.number = waits_already ? service->pending.number : ++service->last_version;
+    drop_version(&service->pending);
+    if (deploy_is_active(service))
+        service->pending = next;
+    else
+        change_version(service, next);
 }
 
-static int add_instance(struct service *service)
+int service_go_back(struct service *service, uint32_t number)
 {
-    if (service->len == service->cap) {
-        size_t cap = service->cap ? service->cap * 2 : 4;
-        struct instance **instances = reallocarray(service->instances, cap, sizeof(struct instance *));
-        if (!instances)
-            return -ENOMEM;
-        service->instances = instances;
-        service->cap = cap;
+    struct version *history = service->history;
+
+    for (size_t i = 0; i < SERVICE_HISTORY; i++) {
+        if (history[i].number == 0 ||
+            (number ? history[i].number != number : history[i].number == service->version.number))
+            continue;
+        struct version next = history[i];
+        spec_ref_take(next.ref);
+        change_version(service, next);
+        return 0;
     }
-    struct instance *instance = instance_new(service, (int)service->len + 1);
-    if (!instance)
+    return -ENOENT;
+}
+
+static int make_room(struct service *service)
+{
+    if (service->len < service->cap)
+        return 0;
+    size_t cap = service->cap ? service->cap * 2 : 4;
+    struct instance **instances = reallocarray(service->instances, cap, sizeof(struct instance *));
+    if (!instances)
         return -ENOMEM;
-    service->instances[service->len++] = instance;
+    service->instances = instances;
+    service->cap = cap;
     return 0;
 }
 
-int service_grow(struct service *service, size_t len)
+static struct instance *insert(struct service *service, size_t at, int number)
 {
-    while (service->len < len) {
-        int r = add_instance(service);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    struct instance *instance = make_room(service) < 0 ? NULL : instance_new(service, number);
+    if (!instance)
+        return NULL;
+    memmove(service->instances + at + 1, service->instances + at, (service->len - at) * sizeof(service->instances[0]));
+    service->instances[at] = instance;
+    service->len++;
+    return instance;
+}
+
+struct instance *service_add_instance(struct service *service)
+{
+    size_t at = 0;
+    while (at < service->len && service->instances[at]->number == (int)at + 1)
+        at++;
+    return insert(service, at, (int)at + 1);
+}
+
+struct instance *service_take_instance(struct service *service, int number)
+{
+    size_t at = 0;
+    while (at < service->len && service->instances[at]->number < number)
+        at++;
+    bool found = at < service->len && service->instances[at]->number == number;
+    return found ? service->instances[at] : insert(service, at, number);
 }
 
 int service_resize(struct service *service, int replicas)
 {
-    int r = service_grow(service, (size_t)replicas);
-    if (r < 0)
-        return r;
     service->replicas = replicas;
+    if (deploy_is_active(service)) {
+        supervisor_settle_soon(service->supervisor);
+        return 0;
+    }
+    while (service->len < (size_t)replicas)
+        if (!service_add_instance(service))
+            return -ENOMEM;
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
         bool wanted = service->wanted && i < (size_t)replicas;
@@ -108,6 +216,7 @@ int service_resize(struct service *service, int replicas)
 void service_stop(struct service *service, enum cause cause)
 {
     service->wanted = false;
+    deploy_end(service);
     service->was_ready = service->came_back = false;
     for (size_t i = 0; i < service->len; i++)
         instance_stop(service->instances[i], cause, false);
@@ -121,7 +230,7 @@ void service_replace(struct service *service, enum cause cause)
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
         if (!instance->handle) {
-            instance->due = true; /* whatever it was: it starts with the new configuration */
+            instance->due = true;
             instance->backoff = (struct backoff){ 0 };
             continue;
         }
@@ -144,9 +253,9 @@ void service_revive(struct service *service, bool also_done)
     supervisor_settle_soon(service->supervisor);
 }
 
-/* The next one to be replaced, when the one before is ready again. What is stale and not ready goes first, without
+/* The next one to be restarted, when the one before is ready again. What is stale and not ready goes first, without
    waiting: nobody loses by it. */
-static void go_on_replacing(struct service *service)
+static void go_on_restarting(struct service *service)
 {
     struct instance *next = NULL;
 
@@ -174,7 +283,12 @@ void service_settle(struct service *service)
         return;
     for (size_t i = 0; i < service->len; i++)
         instance_try_start(service->instances[i]);
-    go_on_replacing(service);
+    if (deploy_is_active(service)) {
+        service_prune(service); /* their numbers are free again */
+        deploy_settle(service);
+    } else {
+        go_on_restarting(service);
+    }
 }
 
 size_t service_ready_count(const struct service *service)
@@ -187,12 +301,14 @@ size_t service_ready_count(const struct service *service)
 
 struct tally {
     size_t wanted, running, ready, done, failed, there;
+    size_t candidates; /* of a new version, and not ready: they are not missed yet */
     bool started;
 };
 
 static struct tally count(const struct service *service)
 {
     struct tally tally = { 0 };
+    bool deploying = deploy_is_active(service);
     for (size_t i = 0; i < service->len; i++) {
         const struct instance *instance = service->instances[i];
         tally.there += instance->handle != NULL;
@@ -204,7 +320,10 @@ static struct tally count(const struct service *service)
         tally.ready += instance->state == INSTANCE_SERVING;
         tally.done += instance->state == INSTANCE_DONE;
         tally.failed += instance->state == INSTANCE_FAILED;
+        tally.candidates += deploying && !instance->served && instance->version == service->version.number;
     }
+    size_t beyond = tally.wanted > (size_t)service->replicas ? tally.wanted - (size_t)service->replicas : 0;
+    tally.wanted -= beyond < tally.candidates ? beyond : tally.candidates;
     return tally;
 }
 
@@ -290,10 +409,12 @@ void service_keep(struct service *service)
         .kind = RECORD_SERVICE,
         .state = service->state,
         .replicas = service->replicas,
-        .file_replicas = service->spec->replicas,
+        .file_replicas = service->version.spec->replicas,
         .wanted = service->wanted,
         .was_ready = service->was_ready,
         .came_back = service->came_back,
+        .version = service->version.number,
+        .last_version = service->last_version,
     };
     (void)snprintf(record.name, sizeof(record.name), "%s", service->name);
     /* It is looked at far more often than it changes. */
@@ -308,12 +429,16 @@ void service_keep(struct service *service)
 
 void service_prune(struct service *service)
 {
-    while (service->len > 0) {
-        struct instance *last = service->instances[service->len - 1];
-        bool kept = service->len <= (size_t)service->replicas && !service->gone;
-        if (kept || last->wanted || last->handle || last->state != INSTANCE_IDLE)
-            return;
-        service->len--;
-        instance_free(last);
+    size_t kept = 0, len = service->len;
+
+    for (size_t i = 0; i < len; i++) {
+        struct instance *instance = service->instances[i];
+        bool old = instance->version != service->version.number;
+        bool superfluous = service->gone || old || kept + (len - i) > (size_t)service->replicas;
+        if (superfluous && !instance->wanted && !instance->handle && instance->state == INSTANCE_IDLE)
+            instance_free(instance);
+        else
+            service->instances[kept++] = instance;
     }
+    service->len = kept;
 }

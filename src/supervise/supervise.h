@@ -67,6 +67,10 @@ const struct spec *supervisor_spec(const struct supervisor *supervisor);
  */
 int supervisor_restore(struct supervisor *supervisor, struct spec *spec, struct err *err);
 
+/* The model (spec.h) as it is wanted at present: each service in the version that it goes to, which after a rollback is not
+   that of the files. A new reference; NULL when out of memory. */
+json_t *supervisor_model(const struct supervisor *supervisor);
+
 /* Stops everything in reverse order of depends_on, drained. A second call ends it at once with SIGKILL. When all is
    gone an EVENT_PROJECT follows, at which supervisor_is_down() is true. */
 void supervisor_down(struct supervisor *supervisor);
@@ -78,6 +82,9 @@ void supervisor_drained_bell(struct supervisor *supervisor);
 
 /* Restarts the instances of a service (drained, one after the other), or all when NULL. -ENOENT: no such service. */
 int supervisor_restart(struct supervisor *supervisor, const char *service, struct err *err);
+/* Back to version `number` of a service's history (0: the one before), by a deploy; one that goes on turns round, one that
+   paused goes back. -ENOENT: no such service or version; -EALREADY: it is going back. */
+int supervisor_rollback(struct supervisor *supervisor, const char *service, uint32_t number, struct err *err);
 /* Wants `replicas` of it from now on. -ENOENT, -EINVAL (container_name, fixed), with `err`. */
 int supervisor_scale(struct supervisor *supervisor, const char *service, int replicas, struct err *err);
 /* Sends a signal to a service's instances, or to one instance by its name. What dies of it died CAUSE_KILLED. */
@@ -113,7 +120,7 @@ void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data,
 
 /* How the project as a whole is, for `up -d` and `ps`. */
 enum supervisor_state {
-    SUPERVISOR_STARTING, /* something wanted is not ready yet and may still become so */
+    SUPERVISOR_STARTING, /* something wanted is not ready yet and may still become so, or a deploy goes on */
     SUPERVISOR_READY,    /* everything wanted is ready, or completed with status 0 where that was its job */
     SUPERVISOR_DEGRADED, /* something failed, or a dependency will never be met */
     SUPERVISOR_STOPPING,

@@ -87,8 +87,8 @@ static void renumber(struct supervisor *supervisor)
         struct service *service = supervisor->services[i];
         service->index = i;
         supervisor->nodes[i].name = service->name;
-        supervisor->nodes[i].depends_on = service->spec ? service->spec->depends_on : NULL;
-        supervisor->nodes[i].depends_on_len = service->spec ? service->spec->depends_on_len : 0;
+        supervisor->nodes[i].depends_on = service->version.spec ? service->version.spec->depends_on : NULL;
+        supervisor->nodes[i].depends_on_len = service->version.spec ? service->version.spec->depends_on_len : 0;
     }
 }
 
@@ -266,8 +266,8 @@ static int add_services(struct supervisor *supervisor, const struct spec *spec, 
                 service_free(supervisor->services[--added]);
             return -ENOMEM;
         }
-        service->ref = spec_ref_take(ref);
-        service->spec = &spec->services[i];
+        service->last_version = 1;
+        service->version = (struct version){ .number = 1, .ref = spec_ref_take(ref), .spec = &spec->services[i] };
         service->replicas = spec->services[i].replicas;
         supervisor->services[added++] = service;
     }
@@ -313,8 +313,9 @@ struct service *supervisor_add_departed(struct supervisor *supervisor, const cha
         .stop_signal = SIGTERM,
         .stop_grace_period_ns = DEPARTED_GRACE_NS,
     };
-    service->spec = service->departed;
-    service->ref = spec_ref_take(supervisor->ref);
+    service->last_version = 1;
+    service->version =
+        (struct version){ .number = 1, .ref = spec_ref_take(supervisor->ref), .spec = service->departed };
     service->gone = service->wanted = true; /* to be stopped when nothing needs it */
     supervisor->services[supervisor->len] = service;
     set_services(supervisor, supervisor->len + 1);
@@ -324,12 +325,12 @@ struct service *supervisor_add_departed(struct supervisor *supervisor, const cha
 /* Makes one service be as the new spec says. */
 static int configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec)
 {
-    enum spec_change change = service->spec == spec ? SPEC_SAME : spec_service_change(service->spec, spec);
+    const struct spec_service *before = service->pending.number ? service->pending.spec : service->version.spec;
     /* What `scale` said stays until the file says another number. */
-    int replicas = service->wanted && service->spec->replicas == spec->replicas ? service->replicas : spec->replicas;
+    int replicas = service->wanted && before->replicas == spec->replicas ? service->replicas : spec->replicas;
 
     service->wanted = true;
-    service_configure(service, ref, spec, change);
+    service_configure(service, ref, spec);
     service_revive(service, false);
     return service_resize(service, replicas);
 }

@@ -8,6 +8,8 @@
 
 #include "base/rng.h"
 #include "supervise/backoff.h"
+#include "supervise/deploy.h"
+#include "supervise/deploy_plan.h"
 #include "supervise/health.h"
 #include "supervise/instance_fsm.h"
 #include "supervise/order.h"
@@ -30,17 +32,22 @@ struct instance {
     char name[EVENT_NAME]; /* "app-1" */
     enum instance_state state;
     bool wanted; /* shall be up once it has ended */
-    bool stale;  /* runs, but with an old configuration, or a restart was asked for: to be replaced */
+    bool stale;  /* a restart was asked for */
     enum cause stale_cause;
     bool due;          /* WAITING: its delay is over; DONE, FAILED: to be started again all the same */
     enum cause ending; /* why we are ending it; NONE: we are not */
     int chaos_signal;  /* chaos sent it this; 0: none */
 
-    /* the present process */
+    /* its configuration: with which it runs, and comes back */
+    uint32_t version;
     struct spec_ref *ref;
-    const struct spec_service *spec; /* with which it was started */
-    struct runtime_handle *handle;   /* NULL: none */
-    pid_t pid;                       /* 0 until it runs */
+    const struct spec_service *spec;
+    bool served;   /* was ready at some time */
+    bool at_fault; /* failed in the deploy that goes on */
+
+    /* the present process */
+    struct runtime_handle *handle; /* NULL: none */
+    pid_t pid;                     /* 0 until it runs */
     const struct runtime_port *ports;
     size_t ports_len;
     int endpoints[RUNTIME_PORTS]; /* the board's slots, one for each port */
@@ -57,6 +64,7 @@ struct instance {
     struct backoff backoff;
     char line[2][EVENT_TEXT]; /* the unfinished line of each output stream */
     char last_line[EVENT_TEXT];
+    char last_words[EVENT_TEXT]; /* the one before its last end; "": it wrote nothing */
 
     struct loop_timer timer; /* the state's: drain, grace period or restart delay */
     int64_t deadline_ns;     /* DRAINING, STOPPING: when it ends at the latest. WAITING: when it starts again */
@@ -66,16 +74,22 @@ struct instance {
     bool restored; /* its process was taken over, and the runtime has not said yet whether it is there */
 };
 
+/* So many versions can be gone back to. */
+enum { SERVICE_HISTORY = 10 };
+
 enum service_state { SERVICE_DOWN, SERVICE_STARTING, SERVICE_READY, SERVICE_DEGRADED, SERVICE_FAILED };
 
 struct service {
     struct supervisor *supervisor;
     size_t index; /* in the supervisor's lists */
     char *name;
-    struct spec_ref *ref;
-    const struct spec_service *spec; /* as it is wanted now */
-    bool wanted;                     /* shall be up */
-    bool gone;                       /* no longer in the file: freed when its last instance is */
+    struct version version;                  /* as it is wanted now */
+    uint32_t last_version;                   /* the highest number given */
+    struct version history[SERVICE_HISTORY]; /* those before, newest first */
+    struct version pending;                  /* wanted when the deploy that goes on is over; number 0: none */
+    struct deploy deploy;
+    bool wanted; /* shall be up */
+    bool gone;   /* no longer in the file: freed when its last instance is */
     int replicas;
     struct instance **instances; /* by number */
     size_t len, cap;
@@ -108,6 +122,8 @@ void supervisor_settle_soon(struct supervisor *supervisor);   /* in this turn of
 bool supervisor_may_start_one(struct supervisor *supervisor); /* counts it */
 struct spec_ref *spec_ref_take(struct spec_ref *ref);
 void spec_ref_drop(struct spec_ref **ref);
+/* A route leads to both. */
+bool supervisor_share_route(const struct supervisor *supervisor, const char *a, const char *b);
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
 /* Makes `spec` the project's, with services for all that it names; none of them is wanted yet. -ENOMEM: nothing changed. */
 int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec);
@@ -119,11 +135,18 @@ void supervisor_not_kept(struct supervisor *supervisor, int error);
 /* service.c */
 struct service *service_new(struct supervisor *supervisor, const char *name);
 void service_free(struct service *service);
-/* Its configuration, from now on; marks what runs with another one as stale. */
-void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec,
-                       enum spec_change change);
-/* Makes the list of instances at least so long. -ENOMEM. */
-int service_grow(struct service *service, size_t len);
+/* Its configuration, from now on; what runs with another one is replaced by a deploy, now or after the one that goes on. */
+void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec);
+/* Back to a version of its history. -ENOENT: it has no such version. */
+int service_go_back(struct service *service, uint32_t number);
+/* The version changed: whatever does not run takes it. */
+void service_use_version(struct service *service);
+/* A deploy is over: the next one, if there is one. */
+void service_take_pending(struct service *service);
+/* One more, of the present version, with the lowest free number. NULL: no memory. */
+struct instance *service_add_instance(struct service *service);
+/* The one with that number, made when it is not there. NULL: no memory. */
+struct instance *service_take_instance(struct service *service, int number);
 /* Makes the list of instances as long as wanted, and stops those beyond. */
 int service_resize(struct service *service, int replicas);
 /* Up: starts what may start, goes on with a replacement. Called whenever something changed. */
@@ -132,7 +155,7 @@ void service_settle(struct service *service);
 void service_update(struct service *service);
 /* Drained, then ended; NONE of it comes back. */
 void service_stop(struct service *service, enum cause cause);
-/* All that runs is to be replaced, one after the other. */
+/* All that runs is to be restarted, one after the other. */
 void service_replace(struct service *service, enum cause cause);
 /* Tries again what was given up; completed jobs only when `also_done`. */
 void service_revive(struct service *service, bool also_done);
@@ -145,7 +168,8 @@ size_t service_ready_count(const struct service *service);
 /* endpoint.c: the instance's place on the board; each call rings the workers, but for adopt: what is on the board
    already with these ports is its own again. */
 void endpoint_adopt(struct instance *instance, const struct record_port *ports, size_t ports_len);
-int endpoint_publish(struct instance *instance); /* -ENOSPC: not all of its ports found a place */
+int endpoint_publish(struct instance *instance);      /* -ENOSPC: not all of its ports found a place */
+void endpoint_share(const struct instance *instance); /* as the deploy wants it; the caller rings */
 void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause);
 uint32_t endpoint_inflight(const struct instance *instance);
 bool endpoint_hung(const struct instance *instance); /* as the gateway finds */
@@ -174,8 +198,8 @@ void instance_trace(struct instance *instance, pid_t pid, uint64_t birth, const 
                     size_t ports_len);
 /* Makes it be as the record says, and takes its process over. True when there is one to take over. */
 bool instance_restore(struct instance *instance, const struct instance_record *record);
-/* Uses another spec for what it does from now on, the process stays. */
-void instance_take_spec(struct instance *instance, struct spec_ref *ref, const struct spec_service *spec);
+/* Uses another configuration for what it does from now on, the process stays. */
+void instance_take_version(struct instance *instance, const struct version *version);
 /* The bell rang: are the requests on it done? */
 void instance_check_drained(struct instance *instance);
 /* The same bell: are requests on it overdue? Then it is asked whether it lives. */

@@ -79,7 +79,7 @@ static json_t *env_file(struct bench *bench)
 {
     struct interpolation with = interpolation(bench);
     struct node *into = node_new(&bench->pool, NODE_MAP, nowhere);
-    bool ok = envfile_parse(&with, "row", bench->rule->input, false, into);
+    bool ok = envfile_parse(&with, "row", NULL, bench->rule->input, false, into);
     return ok && told_nothing(bench) ? plain_json(bench, into) : NULL;
 }
 
@@ -96,7 +96,7 @@ static json_t *env_files(struct bench *bench)
     for (char *file = text; file; file = file == text ? override + strlen(" ; ") : NULL) {
         file += strcspn(file, ":") + 2;
         *strchr(file, ' ') = '\n';
-        if (!envfile_parse(&with, "row", file, false, into))
+        if (!envfile_parse(&with, "row", NULL, file, false, into))
             return NULL;
         file = file < override ? text : file;
     }
@@ -177,8 +177,9 @@ static json_t *interpolation_tree(struct bench *bench)
     struct interpolation with = interpolation(bench);
     struct node *tree = parse(bench, bench->rule->input);
 
-    if (!tree || !interpolate_tree(&with, tree))
+    if (!tree)
         return NULL;
+    interpolate_tree(&with, tree);
     tree = canonical_tree(&bench->load, &outer, tree);
     return told_nothing(bench) ? plain_json(bench, tree) : NULL;
 }

@@ -99,7 +99,7 @@ static int load(struct row *row, struct spec **ret, struct problems *problems)
 }
 
 /* An env file that is wrong, beside a project that is right. */
-static int load_env_file(struct row *row, struct spec **ret, struct problems *problems)
+static int try_env_file(struct row *row, struct spec **ret, struct problems *problems)
 {
     static const char services[] = "services: {}\n";
     char path[] = "/tmp/daruma-conformance.XXXXXX";
@@ -279,7 +279,7 @@ static bool check_invalid(const struct corpus *corpus, struct row *row)
     struct spec *spec = NULL;
     struct problems problems = { 0 };
     bool env_file = strcmp(row->columns[1], "env-file") == 0;
-    int r = env_file ? load_env_file(row, &spec, &problems) : load(row, &spec, &problems);
+    int r = env_file ? try_env_file(row, &spec, &problems) : load(row, &spec, &problems);
     bool ok = r < 0 && is_placed(row->columns[6], row, &problems);
 
     if (corpus->only)

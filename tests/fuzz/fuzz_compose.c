@@ -29,6 +29,7 @@ static void use(const struct spec *spec, struct problems *problems)
         abort();
     model_print_yaml(spec->model, &yaml);
     compose_unsupported(spec, SPEC_RUNTIME_PROCESS, problems);
+    compose_unsupported(spec, SPEC_RUNTIME_DOCKER, problems);
     for (size_t i = 0; i < spec->services_len; i++)
         if (spec_service_change(&spec->services[i], &spec->services[i]) != SPEC_SAME)
             abort();

@@ -54,13 +54,13 @@ story_what_died_while_nobody_was_there_is_started_again_once() {
 story_a_file_that_changed_meanwhile_is_rolled_after_the_takeover() {
     two_instances
     up
-    local app1 app2
+    local app1
     app1=$(instance app1-1 .pid)
-    app2=$(instance app2-1 .pid)
     kill_all_of_daruma
     sed -i 's/hostname: instance-02/&\n    environment: {VERSION: "2"}/' compose.yaml
     up
-    becomes 5 'all_ready && [[ $(curl -s "http://$(instance app2-1 .endpoint)/") == *"version 2"* ]]'
+    becomes 10 'daruma ps --json | jq -e "[.[] | select(.service == \"app2\") | .instance] == [\"app2-2\"]"'
+    assert_contains "$(curl -s "http://$(instance app2-2 .endpoint)/")" "version 2" "the new one's answer"
     assert_eq "$(instance app1-1 .pid)" "$app1" "process of what did not change"
     assert_eq "$(events instance.exit '.cause == "deploy" and .instance == "app2-1"')" 1 "the old one's end"
 }

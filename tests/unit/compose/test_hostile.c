@@ -40,6 +40,18 @@ static void in_folder(const struct story *story, const char *name, char path[PAT
     (void)snprintf(path, PATH_MAX, "%s/%s", story->folder, name);
 }
 
+/* A file with any bytes in it. */
+static void story_bytes(struct story *story, const char *name, const char *bytes, size_t len)
+{
+    char path[PATH_MAX];
+
+    story_file(story, name, "");
+    in_folder(story, name, path);
+    FILE *file CLEANUP_FILE = fopen(path, "we");
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fflush(file), 0);
+}
+
 /* --- Content --- */
 
 static void a_hundred_megabytes_are_not_even_read(void **unused)
@@ -123,15 +135,45 @@ static void bytes_that_are_no_text_are_told_with_their_place(void **unused)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         STORY story = { 0 };
-        char path[PATH_MAX];
         a_name(&story);
-        story_file(&story, "compose.yaml", "");
-        in_folder(&story, "compose.yaml", path);
-        FILE *file CLEANUP_FILE = fopen(path, "we");
-        assert_int_equal(fwrite(rows[i].bytes, 1, rows[i].len, file), rows[i].len);
-        assert_int_equal(fflush(file), 0);
+        story_bytes(&story, "compose.yaml", rows[i].bytes, rows[i].len);
         must_refuse_soon(&story, rows[i].told);
     }
+}
+
+static void env_files_are_text_as_well(void **unused)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *told;
+    } rows[] = {
+        { "A=1\nB=\0\nC=2\n", 12, "a.env:2:3: a NUL byte" },
+        { "A=1\nB=\xff\n", 8, "a.env:2:3: not UTF-8" },
+    };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        a_name(&story);
+        story_file(&story, "compose.yaml", "services: {a: {image: i, env_file: a.env}}\n");
+        story_bytes(&story, "a.env", rows[i].bytes, rows[i].len);
+        must_refuse_soon(&story, rows[i].told);
+    }
+}
+
+static void a_variable_that_is_no_text_is_told_where_it_is_used(void **unused)
+{
+    static const char *const environment[] = { "HOME=/root", "A=\xff", NULL };
+    (void)unused;
+    STORY story = { 0 };
+
+    a_name(&story);
+    story.request.environment = environment;
+    story_file(&story, "compose.yaml", "services:\n  a:\n    image: i\n    environment: [A]\n    hostname: h${A}\n");
+    must_refuse_soon(&story, "compose.yaml:4:19: the value is not UTF-8");
+    must_tell(&story, "compose.yaml:5:15: the value is not UTF-8");
+    must_tell(&story, "= A comes from the environment");
 }
 
 static void integers_beyond_reason_are_refused_where_they_stand(void **unused)
@@ -257,6 +299,8 @@ int main(void)
         cmocka_unit_test(brackets_that_never_end_are_not_kept),
         cmocka_unit_test(variables_that_nest_and_multiply_are_limited),
         cmocka_unit_test(bytes_that_are_no_text_are_told_with_their_place),
+        cmocka_unit_test(env_files_are_text_as_well),
+        cmocka_unit_test(a_variable_that_is_no_text_is_told_where_it_is_used),
         cmocka_unit_test(integers_beyond_reason_are_refused_where_they_stand),
         cmocka_unit_test(files_that_lead_to_each_other_are_told),
         cmocka_unit_test(links_that_lead_in_a_circle_or_nowhere_are_told),

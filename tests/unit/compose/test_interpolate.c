@@ -146,7 +146,7 @@ static const char *parsed(struct fixture *fixture, const char *text, bool raw)
     struct node *map = node_new(&fixture->pool, NODE_MAP, (struct place){ 0 });
     struct text out = { .pool = &fixture->pool };
 
-    if (!envfile_parse(&fixture->with, "f.env", text, raw, map))
+    if (!envfile_parse(&fixture->with, "f.env", NULL, text, raw, map))
         return "!";
     for (size_t i = 0; i < map->len; i++) {
         text_puts(&out, map->entries[i].key);

@@ -152,6 +152,54 @@ static void env_files_are_not_shown(void **unused)
     assert_null(strstr(story.told, "secret"));
 }
 
+static void an_env_file_says_who_wanted_it(void **unused)
+{
+    STORY story = { 0 };
+    story_file(&story, "a.env", "A=1\nö B=secret\n");
+    story_of(&story, "services:\n  web:\n    image: i\n    env_file: a.env\n");
+    must_refuse(&story, "a.env:2:2: ` ` may not stand in a variable's name");
+    must_tell(&story, "       = wanted at /tmp/");
+    must_tell(&story, "/compose.yaml:4:15\n");
+    assert_null(strstr(story.told, "secret"));
+}
+
+static void broken_yaml_says_what_may_mend_it(void **unused)
+{
+    static const struct {
+        const char *file, *told;
+    } rows[] = {
+        { "services:\n\ta: {image: i}\n", "2:1: not YAML: tab character may not be used as indentation; indent with" },
+        { "services:\n  a:\n    image: \"i\n    tty: true\n", "3:12: not YAML: wrongly indented double-quoted" },
+        { "services:\n  a:\n    image: \"i\n    tty: true\n", "; is the quote closed?" },
+        { "services:\n  a:\n    image i\n    tty: true\n",
+          "3:5: not YAML: invalid multiline plain key; a `: ` is mis" },
+        { "services:\n  a:\n    command: echo: x\n", "; a value with `: ` in it stands in quotes" },
+        { "services:\n  a:\n    image: @i\n", "; write it in quotes" },
+        { "services:\n  a: {image: i\n  b: {image: i}\n", "3:4: not YAML: missing comma in flow mapping" },
+        { "services:\n  a: {ports: [80]\n  b: {}\n", "; is the bracket closed?" },
+        { "services:\n  a:\n    command:\n      - x\n     - y\n", "; it stands exactly below its neighbours" },
+        { "services:\n  a:\n   image: i\n b:\n   image: i\n", "; it stands exactly below its neighbours" },
+        { "services:\n  a:\n    image: 'it's'\n", "; inside of '…' a quote is written twice" },
+        { "services:\n  a: {image: \"a\\qb\"}\n", "; a backslash is written twice" },
+    };
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        story_of(&story, rows[i].file);
+        must_refuse(&story, rows[i].told);
+    }
+}
+
+static void one_broken_file_does_not_hide_the_others(void **unused)
+{
+    STORY story = { 0 };
+    story_file(&story, "compose.override.yaml", "services:\n  a: {imag: i, image: i, depends_on: [b]}\n");
+    story_of(&story, "services:\n  b: [\n");
+    must_refuse(&story, "compose.yaml:3:1: not YAML");
+    must_tell(&story, "compose.override.yaml:2:7: unknown attribute `imag`");
+    assert_null(strstr(story.told, "not defined")); /* `b` may well be what is broken */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +213,9 @@ int main(void)
         cmocka_unit_test(all_files_tell_all_in_their_order_and_once),
         cmocka_unit_test(a_warning_is_one_line),
         cmocka_unit_test(env_files_are_not_shown),
+        cmocka_unit_test(an_env_file_says_who_wanted_it),
+        cmocka_unit_test(broken_yaml_says_what_may_mend_it),
+        cmocka_unit_test(one_broken_file_does_not_hide_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

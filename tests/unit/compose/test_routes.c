@@ -104,11 +104,55 @@ static void what_cannot_be_meant_is_refused(void **unused)
     must_refuse(&network, "`10.0.0.0/33` is no network");
 }
 
+static void limits_are_for_all_listeners_or_for_one(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_of(&story,
+             "services: {a: {image: i, ports: [\"81:80\"]}}\nx-gateway:\n  max_connections: 1000\n"
+             "  limits: {header_timeout: 5s, connections_per_source: 7, requests_per_source: {rate: 30, per: 1m}}\n"
+             "  listeners:\n  - address: \":8080\"\n    routes: [{to: a}]\n"
+             "    limits: {header_timeout: 0s, header_size: 4k, requests_per_source: {rate: 10, burst: 50}}\n");
+    must_load(&story);
+    const struct board_limits *one = &story.spec->listeners[0].limits, *all = &story.spec->listeners[1].limits;
+    assert_int_equal(story.spec->connections, 1000);
+    assert_int_equal(all->header_timeout_ns, 5 * NS_PER_S);
+    assert_int_equal(all->body_timeout_ns, board_usual_limits.body_timeout_ns);
+    assert_int_equal(all->source_interval_ns, 2 * NS_PER_S);
+    assert_true(all->source_burst == 30 && all->source_connections == 7 && all->header_size == 16384);
+    assert_true(one->header_timeout_ns == 0 && one->header_size == 4096 && one->source_connections == 7);
+    assert_true(one->source_interval_ns == 100 * NS_PER_MS && one->source_burst == 50);
+}
+
+static void limits_that_make_no_sense_are_refused(void **unused)
+{
+    (void)unused;
+    static const char *const cases[][2] = {
+        { "{header_size: 17k}", "between 256 and 16384" },
+        { "{header_count: 129}", "header_count" },
+        { "{target_size: 0}", "between 1 and 16384" },
+        { "{requests_per_source: {per: 1s}}", "rate" },
+        { "{requests_per_source: {rate: 1, per: 2h}}", "between one an hour" },
+        { "{requests_per_source: {rate: 5, burst: 0}}", "burst" },
+        { "{connections_per_source: -1}", "connections_per_source" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        STORY story = { 0 };
+        char text[256];
+        (void)snprintf(text, sizeof(text), "services: {a: {image: i}}\nx-gateway: {limits: %s}\n", cases[i][0]);
+        story_of(&story, text);
+        if (story.result == 0 || !strstr(story.told, cases[i][1]))
+            fail_msg("%s: %s", cases[i][0], story.told);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_says_what_it_is_for),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
+        cmocka_unit_test(limits_are_for_all_listeners_or_for_one),
+        cmocka_unit_test(limits_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

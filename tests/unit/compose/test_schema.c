@@ -133,7 +133,7 @@ static void the_table_says_what_the_specification_says(void **unused)
     json_decref((json_t *)comparison.root);
 }
 
-/* The page is written by hand up to the table, which is compared; with DARUMA_WRITE_DOCS set it is written. */
+/* The page is written by hand up to the table, which is compared; with DARUMA_WRITE_DOCS set (make docs) it is written. */
 static void the_page_shows_the_table_as_it_is(void **unused)
 {
     (void)unused;
@@ -156,7 +156,7 @@ static void the_page_shows_the_table_as_it_is(void **unused)
     }
     assert_non_null(at);
     if (strcmp(at, table.data) != 0)
-        fail_msg("docs/compose.md is out of date: DARUMA_WRITE_DOCS=1 build/tests/unit/compose/test_schema");
+        fail_msg("docs/compose.md is out of date: make docs");
 }
 
 static void what_breaks_the_table_is_told_with_its_place(void **unused)
@@ -225,6 +225,117 @@ static void all_of_it_is_told_in_one_go(void **unused)
     must_tell(&story, "compose.override.yaml:2:7: unknown attribute `imag`");
 }
 
+/* Each is found by another step of the loader, the first of them being wrong included. */
+static void no_step_hides_what_a_later_one_finds(void **unused)
+{
+    static const char *const told[] = {
+        ":2:7: unknown attribute `imgae`",
+        ":3:17: unknown attribute `restrat`",
+        ":4:3: service `c` does not say what to run",
+        ":6:18: service `d` refers to the service `nobody`",
+        ":7:14: `allways` is no restart rule",
+        ":8:18: `SIGBUSY` is no signal",
+        ":9:15: there is no limit `nofiles`",
+        ":10:18: a health check's interval and timeout cannot be 0",
+        ":11:15: cannot read /",
+        ":12:24: service `d` cannot have -1 instances",
+        ":13:21: `x` is no container name",
+        ":17:39: there is no service `dd` to route to; did you mean `d`?",
+        ":18:17: `:0` is no address to listen at",
+        ":20:3: the secret `s` needs one of: file, environment",
+    };
+    (void)unused;
+    STORY story = { 0 };
+    story_of(&story, "services:\n"
+                     "  a: {imgae: i}\n"
+                     "  b: {image: i, restrat: x}\n"
+                     "  c: {}\n"
+                     "  d:\n"
+                     "    depends_on: [nobody]\n"
+                     "    restart: allways\n"
+                     "    stop_signal: SIGBUSY\n"
+                     "    ulimits: {nofiles: 1}\n"
+                     "    healthcheck: {interval: 0s}\n"
+                     "    env_file: nowhere.env\n"
+                     "    deploy: {replicas: -1}\n"
+                     "    container_name: x\n"
+                     "    image: d\n"
+                     "x-gateway:\n"
+                     "  listeners:\n"
+                     "    - {address: \":80\", routes: [{to: [dd]}]}\n"
+                     "    - {address: \":0\", routes: [{to: [d]}]}\n"
+                     "secrets:\n"
+                     "  s: {}\n");
+    for (size_t i = 0; i < ARRAY_LEN(told); i++)
+        must_refuse(&story, told[i]);
+}
+
+/* What follows from a mistake that was told is not told as well. */
+static void one_mistake_is_told_once(void **unused)
+{
+    static const struct {
+        const char *file, *told;
+    } rows[] = {
+        { "services: {a: {imgae: i}}", "unknown attribute `imgae`" },
+        { "services: {\"a b\": {depends_on: [c], ports: x, env_file: [{}]}}", "`a b` is no name that may stand in" },
+        { "services: {a: {image: [i]}}", "services.a.image must be a string" },
+        { "services: {a: {image: \"${I:?which}\"}}", "the variable I is required" },
+        { "services: {a: {image: i, deploy: {replicas: -1}}}", "cannot have -1 instances" },
+        { "services: {a: {image: i, expose: [x]}}", "`x` is no port to expose" },
+        { "services: {a: {image: i, ports: [x]}}\nx-gateway: {listeners: [{address: \":80\", routes: [{to: a}]}]}",
+          "`x` is no port" },
+        { "services: {a: {image: i, ports: [[80]]}}", "services.a.ports[0] must be" },
+        { "services: {a: {image: i, ports: [x], x-daruma: {healthcheck: \"http://:81/\"}}}", "`x` is no port" },
+        { "services: {a: {image: i, volumes: [d:/d]}}\nvolumse: {d: }", "unknown attribute `volumse`" },
+        { "services: {a: {image: i, volumes: [d:/d]}}\nvolumes: [d]", "volumes must be a mapping" },
+        { "services: {a: {image: i, volumes: [{type: bind, sorce: /s, target: /t}]}}", "unknown attribute `sorce`" },
+        { "services: {a: {image: i, depends_on: {b: {conditoin: x}}}, b: {image: i}}",
+          "unknown attribute `conditoin`" },
+        { "services: {a: {extends: {servce: b}}}", "unknown attribute `servce`" },
+        { "services: {a: {extends: b}}", "there is no service `b`" },
+        { "services: {a: {extends: {file: no.yaml, service: b}}}", "cannot read" },
+        { "include: [no.yaml]\nservices: {a: {image: i, depends_on: [b], networks: [n]}}", "cannot read" },
+        { "include: [{pth: x}]\nservices: {a: {image: i, depends_on: [b]}}", "unknown attribute `pth`" },
+        { "services: {a: {image: i}}\nsecrets: {s: {fiel: x}}", "unknown attribute `fiel`" },
+        { "services: {a: {image: i}}\nx-gateway: {listeners: [{adress: \":80\", routes: [{to: b}]}]}",
+          "unknown attribute `adress`" },
+        { "services: {a: {image: i}}\nx-gateway: {access_log: {pth: x}}", "unknown attribute `pth`" },
+    };
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        story_of(&story, rows[i].file);
+        must_refuse(&story, rows[i].told);
+        const char *first = strstr(story.told, "compose.yaml:");
+        if (!first || strstr(first + 1, "/compose.yaml:"))
+            fail_msg("%s: told more than one thing: %s", rows[i].file, story.told);
+    }
+}
+
+/* Not only what is wrong, but what to write. */
+static void a_wrong_type_is_told_with_what_to_write(void **unused)
+{
+    static const struct {
+        const char *file, *told;
+    } rows[] = {
+        { "services: {a: {image: i, user: 1000}}", "must be a string, not an integer; write \"1000\"" },
+        { "services: {a: {image: i, stop_grace_period: 10}}", "not an integer; write it with its unit, like 10s" },
+        { "services: {a: {image: i, ports: \"80:80\"}}", "must be a list, not a string; write [\"80:80\"]" },
+        { "services: {a: {image: i, ports: 80}}", "must be a list, not an integer; write [80]" },
+        { "services: {a: {image: i, environment: [{B: 2}]}}", "write `B=2`, or leave all dashes away" },
+        { "services: [a]", "write names with a colon behind them in place of dashes" },
+        { "services:\n  a:\n  image: i", "nothing stands below it: is what follows indented far enough?" },
+        { "services:\n  a:\n  image: i", "`image` belongs to a service: indent it below one" },
+        { "web: {image: i}", "unknown attribute `web`; a service stands below `services:`" },
+    };
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        story_of(&story, rows[i].file);
+        must_refuse(&story, rows[i].told);
+    }
+}
+
 static void a_circle_of_dependencies_names_its_members(void **unused)
 {
     (void)unused;
@@ -268,6 +379,9 @@ int main(void)
         cmocka_unit_test(the_page_shows_the_table_as_it_is),
         cmocka_unit_test(what_breaks_the_table_is_told_with_its_place),
         cmocka_unit_test(all_of_it_is_told_in_one_go),
+        cmocka_unit_test(no_step_hides_what_a_later_one_finds),
+        cmocka_unit_test(one_mistake_is_told_once),
+        cmocka_unit_test(a_wrong_type_is_told_with_what_to_write),
         cmocka_unit_test(a_circle_of_dependencies_names_its_members),
         cmocka_unit_test(a_listener_that_leads_nowhere_is_told),
     };

@@ -63,7 +63,9 @@ static void publish(struct fixture *f)
     assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
     f->port = ntohs(in.sin_port);
 
-    const struct board_listener listener = { .state = BOARD_LISTENER_ACTIVE, .protocol = BOARD_HTTP, .name = "test" };
+    const struct board_listener listener = {
+        .state = BOARD_LISTENER_ACTIVE, .protocol = BOARD_HTTP, .limits = board_usual_limits, .name = "test"
+    };
     int slot = board_listener_add(f->board, &listener);
     struct board_route route = {
         .listener = (uint32_t)slot, .targets = 1, .attempts = 1, .connect_timeout_ns = NS_PER_S

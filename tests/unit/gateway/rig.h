@@ -18,7 +18,9 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -141,23 +143,41 @@ static inline bool serve_body(struct session *session, bool echo)
     }
 }
 
-static inline bool serve_big(struct session *session)
+enum { BIG = 64 << 20, BIG_PIECE = 65536 }; /* bytes of a large body, and of what it is made and checked in */
+
+/* Each eight bytes of a large body say where they stand in it. */
+static inline uint64_t big_word(uint64_t at)
 {
-    static _Thread_local char piece[65536];
-    char head[128];
-    uint64_t total = UINT64_C(64) << 20;
-    (void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n", (unsigned long long)total);
+    return at * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static inline void big_piece(char *piece, uint64_t at)
+{
+    for (size_t i = 0; i < BIG_PIECE; i += 8) {
+        uint64_t word = big_word(at + i);
+        memcpy(piece + i, &word, 8);
+    }
+}
+
+/* The large body: with a length, in chunks of 4 MiB, or until it closes. */
+static inline bool serve_big(struct session *session, enum http1_framing framing)
+{
+    static _Thread_local char piece[BIG_PIECE];
+    const char *head = framing == HTTP1_LENGTH    ? "HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n"
+                       : framing == HTTP1_CHUNKED ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                                  : "HTTP/1.0 200 OK\r\n\r\n";
     if (!puts_fd(session->fd, head))
         return false;
-    for (uint64_t at = 0; at < total; at += sizeof(piece)) {
-        for (size_t i = 0; i < sizeof(piece); i += 8) {
-            uint64_t word = (at + i) * UINT64_C(0x9e3779b97f4a7c15);
-            memcpy(piece + i, &word, 8);
-        }
-        if (!put(session->fd, piece, sizeof(piece)))
+    for (uint64_t at = 0; at < BIG; at += BIG_PIECE) {
+        bool begins = framing == HTTP1_CHUNKED && at % (4 << 20) == 0;
+        big_piece(piece, at);
+        if ((begins && !puts_fd(session->fd, at > 0 ? "\r\n400000\r\n" : "400000\r\n")) ||
+            !put(session->fd, piece, BIG_PIECE))
             return false;
     }
-    return true;
+    if (framing == HTTP1_CHUNKED)
+        return puts_fd(session->fd, "\r\n0\r\n\r\n");
+    return framing == HTTP1_LENGTH;
 }
 
 static inline bool serve_hello(struct session *session)
@@ -194,7 +214,10 @@ static inline bool serve_tunnel(struct session *session)
 /* Manners that end the connection or the process before there is an answer. */
 static inline void serve_badly(struct session *session)
 {
-    if (session_path(session, "/reset"))
+    bool half_until_close = session_path(session, "/half-until-close");
+    if (half_until_close)
+        (void)puts_fd(session->fd, "HTTP/1.0 200 OK\r\n\r\nonly this");
+    if (half_until_close || session_path(session, "/reset"))
         (void)setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     else if (session_path(session, "/half"))
         (void)puts_fd(session->fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
@@ -213,14 +236,19 @@ static inline bool serve_one(struct session *session)
     memcpy(head, session->buf, head_len);
 
     if (session_path(session, "/close") || session_path(session, "/reset") || session_path(session, "/half") ||
-        session_path(session, "/garbage") || session_path(session, "/kill")) {
+        session_path(session, "/half-until-close") || session_path(session, "/garbage") ||
+        session_path(session, "/kill")) {
         serve_badly(session);
         return false;
     }
     if (session_path(session, "/upgrade"))
         return serve_tunnel(session);
     bool echo = session_path(session, "/echo"), early = session_path(session, "/early");
-    bool hello = false, mirror = session_path(session, "/mirror"), big = session_path(session, "/big");
+    bool hello = false, mirror = session_path(session, "/mirror");
+    enum http1_framing big = session_path(session, "/big")               ? HTTP1_LENGTH
+                             : session_path(session, "/big-chunked")     ? HTTP1_CHUNKED
+                             : session_path(session, "/big-until-close") ? HTTP1_UNTIL_CLOSE
+                                                                         : HTTP1_NO_BODY;
     const char *fixed = NULL;
     if (session_path(session, "/204"))
         fixed = "HTTP/1.1 204 No Content\r\n\r\n";
@@ -260,7 +288,7 @@ static inline bool serve_one(struct session *session)
     if (mirror)
         return serve_mirror(session, head, head_len);
     if (big)
-        return serve_big(session);
+        return serve_big(session, big);
     if (hello)
         return serve_hello(session);
     return (!fixed || puts_fd(session->fd, fixed)) && !until_close;
@@ -428,6 +456,8 @@ struct rig_options {
     enum board_placement placement;
     int64_t hold_ns, response_timeout_ns;
     int64_t patience_min_ns, patience_max_ns;
+    const struct board_limits *limits; /* NULL: the usual ones */
+    unsigned all_connections;
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
     bool served_by;
@@ -449,7 +479,12 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     assert_true(rig->board && rig->gauges && rig->shared && rig->bell >= 0 && rig->supervisor_bell >= 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel), 0);
 
-    struct board_listener listener = { .state = BOARD_LISTENER_ACTIVE, .protocol = options->protocol };
+    struct board_listener listener = { .state = BOARD_LISTENER_ACTIVE,
+                                       .protocol = options->protocol,
+                                       .limits = board_usual_limits };
+    if (options->limits)
+        listener.limits = *options->limits;
+    rig->board->connections = options->all_connections;
     rig->board->served_by = options->served_by;
     rig->service = board_service_add(rig->board, "app", options->placement);
     int index = board_listener_add(rig->board, &listener);
@@ -563,6 +598,20 @@ static inline void client_close(struct client *client)
 {
     (void)close(client->fd);
     client->fd = -1;
+}
+
+/* What the worker has open. */
+static inline unsigned rig_descriptors(const struct rig *rig)
+{
+    char path[64];
+    unsigned count = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)rig->worker);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        count += entry->d_name[0] != '.';
+    (void)closedir(dir);
+    return count;
 }
 
 /* More bytes; false at the end. */

@@ -4,7 +4,7 @@
  */
 #include "gateway/forward.h"
 #include "gateway/gateway.h"
-#include "gateway/poison.h"
+#include "gateway/shared.h"
 #include "gateway/slots.h"
 
 #include <errno.h>
@@ -203,32 +203,33 @@ static void responses_before_and_after(void **unused)
 static void the_quarantine_keeps_for_its_time(void **unused)
 {
     (void)unused;
-    void *shared = gateway_shared_new(NULL);
+    struct gw_shared *shared = gateway_shared_new(NULL);
     uint64_t crash = gw_poison_hash(GW_POISON_SEED, "GET /crash", 10);
     uint64_t other = gw_poison_hash(GW_POISON_SEED, "GET /other", 10);
     assert_non_null(shared);
-    assert_false(gw_poison_any(shared, 0));
-    gw_poison_add(shared, crash, 100);
-    assert_true(gw_poison_any(shared, 99) && gw_poison_has(shared, crash, 99));
-    assert_false(gw_poison_has(shared, other, 99));
-    assert_false(gw_poison_any(shared, 100) || gw_poison_has(shared, crash, 100));
+    assert_false(gw_poison_any(&shared->quarantine, 0));
+    gw_poison_add(&shared->quarantine, crash, 100);
+    assert_true(gw_poison_any(&shared->quarantine, 99) && gw_poison_has(&shared->quarantine, crash, 99));
+    assert_false(gw_poison_has(&shared->quarantine, other, 99));
+    assert_false(gw_poison_any(&shared->quarantine, 100) || gw_poison_has(&shared->quarantine, crash, 100));
     gateway_shared_free(shared);
 }
 
 static void suspects_are_tried_one_after_the_other(void **unused)
 {
     (void)unused;
-    void *shared = gateway_shared_new(NULL);
+    struct gw_shared *shared = gateway_shared_new(NULL);
     assert_non_null(shared);
-    assert_true(gw_poison_trial(shared, 1, 0, 100));
-    assert_true(gw_poison_trial(shared, 1, 50, 150)); /* still its turn */
-    assert_false(gw_poison_trial(shared, 2, 50, 150));
-    gw_poison_trial_over(shared, 2); /* it was never its turn */
-    assert_false(gw_poison_trial(shared, 2, 50, 150));
-    gw_poison_trial_over(shared, 1);
-    assert_true(gw_poison_trial(shared, 2, 60, 160));
-    assert_false(gw_poison_trial(shared, 3, 159, 300));
-    assert_true(gw_poison_trial(shared, 3, 160, 300)); /* one that takes too long has the next one beside it */
+    assert_true(gw_poison_trial(&shared->quarantine, 1, 0, 100));
+    assert_true(gw_poison_trial(&shared->quarantine, 1, 50, 150)); /* still its turn */
+    assert_false(gw_poison_trial(&shared->quarantine, 2, 50, 150));
+    gw_poison_trial_over(&shared->quarantine, 2); /* it was never its turn */
+    assert_false(gw_poison_trial(&shared->quarantine, 2, 50, 150));
+    gw_poison_trial_over(&shared->quarantine, 1);
+    assert_true(gw_poison_trial(&shared->quarantine, 2, 60, 160));
+    assert_false(gw_poison_trial(&shared->quarantine, 3, 159, 300));
+    assert_true(
+        gw_poison_trial(&shared->quarantine, 3, 160, 300)); /* one that takes too long has the next one beside it */
     gateway_shared_free(shared);
 }
 

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/guard.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HANG_NS  NS_PER_S
+#define PAUSE_NS (NS_PER_S / GUARD_PER_S)
+
+/* Looks between a heart's last beat and the verdict; one more may pass before the first of them. */
+enum { LOOKS = 5, MISSES = LOOKS - 1 };
+
+void guard_area_init(struct guard_area *area)
+{
+    *area = (struct guard_area){ .magic = GUARD_MAGIC, .layout = GUARD_LAYOUT };
+    for (int side = 0; side < GUARD_SIDES; side++)
+        area->member[side].pidfd = -1;
+}
+
+static enum guard_side other_side(const struct guard *guard)
+{
+    return guard->side == GUARD_SIDE_GUARD ? GUARD_SIDE_ROLE : GUARD_SIDE_GUARD;
+}
+
+static struct guard_member *other_of(const struct guard *guard)
+{
+    return &guard->setup.area->member[other_side(guard)];
+}
+
+int guard_fd(const struct guard *guard)
+{
+    return other_of(guard)->pidfd;
+}
+
+static int64_t look_interval(const struct guard *guard)
+{
+    return (guard->setup.hang_ns > 0 ? guard->setup.hang_ns : HANG_NS) / LOOKS;
+}
+
+static int signal_other(const struct guard *guard, int signo)
+{
+    return (int)syscall(SYS_pidfd_send_signal, other_of(guard)->pidfd, signo, NULL, 0);
+}
+
+/* ---- making a member ---- */
+
+/* Where glibc keeps the id of this thread: it told the kernel at start. 0 when the kernel does not say. */
+static uint64_t thread_id_address(void)
+{
+    uint64_t address = 0;
+    return prctl(PR_GET_TID_ADDRESS, &address) == 0 ? address : 0;
+}
+
+/* The other one, with a copy of our memory, at the beginning of guard_run(). 0 or a negative errno. */
+static int make_other(struct guard *guard)
+{
+    struct guard_member *other = other_of(guard);
+    uint64_t tid_at = thread_id_address();
+    struct clone_args args = {
+        .flags =
+            CLONE_FILES | CLONE_PIDFD | CLONE_PARENT_SETTID | (tid_at ? CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID : 0),
+        .pidfd = (uint64_t)(uintptr_t)&other->pidfd,
+        .parent_tid = (uint64_t)(uintptr_t)&other->pid,
+        .child_tid = tid_at,
+        .exit_signal = SIGCHLD,
+    };
+
+    if (other->pidfd >= 0)
+        (void)close(other->pidfd);
+    other->pidfd = -1;
+    other->pid = 0;
+    long pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid == 0) {
+        guard->side = other_side(guard);
+        longjmp(guard->begin, 1);
+    }
+    if (pid > 0)
+        return 0;
+    int r = -errno;
+    other->pidfd = -1;
+    return r;
+}
+
+/* Reaps it if it was our child; else whoever is its parent does, and how it ended is not known here. */
+static void bury(struct guard_member *other, bool death, int64_t now)
+{
+    siginfo_t info = { 0 };
+    bool known = waitid(P_PIDFD, (id_t)other->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
+
+    other->last_code = known ? info.si_code : 0;
+    other->last_status = known ? info.si_status : 0;
+    other->died_ns = now;
+    if (death)
+        atomic_fetch_add(&other->deaths, 1);
+}
+
+static void pause_for(struct guard *guard, int64_t now)
+{
+    guard->state = GUARD_PAUSING;
+    guard->due_ns = now + PAUSE_NS;
+}
+
+/* True when the other one is there again. When it cannot be made (no memory, too many processes) it is tried again. */
+static bool restore(struct guard *guard, int64_t now)
+{
+    struct guard_area *area = guard->setup.area;
+    struct guard_member *other = other_of(guard);
+
+    guard->missed = 0;
+    guard_budget_take(&other->budget, now);
+    atomic_store(&area->claim, 0); /* the dead claim nothing, and whom we claimed is dead */
+    if (make_other(guard) < 0) {
+        pause_for(guard, now);
+        return false;
+    }
+    other->restored_ns = clock_now();
+    if (guard->setup.bell_fd >= 0)
+        (void)!write(guard->setup.bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    return true;
+}
+
+/* ---- looking ---- */
+
+/* Has its heart stood still for too many looks in a row? */
+static bool look_hung(struct guard *guard, int64_t now)
+{
+    uint64_t beats = atomic_load_explicit(&other_of(guard)->beats, memory_order_relaxed);
+
+    if (now >= guard->look_ns) {
+        guard->look_ns = now + look_interval(guard);
+        guard->missed = beats == guard->beats ? guard->missed + 1 : 0;
+        guard->beats = beats;
+    }
+    return guard->missed >= MISSES;
+}
+
+/* Claims the right to kill. A member that hangs while it holds the claim itself loses it after another such time. */
+static bool claim(struct guard *guard)
+{
+    uint32_t ours = (uint32_t)guard->side + 1, holder = 0;
+
+    if (atomic_compare_exchange_strong(&guard->setup.area->claim, &holder, ours) || holder == ours)
+        return true;
+    return guard->missed >= 2 * MISSES && atomic_compare_exchange_strong(&guard->setup.area->claim, &holder, ours);
+}
+
+static bool other_is_dead(const struct guard *guard)
+{
+    struct pollfd fd = { .fd = guard_fd(guard), .events = POLLIN };
+    return guard_fd(guard) < 0 || poll(&fd, 1, 0) > 0;
+}
+
+bool guard_tend(struct guard *guard)
+{
+    struct guard_area *area = guard->setup.area;
+    struct guard_member *other = other_of(guard);
+    int64_t now = clock_now();
+    struct guard_sight sight = { .dead = other_is_dead(guard) }; /* before `over` is looked at */
+
+    sight.over = atomic_load(&area->over);
+    sight.hung = look_hung(guard, now) && !sight.dead;
+    sight.claimed = sight.hung && claim(guard);
+    sight.budget = guard_budget_has(&other->budget, now);
+    sight.due = now >= guard->due_ns;
+    struct guard_step step = guard_fsm(guard->state, guard_event_of(guard->state, &sight));
+    if (sight.dead && guard->state == GUARD_WATCHING)
+        bury(other, !sight.over, now);
+    guard->state = step.next;
+    switch (step.action) {
+    case GUARD_DO_RESTORE:
+        return restore(guard, now);
+    case GUARD_DO_PAUSE:
+        pause_for(guard, now);
+        break;
+    case GUARD_DO_KILL:
+        atomic_fetch_add(&other->hung, 1);
+        (void)signal_other(guard, SIGKILL);
+        guard->missed = 0;
+        break;
+    case GUARD_DO_NOTHING:
+    case GUARD_DO_LEAVE:
+        break;
+    }
+    return false;
+}
+
+void guard_over(struct guard *guard, int status)
+{
+    if (!guard)
+        return;
+    guard->setup.area->status = status;
+    atomic_store(&guard->setup.area->over, 1);
+}
+
+/* ---- the two lives ---- */
+
+static volatile sig_atomic_t asked; /* the signal to be passed on; 0: none */
+
+static void on_signal(int signo)
+{
+    asked = signo;
+}
+
+/* Signals that the guard passes on arrive only while it waits. */
+static void take_signals(sigset_t *waiting)
+{
+    const struct sigaction action = { .sa_handler = on_signal };
+    sigset_t blocked;
+
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+    (void)sigemptyset(waiting);
+    (void)sigemptyset(&blocked);
+    (void)sigaddset(&blocked, SIGTERM);
+    (void)sigaddset(&blocked, SIGHUP);
+    (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+/* Until something happens, or it is time to look. The owner's hang-up is the end. */
+static void wait_for_news(struct guard *guard, const sigset_t *waiting)
+{
+    bool pausing = guard->state == GUARD_PAUSING;
+    struct pollfd fds[] = {
+        { .fd = pausing ? -1 : guard_fd(guard), .events = POLLIN },
+        { .fd = guard->setup.owner_fd },
+    };
+    int64_t until = pausing && guard->due_ns < guard->look_ns ? guard->due_ns : guard->look_ns;
+    int64_t span = until - clock_now();
+    struct timespec timeout = { .tv_sec = span > 0 ? span / NS_PER_S : 0, .tv_nsec = span > 0 ? span % NS_PER_S : 0 };
+
+    if (ppoll(fds, 2, &timeout, waiting) > 0 && (fds[1].revents & (POLLHUP | POLLERR | POLLNVAL))) {
+        guard_over(guard, EXIT_FAILURE);
+        (void)signal_other(guard, SIGKILL);
+    }
+    if (asked && guard->state == GUARD_WATCHING)
+        (void)signal_other(guard, asked);
+    asked = 0;
+}
+
+static int run_guard(struct guard *guard)
+{
+    sigset_t waiting;
+
+    (void)prctl(PR_SET_NAME, guard->setup.guard_name);
+    take_signals(&waiting);
+    if (guard_fd(guard) < 0) { /* the very first: there is no role yet */
+        struct guard_member *self = &guard->setup.area->member[GUARD_SIDE_GUARD];
+        self->pid = getpid();
+        self->pidfd = (int32_t)syscall(SYS_pidfd_open, getpid(), 0);
+        if (self->pidfd < 0)
+            return EXIT_FAILURE;
+        if (make_other(guard) < 0)
+            pause_for(guard, clock_now());
+    }
+    while (guard->state != GUARD_LEAVING) {
+        (void)guard_beat(guard, 0);
+        (void)guard_tend(guard);
+        if (guard->state != GUARD_LEAVING)
+            wait_for_news(guard, &waiting);
+    }
+    return guard->setup.area->status;
+}
+
+static int run_role(struct guard *guard)
+{
+    sigset_t none;
+
+    (void)prctl(PR_SET_NAME, guard->setup.role_name);
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    return guard->setup.role(guard, guard->setup.data);
+}
+
+int guard_run(struct guard *guard, const struct guard_setup *setup)
+{
+    *guard = (struct guard){ .setup = *setup, .side = GUARD_SIDE_GUARD };
+    (void)setjmp(guard->begin);
+    /* Every member begins here: what its maker knew of the other one is not its own. */
+    guard->state = GUARD_WATCHING;
+    guard->missed = 0;
+    guard->look_ns = clock_now() + look_interval(guard);
+    guard->due_ns = 0;
+    return guard->side == GUARD_SIDE_GUARD ? run_guard(guard) : run_role(guard);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pair of processes of which either puts the other one back: a guard, which does nothing else, and a role, which does
+ * the work. They share one descriptor table (clone(2) CLONE_FILES) but no memory other than what was mapped MAP_SHARED
+ * before. When the role dies, by whatever signal, nothing is closed: sockets, epoll sets and pipes stay open in the table,
+ * and its successor finds in shared memory what they are. A role whose heart stops is killed and counts as dead.
+ *
+ *     guard_run() ── guard ◀─ pidfd, heartbeat ─▶ role ── role(guard, data)
+ *                      └───── struct guard_area ────┘      one page, MAP_SHARED, mapped by the owner
+ *
+ * Everything is decided by guard_fsm.h, in both of them alike. Facts that the mechanism rests on:
+ *
+ * - A member is named by its pidfd in the shared table. The kernel writes the number of a new member's pidfd into
+ *   the area before that one runs, so there is no moment in which a member exists and cannot be found.
+ * - A new member of either kind begins in guard_run() again (setjmp(3)), so that no stack grows from death to death.
+ * - execve(2) ends the sharing: neither of them may call it, and programs are started by fork(2), whose child has a
+ *   table of its own.
+ * - A successor inherits a copy of its *maker's* private memory, which was made from its predecessor's maker's, and so
+ *   on: what a role maps or allocates privately must be marked MADV_DONTFORK, or it adds up.
+ * - glibc keeps the thread's id, which a raw clone(2) would leave as the parent's; it is set anew. The copying process must
+ *   be single-threaded, as for fork(2).
+ * - Record locks, fcntl(2), belong to the table. Who opens a file that is locked by a predecessor's descriptor, and closes
+ *   either, loses the lock: a successor closes what it does not want to keep before it opens anything.
+ */
+#ifndef DARUMA_BASE_GUARD_H
+#define DARUMA_BASE_GUARD_H
+
+#include "base/guard_fsm.h"
+
+#include <assert.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define GUARD_MAGIC  0x6461727567726431u /* "darugrd1" */
+#define GUARD_LAYOUT 1u
+
+enum guard_side { GUARD_SIDE_GUARD, GUARD_SIDE_ROLE, GUARD_SIDES };
+
+struct guard_member {
+    int32_t pidfd;                 /* in the shared table; -1: none. Written by the kernel when it is made */
+    int32_t pid;                   /* as its maker saw it; 0: none */
+    _Atomic uint64_t beats;        /* grows while it lives */
+    _Atomic uint32_t deaths, hung; /* how often it died; of those, killed by the other one because it hung */
+    int32_t last_code;             /* how it died last: siginfo_t.si_code, 0 when nobody could tell */
+    int32_t last_status;           /* … and si_status */
+    int64_t died_ns, restored_ns;  /* when that was noticed, when its successor was there; monotonic */
+    struct guard_budget budget;
+};
+static_assert(sizeof(struct guard_member) == 64, "layout");
+
+struct guard_area {
+    uint64_t magic;
+    uint32_t layout;
+    _Atomic uint32_t over; /* bool: ended in order; nobody is restored any more */
+    _Atomic uint32_t
+        claim;      /* side + 1 of the member that may kill the other; 0: nobody. So that two which both find the
+                               other one hung do not kill each other */
+    int32_t status; /* over: the role's exit status */
+    struct guard_member member[GUARD_SIDES];
+};
+static_assert(sizeof(struct guard_area) == 24 + 2 * 64, "layout");
+
+/* Nothing has happened yet. `area` lies in a MAP_SHARED mapping, and may be read by whoever shares it. */
+void guard_area_init(struct guard_area *area);
+
+struct guard;
+
+struct guard_setup {
+    struct guard_area *area;
+    /* The role's whole life; its exit status. What ends it in order calls guard_over() before it returns; an end without
+       that is a death, and it is called again in a successor. */
+    int (*role)(struct guard *guard, void *data);
+    void *data;
+    const char *guard_name, *role_name; /* as ps(1) shows them, at most 15 bytes */
+    int owner_fd;                       /* its hang-up (POLLHUP) is the end of both; -1: none */
+    int bell_fd;                        /* eventfd to ring when a member was restored; -1: none */
+    int64_t hang_ns;                    /* a heart that stands still for this long is a death; 0: 1 s */
+};
+
+/* A process's own part. */
+struct guard {
+    struct guard_setup setup;
+    enum guard_side side;
+    enum guard_state state;
+    jmp_buf begin;
+    int64_t look_ns; /* when to look after the other one next */
+    int64_t due_ns;  /* PAUSING: until then */
+    uint64_t beats;  /* of the other one, when they were looked at last */
+    unsigned
+        missed; /* looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty */
+};
+
+/*
+ * Makes the calling process, single-threaded, the guard of a role that is started at once. Returns an exit status, in
+ * whichever process comes to its end: the guard, the role, and every successor of either. The caller exits with it.
+ * `guard` must outlive all of that: static, or mapped.
+ *
+ * The guard passes SIGTERM and SIGHUP on to the role and ignores SIGINT; a role begins with the default for all three.
+ */
+int guard_run(struct guard *guard, const struct guard_setup *setup);
+
+/*
+ * For the role, in its loop, at least every hang_ns / 5: its heart beats. A plain store. True when guard_tend() is to be
+ * called. May be called with NULL: a role without a guard.
+ */
+static inline bool guard_beat(struct guard *guard, int64_t now_ns)
+{
+    if (!guard)
+        return false;
+    _Atomic uint64_t *beats = &guard->setup.area->member[guard->side].beats;
+    atomic_store_explicit(beats, atomic_load_explicit(beats, memory_order_relaxed) + 1, memory_order_relaxed);
+    return now_ns >= guard->look_ns;
+}
+
+/* Becomes readable when the other one has died; then guard_tend(). */
+int guard_fd(const struct guard *guard);
+
+/*
+ * Looks after the other one: restores it when it has died, kills it when it hangs. True when it is a new one, so that
+ * guard_fd() is to be watched anew (the old descriptor is closed). Does not return in a member that it made.
+ */
+bool guard_tend(struct guard *guard);
+
+/* The role is about to return: in order, and for good. Idempotent; NULL is accepted. */
+void guard_over(struct guard *guard, int status);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What clients may not do for ever, too often or too many at a time: struct board_limits of their listener, applied.
+ */
+#ifndef DARUMA_GATEWAY_LIMIT_H
+#define DARUMA_GATEWAY_LIMIT_H
+
+#include "gateway/worker.h"
+
+/* For heads that were let in once, and are read again: what the file says now must not refuse them. */
+extern const struct http1_limits gw_limit_any;
+
+static inline const struct board_limits *gw_conn_limits(const struct gw_worker *worker, const struct conn *conn)
+{
+    return &worker->view->listeners[conn->listener].limits;
+}
+
+static inline void gw_limit_count(struct gw_worker *worker, enum gauge_limit limit)
+{
+    gw_count(&worker->gauges->limits[limit]);
+}
+
+/* Raises RLIMIT_NOFILE as far as it may be raised, and says how many clients it is enough for: each may need a
+   descriptor of its own and one for its upstream. */
+uint32_t gw_limit_files(void);
+
+/* Is there room for one connection more in all? */
+bool gw_limit_room(const struct gw_worker *worker);
+
+/* Counts the connection at its address. False when that has as many as it may have. Those of trusted proxies and Unix
+   sockets have no address of their own, and are not limited by it. */
+bool gw_limit_enter(struct gw_worker *worker, struct conn *conn);
+void gw_limit_leave(struct gw_worker *worker, struct conn *conn);
+
+/* A request has come: 0 when it may pass, else how many seconds later one may. */
+uint32_t gw_limit_request(struct gw_worker *worker, struct conn *conn);
+
+/* Part of the request's body has come. */
+void gw_limit_body_came(const struct gw_worker *worker, struct conn *conn, size_t len);
+/* SENDING, the body is not whole: when the client has not brought enough of it; 0: never. */
+int64_t gw_limit_body_due(const struct gw_worker *worker, struct conn *conn);
+
+/* Is the client's address in one of the networks? */
+bool gw_limit_is_in(const struct conn *conn, const struct board_network *networks, uint32_t count);
+
+#endif

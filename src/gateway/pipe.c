@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/pipe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Bytes moved at once, before others have their turn: what a pipe of the usual size holds of pages. */
+enum { MOST = 64 * 1024 };
+
+static void close_both(const struct gw_pipe *pipe)
+{
+    (void)close(pipe->read_fd);
+    (void)close(pipe->write_fd);
+}
+
+/* An empty one goes back to the pool. */
+static void put_back(struct gw_worker *worker, const struct gw_pipe *pipe)
+{
+    if (worker->pipes_idle < GW_PIPES_IDLE)
+        worker->pipes[worker->pipes_idle++] = *pipe;
+    else
+        close_both(pipe);
+}
+
+bool gw_pipe_worth(struct gw_worker *worker, uint8_t io, uint64_t to_come)
+{
+    int fds[2];
+    if (!(io & GW_BULK) || to_come < GW_BLOCK)
+        return false;
+    if (worker->pipes_idle > 0)
+        return true;
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return false;
+    put_back(worker, &(struct gw_pipe){ .read_fd = fds[0], .write_fd = fds[1] });
+    return true;
+}
+
+ssize_t gw_pipe_fill(struct gw_worker *worker, struct gw_pipe *pipe, int fd, uint8_t *io, uint64_t most)
+{
+    *pipe = worker->pipes[--worker->pipes_idle];
+    ssize_t n = splice(fd, NULL, pipe->write_fd, NULL, most < MOST ? (size_t)most : MOST, SPLICE_F_NONBLOCK);
+    if (n > 0) {
+        pipe->held = (uint32_t)n;
+        if (n < GW_BLOCK)
+            *io &= (uint8_t)~GW_BULK;
+        return n;
+    }
+    put_back(worker, pipe);
+    return gw_read_nothing(io, n);
+}
+
+ssize_t gw_pipe_drain(struct gw_worker *worker, struct gw_pipe *pipe, int fd, uint8_t *io)
+{
+    ssize_t n = splice(pipe->read_fd, NULL, fd, NULL, pipe->held, SPLICE_F_NONBLOCK);
+    if (n <= 0)
+        return gw_wrote_nothing(io);
+    pipe->held -= (uint32_t)n;
+    if (pipe->held == 0)
+        put_back(worker, pipe);
+    return n;
+}
+
+void gw_pipe_drop(struct gw_pipe *pipe)
+{
+    if (pipe->held > 0)
+        close_both(pipe);
+    pipe->held = 0;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/response.h"
+
+#include "gateway/access.h"
+#include "gateway/conn.h"
+#include "gateway/exchange.h"
+#include "gateway/framing.h"
+#include "gateway/pipe.h"
+#include "gateway/relay.h"
+#include "gateway/upstream.h"
+
+#include <string.h>
+
+enum {
+    CHUNK_ROOM = 8,               /* of a chunk's framing: four digits, twice CR LF */
+    ROOM = GW_BLOCK - CHUNK_ROOM, /* of a block, for what the upstream sends */
+};
+
+static const struct http1_limits response_limits = {
+    .head = ROOM - GW_HEADROOM,
+    .target = 0,
+    .headers = HTTP1_HEADERS,
+};
+
+/* --- the response head ------------------------------------------------------------------------------------------ */
+
+/* Puts the rewritten head in front of what follows it in `out`; it may grow into the headroom. */
+static bool replace_head(struct gw_worker *worker, struct conn *conn, const struct gw_forward_response *facts)
+{
+    char *block = gw_block(&worker->slots, conn->out);
+    uint32_t end = conn->out_ready + worker->response.len;
+    ssize_t len = gw_forward_response(block + conn->out_ready, &worker->response, facts, worker->scratch,
+                                      sizeof(worker->scratch));
+    if (len < 0 || (uint32_t)len > end)
+        return false;
+    conn->out_at = end - (uint32_t)len;
+    conn->out_ready = end;
+    memcpy(block + conn->out_at, worker->scratch, (size_t)len);
+    return true;
+}
+
+/* 100, 102, 103 …: passed on, and the final head is still to come. HTTP/1.0 does not know them. */
+static bool interim(struct gw_worker *worker, struct conn *conn)
+{
+    if (conn->flags & CONN_HTTP10) {
+        conn->out_ready += worker->response.len;
+        conn->out_at = conn->out_ready;
+        return true;
+    }
+    return replace_head(worker, conn, &(struct gw_forward_response){ 0 });
+}
+
+static bool count_body(struct gw_worker *worker, struct conn *conn);
+
+static bool begin_response(struct gw_worker *worker, struct conn *conn)
+{
+    const struct http1_head *head = &worker->response;
+    struct gw_forward_response facts = { 0 };
+
+    if (worker->view->served_by)
+        facts.served_by = worker->view->endpoints[conn->endpoint].instance;
+    if ((conn->flags & CONN_HTTP10) && head->framing == HTTP1_CHUNKED)
+        conn->flags |= CONN_DECHUNK;
+    if (!(conn->flags & CONN_HTTP10) && head->framing == HTTP1_UNTIL_CLOSE)
+        conn->flags |= CONN_ENCHUNK;
+    facts.dechunk = conn->flags & CONN_DECHUNK;
+    facts.enchunk = conn->flags & CONN_ENCHUNK;
+    bool until_close = facts.dechunk || (head->framing == HTTP1_UNTIL_CLOSE && !facts.enchunk);
+    if (!(conn->flags & CONN_REQUEST_WHOLE) || worker->draining || until_close)
+        conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
+    facts.close = !(conn->flags & CONN_KEEP_ALIVE);
+    facts.http10 = conn->flags & CONN_HTTP10;
+    facts.rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
+    conn->status = head->status;
+    conn->out_framing = head->framing;
+    conn->out_left = head->content_length;
+    conn->out_chunked = (struct http1_chunked){ 0 };
+    if (head->keep_alive)
+        conn->flags |= CONN_KEEP_UPSTREAM;
+    gw_conn_upstream(worker, conn)->keep_s =
+        gw_forward_keep_alive(gw_block(&worker->slots, conn->out) + conn->out_ready, head);
+    if (!replace_head(worker, conn, &facts))
+        return false;
+    conn->flags |= CONN_BEGUN;
+    gw_conn_step(worker, conn, CONN_EV_RESPONSE);
+    if (!count_body(worker, conn))
+        gw_exchange_fail(worker, conn, RETRY_BROKEN);
+    else if (!(conn->flags & CONN_RESPONSE_WHOLE))
+        gw_upstream_acknowledge(gw_conn_upstream(worker, conn));
+    return true;
+}
+
+static bool begin_tunnel(struct gw_worker *worker, struct conn *conn)
+{
+    if (!(conn->flags & CONN_UPGRADE) || !gw_relay_request_sent(conn) ||
+        !replace_head(worker, conn, &(struct gw_forward_response){ 0 }))
+        return false;
+    conn->status = 101;
+    conn->flags |= CONN_BEGUN;
+    /* From here on both blocks hold bytes that mean nothing to us: what the client sent early, and what came behind. */
+    gw_access_log(worker, conn); /* before the head is gone */
+    conn->out_ready = conn->out_len;
+    conn->in_sent = conn->request_end;
+    conn->request_end = conn->in_len;
+    gw_conn_step(worker, conn, CONN_EV_TUNNEL);
+    return true;
+}
+
+bool gw_response_head(struct gw_worker *worker, struct conn *conn)
+{
+    while (conn->state == CONN_SENDING) {
+        int len =
+            http1_parse_response(gw_block(&worker->slots, conn->out) + conn->out_ready, conn->out_len - conn->out_ready,
+                                 (enum http1_method)conn->method, &response_limits, &worker->response);
+        if (len == 0)
+            return conn->out_len < ROOM || conn->out_ready > GW_HEADROOM;
+        if (len < 0)
+            return false;
+        unsigned status = worker->response.status;
+        if (status == 101)
+            return begin_tunnel(worker, conn);
+        if (status < 200) {
+            if (!interim(worker, conn))
+                return false;
+            if (gw_conn_flush(worker, conn) != 1)
+                return true; /* the rest waits until the client has taken this */
+            continue;
+        }
+        if (gw_exchange_retry_status(worker, conn, status))
+            return true;
+        return begin_response(worker, conn);
+    }
+    return true;
+}
+
+/* --- the response body ------------------------------------------------------------------------------------------ */
+
+/* Makes one chunk of the bytes behind out_ready; its length. */
+static uint32_t make_chunk(char *block, struct conn *conn)
+{
+    char *bytes = block + conn->out_ready, size[CHUNK_ROOM];
+    uint32_t len = conn->out_len - conn->out_ready, at = 0;
+    if (len == 0)
+        return 0;
+    for (int shift = 12; shift >= 0; shift -= 4)
+        if (at > 0 || len >> shift > 0)
+            size[at++] = "0123456789abcdef"[len >> shift & 15];
+    memcpy(size + at, "\r\n", 2);
+    at += 2;
+    memmove(bytes + at, bytes, len);
+    memcpy(bytes, size, at);
+    memcpy(bytes + at + len, "\r\n", 2);
+    conn->out_len += at + 2;
+    return len + at + 2;
+}
+
+/* The upstream has closed, and that is the end that such a body has. */
+static void end_until_close(struct gw_worker *worker, struct conn *conn)
+{
+    static const char last_chunk[] = "0\r\n\r\n";
+    conn->flags |= CONN_RESPONSE_WHOLE;
+    if (!(conn->flags & CONN_ENCHUNK))
+        return;
+    conn->out_at = 0;
+    conn->out_ready = conn->out_len = sizeof(last_chunk) - 1;
+    memcpy(gw_block(&worker->slots, conn->out), last_chunk, sizeof(last_chunk) - 1);
+}
+
+/* Looks at the bytes behind out_ready: how many of them are body? Those that are go to the client. False when the
+   chunks are malformed: what has gone out is then all that there is. */
+static bool count_body(struct gw_worker *worker, struct conn *conn)
+{
+    char *bytes = gw_block(&worker->slots, conn->out) + conn->out_ready;
+    uint32_t len = conn->out_len - conn->out_ready;
+    bool whole = false;
+
+    switch ((enum http1_framing)conn->out_framing) {
+    case HTTP1_NO_BODY:
+        len = 0;
+        whole = true;
+        break;
+    case HTTP1_LENGTH:
+        len = len < conn->out_left ? len : (uint32_t)conn->out_left;
+        conn->out_left -= len;
+        whole = conn->out_left == 0;
+        break;
+    case HTTP1_CHUNKED: {
+        size_t data = len;
+        ssize_t fed = conn->flags & CONN_DECHUNK ? http1_chunked_data(&conn->out_chunked, bytes, len, bytes, &data)
+                                                 : http1_chunked_feed(&conn->out_chunked, bytes, len);
+        if (fed < 0)
+            return false;
+        whole = conn->out_chunked.done;
+        if ((uint32_t)fed < len)
+            conn->flags &= ~(uint32_t)CONN_KEEP_UPSTREAM;
+        len = conn->flags & CONN_DECHUNK ? (uint32_t)data : (uint32_t)fed;
+        conn->out_len = conn->out_ready + len;
+        break;
+    }
+    case HTTP1_UNTIL_CLOSE:
+        if (conn->flags & CONN_ENCHUNK)
+            len = make_chunk(gw_block(&worker->slots, conn->out), conn);
+        break;
+    }
+    conn->out_ready += len;
+    if (whole)
+        conn->flags |= CONN_RESPONSE_WHOLE;
+    /* More than the answer: the connection cannot be trusted with another request. */
+    if (whole && conn->out_ready < conn->out_len)
+        conn->flags &= ~(uint32_t)CONN_KEEP_UPSTREAM;
+    return true;
+}
+
+static void response_ended(struct gw_worker *worker, struct conn *conn)
+{
+    struct upstream *upstream = gw_conn_upstream(worker, conn);
+    if (conn->state == CONN_RELAYING && conn->out_framing == HTTP1_UNTIL_CLOSE && !(upstream->io & GW_ERROR)) {
+        end_until_close(worker, conn);
+        return;
+    }
+    if (conn->state == CONN_RELAYING)
+        (void)gw_conn_flush(worker, conn);
+    gw_exchange_fail(worker, conn, RETRY_BROKEN);
+}
+
+/* As gw_response_read(), past the block. */
+static bool pipe_response(struct gw_worker *worker, struct conn *conn, struct upstream *upstream, uint64_t most)
+{
+    ssize_t n = gw_pipe_fill(worker, &conn->down, upstream->fd, &upstream->io, most);
+    if (n < 0)
+        response_ended(worker, conn);
+    else if (n > 0 && gw_bytes_came(conn->out_framing, &conn->out_left, &conn->out_chunked, (size_t)n))
+        conn->flags |= CONN_RESPONSE_WHOLE;
+    return n != 0;
+}
+
+bool gw_response_read(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
+{
+    uint64_t to_come = gw_bytes_to_come(conn->out_framing, conn->out_left, &conn->out_chunked);
+    if (conn->state == CONN_RELAYING && !(conn->flags & CONN_ENCHUNK) && gw_pipe_worth(worker, upstream->io, to_come))
+        return pipe_response(worker, conn, upstream, to_come);
+    if (conn->out == GW_NONE) {
+        conn->out = gw_block_take(&worker->slots);
+        conn->out_at = conn->out_ready = conn->out_len = GW_HEADROOM;
+    } else if (conn->state == CONN_RELAYING && conn->out_at == conn->out_ready) {
+        conn->out_at = conn->out_ready = conn->out_len = 0;
+    } else if (conn->state == CONN_SENDING && conn->out_ready > GW_HEADROOM) {
+        /* Behind an interim answer: what has come of the next head begins the block anew. */
+        char *block = gw_block(&worker->slots, conn->out);
+        uint32_t rest = conn->out_len - conn->out_ready;
+        memmove(block + GW_HEADROOM, block + conn->out_ready, rest);
+        conn->out_at = conn->out_ready = GW_HEADROOM;
+        conn->out_len = GW_HEADROOM + rest;
+    }
+    ssize_t n =
+        gw_recv(upstream->fd, &upstream->io, gw_block(&worker->slots, conn->out) + conn->out_len, ROOM - conn->out_len);
+    if (n == 0)
+        return false;
+    if (n < 0) {
+        response_ended(worker, conn);
+        return true;
+    }
+    conn->out_len += (uint32_t)n;
+    if (!(conn->flags & CONN_FIRST_BYTE))
+        gw_exchange_first_byte(worker, conn);
+    if (!(conn->state == CONN_RELAYING ? count_body(worker, conn) : gw_response_head(worker, conn)))
+        gw_exchange_fail(worker, conn, RETRY_BROKEN);
+    return true;
+}

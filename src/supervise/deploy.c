@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervise/supervisor.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static int64_t now_of(const struct service *service)
+{
+    return loop_now(service->supervisor->peers.loop);
+}
+
+const char *deploy_phase_name(enum deploy_phase phase)
+{
+    static const char *const names[] = {
+        [DEPLOY_NONE] = "none",     [DEPLOY_ROLLING] = "rolling",   [DEPLOY_GOING_BACK] = "going back",
+        [DEPLOY_PAUSED] = "paused", [DEPLOY_DEPLOYED] = "deployed", [DEPLOY_ROLLED_BACK] = "rolled back",
+    };
+    return (unsigned)phase < ARRAY_LEN(names) ? names[phase] : "?";
+}
+
+bool deploy_is_active(const struct service *service)
+{
+    return service->deploy.phase == DEPLOY_ROLLING || service->deploy.phase == DEPLOY_GOING_BACK;
+}
+
+static void __attribute__((format(printf, 2, 3))) tell(const struct service *service, const char *format, ...)
+{
+    struct event event = { .kind = EVENT_DEPLOY };
+    va_list args;
+
+    (void)snprintf(event.service, sizeof(event.service), "%s", service->name);
+    (void)snprintf(event.to, sizeof(event.to), "%s", deploy_phase_name(service->deploy.phase));
+    va_start(args, format);
+    (void)vsnprintf(event.text, sizeof(event.text), format, args);
+    va_end(args);
+    event_emit(service->supervisor->peers.events, &event);
+}
+
+static void forget_version(struct version *version)
+{
+    spec_ref_drop(&version->ref);
+    *version = (struct version){ 0 };
+}
+
+/* --- how things stand --- */
+
+static bool is_new(const struct instance *instance)
+{
+    return instance->version == instance->service->version.number;
+}
+
+/* Another version of it is there, be it only on its way out. */
+static bool has_old(const struct service *service)
+{
+    for (size_t i = 0; i < service->len; i++)
+        if (!is_new(service->instances[i]) && (service->instances[i]->wanted || service->instances[i]->handle))
+            return true;
+    return false;
+}
+
+static void look_at_old(const struct instance *instance, struct deploy_view *view)
+{
+    if (!instance->wanted)
+        view->old_leaving += instance->handle != NULL;
+    else if (instance->served)
+        view->old_kept++;
+    else
+        view->old_idle++;
+}
+
+static void look_at_new(const struct instance *instance, const struct spec_deploy *deploy,
+                        const struct spec_update *update, struct deploy_view *view)
+{
+    if (!instance->wanted)
+        return;
+    view->new_there++;
+    view->failed += instance->at_fault;
+    if (instance->state == INSTANCE_SERVING) {
+        int64_t settled = instance->ready_ns + update->monitor_ns;
+        if (settled <= view->now_ns)
+            view->new_settled++;
+        else if (settled < view->next_settled_ns)
+            view->next_settled_ns = settled;
+    } else if (instance->state == INSTANCE_DONE) {
+        view->new_settled++; /* a job that is done stands firm */
+    } else if (instance->state == INSTANCE_STARTING && instance->started_ns) {
+        int64_t overdue = instance->started_ns + deploy->ready_timeout_ns;
+        if (overdue < view->next_overdue_ns)
+            view->next_overdue_ns = overdue;
+    }
+}
+
+/* One of the routes that lead here leads to another service, too, which is being replaced as well. */
+static bool peers_are_away(const struct service *service)
+{
+    const struct supervisor *supervisor = service->supervisor;
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct service *peer = supervisor->services[i];
+        if (peer != service && deploy_is_active(peer) && service_ready_count(peer) < (size_t)peer->replicas &&
+            supervisor_share_route(supervisor, service->name, peer->name))
+            return true;
+    }
+    return false;
+}
+
+static struct deploy_view look(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+    const struct spec_deploy *rules = &service->version.spec->deploy;
+    const struct spec_update *update = deploy->phase == DEPLOY_GOING_BACK ? &rules->rollback : &rules->update;
+    struct deploy_view view = {
+        .now_ns = now_of(service),
+        .replicas = service->replicas,
+        .next_settled_ns = INT64_MAX,
+        .next_overdue_ns = INT64_MAX,
+        .batch_ns = deploy->batch_ns,
+        .step = deploy->step,
+        .step_ns = deploy->step_ns,
+        .peers_away = update->stop_first && peers_are_away(service),
+    };
+    for (size_t i = 0; i < service->len; i++)
+        if (is_new(service->instances[i]))
+            look_at_new(service->instances[i], rules, update, &view);
+        else
+            look_at_old(service->instances[i], &view);
+    if (view.new_settled > deploy->settled && view.new_settled == view.new_there)
+        view.batch_ns = deploy->batch_ns = view.now_ns;
+    deploy->settled = view.new_settled;
+    if (deploy->tolerant)
+        view.failed = 0;
+    return view;
+}
+
+/* New instances that had their time and aren't ready are at fault. */
+static void judge_overdue(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+    int64_t now = now_of(service), timeout = service->version.spec->deploy.ready_timeout_ns;
+
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        if (!is_new(instance) || instance->at_fault || instance->state != INSTANCE_STARTING || !instance->started_ns ||
+            now < instance->started_ns + timeout)
+            continue;
+        instance->at_fault = true;
+        (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %lld s", instance->name,
+                       (long long)(timeout / NS_PER_S));
+    }
+}
+
+void deploy_instance_died(struct instance *instance)
+{
+    struct service *service = instance->service;
+    char line[EVENT_LINE];
+
+    if (service->deploy.phase != DEPLOY_ROLLING || !is_new(instance) || !cause_self_inflicted(instance->last_cause))
+        return;
+    if (instance->last_cause == CAUSE_EXIT && instance->last_status == 0 &&
+        instance->spec->restart.condition != SPEC_RESTART_ALWAYS)
+        return; /* a job that did what it was to do */
+    instance->at_fault = true;
+    struct event event = { .kind = EVENT_INSTANCE_EXIT,
+                           .cause = instance->last_cause,
+                           .status = instance->last_status,
+                           .by_signal = instance->last_by_signal };
+    memcpy(event.instance, instance->name, sizeof(event.instance));
+    (void)snprintf(event.text, sizeof(event.text), "%s", instance->last_words);
+    (void)snprintf(service->deploy.reason, sizeof(service->deploy.reason), "%.*s", EVENT_TEXT - 1,
+                   event_format(&event, line));
+}
+
+/* --- what is done --- */
+
+/* Beside each other, the two versions get what the step says; one after the other, each that is ready works. On the way
+   back the bad version gets nothing any more as soon as somebody else is there. */
+bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight)
+{
+    const struct service *service = instance->service;
+    const struct deploy *deploy = &service->deploy;
+    bool new = is_new(instance);
+
+    *ret_weight = BOARD_WEIGHT_USUAL;
+    if (deploy->phase == DEPLOY_GOING_BACK)
+        return new || deploy->settled == 0;
+    if (deploy->phase != DEPLOY_ROLLING || service->version.spec->deploy.strategy == SPEC_ROLLING)
+        return true;
+    *ret_weight = deploy->weights[new];
+    return new ? deploy->share > 0 : deploy->share < 1000;
+}
+
+/* All of it in one write of the board: there is no moment with two truths. */
+static void share_out(struct service *service)
+{
+    struct board *board = service->supervisor->peers.board;
+
+    board_write_begin(board);
+    for (size_t i = 0; i < service->len; i++)
+        if (service->instances[i]->state == INSTANCE_SERVING)
+            endpoint_share(service->instances[i]);
+    board_write_end(board);
+    service->supervisor->peers.ring(service->supervisor->peers.data);
+}
+
+static void shift(struct service *service, size_t step)
+{
+    struct deploy *deploy = &service->deploy;
+    const struct spec_deploy *rules = &service->version.spec->deploy;
+    int count[2] = { 0 };
+
+    for (size_t i = 0; i < service->len; i++)
+        count[is_new(service->instances[i])] += instance_serves(service->instances[i]);
+    deploy->step = step;
+    deploy->step_ns = now_of(service);
+    deploy->share = rules->strategy == SPEC_CANARY ? rules->steps[step] : 1000;
+    deploy_weights(deploy->share, count[0], count[1], &deploy->weights[0], &deploy->weights[1]);
+    share_out(service);
+    tell(service, "version %u gets %g %% of the requests", service->version.number, deploy->share / 10.0);
+}
+
+static void start_new(struct service *service, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct instance *instance = service_add_instance(service);
+        if (!instance) {
+            tell(service, "out of memory: not all new instances could be made");
+            return;
+        }
+        instance->wanted = true;
+        instance_try_start(instance);
+    }
+}
+
+/* Idle ones go first, then those that are away at the moment, then by number. */
+static struct instance *next_to_go(const struct service *service)
+{
+    struct instance *found = NULL;
+    int best = 0;
+
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        if (is_new(instance) || !instance->wanted)
+            continue;
+        int rank = !instance->served ? 3 : instance->state != INSTANCE_SERVING ? 2 : 1;
+        if (rank > best) {
+            best = rank;
+            found = instance;
+        }
+    }
+    return found;
+}
+
+static void retire_old(struct service *service, int count)
+{
+    for (struct instance *instance; count > 0 && (instance = next_to_go(service)); count--)
+        instance_stop(instance, CAUSE_DEPLOY, false);
+}
+
+static void finish(struct service *service, enum deploy_phase phase)
+{
+    struct deploy *deploy = &service->deploy;
+    char span[CLOCK_TEXT];
+
+    loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
+    deploy->phase = phase;
+    deploy->ended_ns = now_of(service);
+    if (phase != DEPLOY_PAUSED)
+        forget_version(&deploy->from);
+    clock_format_span(deploy->ended_ns - deploy->began_ns, span);
+    if (phase == DEPLOY_DEPLOYED)
+        tell(service, "version %u deployed in %s", service->version.number, span);
+    else if (phase == DEPLOY_ROLLED_BACK)
+        tell(service, "back at version %u after %s: %.150s", service->version.number, span, deploy->reason);
+    else
+        tell(service, "paused with both versions running: %.150s; \"daruma rollback %s\" goes back", deploy->reason,
+             service->name);
+    service->came_back = true; /* dependents with `restart: true` follow */
+    service_update(service);
+    if (phase != DEPLOY_PAUSED)
+        service_take_pending(service);
+    supervisor_settle_soon(service->supervisor);
+}
+
+static void go_back(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+    struct version bad = service->version;
+
+    deploy->phase = DEPLOY_GOING_BACK;
+    deploy->batch_ns = 0;
+    deploy->settled = 0;
+    deploy->step = SIZE_MAX;
+    tell(service, "version %u goes back to %u: %.150s", bad.number, deploy->from.number, deploy->reason);
+    service->version = deploy->from;
+    deploy->from = (struct version){ .number = bad.number };
+    spec_ref_drop(&bad.ref);
+    for (size_t i = 0; i < service->len; i++)
+        service->instances[i]->at_fault = false;
+    service_use_version(service);
+    share_out(service);
+}
+
+static void fail(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+    const struct spec_deploy *rules = &service->version.spec->deploy;
+    enum spec_on_failure action =
+        deploy->phase == DEPLOY_GOING_BACK ? rules->rollback.on_failure : rules->update.on_failure;
+
+    if (action == SPEC_GO_ON) {
+        deploy->tolerant = true;
+        tell(service, "goes on all the same (failure_action: continue): %.150s", deploy->reason);
+    } else if (action == SPEC_GO_BACK && deploy->phase == DEPLOY_ROLLING && deploy->from.ref) {
+        go_back(service);
+    } else {
+        finish(service, DEPLOY_PAUSED);
+    }
+}
+
+/* --- its run --- */
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct service *service = timer->data;
+    supervisor_settle_soon(service->supervisor);
+}
+
+/* One step; false: there is none to be taken now. */
+static bool take_step(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+
+    judge_overdue(service);
+    struct deploy_view view = look(service);
+    struct deploy_step step = deploy_plan(&service->version.spec->deploy, deploy->phase == DEPLOY_GOING_BACK, &view);
+    switch (step.action) {
+    case DEPLOY_START:
+        start_new(service, step.count);
+        return true;
+    case DEPLOY_RETIRE:
+        retire_old(service, step.count);
+        return true;
+    case DEPLOY_SHIFT:
+        shift(service, step.step);
+        return true;
+    case DEPLOY_FAIL:
+        fail(service);
+        return deploy_is_active(service);
+    case DEPLOY_DONE:
+        finish(service, deploy->phase == DEPLOY_GOING_BACK ? DEPLOY_ROLLED_BACK : DEPLOY_DEPLOYED);
+        return false;
+    case DEPLOY_WAIT:
+        if (step.at_ns != INT64_MAX)
+            loop_timer_set(service->supervisor->peers.loop, &deploy->timer, step.at_ns);
+        return false;
+    }
+    return false;
+}
+
+void deploy_settle(struct service *service)
+{
+    /* Every step changes what the next one sees, so this ends; the bound is for what nobody thought of. */
+    for (int i = 0; i < 64 && deploy_is_active(service) && take_step(service); i++)
+        ;
+}
+
+void deploy_begin(struct service *service, struct version *from)
+{
+    struct deploy *deploy = &service->deploy;
+
+    forget_version(&deploy->from);
+    if (!has_old(service)) {
+        forget_version(from);
+        return;
+    }
+    *deploy = (struct deploy){
+        .service = service,
+        .phase = DEPLOY_ROLLING,
+        .from = *from,
+        .began_ns = now_of(service),
+        .step = SIZE_MAX,
+        .timer = { .fn = on_timer, .data = service },
+    };
+    *from = (struct version){ 0 };
+    tell(service, "version %u goes to %u, %s", deploy->from.number, service->version.number,
+         service->version.spec->deploy.update.stop_first ? "stop-first" : "start-first");
+    supervisor_settle_soon(service->supervisor);
+}
+
+int deploy_turn_round(struct service *service, const char *reason)
+{
+    struct deploy *deploy = &service->deploy;
+
+    if (deploy->phase == DEPLOY_GOING_BACK)
+        return -EALREADY;
+    if ((deploy->phase != DEPLOY_ROLLING && deploy->phase != DEPLOY_PAUSED) || !deploy->from.ref)
+        return -ENOENT;
+    (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s", reason);
+    go_back(service);
+    return 0;
+}
+
+void deploy_end(struct service *service)
+{
+    loop_timer_cancel(service->supervisor->peers.loop, &service->deploy.timer);
+    if (deploy_is_active(service))
+        service->deploy.phase = DEPLOY_NONE;
+    forget_version(&service->deploy.from);
+}

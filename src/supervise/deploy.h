@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One service on its way from a version to another one: carries out what deploy_plan.h says, counts what fails, turns
+ * round when it must, and ends with a receipt. Owned by its service.
+ *
+ * "New" is whatever has the service's version, "old" all else, also on the way back: then the service has the version
+ * again that it had before.
+ */
+#ifndef DARUMA_SUPERVISE_DEPLOY_H
+#define DARUMA_SUPERVISE_DEPLOY_H
+
+#include "base/event.h"
+#include "base/loop.h"
+#include "compose/spec.h"
+
+struct instance;
+struct service;
+struct spec_ref;
+
+/* A configuration that a service has or had. */
+struct version {
+    uint32_t number; /* 1 is the first since the supervisor knows the service; 0: none */
+    struct spec_ref *ref;
+    const struct spec_service *spec;
+};
+
+enum deploy_phase {
+    DEPLOY_NONE,    /* there has not been any */
+    DEPLOY_ROLLING, /* forward */
+    DEPLOY_GOING_BACK,
+    DEPLOY_PAUSED,   /* failed, and asked to leave it at that */
+    DEPLOY_DEPLOYED, /* ended */
+    DEPLOY_ROLLED_BACK,
+};
+
+struct deploy {
+    struct service *service;
+    enum deploy_phase phase;
+    struct version from; /* what it goes back to */
+    int failed;          /* new instances that failed */
+    bool tolerant;       /* failure_action: continue, and something failed */
+    int settled;         /* new instances that stood firm when last looked at */
+    int64_t began_ns, ended_ns, batch_ns, step_ns;
+    size_t step;         /* CANARY, BLUE_GREEN: which share the new version has; SIZE_MAX: none yet */
+    uint32_t share;      /* the same in 1/1000 */
+    uint32_t weights[2]; /* of the old and the new version's endpoints */
+    char reason[EVENT_TEXT];
+    struct loop_timer timer;
+};
+
+/* What one of its endpoints is to get at present: whether any requests, and with which weight (board.h). */
+bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight);
+/* Begins, when something of another version runs; `from` is taken over. Else the version is simply let go. */
+void deploy_begin(struct service *service, struct version *from);
+/* Goes on as far as it can. Part of settling. */
+void deploy_settle(struct service *service);
+/* Turns round: back to the version before. `reason` is for people. -EALREADY: it does that already; -ENOENT: none goes
+   on. */
+int deploy_turn_round(struct service *service, const char *reason);
+/* One of the service's instances died. */
+void deploy_instance_died(struct instance *instance);
+/* It goes on, in either direction. */
+bool deploy_is_active(const struct service *service);
+/* Stops looking after it; for the end of the service or of the project. */
+void deploy_end(struct service *service);
+
+/* "rolling", "rolled back" … Never NULL. */
+const char *deploy_phase_name(enum deploy_phase phase);
+
+#endif

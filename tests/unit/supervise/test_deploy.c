@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From one version to the next, with real processes.
+ */
+#include "house.h"
+
+#define WEB(name, more, script)                                                                                        \
+    "  " name ":\n"                                                                                                    \
+    "    restart: always\n"                                                                                            \
+    "    stop_grace_period: 2s\n"                                                                                      \
+    "    x-daruma: {drain_timeout: 1s" more "}\n"                                                                      \
+    "    expose: ['80']\n"                                                                                             \
+    "    command:\n"                                                                                                   \
+    "      - sh\n"                                                                                                     \
+    "      - -c\n"                                                                                                     \
+    "      - |\n"                                                                                                      \
+    "        " script "\n"
+
+#define QUICK "    deploy: {replicas: 2, update_config: {monitor: 100ms}}\n"
+
+static const struct event *last_deploy(void)
+{
+    for (size_t i = house.events_len; i > 0; i--)
+        if (house.events[i - 1].kind == EVENT_DEPLOY)
+            return &house.events[i - 1];
+    return NULL;
+}
+
+static bool ended(const char *phase)
+{
+    const struct event *event = last_deploy();
+    return event && strcmp(event->to, phase) == 0;
+}
+
+static size_t in_rotation(const char *service)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < house.board->used_endpoints; i++) {
+        const struct board_endpoint *endpoint = &house.board->endpoints[i];
+        n +=
+            endpoint->state == BOARD_ENDPOINT_UP && strcmp(house.board->services[endpoint->service].name, service) == 0;
+    }
+    return n;
+}
+
+/* How few endpoints of `service` were in rotation at any time until its deploy came to that phase. */
+static size_t fewest_until(const char *service, const char *phase)
+{
+    size_t fewest = SIZE_MAX;
+    for (int64_t until = clock_now() + PATIENCE_NS; !ended(phase);) {
+        size_t now = in_rotation(service);
+        fewest = now < fewest ? now : fewest;
+        if (clock_now() > until)
+            give_up(phase);
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    }
+    return fewest;
+}
+
+static void start_first_is_never_one_short(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    house.events_len = 0;
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
+    assert_int_equal(fewest_until("app", "deployed"), 2);
+    assert_int_equal(in_rotation("app"), 2);
+    assert_int_equal(instances(), 2);
+    assert_true(is("app-3", "serving"));
+    assert_true(when("app-3", "serving") < when("app-1", "draining"));
+    assert_true(when("app-1", "draining") < when("app-2", "draining"));
+    WAIT_FOR(ready());
+    take_down();
+}
+
+static void stop_first_keeps_the_names(void **unused)
+{
+    apply("services: {app: {command: ['sleep', '60'], deploy: {replicas: 3, update_config: {monitor: 0s}}}}");
+    WAIT_FOR(ready());
+    house.events_len = 0;
+    apply("services: {app: {command: ['sleep', '61'], deploy: {replicas: 3, update_config: {monitor: 0s, parallelism: "
+          "2}}}}");
+    WAIT_FOR(ended("deployed"));
+    assert_true(is("app-1", "serving") && is("app-2", "serving") && is("app-3", "serving"));
+    /* Two at once, and the third when they were back. */
+    assert_true(when("app-2", "draining") < when("app-1", "starting"));
+    assert_true(events_of(EVENT_INSTANCE_EXIT, NULL) == 3 && instances() == 3);
+    take_down();
+}
+
+static void a_version_that_crashes_goes_back_and_the_old_one_never_left(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    pid_t first = info_of("app-1").pid, second = info_of("app-2").pid;
+    apply("services:\n" WEB("app", "", "echo no such table >&2; exit 3") QUICK);
+    WAIT_FOR(ended("rolled back"));
+    WAIT_FOR(instances() == 2);
+    assert_int_equal(info_of("app-1").pid, first);
+    assert_int_equal(info_of("app-2").pid, second);
+    assert_non_null(strstr(last_deploy()->text, "app-3 exited with status 3"));
+    assert_true(ready());
+    take_down();
+}
+
+static void a_version_that_is_never_ready_goes_back(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", ", deploy: {ready_timeout: 300ms}", "sleep 60") QUICK);
+    WAIT_FOR(ended("rolled back"));
+    assert_non_null(strstr(last_deploy()->text, "app-3 was not ready within"));
+    WAIT_FOR(instances() == 2 && ready());
+    take_down();
+}
+
+static void what_was_replaced_already_comes_back(void **unused)
+{
+    /* The first of the new version is well; the second finds what the first left and ends. */
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "mkdir $F/taken || exit 9; " SERVER) QUICK);
+    assert_true(fewest_until("app", "rolled back") >= 1);
+    WAIT_FOR(in_rotation("app") == 2 && instances() == 2 && ready());
+    char path[400];
+    (void)snprintf(path, sizeof(path), "%s/taken", house.folder);
+    assert_int_equal(rmdir(path), 0);
+    take_down();
+}
+
+static void a_kill_from_outside_is_no_fault_of_the_version(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
+    WAIT_FOR(info_of("app-3").pid > 0);
+    assert_int_equal(kill(info_of("app-3").pid, SIGKILL), 0);
+    assert_int_equal(kill(info_of("app-2").pid, SIGKILL), 0);
+    WAIT_FOR(ended("deployed"));
+    WAIT_FOR(ready() && instances() == 2);
+    take_down();
+}
+
+static void failure_action_pause_leaves_both(void **unused)
+{
+#define PAUSE "    deploy: {replicas: 2, update_config: {monitor: 100ms, failure_action: pause}}\n"
+    apply("services:\n" WEB("app", "", SERVER) PAUSE);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "exit 1") PAUSE);
+    WAIT_FOR(ended("paused"));
+    assert_int_equal(in_rotation("app"), 2);
+    struct err err = { 0 };
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 0, &err), 0);
+    WAIT_FOR(ended("rolled back"));
+    WAIT_FOR(ready() && instances() == 2);
+    take_down();
+}
+
+static void failure_action_continue_goes_on(void **unused)
+{
+#define ON "    deploy: {replicas: 2, update_config: {monitor: 0s, failure_action: continue}}\n"
+    apply("services:\n" WEB("app", "", SERVER) ON);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "mkdir $F/once && exit 1; " SERVER) ON);
+    WAIT_FOR(ended("deployed"));
+    char path[400];
+    (void)snprintf(path, sizeof(path), "%s/once", house.folder);
+    assert_int_equal(rmdir(path), 0);
+    WAIT_FOR(ready() && instances() == 2);
+    take_down();
+}
+
+static void rollback_brings_the_version_before(void **unused)
+{
+    struct err err = { 0 };
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 0, &err), -ENOENT);
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
+    WAIT_FOR(ended("deployed"));
+    house.events_len = 0;
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 1, &err), 0);
+    assert_int_equal(fewest_until("app", "deployed"), 2);
+    assert_non_null(strstr(last_deploy()->text, "version 1"));
+    assert_int_equal(supervisor_rollback(house.supervisor, "nobody", 0, &err), -ENOENT);
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 7, &err), -ENOENT);
+    take_down();
+}
+
+static void a_second_change_waits_for_the_first(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
+    WAIT_FOR(info_of("app-3").pid > 0);
+    apply("services:\n" WEB("app", "", "V=3; " SERVER) QUICK);
+    WAIT_FOR(ended("deployed") && strstr(last_deploy()->text, "version 3"));
+    WAIT_FOR(ready() && instances() == 2);
+    take_down();
+}
+
+static void blue_green_changes_over_in_one_write(void **unused)
+{
+#define GREEN ", deploy: {strategy: blue-green, keep: 300ms}"
+    apply("services:\n" WEB("app", GREEN, SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", GREEN, "V=2; " SERVER) QUICK);
+    /* Before the switch only the old ones, after it only the new ones; never more, never less. */
+    for (int64_t until = clock_now() + PATIENCE_NS; !ended("deployed");) {
+        assert_true(clock_now() < until);
+        assert_int_equal(in_rotation("app"), 2);
+        assert_true(!!endpoint_of("app-1", BOARD_ENDPOINT_UP) != !!endpoint_of("app-3", BOARD_ENDPOINT_UP));
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    }
+    assert_non_null(endpoint_of("app-3", BOARD_ENDPOINT_UP));
+    WAIT_FOR(instances() == 2);
+    take_down();
+}
+
+static void a_canary_gets_its_share(void **unused)
+{
+#define CANARY ", deploy: {strategy: canary, steps: [10, 50], dwell: 300ms}"
+    apply("services:\n" WEB("app", CANARY, SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", CANARY, "V=2; " SERVER) QUICK);
+    WAIT_FOR(last_deploy() && strstr(last_deploy()->text, "10 %"));
+    const struct board_endpoint *old = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    const struct board_endpoint *fresh = endpoint_of("app-3", BOARD_ENDPOINT_UP);
+    assert_true(old && fresh);
+    /* Two old ones and a new one: 10 % is 2/9 of what each of the old ones gets. */
+    assert_int_equal(old->weight, 1000);
+    assert_in_range(fresh->weight, 221, 223);
+    WAIT_FOR(strstr(last_deploy()->text, "50 %"));
+    WAIT_FOR(strstr(last_deploy()->text, "100 %"));
+    WAIT_FOR(ended("deployed"));
+    WAIT_FOR(instances() == 2 && in_rotation("app") == 2);
+    take_down();
+}
+
+static void down_in_the_middle_ends_all(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
+    WAIT_FOR(info_of("app-3").pid > 0);
+    take_down();
+}
+
+static void scaling_in_the_middle_counts(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
+    WAIT_FOR(info_of("app-3").pid > 0);
+    struct err err = { 0 };
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 3, &err), 0);
+    WAIT_FOR(ended("deployed"));
+    WAIT_FOR(ready() && instances() == 3 && in_rotation("app") == 3);
+    take_down();
+}
+
+int main(void)
+{
+#define STORY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        STORY(start_first_is_never_one_short),
+        STORY(stop_first_keeps_the_names),
+        STORY(a_version_that_crashes_goes_back_and_the_old_one_never_left),
+        STORY(a_version_that_is_never_ready_goes_back),
+        STORY(what_was_replaced_already_comes_back),
+        STORY(a_kill_from_outside_is_no_fault_of_the_version),
+        STORY(failure_action_pause_leaves_both),
+        STORY(failure_action_continue_goes_on),
+        STORY(rollback_brings_the_version_before),
+        STORY(a_second_change_waits_for_the_first),
+        STORY(blue_green_changes_over_in_one_write),
+        STORY(a_canary_gets_its_share),
+        STORY(down_in_the_middle_ends_all),
+        STORY(scaling_in_the_middle_counts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
