@@ -28,7 +28,7 @@ struct session {
     struct client_stream events, logs;
     char state[16];  /* of the project, as the last event or answer says */
     int64_t seen;    /* the last event's number */
-    int supervisor;  /* pidfd; -1: it was gone before we looked */
+    int supervisor;  /* pidfd of its guard, which ends last; -1: it was gone before we looked */
     bool changed;    /* an instance has ended: have all? */
     bool down_asked; /* by us, or by somebody else */
 };
@@ -95,7 +95,7 @@ static int ask_project(struct session *session, int64_t *ret_last, struct err *e
         return r;
     (void)snprintf(session->state, sizeof(session->state), "%s", json_text(project, "state"));
     if (session->supervisor < 0)
-        session->supervisor = pidfd_open((pid_t)json_integer_value(json_object_get(project, "pid")), 0);
+        session->supervisor = pidfd_open((pid_t)json_integer_value(json_object_get(project, "guard")), 0);
     if (ret_last)
         *ret_last = json_integer_value(json_object_get(project, "last_event"));
     json_decref(project);

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/inherit.h"
 #include "daemon/routes.h"
 #include "runtime/ports.h"
 #include "supervise/supervise.h"
@@ -42,6 +43,9 @@ static int make_address(const char *host, uint16_t port, struct board_address *r
 static int open_socket(const struct board_address *address)
 {
     int family = address->u.any.sa_family, on = 1;
+    int inherited = inherit_listener(&address->u.any, address->len);
+    if (inherited >= 0)
+        return inherited;
     CLEANUP_CLOSE int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
@@ -349,6 +353,20 @@ static int add_target(struct board *board, const struct spec *spec, const char *
     return 0;
 }
 
+static int add_route_index(struct listener *listener, int index)
+{
+    if (listener->routes_len == listener->routes_cap) {
+        size_t cap = listener->routes_cap ? 2 * listener->routes_cap : 4;
+        int *grown = reallocarray(listener->routes, cap, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        listener->routes = grown;
+        listener->routes_cap = cap;
+    }
+    listener->routes[listener->routes_len++] = index;
+    return 0;
+}
+
 /* Puts the n-th route of a listener on the board, over the one that was the n-th before: requests on it go on. */
 static int put_route(struct listener *listener, size_t n, const struct board_route *route, struct board *board)
 {
@@ -358,20 +376,8 @@ static int put_route(struct listener *listener, size_t n, const struct board_rou
         slot->used = 1;
         return 0;
     }
-    if (n >= listener->routes_cap) {
-        size_t cap = listener->routes_cap ? 2 * listener->routes_cap : 4;
-        int *grown = reallocarray(listener->routes, cap, sizeof(*grown));
-        if (!grown)
-            return -ENOMEM;
-        listener->routes = grown;
-        listener->routes_cap = cap;
-    }
     int index = board_route_add(board, route);
-    if (index < 0)
-        return index;
-    listener->routes[n] = index;
-    listener->routes_len = n + 1;
-    return 0;
+    return index < 0 ? index : add_route_index(listener, index);
 }
 
 static void drop_routes(struct listener *listener, size_t from, struct board *board)
@@ -380,6 +386,21 @@ static void drop_routes(struct listener *listener, size_t from, struct board *bo
         board->routes[listener->routes[n]].used = 0;
     if (listener->routes_len > from)
         listener->routes_len = from;
+}
+
+/* The board may outlive us (base/guard.h): a listener with its address is the same one, with its routes. Without a
+   predecessor there is none. */
+static void listener_recover(struct listener *listener, const struct board *board)
+{
+    for (uint32_t i = 0; i < board->used_listeners; i++)
+        if (board->listeners[i].state == BOARD_LISTENER_ACTIVE &&
+            board->listeners[i].address.len == listener->address.len &&
+            memcmp(&board->listeners[i].address.u, &listener->address.u, listener->address.len) == 0)
+            listener->slot = (int)i;
+    for (uint32_t i = 0; listener->slot >= 0 && i < board->used_routes; i++)
+        if (board->routes[i].used && board->routes[i].listener == (uint32_t)listener->slot &&
+            add_route_index(listener, (int)i) < 0)
+            return; /* out of memory: it stays on the board, and leads where it led */
 }
 
 /* Makes sure that the listener has a slot, with the protocol that the file says now. */
@@ -395,6 +416,8 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
     char text[BOARD_ADDRESS_TEXT];
 
     (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
+    if (listener->slot < 0)
+        listener_recover(listener, board);
     if (listener->slot < 0) {
         listener->slot = board_listener_add(board, &slot);
         return listener->slot < 0 ? listener->slot : 0;

@@ -90,7 +90,7 @@ static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup,
     close_strangers(&ready_fd, 1);
     if (chdir("/") < 0)
         _exit(EXIT_FAILURE);
-    _exit(daemon_run(setup, ready_fd));
+    _exit(daemon_main(setup, ready_fd));
 }
 
 /* Waits for the supervisor's word. */

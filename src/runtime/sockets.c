@@ -2,6 +2,7 @@
 #include "runtime/sockets.h"
 
 #include "base/cleanup.h"
+#include "base/inherit.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -49,6 +50,9 @@ void sockets_free(struct sockets *sockets)
 
 static int listen_at(const struct sockaddr_un *address, struct err *err)
 {
+    int inherited = inherit_listener((const struct sockaddr *)address, sizeof(*address));
+    if (inherited >= 0)
+        return inherited;
     CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_errno(err, -errno, "cannot open a socket");
@@ -122,7 +126,9 @@ int sockets_adopt(struct sockets *sockets, const char *instance, int pidfd, stru
     struct kept_socket *kept = add(sockets, instance, err);
     if (!kept)
         return -EIO;
-    int fd = pidfd_getfd(pidfd, LISTEN_FDS_START, 0);
+    int fd = inherit_listener(&kept->address.u.any, kept->address.len);
+    if (fd < 0)
+        fd = pidfd_getfd(pidfd, LISTEN_FDS_START, 0);
     if (fd >= 0 && is_at(fd, &kept->address))
         kept->fd = fd;
     else if (fd >= 0)
