@@ -19,7 +19,7 @@ endif
 PREFIX   ?= /usr/local
 OPT      ?= -O2
 BUILD    := $(if $(SAN),build/san,build)
-PACKAGES := libfyaml jansson libmicrohttpd libcurl libcrypto libarchive
+PACKAGES := libfyaml jansson libmicrohttpd libcurl libcrypto libarchive libpcre2-8
 
 CPPFLAGS += -Isrc -D_GNU_SOURCE $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -129,7 +129,7 @@ demo: deps
 
 # Its stories about containers start a Docker Engine of their own.
 test:
-	@tools/install-packages docker.io docker-compose busybox-static
+	@tools/install-packages docker.io docker-compose busybox-static python3-flask python3-redis python3-pip prometheus
 	@tests/run
 
 check: check-includes check-static check-format
@@ -158,4 +158,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/engine -prune -o -name '*.d' -print 2>/dev/null)

@@ -124,6 +124,7 @@ start_haproxy() { # VARIANT BACKEND…; VARIANT "l7" also retries what was sent
     shift
     {
         echo "global"
+        echo "    no strict-limits" # as many as descriptors suffice for
         echo "    nbthread ${WORKERS:-2}"
         echo "    maxconn ${MAXCONN:-8192}"
         echo "defaults"

@@ -13,7 +13,7 @@
 need nginx haproxy caddy
 COUNT=${COUNT:-20000} RATE=${RATE:-1000} LENGTH=${LENGTH:-5} FRONTS=${FRONTS:-daruma nginx haproxy caddy}
 ulimit -Sn "$(ulimit -Hn)"
-spare=$(($(ulimit -Hn) - 1000))
+spare=$(($(ulimit -Hn) - 1500))
 [[ $COUNT -le $spare ]] || COUNT=$spare
 export MAXCONN=$((COUNT + 500))
 
@@ -37,7 +37,7 @@ measure() { # FRONT: one line of the table
     pss=$(memory Pss) rss=$(memory Rss)
     "$root/build/bench/hold" "$port" "$COUNT" >"$dir/held" 2>"$dir/held-errors" &
     started=($! "${started[@]}")
-    wait_for 60 grep -q ready "$dir/held"
+    wait_for 120 grep -q ready "$dir/held"
     held=$(awk '{ print $2 }' "$dir/held")
     whole=$(memory Pss)
     pss=$((whole - pss)) rss=$(($(memory Rss) - rss))

@@ -133,7 +133,8 @@ int board_service_add(struct board *board, const char *name, enum board_placemen
         return -ENOSPC;
     board_write_begin(board);
     struct board_service *service = &board->services[at];
-    service->used = 1;
+    if (!service->used)
+        *service = (struct board_service){ .used = 1 };
     service->placement = placement;
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
     if (at == board->used_services)

@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 3u
+#define BOARD_LAYOUT 4u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -44,6 +44,7 @@ enum {
     BOARD_REWRITE_RESPONSE = 1024,
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
+    BOARD_PROXY_FROM = 16,
     BOARD_HEADER_SIZE = 16 * 1024,
 };
 
@@ -72,6 +73,20 @@ enum board_retry_on {
     BOARD_RETRY_504 = 1 << 5,
     BOARD_RETRY_429 = 1 << 6,
     BOARD_RETRY_NON_IDEMPOTENT = 1 << 7, /* the user says that POSTs may be sent twice */
+    BOARD_RETRY_403 = 1 << 8,
+    BOARD_RETRY_404 = 1 << 9,
+};
+
+/* A piece of the board's text; len 0: none. */
+struct board_text {
+    uint32_t at, len;
+};
+
+/* A network, "10.0.0.0/8". */
+struct board_network {
+    uint8_t address[16];
+    uint16_t family; /* AF_INET, AF_INET6; AF_UNIX: whoever comes over a Unix socket */
+    uint16_t bits;
 };
 
 /* What a listener puts up with from its clients. A timeout or limit of 0: none. */
@@ -97,32 +112,47 @@ struct board_listener {
     uint32_t protocol;   /* enum board_protocol */
     uint32_t route;      /* TCP: its one route. HTTP: unused, routes name their listener */
     struct board_limits limits;
+    uint32_t proxy; /* bool: every client begins with a PROXY header */
+    uint32_t proxy_from_len;
+    struct board_network proxy_from[BOARD_PROXY_FROM]; /* who may send one; none: anyone */
     struct board_address address;
     char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
-};
-
-/* A piece of the board's text; len 0: none. */
-struct board_text {
-    uint32_t at, len;
-};
-
-/* A network, "10.0.0.0/8". */
-struct board_network {
-    uint8_t address[16];
-    uint16_t family; /* AF_INET, AF_INET6 */
-    uint16_t bits;
 };
 
 enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
 
 enum board_access { BOARD_ACCESS_NONE, BOARD_ACCESS_JSON, BOARD_ACCESS_COMBINED };
 
-enum board_route_flag {
-    BOARD_PATH_EXACT = 1 << 0, /* the whole path must be the same; else it is a prefix that ends at a slash */
-    BOARD_STRIP = 1 << 1,      /* the upstream gets the path without it */
-    BOARD_SETS_HOST = 1 << 2,  /* request.add has a Host of its own */
-    BOARD_MAINTENANCE = 1 << 3 /* answered with the page, whatever else the route says */
+/* How `path` is meant. */
+enum board_match {
+    BOARD_PREFIX, /* ends at a slash: /api takes /api and /api/x */
+    BOARD_EXACT,  /* the whole path */
+    BOARD_BEGINS, /* bytes: /api takes /apix as well */
+    BOARD_REGEX,  /* PCRE2; in the order of `order` */
 };
+
+enum board_route_flag {
+    BOARD_FIRST = 1 << 0,       /* a regex before all others, a prefix before all regexes */
+    BOARD_REPLACE = 1 << 1,     /* the upstream gets the path with `replace` in place of what matched */
+    BOARD_MAINTENANCE = 1 << 2, /* answered with the page, whatever else the route says */
+    BOARD_USES_PATH = 1 << 3,   /* its templates ask for the path in normal form, or for groups of a regex */
+};
+
+/* Fields of a request that the gateway neither adds nor replaces, for its route has its own word about them. */
+enum board_own {
+    BOARD_OWN_HOST = 1 << 0,
+    BOARD_OWN_FORWARDED_FOR = 1 << 1,
+    BOARD_OWN_FORWARDED_PROTO = 1 << 2,
+    BOARD_OWN_FORWARDED_HOST = 1 << 3,
+    BOARD_OWN_FORWARDED_PORT = 1 << 4,
+    BOARD_OWN_FORWARDED = 1 << 5, /* of RFC 7239 */
+    BOARD_OWN_REQUEST_ID = 1 << 6,
+    BOARD_OWN_VIA = 1 << 7,
+};
+/* All that say where a request came from. */
+#define BOARD_OWN_ORIGIN                                                                                               \
+    (BOARD_OWN_FORWARDED_FOR | BOARD_OWN_FORWARDED_PROTO | BOARD_OWN_FORWARDED_HOST | BOARD_OWN_FORWARDED_PORT |       \
+     BOARD_OWN_FORWARDED)
 
 /* An answer of our own. */
 struct board_page {
@@ -134,7 +164,8 @@ struct board_page {
 /* What is done to header fields of one direction. */
 struct board_rewrite {
     struct board_text drop; /* names in lower case, each with a line feed behind it: fields that go no further */
-    struct board_text add;  /* whole lines, "Name: value\r\n" each */
+    struct board_text add;  /* whole lines, "Name: template\r\n" each (template.h) */
+    struct board_text add_on_success; /* of responses: only those with status 200, 201, 204, 206, 301 … 304, 307, 308 */
 };
 
 struct board_route {
@@ -153,9 +184,13 @@ struct board_route {
     int64_t hold_ns;            /* how long a request waits for an endpoint before it gets 503 */
     uint64_t body_limit;        /* bytes of a request's body; 0: any */
     uint32_t action;            /* enum board_action */
+    uint32_t match;             /* enum board_match */
+    uint32_t order;             /* its place among the listener's routes */
+    uint32_t own;               /* enum board_own */
     struct board_text host;     /* in lower case, without port; "*.example.org": whatever ends so; none: any */
-    struct board_text path;     /* normalised (gateway/route.h), begins with a slash; none: any */
-    struct board_text location; /* REDIRECT: with {host}, {path}, {rest} */
+    struct board_text path;     /* normalised (gateway/route.h), begins with a slash; a regex; none: any */
+    struct board_text replace;  /* with BOARD_REPLACE */
+    struct board_text location; /* REDIRECT: a template */
     struct board_page page;     /* REDIRECT: its status; RESPOND: the answer */
     struct board_page closed;   /* with BOARD_MAINTENANCE */
     struct board_rewrite request, response;
@@ -164,6 +199,7 @@ struct board_route {
 struct board_service {
     uint32_t used;
     uint32_t placement; /* enum board_placement */
+    uint32_t proxy;     /* version of the PROXY header that its instances want to read first; 0: none */
     char name[BOARD_NAME];
 };
 
@@ -171,6 +207,7 @@ enum board_endpoint_state {
     BOARD_ENDPOINT_FREE,
     BOARD_ENDPOINT_UP,       /* in rotation */
     BOARD_ENDPOINT_DRAINING, /* no new requests; what is in flight ends by itself */
+    BOARD_ENDPOINT_LOST,     /* its process is dead, the cause is about to be known: GONE follows */
     BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
 };
 

@@ -50,10 +50,15 @@ bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation)
 const char *gauges_limit_name(enum gauge_limit limit)
 {
     static const char *const names[GAUGE_LIMITS] = {
-        [GAUGE_CONNECTIONS] = "connections",         [GAUGE_SOURCE_CONNECTIONS] = "source_connections",
-        [GAUGE_SOURCE_REQUESTS] = "source_requests", [GAUGE_HEADER_TIMEOUT] = "header_timeout",
-        [GAUGE_BODY_TIMEOUT] = "body_timeout",       [GAUGE_KEEP_ALIVE] = "keep_alive",
-        [GAUGE_HEADER_SIZE] = "header_size",         [GAUGE_BODY_SIZE] = "body_size",
+        [GAUGE_CONNECTIONS] = "connections",
+        [GAUGE_SOURCE_CONNECTIONS] = "source_connections",
+        [GAUGE_SOURCE_REQUESTS] = "source_requests",
+        [GAUGE_HEADER_TIMEOUT] = "header_timeout",
+        [GAUGE_BODY_TIMEOUT] = "body_timeout",
+        [GAUGE_KEEP_ALIVE] = "keep_alive",
+        [GAUGE_HEADER_SIZE] = "header_size",
+        [GAUGE_BODY_SIZE] = "body_size",
+        [GAUGE_PROXY] = "proxy",
     };
     return (unsigned)limit < GAUGE_LIMITS ? names[limit] : "?";
 }

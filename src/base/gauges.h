@@ -57,6 +57,7 @@ enum gauge_limit {
     GAUGE_KEEP_ALIVE,         /* closed: it had nothing more to ask */
     GAUGE_HEADER_SIZE,        /* 431, 414 */
     GAUGE_BODY_SIZE,          /* 413 */
+    GAUGE_PROXY, /* reset: no PROXY header where there has to be one, or from somebody who may not send it */
     GAUGE_LIMITS
 };
 

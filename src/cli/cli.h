@@ -64,6 +64,8 @@ struct cli {
     /* Options that every command takes, before or behind its name. */
     struct cli_list files, env_files, profiles;
     const char *project_name, *project_dir, *runtime;
+    bool replace_nginx;     /* of `up`: the gateway does the work of services that are nginx */
+    const char *nginx_conf; /* of the command `gateway`; NULL: a compose file is meant */
 
     const struct cli_command *command; /* the one that runs; NULL before it is known */
     char **args;                       /* cli_parse(): what is no option, NULL-terminated; points into argv */
@@ -118,7 +120,7 @@ enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_YELLOW, 
 const char *cli_sgr(bool on, enum cli_colour colour);
 
 /* The commands. */
-extern const struct cli_command cmd_chaos, cmd_config, cmd_down, cmd_events, cmd_kill, cmd_logs, cmd_ps, cmd_restart,
-    cmd_scale, cmd_up, cmd_watch;
+extern const struct cli_command cmd_chaos, cmd_config, cmd_deploy, cmd_down, cmd_events, cmd_gateway, cmd_kill,
+    cmd_logs, cmd_ps, cmd_restart, cmd_rollback, cmd_scale, cmd_up, cmd_watch;
 
 #endif

@@ -20,6 +20,8 @@ struct compose_request cli_compose_request(const struct cli *cli)
         .project_dir = cli->project_dir,
         .project_name = cli->project_name,
         .files = cli->files.items,
+        .nginx_conf = cli->nginx_conf,
+        .replace_nginx = cli->replace_nginx,
         .env_files = cli->env_files.items,
         .profiles = cli->profiles.items,
         .environment = (const char *const *)environ,

@@ -16,8 +16,8 @@
 
 /* In the order in which `daruma --help` shows them. */
 static const struct cli_command *const commands[] = {
-    &cmd_config, &cmd_up,   &cmd_down,   &cmd_ps,    &cmd_logs,  &cmd_restart,
-    &cmd_scale,  &cmd_kill, &cmd_events, &cmd_chaos, &cmd_watch, NULL,
+    &cmd_config, &cmd_up,   &cmd_down,   &cmd_ps,    &cmd_logs,  &cmd_restart, &cmd_deploy, &cmd_rollback,
+    &cmd_scale,  &cmd_kill, &cmd_events, &cmd_chaos, &cmd_watch, &cmd_gateway, NULL,
 };
 
 static void print_help(const struct cli_option *options)

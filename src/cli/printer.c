@@ -98,6 +98,9 @@ void printer_progress(const struct printer *printer, const json_t *event)
     } else if (strcmp(kind, "instance.health") == 0) {
         if (strcmp(to, "unhealthy") == 0)
             print_marked(printer, CLI_YELLOW, "!", json_text(event, "line"));
+    } else if (strcmp(kind, "deploy") == 0) {
+        bool good = strcmp(to, "rolling") == 0 || strcmp(to, "deployed") == 0;
+        print_marked(printer, good ? CLI_CYAN : CLI_RED, "⇄", json_text(event, "line"));
     } else if (strcmp(kind, "warning") == 0 || strcmp(kind, "gateway") == 0) {
         print_marked(printer, CLI_YELLOW, "!", json_text(event, "line"));
     } else if (strcmp(kind, "chaos") == 0) {

@@ -157,6 +157,7 @@ struct node *canonical_ports(struct loading *load, struct node *node)
             continue;
         }
         if (item->kind != NODE_MAP) {
+            *load->at = item->place; /* a range may be long */
             add_ports(load, list, item);
             continue;
         }

@@ -106,19 +106,22 @@ struct walk {
     size_t *path, depth; /* the services on the way */
 };
 
+enum { SHOWN_OF_CYCLE = 10 };
+
 static void tell_cycle(struct walk *walk, size_t back_to, struct place place)
 {
     const struct node *services = walk->check->services;
     struct text text = { .pool = walk->check->load->pool };
-    bool inside = false;
+    size_t first = walk->depth - 1;
 
-    for (size_t i = 0; i < walk->depth; i++) {
-        inside = inside || walk->path[i] == back_to;
-        if (inside) {
-            text_puts(&text, services->entries[walk->path[i]].key);
-            text_puts(&text, " → ");
-        }
+    while (walk->path[first] != back_to)
+        first--;
+    for (size_t i = first; i < walk->depth && i < first + SHOWN_OF_CYCLE; i++) {
+        text_puts(&text, services->entries[walk->path[i]].key);
+        text_puts(&text, " → ");
     }
+    if (walk->depth - first > SHOWN_OF_CYCLE)
+        text_puts(&text, "… → ");
     text_puts(&text, services->entries[back_to].key);
     problem_error(walk->check->load->problems, place, "services depend on each other in a circle: %s", text_str(&text));
 }

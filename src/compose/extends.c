@@ -79,10 +79,12 @@ static struct node *services_of(struct loading *load, const struct node *file, c
         load->note = load_note(load, "extended", file->place);
         documents = load_documents(load, file->place, node_str(file));
         load->note = outer;
-        if (!documents)
-            return NULL;
+        /* One that cannot be had is not tried again. */
+        documents = documents ? documents : node_new(load->pool, NODE_NULL, file->place);
         node_set(load->pool, load->files, node_str(file), file->place, documents);
     }
+    if (documents->kind == NODE_NULL)
+        return NULL;
     for (size_t i = 0; i < documents->len; i++) {
         struct node *candidates = node_get(node_at(documents, i), "services");
         if (!services || node_get(candidates, service))
@@ -125,6 +127,7 @@ static struct node *resolve(struct loading *load, const struct source *source, s
     struct link chain = { outer, source->file, entry->key, outer ? outer->length + 1 : 1 };
     const char *base_dir = load->base_dir;
 
+    *load->at = entry->place;
     if (is_cycle(load, &chain, entry->place))
         return NULL;
     load->base_dir = source->base_dir;

@@ -189,7 +189,7 @@ const char *load_read(struct loading *load, struct place place, const char *path
 
 /* --- The environment --- */
 
-static void add_environment(struct loading *load, const char *const *environment)
+void files_add_environment(struct loading *load, const char *const *environment)
 {
     struct place nowhere = { 0 };
 
@@ -215,9 +215,10 @@ void load_env_file(struct loading *load, struct interpolation *with, struct plac
 {
     struct origin *origin = POOL_NEW(load->pool, struct origin);
     size_t len;
-    const char *text = load_read(load, place, path, &len);
 
+    *load->at = (struct place){ .file = path, .origin = origin };
     origin->note = load_note(load, "wanted", place);
+    const char *text = load_read(load, place, path, &len);
     if (text && utf8_check(load->problems, path, origin, text, len))
         (void)envfile_parse(with, path, origin, text, raw, into);
 }
@@ -299,7 +300,7 @@ int files_find(struct loading *load, const struct compose_request *request, stru
     const char *directory = request->project_dir ? given_path(load, request->working_dir, request->project_dir) : NULL;
     struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
 
-    add_environment(load, request->environment);
+    files_add_environment(load, request->environment);
     read_dot_env(load, request, directory ? directory : request->working_dir);
     const char *variable = load_lookup(load, "COMPOSE_FILE");
     if (request->files && request->files[0]) {

@@ -15,6 +15,9 @@ struct project_files {
 /* Finds the files and the project's directory; fills load->environment. 0, -ENOENT or -EINVAL (told). */
 int files_find(struct loading *load, const struct compose_request *request, struct project_files *ret);
 
+/* Puts the caller's variables ("NAME=value") into load->environment. */
+void files_add_environment(struct loading *load, const char *const *environment);
+
 /* "My Shop!" → "myshop": what Compose makes of a directory's name. */
 const char *files_normalise_name(struct pool *pool, const char *name);
 bool files_name_is_valid(const char *name);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { DEPTH_MAX = 32 };
+enum { DEPTH_MAX = 32, FILES_MAX = 1000 };
 
 /* Only what a project is made of comes in. */
 static void keep_resources(struct node *document)
@@ -48,28 +48,35 @@ static void read_environment(struct loading *load, const struct node *files, con
                      values->entries[i].value);
 }
 
-static bool is_cycle(const struct loading *load, const char *path, struct place place)
+/* Would it not come to an end, or not soon? */
+static bool is_endless(const struct loading *load, const char *path, struct place place)
 {
     for (size_t i = 0; i < load->including->len; i++)
         if (strcmp(node_str(node_at(load->including, i)), path) == 0) {
             problem_error(load->problems, place, "%s includes itself", path);
             return true;
         }
-    if (load->including->len < DEPTH_MAX)
+    if (load->including->len >= DEPTH_MAX)
+        problem_error(load->problems, place, "includes are nested too deeply");
+    else if (*load->included >= FILES_MAX)
+        problem_error(load->problems, place, "more than %d files are included", FILES_MAX);
+    else
         return false;
-    problem_error(load->problems, place, "includes are nested too deeply");
     return true;
 }
 
 /* The files of one entry, merged over each other; NULL when none can be had. What is missing makes the load incomplete. */
-static struct node *load_entry(struct loading *load, const struct node *entry)
+static struct node *load_entry(struct loading *load, struct node *entry)
 {
+    merge_finish(load, &schema_anything, entry);
     const struct node *paths = node_get(entry, "path"), *directory = node_get(entry, "project_directory");
     struct loading inner = *load;
     struct node *project = NULL;
 
+    bool faulty = entry->faulty || (paths && paths->faulty);
+    load->incomplete = load->incomplete || faulty;
     if (!node_is(paths, NODE_LIST) || paths->len == 0) {
-        if (!entry->faulty)
+        if (!faulty)
             problem_error(load->problems, entry->place, "include needs `path`");
         load->incomplete = true;
         return NULL;
@@ -82,10 +89,11 @@ static struct node *load_entry(struct loading *load, const struct node *entry)
     for (size_t i = 0; i < paths->len; i++) {
         struct node *path = node_at(paths, i);
         const char *file = load_path(load, load->base_dir, node_str(path));
-        if (is_cycle(load, file, path->place)) {
+        if (is_endless(load, file, path->place)) {
             load->incomplete = true;
             continue;
         }
+        ++*load->included;
         node_append(load->pool, inner.including, node_string(load->pool, path->place, file));
         inner.note = load_note(load, "included", path->place);
         struct node *document = load_file(&inner, path->place, file);

@@ -9,6 +9,8 @@
 #include "compose/files.h"
 #include "compose/interpolate.h"
 #include "compose/merge.h"
+#include "compose/nginx_gateway.h"
+#include "compose/nginx_service.h"
 #include "compose/normalise.h"
 #include "compose/spec_build.h"
 #include "compose/yaml.h"
@@ -17,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY_MAX = 512 << 20 };
+enum { MEMORY_MAX = 512 << 20, SERVICES_MAX = 10000 };
 
 /* Everything of one load that has to outlive a failing pool. */
 struct job {
@@ -26,12 +28,16 @@ struct job {
     const struct compose_request *request;
     struct problems *problems;
     struct spec *spec;
+    size_t included;
+    struct place at;
     int code;
 };
 
 struct node *load_documents(struct loading *load, struct place place, const char *path)
 {
     size_t len;
+
+    *load->at = (struct place){ .file = path };
     const char *text = load_read(load, place, path, &len);
     return text ? yaml_parse(load->pool, load->problems, path, load->note, text, len) : NULL;
 }
@@ -172,6 +178,32 @@ static struct node *active_profiles(struct loading *load, const struct compose_r
     return active;
 }
 
+/* A project without services: its gateway does what a file of nginx's says. */
+static void load_nginx(struct job *job, struct loading *load)
+{
+    const struct compose_request *request = job->request;
+    struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const struct node *none = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const char *path = load_clean(load->pool, load_path(load, request->working_dir, request->nginx_conf));
+    const char *directory = load_dirname(load->pool, path);
+    struct place place = { .file = path };
+
+    load->base_dir = directory;
+    job->code = -EINVAL;
+    files_add_environment(load, request->environment);
+    const char *name = project_name(load, request, node_new(load->pool, NODE_LIST, place), directory);
+    struct node *gateway = nginx_gateway_load(load, (struct place){ 0 }, path, &(struct nginx_surroundings){ 0 });
+    if (!gateway || job->problems->errors > 0)
+        return;
+    struct node *project = node_new(load->pool, NODE_MAP, place);
+    node_append(load->pool, files, node_string(load->pool, place, path));
+    node_set(load->pool, project, "name", place, node_string(load->pool, place, name));
+    node_set(load->pool, project, "services", place, node_new(load->pool, NODE_MAP, place));
+    node_set(load->pool, project, "x-gateway", place, gateway);
+    job->spec = spec_build(load, project, &(struct spec_origin){ directory, files, none, none });
+    job->code = job->problems->errors > 0 ? -EINVAL : 0;
+}
+
 static void load_project(struct job *job)
 {
     struct loading *load = POOL_NEW(&job->pool, struct loading);
@@ -183,8 +215,14 @@ static void load_project(struct job *job)
                               .environment = node_new(&job->pool, NODE_MAP, nowhere),
                               .missed = node_new(&job->pool, NODE_MAP, nowhere),
                               .files = node_new(&job->pool, NODE_MAP, nowhere),
+                              .included = &job->included,
+                              .at = &job->at,
                               .no_interpolate = job->request->no_interpolate,
                               .stdin_as_dash = job->request->stdin_as_dash };
+    if (job->request->nginx_conf) {
+        load_nginx(job, load);
+        return;
+    }
     job->code = files_find(load, job->request, &found);
     if (job->code < 0)
         return;
@@ -199,6 +237,12 @@ static void load_project(struct job *job)
     if (!project)
         return;
     merge_finish(load, &schema_root, project);
+    const struct node *services = node_get(project, "services");
+    if (services && services->len > SERVICES_MAX) {
+        problem_error(load->problems, services->place, "%zu services are too many; at most %d", services->len,
+                      SERVICES_MAX);
+        return;
+    }
     schema_require(load->pool, load->problems, &schema_root, project, "");
     struct node *active = active_profiles(load, job->request);
     node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
@@ -218,6 +262,8 @@ static void load_project(struct job *job)
     normalise_environment(load, project);
     if (job->request->origins)
         found.files = list_of(load->pool, job->request->origins);
+    if (job->request->replace_nginx && job->problems->errors == 0)
+        nginx_service_replace(load, project, job->request->services);
     job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });
     if (job->spec)
         job->spec->variables = load->variables;
@@ -237,7 +283,8 @@ int compose_load(const struct compose_request *request, struct spec **ret, struc
     if (setjmp(job->failure) == 0) {
         load_project(job);
     } else {
-        problem_error(problems, (struct place){ 0 }, "not enough memory to load the project");
+        problem_error(problems, job->at, "not enough memory to load the project; at most %d MiB are used for it",
+                      MEMORY_MAX >> 20);
         job->code = -ENOMEM;
     }
     int code = job->code;

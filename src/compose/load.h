@@ -24,6 +24,8 @@ struct loading {
     const char *note;       /* how the present file came in: "included at compose.yaml:3:5"; NULL: it was asked for */
     struct node *files;     /* path → documents that `extends` has read */
     struct node *including; /* paths of the files that are being included, outermost first */
+    size_t *included;       /* how many files came in by `include` in all */
+    struct place *at;       /* what is being worked on, to be told when there is no memory for it */
 };
 
 /* A variable of `loading->environment`, for struct interpolation. */

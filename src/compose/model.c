@@ -66,15 +66,11 @@ static bool is_zero(const struct schema *schema, const struct node *node)
 }
 
 /* What says no more than its absence is left out, as the reference does; only where the attribute is a known one. */
-static bool is_left_out(const struct schema *parent, const struct entry *entry)
+static bool is_left_out(const struct attribute *field, const struct node *value)
 {
-    const struct attribute *field = entry->key ? schema_field(parent, entry->key) : NULL;
-
-    if (!field)
-        return false;
-    if (field->schema->omit_true && entry->value->kind == NODE_BOOL && entry->value->u.boolean)
+    if (field->schema->omit_true && value->kind == NODE_BOOL && value->u.boolean)
         return true;
-    return !field->schema->keep_zero && is_zero(field->schema, entry->value);
+    return !field->schema->keep_zero && is_zero(field->schema, value);
 }
 
 /* What one print keeps in mind. */
@@ -86,20 +82,21 @@ struct print {
 /* The reference prints the project's own x-… and none below. */
 static bool is_hidden(const struct print *print, const struct schema *schema, const char *key)
 {
-    return print->reference && print->depth > 1 && schema->extensible && strncmp(key, "x-", 2) == 0 &&
-           !schema_field(schema, key);
+    return print->reference && print->depth > 1 && schema->extensible && strncmp(key, "x-", 2) == 0;
 }
 
 static json_t *print_node(struct print *print, const struct schema *schema, const struct node *node);
 
 static int print_entry(struct print *print, const struct schema *schema, const struct entry *entry, json_t *json)
 {
-    const struct schema *child = entry->key ? schema_child(schema, entry->key) : schema->items;
+    const struct attribute *field = entry->key ? schema_field(schema, entry->key) : NULL;
+    const struct schema *child = !entry->key ? schema->items : field ? field->schema : schema_child(schema, entry->key);
 
-    if (is_left_out(schema, entry) || (entry->key && is_hidden(print, schema, entry->key)))
+    if (field ? is_left_out(field, entry->value) : entry->key && is_hidden(print, schema, entry->key))
         return 0;
     json_t *value = print_node(print, child ? child : &schema_anything, entry->value);
-    return entry->key ? json_object_set_new(json, entry->key, value) : json_array_append_new(json, value);
+    /* Keys stand in files, which are UTF-8. */
+    return entry->key ? json_object_set_new_nocheck(json, entry->key, value) : json_array_append_new(json, value);
 }
 
 static json_t *print_node(struct print *print, const struct schema *schema, const struct node *node)

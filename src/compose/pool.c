@@ -74,12 +74,15 @@ char *pool_strdup(struct pool *pool, const char *text)
 
 char *pool_printf(struct pool *pool, const char *format, ...)
 {
+    char usual[256];
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(usual, sizeof(usual), format, args);
     va_end(args);
     if (len < 0)
         longjmp(*pool->failure, 1);
+    if ((size_t)len < sizeof(usual))
+        return pool_strndup(pool, usual, (size_t)len);
 
     char *text = pool_alloc(pool, (size_t)len + 1);
     va_start(args, format);

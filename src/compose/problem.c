@@ -60,6 +60,14 @@ bool problems_full(const struct problems *problems)
     return problems->len == PROBLEMS_MAX;
 }
 
+void problems_soften(struct problems *problems, size_t from)
+{
+    for (size_t i = from; i < problems->len; i++) {
+        problems->errors -= !problems->list[i].warning;
+        problems->list[i].warning = true;
+    }
+}
+
 void problem_error(struct problems *problems, struct place place, const char *format, ...)
 {
     va_list args;

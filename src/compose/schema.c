@@ -10,7 +10,7 @@
 const struct attribute *schema_field(const struct schema *schema, const char *key)
 {
     for (const struct attribute *field = schema->fields; field && field->name; field++)
-        if (*field->name == *key && strcmp(field->name, key) == 0)
+        if (field->name[0] == key[0] && strcmp(field->name + 1, key + 1) == 0)
             return field;
     return NULL;
 }

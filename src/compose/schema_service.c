@@ -311,6 +311,8 @@ static const struct attribute service_daruma_fields[] = {
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
     { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, HONOUR_PROCESS | HONOUR_QUIET,
       "for the process runtime" },
+    { "proxy_protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("v1", "v2") }, P,
+      "the PROXY header that it wants to read first" },
     { "restart_unhealthy", &boolean, P, "whether it is restarted when it is unhealthy" },
     END,
 };

@@ -16,11 +16,12 @@ static const struct attribute retry_fields[] = {
     { "on",
       &(const struct schema){
           .kinds = NODE_STRING | NODE_LIST,
-          .items = &(const struct schema){ .kinds = NODE_STRING,
-                                           .words = WORDS("error", "timeout", "http_500", "http_502", "http_503",
-                                                          "http_504", "http_429", "non_idempotent") },
-          .words =
-              WORDS("error", "timeout", "http_500", "http_502", "http_503", "http_504", "http_429", "non_idempotent"),
+          .items =
+              &(const struct schema){ .kinds = NODE_STRING,
+                                      .words = WORDS("error", "timeout", "http_500", "http_502", "http_503", "http_504",
+                                                     "http_403", "http_404", "http_429", "non_idempotent") },
+          .words = WORDS("error", "timeout", "http_500", "http_502", "http_503", "http_504", "http_403", "http_404",
+                         "http_429", "non_idempotent"),
           .merge = MERGE_REPLACE,
           .canonical = canonical_strings },
       P, "what is tried again" },
@@ -52,8 +53,8 @@ static const struct attribute respond_fields[] = {
 };
 static const struct attribute redirect_fields[] = {
     { "status", &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 301, .max = 308 },
-      P, "301, 302, 307 or 308" },
-    { "to", &string, P, "where to: {host}, {path} and {rest} are those of the request" },
+      P, "301, 302, 303, 307 or 308" },
+    { "to", &string, P, "where to; a template" },
     END,
 };
 static const struct schema header_map = { .kinds = NODE_MAP, .others = &text_or_number };
@@ -62,22 +63,32 @@ static const struct attribute rewrite_fields[] = {
     { "set", &header_map, P, "fields that are there afterwards" },
     END,
 };
+static const struct attribute response_rewrite_fields[] = {
+    { "add", &header_map, P, "fields that are there as well" },
+    { "add_on_success", &header_map, P, "the same, for good answers only" },
+    { "remove", &string_or_list, P, "fields that go no further" },
+    { "set", &header_map, P, "fields that are there afterwards" },
+    END,
+};
+static const struct schema response_rewrite = { .kinds = NODE_MAP, .fields = response_rewrite_fields };
 static const struct schema rewrite = { .kinds = NODE_MAP, .fields = rewrite_fields };
 static const struct attribute headers_fields[] = {
     { "request", &rewrite, P, "on the way to the service" },
-    { "response", &rewrite, P, "on the way to the client" },
+    { "response", &response_rewrite, P, "on the way to the client" },
     END,
 };
 static const struct attribute route_fields[] = {
     { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
+    { "first", &boolean, P, "asked before regular expressions" },
+    { "forwarded", &boolean, P, "requests carry X-Forwarded-… and Forwarded" },
     { "headers", &(const struct schema){ .kinds = NODE_MAP, .fields = headers_fields }, P, "header fields to change" },
     { "hold", &duration, P, "how long a request waits for an instance" },
     { "host", &string, P, "which host it is for: a name, or *.example.org" },
     { "idle_timeout", &duration, P, "without a byte in either direction" },
     { "maintenance", &(const struct schema){ .kinds = NODE_MAP, .fields = page_fields }, P,
       "answered with a page of your own" },
-    { "match", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("prefix", "exact") }, P,
+    { "match", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("prefix", "exact", "begins", "regex") }, P,
       "how `path` is meant" },
     { "path", &string, P, "which paths it is for" },
     { "redirect", &(const struct schema){ .kinds = NODE_MAP, .fields = redirect_fields, .required = WORDS("to") }, P,
@@ -85,10 +96,12 @@ static const struct attribute route_fields[] = {
     { "respond", &(const struct schema){ .kinds = NODE_MAP, .fields = respond_fields }, P, "a fixed answer" },
     { "patience", &(const struct schema){ .kinds = NODE_MAP, .fields = patience_fields }, P,
       "when another instance is tried" },
+    { "replace", &string, P, "what the service gets in place of `path`" },
     { "response_timeout", &duration, P, "until the first byte of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
     { "strip", &boolean, P, "the service gets the path without `path`" },
     { "to", &string_or_list, P, "services" },
+    { "via", &boolean, P, "requests carry Via" },
     END,
 };
 static const struct schema limit_number = {
@@ -128,6 +141,9 @@ static const struct attribute listener_fields[] = {
     { "balance", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("p2c", "round_robin", "least_conn") }, P,
       "how instances are chosen" },
     { "limits", &client_limits, P, "the same for this listener" },
+    { "mode", &mode, P, "permissions of a Unix socket" },
+    { "proxy_from", &string_or_list, P, "who may send a PROXY header" },
+    { "proxy_protocol", &boolean, P, "every client begins with a PROXY header" },
     { "protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("http", "tcp") }, P, "http or tcp" },
     { "routes",
       &(const struct schema){ .kinds = NODE_LIST,

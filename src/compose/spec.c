@@ -17,6 +17,21 @@ const struct spec_service *spec_find_service(const struct spec *spec, const char
     return bsearch(name, spec->services, spec->services_len, sizeof(spec->services[0]), compare_name);
 }
 
+const struct spec_service *spec_target_service(const struct spec *spec, const char *target, uint16_t *ret_port)
+{
+    for (size_t i = 0; i < spec->outside_len; i++)
+        if (strcmp(spec->outside[i].name, target) == 0)
+            return NULL;
+    for (size_t i = 0; i < spec->services_len; i++) {
+        size_t len = strlen(spec->services[i].name);
+        if (strncmp(spec->services[i].name, target, len) != 0 || (target[len] && target[len] != ':'))
+            continue;
+        *ret_port = target[len] ? (uint16_t)atoi(target + len + 1) : 0;
+        return &spec->services[i];
+    }
+    return NULL;
+}
+
 static bool same_host(const char *a, const char *b)
 {
     const char *x = *a ? a : "0.0.0.0", *y = *b ? b : "0.0.0.0";

@@ -45,6 +45,7 @@ struct spec_healthcheck {
     int64_t start_period_ns;   /* 0 s */
     int64_t start_interval_ns; /* 0: not given; daruma then probes every 100 ms until ready */
     int32_t retries;           /* 3 */
+    unsigned proxy_protocol;   /* HTTP at the instance itself: the service's */
     struct place place;
 };
 
@@ -139,6 +140,7 @@ struct spec_service {
     size_t depends_on_len;
     int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
     bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
+    unsigned proxy_protocol;  /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
     const json_t *model;      /* its part of the spec's model; belongs to that */
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
 };
@@ -153,15 +155,21 @@ struct spec_page {
 
 /* What a route does to header fields of one direction. */
 struct spec_rewrite {
-    char **set;    /* "Name: value": in place of any that is there */
-    char **remove; /* names */
+    char **set;            /* "Name: template" (base/template.h): in place of any that is there */
+    char **add;            /* the same, beside those that are there */
+    char **add_on_success; /* the same, for good answers only */
+    char **remove;         /* names */
 };
+
+enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
 enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
 
 /* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
 struct spec_route {
-    char **to; /* service names; none but for FORWARD */
+    bool forwarded; /* requests carry X-Forwarded-… and Forwarded; true unless given */
+    bool via;       /* and Via */
+    char **to;      /* "service", "service:port", or the name of a spec_outside; none but for FORWARD */
     uint32_t retry_on;
     uint32_t attempts;           /* all tries, the first included */
     int64_t connect_timeout_ns;  /* 1 s unless given */
@@ -172,10 +180,11 @@ struct spec_route {
     int64_t hold_ns;             /* 10 s unless given */
     enum spec_action action;
     char *host;              /* in lower case; "*.example.org": whatever ends so; "": any */
-    char *path;              /* normalised; "": any */
-    bool path_exact;         /* else a prefix that ends at a slash */
-    bool strip;              /* the service gets the path without it */
-    char *location;          /* REDIRECT: with {host}, {path}, {rest} */
+    char *path;              /* normalised; "": any. REGEX: the expression */
+    enum spec_match match;   /* how `path` is meant */
+    bool first;              /* REGEX: before all other routes of the host. PREFIX, BEGINS: before all of its regexes */
+    char *replace;           /* what the service gets in place of `path`; NULL: the path stays */
+    char *location;          /* REDIRECT: a template (base/template.h) */
     struct spec_page page;   /* RESPOND: the answer; REDIRECT: its status */
     bool maintenance;        /* whatever is asked for is answered with `closed` */
     struct spec_page closed; /* filled in whether it is switched on or not */
@@ -184,12 +193,24 @@ struct spec_route {
     struct place place;
 };
 
+/* "10.0.0.0/8": an address in network order, and how many of its bits count. */
+struct spec_network {
+    int family; /* AF_INET, AF_INET6; AF_UNIX: whoever comes over a Unix socket */
+    uint8_t address[16];
+    unsigned bits;
+};
+
 struct spec_listener {
-    char *host; /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
+    char *path;    /* of a Unix socket, absolute; NULL: host and port count */
+    uint32_t mode; /* its permissions */
+    char *host;    /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
     uint16_t port;
     enum spec_protocol protocol;
     int placement; /* enum board_placement */
     struct board_limits limits;
+    bool proxy;                      /* every client begins with a PROXY header */
+    struct spec_network *proxy_from; /* who may send one; none: anyone */
+    size_t proxy_from_len;
     struct spec_route *routes;
     size_t routes_len;
     const char *published_by; /* the service whose published port it is; NULL: declared by x-gateway */
@@ -204,11 +225,12 @@ struct spec_access_log {
     double sample;
 };
 
-/* "10.0.0.0/8": an address in network order, and how many of its bits count. */
-struct spec_network {
-    int family; /* AF_INET, AF_INET6 */
-    uint8_t address[16];
-    unsigned bits;
+/* Somebody outside of the project that a route leads to. */
+struct spec_outside {
+    char *name;    /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
+    char *host;    /* a name or an address without brackets; the path of a Unix socket */
+    uint16_t port; /* 0: a Unix socket */
+    struct place place;
 };
 
 struct spec {
@@ -229,6 +251,8 @@ struct spec {
     size_t services_len;
     struct spec_listener *listeners; /* x-gateway.listeners, then one for each published port */
     size_t listeners_len;
+    struct spec_outside *outside;
+    size_t outside_len;
     json_t *model;           /* the whole normalised model, as `daruma config --format json` prints it */
     const struct node *tree; /* the same with places; the loader's */
     struct node *variables; /* NAME → what the files say about it, when that was asked for; else NULL; the loader's */
@@ -241,12 +265,14 @@ struct compose_request {
     const char *project_dir;  /* --project-directory; NULL: the first file's directory */
     const char *project_name; /* -p; NULL: COMPOSE_PROJECT_NAME, the file's `name`, else the directory's name */
     const char *const
-        *files; /* -f; empty: COMPOSE_FILE, else searched for upwards from working_dir, override included */
+        *files;             /* -f; empty: COMPOSE_FILE, else searched for upwards from working_dir, override included */
+    const char *nginx_conf; /* --nginx-conf: a gateway alone, from this file of nginx's; `files` do not count */
     const char *const *env_files;   /* --env-file; empty: .env beside the project, when it is there */
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
     const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
     const char *const *origins;     /* what spec->files is to say instead: a model that was printed is loaded again */
+    bool replace_nginx;             /* the gateway does the work of services that are nginx, if it can */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool stdin_as_dash;             /* the file `-` is standard input */
     bool want_variables;            /* which variables the files mention is collected */
@@ -266,6 +292,9 @@ void spec_free(struct spec *spec);
 
 /* The service of that name, or NULL. */
 const struct spec_service *spec_find_service(const struct spec *spec, const char *name);
+
+/* The service that a target of a route means, with its port (0: its first one); NULL: it is outside. */
+const struct spec_service *spec_target_service(const struct spec *spec, const char *target, uint16_t *ret_port);
 
 /* The listener for that address ("" and "0.0.0.0" are the same) and port, or NULL; also for port 0. */
 const struct spec_listener *spec_find_listener(const struct spec *spec, const char *host, uint16_t port);

@@ -177,7 +177,7 @@ struct spec *spec_build(struct loading *load, struct node *project, const struct
     spec->served_by = read_bool(gateway, "served_by", true);
     spec->via = read_bool(gateway, "via", true);
     spec_build_access_log(load, node_get(gateway, "access_log"), spec);
-    spec_build_trusted(load, node_get(gateway, "trusted_proxies"), spec);
+    spec->trusted = spec_build_networks(load, node_get(gateway, "trusted_proxies"), BOARD_TRUSTED, &spec->trusted_len);
     if (node_is(services, NODE_MAP)) {
         node_sort(services);
         spec->services = POOL_ARRAY(pool, struct spec_service, services->len);

@@ -29,12 +29,14 @@ struct place place_of(const struct node *map, const char *key);     /* of the va
 /* Were ports of the service told to be wrong, so that nothing may be said about which it has? */
 bool read_ports_in_doubt(const struct node *service);
 
-/* spec_service.c, spec_deploy.c, spec_gateway.c, spec_route.c, spec_hash.c */
+/* spec_service.c, spec_deploy.c, spec_gateway.c, spec_route.c, spec_target.c, spec_hash.c */
 void spec_build_service(struct loading *load, const struct entry *entry, const char *directory,
                         struct spec_service *ret);
 void spec_build_healthcheck(struct loading *load, const struct node *service, struct spec_service *ret);
 /* `service` has its ports and its container_name already. */
 void spec_build_deploy(struct loading *load, const struct node *node, struct spec_service *service);
+/* A target of a route in its usual form: "service", "service:port" or the name of one in spec->outside, which is added. */
+char *spec_build_target(struct loading *load, struct spec *spec, const struct node *name);
 void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec);
 /* What a route asks for, and what it answers or changes by itself. `ret` has its usual values already. */
 void spec_build_route(struct loading *load, const struct node *node, struct spec_route *ret);
@@ -43,7 +45,8 @@ void spec_check_routes(struct loading *load, const struct spec_listener *listene
 /* Tells when all routes together are more than the gateway's board has room for. */
 void spec_check_room(struct loading *load, const struct spec *spec);
 void spec_build_access_log(struct loading *load, const struct node *node, struct spec *spec);
-void spec_build_trusted(struct loading *load, const struct node *list, struct spec *spec);
+/* Networks that a list (may be NULL) names, at most `most`. */
+struct spec_network *spec_build_networks(struct loading *load, const struct node *list, size_t most, size_t *ret_len);
 /* SHA-256 over the part of the service's model that makes another instance of it. False: no memory. */
 bool spec_hash(const json_t *service, char ret[65]);
 

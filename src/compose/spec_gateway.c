@@ -10,7 +10,6 @@
 #include "base/board.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/nearest.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -27,6 +26,8 @@ static const struct spec_route usual = {
     .patience_min_ns = 25 * NS_PER_MS,
     .patience_max_ns = 1 * NS_PER_S,
     .hold_ns = 10 * NS_PER_S,
+    .forwarded = true,
+    .via = true,
     .host = "",
     .path = "",
     .location = "",
@@ -41,6 +42,7 @@ static uint32_t read_retry_on(const struct node *list)
         { "error", BOARD_RETRY_ERROR },  { "timeout", BOARD_RETRY_TIMEOUT },
         { "http_500", BOARD_RETRY_500 }, { "http_502", BOARD_RETRY_502 },
         { "http_503", BOARD_RETRY_503 }, { "http_504", BOARD_RETRY_504 },
+        { "http_403", BOARD_RETRY_403 }, { "http_404", BOARD_RETRY_404 },
         { "http_429", BOARD_RETRY_429 }, { "non_idempotent", BOARD_RETRY_NON_IDEMPOTENT },
     };
     uint32_t flags = 0;
@@ -52,35 +54,24 @@ static uint32_t read_retry_on(const struct node *list)
     return flags;
 }
 
-static void check_targets(struct loading *load, const struct spec *spec, const struct node *to)
+static char **read_targets(struct loading *load, struct spec *spec, const struct node *to)
 {
-    if (to->len == 0 || to->len > BOARD_TARGETS)
+    char **targets = POOL_ARRAY(load->pool, char *, (to ? to->len : 0) + 1);
+
+    if (to && (to->len == 0 || to->len > BOARD_TARGETS))
         problem_error(load->problems, to->place, "a route goes to at least one and at most %d services", BOARD_TARGETS);
-    for (size_t i = 0; i < to->len; i++) {
-        const struct node *name = node_at(to, i);
-        const struct spec_service *service = spec_find_service(spec, node_str(name));
-        const char *near = NULL;
-        for (size_t j = 0; !service && !problems_full(load->problems) && j < spec->services_len; j++)
-            near = nearest_name(node_str(name), near, spec->services[j].name);
-        if (!service)
-            problem_error(load->problems, name->place, "there is no service `%s` to route to%s%s%s", node_str(name),
-                          near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
-        else if (service->ports_len == 0)
-            problem_error(load->problems, name->place,
-                          "service `%s` has no port to route to; name one under `expose` or `x-daruma.process.port`",
-                          service->name);
-    }
+    for (size_t i = 0; to && i < to->len; i++)
+        targets[i] = spec_build_target(load, spec, node_at(to, i));
+    return targets;
 }
 
-static void build_route(struct loading *load, const struct spec *spec, const struct node *node, struct spec_route *ret)
+static void build_route(struct loading *load, struct spec *spec, const struct node *node, struct spec_route *ret)
 {
     const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to"),
                       *patience = node_get(node, "patience");
 
-    if (to)
-        check_targets(load, spec, to);
     *ret = (struct spec_route){
-        .to = read_strings(load->pool, to),
+        .to = read_targets(load, spec, to),
         .retry_on = on ? read_retry_on(on) : usual.retry_on,
         .attempts = (uint32_t)read_int(retry, "attempts", usual.attempts),
         .connect_timeout_ns = read_duration(node, "connect_timeout", usual.connect_timeout_ns),
@@ -89,19 +80,21 @@ static void build_route(struct loading *load, const struct spec *spec, const str
         .patience_min_ns = read_duration(patience, "min", usual.patience_min_ns),
         .patience_max_ns = read_duration(patience, "max", usual.patience_max_ns),
         .hold_ns = read_duration(node, "hold", usual.hold_ns),
+        .forwarded = read_bool(node, "forwarded", true),
+        .via = read_bool(node, "via", true),
         .place = node->place,
     };
     if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)
         problem_error(load->problems, patience->place,
                       "`patience.min` is longer than `patience.max` (1s unless given)");
-    if (!ret->to)
-        ret->to = POOL_ARRAY(load->pool, char *, 1);
     spec_build_route(load, node, ret);
 }
 
-/* "0.0.0.0:8080", ":8080", "8080", "[::]:80". */
-static bool read_address(struct loading *load, const struct node *node, struct spec_listener *ret)
+/* "0.0.0.0:8080", ":8080", "8080", "[::]:80", "unix:/path". */
+static bool read_address(struct loading *load, const struct node *node, const char *directory,
+                         struct spec_listener *ret)
 {
+    static const char local[] = "unix:";
     const char *text = node_str(node), *colon = strrchr(text, ':');
     unsigned char address[sizeof(struct in6_addr)];
     size_t len = colon ? (size_t)(colon - text) : 0;
@@ -109,10 +102,15 @@ static bool read_address(struct loading *load, const struct node *node, struct s
     const char *host = pool_strndup(load->pool, text + bracketed, len - 2 * (size_t)bracketed);
     int64_t port;
 
+    ret->host = pool_strdup(load->pool, "");
+    if (strncmp(text, local, sizeof(local) - 1) == 0 && text[sizeof(local) - 1]) {
+        ret->path = pool_strdup(load->pool, load_path(load, directory, text + sizeof(local) - 1));
+        return true;
+    }
     if (value_int(colon ? colon + 1 : text, &port) < 0 || port < 1 || port > 65535 ||
         (*host && inet_pton(bracketed ? AF_INET6 : AF_INET, host, address) != 1)) {
         problem_error(load->problems, node->place,
-                      "`%s` is no address to listen at; write 0.0.0.0:8080, :8080 or [::]:8080", text);
+                      "`%s` is no address to listen at; write 0.0.0.0:8080, :8080, [::]:8080 or unix:/path", text);
         return false;
     }
     ret->host = pool_strdup(load->pool, host);
@@ -162,6 +160,16 @@ static struct board_limits read_limits(struct loading *load, const struct node *
     return limits;
 }
 
+static const struct spec_listener *find_same(const struct spec *spec, const struct spec_listener *listener)
+{
+    if (!listener->path)
+        return spec_find_listener(spec, listener->host, listener->port);
+    for (size_t i = 0; i < spec->listeners_len; i++)
+        if (spec->listeners[i].path && strcmp(spec->listeners[i].path, listener->path) == 0)
+            return &spec->listeners[i];
+    return NULL;
+}
+
 static void add_declared(struct loading *load, const struct node *node, const struct board_limits *limits,
                          struct spec *spec)
 {
@@ -170,12 +178,21 @@ static void add_declared(struct loading *load, const struct node *node, const st
         .protocol = strcmp(read_text(node, "protocol", "http"), "tcp") == 0 ? SPEC_PROTOCOL_TCP : SPEC_PROTOCOL_HTTP,
         .placement = read_placement(node),
         .limits = read_limits(load, node_get(node, "limits"), limits),
+        .proxy = read_bool(node, "proxy_protocol", false),
+        .mode = (uint32_t)read_int(node, "mode", 0666),
         .place = node->place,
     };
 
-    if (!read_address(load, address, &listener))
+    if (!read_address(load, address, spec->working_dir, &listener))
         return;
-    const struct spec_listener *before = spec_find_listener(spec, listener.host, listener.port);
+    if (!listener.path && node_get(node, "mode"))
+        problem_error(load->problems, place_of(node, "mode"), "`mode` is of Unix sockets; this one is no path");
+    listener.proxy_from =
+        spec_build_networks(load, node_get(node, "proxy_from"), BOARD_PROXY_FROM, &listener.proxy_from_len);
+    if (listener.proxy_from_len > 0 && !listener.proxy)
+        problem_error(load->problems, place_of(node, "proxy_from"),
+                      "`proxy_from` says who may send a PROXY header; without `proxy_protocol: true` there is none");
+    const struct spec_listener *before = find_same(spec, &listener);
     if (before)
         problem_error(load->problems, address->place, "a listener for %s stands already in line %d", node_str(address),
                       before->place.line);

@@ -6,7 +6,10 @@
 #include "compose/spec_build.h"
 
 #include "base/board.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/regex.h"
+#include "base/template.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -18,16 +21,31 @@ enum { DEPTH_MAX = 32 }; /* segments of a path: what the gateway looks up */
 
 /* --- host and path ---------------------------------------------------------------------------------------------- */
 
+/* Tells what is wrong with a regular expression. */
+static void check_regex(struct loading *load, const struct node *node, const char *text)
+{
+    char why[128];
+    struct regex *regex = regex_new(text, strlen(text), false, why, sizeof(why));
+    if (!regex)
+        problem_error(load->problems, node->place, "`%s` is no regular expression: %s", text, why);
+    regex_free(regex);
+}
+
 static char *read_host(struct loading *load, const struct node *node)
 {
     const char *text = node_str(node);
     if (!text)
         return pool_strdup(load->pool, "");
     char *host = pool_strdup(load->pool, text);
-    size_t labels_at = strncmp(host, "*.", 2) == 0 ? 2 : 0, len = strlen(host);
-    bool good = len > labels_at && len <= 253 && host[labels_at] != '.' && host[len - 1] != '.';
+    size_t len = strlen(host), from = strncmp(host, "*.", 2) == 0 ? 2 : 0;
+    size_t to = from == 0 && len > 2 && strcmp(host + len - 2, ".*") == 0 ? len - 2 : len;
+    bool good = to > from && len <= 253 && host[from] != '.' && host[to - 1] != '.';
 
-    for (size_t i = labels_at; good && i < len; i++) {
+    if (host[0] == '~') {
+        check_regex(load, node, host + 1);
+        return host;
+    }
+    for (size_t i = from; good && i < to; i++) {
         host[i] = (char)tolower((unsigned char)host[i]);
         good = isalnum((unsigned char)host[i]) || strchr("-._:[]", host[i]);
     }
@@ -35,12 +53,22 @@ static char *read_host(struct loading *load, const struct node *node)
         problem_error(load->problems, node->place, "`%s`: a host is written without its port", text);
     else if (!good)
         problem_error(load->problems, node->place,
-                      "`%s` is no host; write shop.example.org, or *.example.org for all below it", text);
+                      "`%s` is no host; write shop.example.org, *.example.org for all below it, shop.example.*, or a "
+                      "regular expression behind a ~",
+                      text);
     return host;
 }
 
+static char *read_regex(struct loading *load, const struct node *node)
+{
+    const char *text = node_str(node);
+    if (text)
+        check_regex(load, node, text);
+    return pool_strdup(load->pool, text ? text : "");
+}
+
 /* Only what is written as the gateway will see it can ever match: without escapes for plain letters, `//`, `.`, `..`. */
-static char *read_path(struct loading *load, const struct node *node, bool exact)
+static char *read_path(struct loading *load, const struct node *node, enum spec_match match)
 {
     const char *text = node_str(node);
     if (!text)
@@ -58,13 +86,13 @@ static char *read_path(struct loading *load, const struct node *node, bool exact
         good = good && !(segment == 0 && path[i + 1]) && !(segment == 1 && path[i + 1] == '.') &&
                !(segment == 2 && path[i + 1] == '.' && path[i + 2] == '.');
     }
-    if (!good || depth > DEPTH_MAX)
+    if (!good || (depth > DEPTH_MAX && match == SPEC_PREFIX))
         problem_error(
             load->problems, node->place,
             "`%s` is no path to route by; write /api: it begins with a slash, and has no query, no %%-escapes, "
             "no `//`, `.` or `..` and at most %d segments",
             text, DEPTH_MAX);
-    if (!exact && len > 0 && path[len - 1] == '/')
+    if (match == SPEC_PREFIX && len > 0 && path[len - 1] == '/')
         path[len - 1] = '\0';
     return path;
 }
@@ -112,25 +140,34 @@ static struct spec_page read_page(struct loading *load, const struct node *node,
     };
 }
 
+/* The text as a template. */
+static char *read_template(struct loading *load, struct place place, const char *text)
+{
+    char *compiled = pool_alloc(load->pool, strlen(text) + 1);
+    const char *bad = "";
+
+    if (check_value(load, place, text) && !template_compile(text, compiled, &bad))
+        problem_error(load->problems, place, "`%.24s`: in braces can stand %s; a brace itself is written {{", bad,
+                      template_gaps);
+    return compiled;
+}
+
 static void read_redirect(struct loading *load, const struct node *node, struct spec_route *ret)
 {
+    static const char *const begins[] = { "http://", "https://", "/", "{path}", "{rest}", "{scheme}://" };
     const struct node *to = node_get(node, "to");
+    const char *text = read_text(node, "to", "");
     int64_t status = read_int(node, "status", 308);
+    bool good = !to;
 
-    if (status != 301 && status != 302 && status != 307 && status != 308)
-        problem_error(load->problems, place_of(node, "status"), "a redirect has the status 301, 302, 307 or 308");
-    ret->location = pool_strdup(load->pool, read_text(node, "to", ""));
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+        problem_error(load->problems, place_of(node, "status"), "a redirect has the status 301, 302, 303, 307 or 308");
+    ret->location = read_template(load, place_of(node, "to"), text);
     ret->page.status = (uint32_t)status;
-    if (!to)
-        return;
-    (void)check_value(load, to->place, ret->location);
-    for (const char *at = strchr(ret->location, '{'); at; at = strchr(at + 1, '{'))
-        if (strncmp(at, "{host}", 6) != 0 && strncmp(at, "{path}", 6) != 0 && strncmp(at, "{rest}", 6) != 0)
-            problem_error(load->problems, to->place, "a redirect knows {host}, {path} and {rest}, not `%.16s`", at);
-    if (strncmp(ret->location, "http://", 7) != 0 && strncmp(ret->location, "https://", 8) != 0 &&
-        ret->location[0] != '/' && strncmp(ret->location, "{path}", 6) != 0 && strncmp(ret->location, "{rest}", 6) != 0)
-        problem_error(load->problems, to->place, "`%s`: a redirect leads to http://…, https://… or a /path",
-                      ret->location);
+    for (size_t i = 0; i < ARRAY_LEN(begins); i++)
+        good = good || strncmp(text, begins[i], strlen(begins[i])) == 0;
+    if (!good)
+        problem_error(load->problems, to->place, "`%s`: a redirect leads to http://…, https://… or a /path", text);
 }
 
 /* --- header fields ---------------------------------------------------------------------------------------------- */
@@ -158,27 +195,38 @@ static bool check_name(struct loading *load, struct place place, const char *nam
     return good;
 }
 
+/* Adds to `len` what the lines take on the board. */
+static char **read_fields(struct loading *load, const struct node *map, size_t *len)
+{
+    char **lines = POOL_ARRAY(load->pool, char *, (map ? map->len : 0) + 1);
+
+    for (size_t i = 0; map && i < map->len; i++) {
+        const struct entry *entry = &map->entries[i];
+        (void)check_name(load, entry->place, entry->key, true);
+        lines[i] = pool_printf(load->pool, "%s: %s", entry->key,
+                               read_template(load, entry->value->place, node_text(load->pool, entry->value)));
+        *len += strlen(lines[i]) + 2;
+    }
+    return lines;
+}
+
 static struct spec_rewrite read_rewrite(struct loading *load, const struct node *node, size_t room)
 {
-    const struct node *set = node_get(node, "set"), *remove = node_get(node, "remove");
-    struct spec_rewrite rewrite = { .set = POOL_ARRAY(load->pool, char *, (set ? set->len : 0) + 1),
-                                    .remove = read_strings(load->pool, remove) };
+    const struct node *remove = node_get(node, "remove");
     size_t len = 0;
+    struct spec_rewrite rewrite = {
+        .set = read_fields(load, node_get(node, "set"), &len),
+        .add = read_fields(load, node_get(node, "add"), &len),
+        .add_on_success = read_fields(load, node_get(node, "add_on_success"), &len),
+        .remove = read_strings(load->pool, remove),
+    };
 
     if (!rewrite.remove)
         rewrite.remove = POOL_ARRAY(load->pool, char *, 1);
     for (size_t i = 0; remove && i < remove->len; i++)
         (void)check_name(load, node_at(remove, i)->place, rewrite.remove[i], false);
-    for (size_t i = 0; set && i < set->len; i++) {
-        const struct entry *entry = &set->entries[i];
-        const char *value = node_text(load->pool, entry->value);
-        (void)check_name(load, entry->place, entry->key, true);
-        (void)check_value(load, entry->value->place, value);
-        rewrite.set[i] = pool_printf(load->pool, "%s: %s", entry->key, value);
-        len += strlen(rewrite.set[i]) + 2;
-    }
     if (len > room)
-        problem_error(load->problems, set->place, "a route may add %zu bytes of header fields here, not %zu", room,
+        problem_error(load->problems, node->place, "a route may add %zu bytes of header fields here, not %zu", room,
                       len);
     return rewrite;
 }
@@ -207,18 +255,51 @@ static void read_action(struct loading *load, const struct node *node, struct sp
                       "without maintenance this route leads nowhere; add `to`, `redirect` or `respond`");
 }
 
+static enum spec_match read_match(const struct node *node)
+{
+    static const char *const words[] = {
+        [SPEC_PREFIX] = "prefix", [SPEC_EXACT] = "exact", [SPEC_BEGINS] = "begins", [SPEC_REGEX] = "regex"
+    };
+    const char *word = read_text(node, "match", "prefix");
+    size_t match = 0;
+    while (match < ARRAY_LEN(words) - 1 && strcmp(words[match], word) != 0)
+        match++;
+    return (enum spec_match)match;
+}
+
+/* `strip` is `replace` with nothing. */
+static char *read_replace(struct loading *load, const struct node *node, enum spec_match match)
+{
+    const struct node *replace = node_get(node, "replace"), *strip = node_get(node, "strip");
+    const char *text = read_text(node, "replace", "");
+
+    if (replace && strip)
+        problem_error(load->problems, strip->place, "`strip` and `replace` cannot both say what becomes of the path");
+    if (replace && (text[0] != '/' || strpbrk(text, " #")))
+        problem_error(load->problems, replace->place, "`%s` is no path; it begins with a slash", text);
+    (void)check_value(load, place_of(node, "replace"), text);
+    if (!replace && !read_bool(node, "strip", false))
+        return NULL;
+    if (match == SPEC_REGEX)
+        problem_error(load->problems, place_of(node, replace ? "replace" : "strip"),
+                      "what a regular expression matched is no prefix; use `rewrite`");
+    return pool_strdup(load->pool, text);
+}
+
 void spec_build_route(struct loading *load, const struct node *node, struct spec_route *ret)
 {
     const struct node *headers = node_get(node, "headers");
 
-    ret->path_exact = strcmp(read_text(node, "match", "prefix"), "exact") == 0;
+    ret->match = read_match(node);
     ret->host = read_host(load, node_get(node, "host"));
-    ret->path = read_path(load, node_get(node, "path"), ret->path_exact);
-    ret->strip = read_bool(node, "strip", false);
+    ret->path = ret->match == SPEC_REGEX ? read_regex(load, node_get(node, "path"))
+                                         : read_path(load, node_get(node, "path"), ret->match);
+    ret->first = read_bool(node, "first", false);
+    ret->replace = read_replace(load, node, ret->match);
     ret->body_limit = read_int(node, "body_limit", 0);
-    if (!node_get(node, "path") && (ret->path_exact || ret->strip))
+    if (!node_get(node, "path") && (node_get(node, "match") || ret->replace))
         problem_error(load->problems, node->place,
-                      "`match` and `strip` say what is done with a `path`, which is missing");
+                      "`match`, `strip` and `replace` say what is done with a `path`, which is missing");
     read_action(load, node, ret);
     ret->request = read_rewrite(load, node_get(headers, "request"), BOARD_REWRITE);
     ret->response = read_rewrite(load, node_get(headers, "response"), BOARD_REWRITE_RESPONSE);
@@ -231,7 +312,7 @@ static int compare_routes(const void *a, const void *b)
     if (differ == 0)
         differ = strcmp(left->path, right->path);
     if (differ == 0)
-        differ = left->path_exact - right->path_exact;
+        differ = (int)left->match - (int)right->match;
     return differ != 0 ? differ : left->place.line - right->place.line;
 }
 
@@ -239,7 +320,7 @@ static bool says_more_than_tcp(const struct spec_route *route)
 {
     return *route->host || *route->path || route->action != SPEC_FORWARD || route->maintenance ||
            route->body_limit > 0 || route->request.set[0] || route->request.remove[0] || route->response.set[0] ||
-           route->response.remove[0];
+           route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] || route->replace;
 }
 
 void spec_check_routes(struct loading *load, const struct spec_listener *listener)
@@ -256,7 +337,7 @@ void spec_check_routes(struct loading *load, const struct spec_listener *listene
     qsort(sorted, listener->routes_len, sizeof(*sorted), compare_routes);
     for (size_t i = 1; i < listener->routes_len; i++)
         if (strcmp(sorted[i - 1]->host, sorted[i]->host) == 0 && strcmp(sorted[i - 1]->path, sorted[i]->path) == 0 &&
-            sorted[i - 1]->path_exact == sorted[i]->path_exact)
+            sorted[i - 1]->match == sorted[i]->match)
             problem_error(load->problems, sorted[i]->place, "the route in line %d asks for the same host and path",
                           sorted[i - 1]->place.line);
 }
@@ -271,6 +352,10 @@ static size_t rewrite_len(const struct spec_rewrite *rewrite)
     size_t len = 0;
     for (char **line = rewrite->set; line && *line; line++)
         len += 2 * strlen(*line) + 3; /* its name counts twice */
+    for (char **line = rewrite->add; line && *line; line++)
+        len += strlen(*line) + 2;
+    for (char **line = rewrite->add_on_success; line && *line; line++)
+        len += strlen(*line) + 2;
     for (char **name = rewrite->remove; name && *name; name++)
         len += strlen(*name) + 1;
     return len;
@@ -287,8 +372,8 @@ void spec_check_room(struct loading *load, const struct spec *spec)
             const struct spec_route *route = &spec->listeners[i].routes[r];
             routes++;
             text += text_len(route->host) + text_len(route->path) + text_len(route->location) +
-                    text_len(route->page.type) + text_len(route->page.body) + rewrite_len(&route->request) +
-                    rewrite_len(&route->response);
+                    text_len(route->replace) + text_len(route->page.type) + text_len(route->page.body) +
+                    rewrite_len(&route->request) + rewrite_len(&route->response);
             if (route->maintenance)
                 text += text_len(route->closed.type) + text_len(route->closed.body);
             if (routes <= BOARD_ROUTES && text <= BOARD_TEXT)
@@ -309,7 +394,9 @@ static bool read_network(const char *text, struct spec_network *ret)
     unsigned long bits = 0;
     char *end = NULL;
 
-    *ret = (struct spec_network){ .family = AF_INET };
+    *ret = (struct spec_network){ .family = strcmp(text, "unix:") == 0 ? AF_UNIX : AF_INET };
+    if (ret->family == AF_UNIX)
+        return true;
     if (len >= sizeof(address))
         return false;
     memcpy(address, text, len);
@@ -327,17 +414,18 @@ static bool read_network(const char *text, struct spec_network *ret)
     return bits <= most && (!end || !*end);
 }
 
-void spec_build_trusted(struct loading *load, const struct node *list, struct spec *spec)
+struct spec_network *spec_build_networks(struct loading *load, const struct node *list, size_t most, size_t *ret_len)
 {
     size_t len = list ? list->len : 0;
+    struct spec_network *networks = POOL_ARRAY(load->pool, struct spec_network, len);
 
-    spec->trusted = POOL_ARRAY(load->pool, struct spec_network, len);
-    spec->trusted_len = len;
-    if (len > BOARD_TRUSTED)
-        problem_error(load->problems, list->place, "at most %d networks of proxies can be named", BOARD_TRUSTED);
+    if (len > most)
+        problem_error(load->problems, list->place, "at most %zu networks of proxies can be named", most);
     for (size_t i = 0; i < len; i++)
-        if (!read_network(node_str(node_at(list, i)), &spec->trusted[i]))
+        if (!read_network(node_str(node_at(list, i)), &networks[i]))
             problem_error(load->problems, node_at(list, i)->place,
-                          "`%s` is no network; write 10.0.0.0/8, 192.0.2.1 or 2001:db8::/32",
+                          "`%s` is no network; write 10.0.0.0/8, 192.0.2.1, 2001:db8::/32, or unix: for Unix sockets",
                           node_str(node_at(list, i)));
+    *ret_len = len;
+    return networks;
 }

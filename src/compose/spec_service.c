@@ -312,8 +312,9 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
 {
     struct pool *pool = load->pool;
     const struct node *node = entry->value, *daruma = node_get(node, "x-daruma");
-    const char *working_dir = read_text(node, "working_dir", "");
+    const char *working_dir = read_text(node, "working_dir", ""), *proxy = read_text(daruma, "proxy_protocol", "");
 
+    *load->at = entry->place;
     *ret = (struct spec_service){
         .name = pool_strdup(pool, entry->key),
         .place = entry->place,
@@ -329,6 +330,9 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
         .stop_signal = build_stop_signal(load, node),
         .stop_grace_period_ns = read_duration(node, "stop_grace_period", 10 * NS_PER_S),
         .replicas = build_replicas(load, node),
+        .proxy_protocol = strcmp(proxy, "v1") == 0   ? 1
+                          : strcmp(proxy, "v2") == 0 ? 2
+                                                     : 0,
         .drain_timeout_ns = read_duration(daruma, "drain_timeout", 10 * NS_PER_S),
         .restart_unhealthy = read_bool(daruma, "restart_unhealthy", true),
     };
@@ -338,5 +342,6 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
     build_restart(load, node, &ret->restart);
     build_depends_on(load, node_get(node, "depends_on"), ret);
     spec_build_healthcheck(load, node, ret);
+    ret->healthcheck.proxy_protocol = ret->healthcheck.host ? 0 : ret->proxy_protocol;
     spec_build_deploy(load, node, ret);
 }

@@ -23,29 +23,45 @@ static size_t utf8_len(const unsigned char *p, size_t left)
     return len;
 }
 
-bool utf8_check(struct problems *problems, const char *file, const struct origin *origin, const char *text, size_t len)
+struct place utf8_place(const char *file, const struct origin *origin, const char *text, size_t offset)
 {
     struct place place = { file, 1, 1, origin };
 
-    for (size_t i = 0; i < len;) {
-        size_t step = utf8_len((const unsigned char *)text + i, len - i);
-        if (step == 0 || text[i] == '\0') {
-            problem_error(problems, place,
-                          step == 0 ? "not UTF-8; save the file as UTF-8" : "a NUL byte: this is no text file");
-            return false;
-        }
-        place.column = text[i] == '\n' ? 1 : place.column + 1;
+    for (size_t i = 0; i < offset; i++) {
+        place.column = text[i] == '\n' ? 1 : place.column + ((text[i] & 0xc0) != 0x80);
         place.line += text[i] == '\n';
+    }
+    return place;
+}
+
+/* How far the text is UTF-8 without NUL. */
+static size_t valid_len(const char *text, size_t len)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t i = 0, step = 1;
+
+    while (i < len && step > 0) {
+        while (i < len && bytes[i] > 0 && bytes[i] < 0x80)
+            i++;
+        step = i < len && bytes[i] ? utf8_len(bytes + i, len - i) : 0;
         i += step;
     }
-    return true;
+    return i;
+}
+
+bool utf8_check(struct problems *problems, const char *file, const struct origin *origin, const char *text, size_t len)
+{
+    size_t valid = valid_len(text, len);
+
+    if (valid == len)
+        return true;
+    problem_error(problems, utf8_place(file, origin, text, valid),
+                  text[valid] ? "not UTF-8; save the file as UTF-8" : "a NUL byte: this is no text file");
+    return false;
 }
 
 bool utf8_is_valid(const char *text)
 {
-    size_t left = strlen(text), step = 1;
-
-    for (; left > 0 && step > 0; text += step, left -= step)
-        step = utf8_len((const unsigned char *)text, left);
-    return step > 0;
+    size_t len = strlen(text);
+    return valid_len(text, len) == len;
 }

@@ -11,6 +11,9 @@
 /* False after telling where the first byte is that is no UTF-8 (RFC 3629), or is NUL. */
 bool utf8_check(struct problems *problems, const char *file, const struct origin *origin, const char *text, size_t len);
 
+/* The place of the byte at `offset`; what is before it is UTF-8. */
+struct place utf8_place(const char *file, const struct origin *origin, const char *text, size_t offset);
+
 /* Is the string UTF-8? */
 bool utf8_is_valid(const char *text);
 

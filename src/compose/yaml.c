@@ -105,7 +105,7 @@ static const char *token_text(struct reader *reader, struct fy_token *token)
 {
     size_t len = 0;
     const char *text = token ? fy_token_get_text(token, &len) : NULL;
-    return pool_strndup(reader->pool, text, text ? len : 0);
+    return text ? pool_strndup(reader->pool, text, len) : "";
 }
 
 /* As go-yaml judges it: small documents may multiply themselves a lot, large ones hardly. */
@@ -197,15 +197,16 @@ static struct node *read_scalar(struct reader *reader)
     struct fy_token *token = reader->event->scalar.value;
     struct place place = scalar_place(reader);
     const char *text = token_text(reader, token);
-    const char *tag = token_text(reader, reader->event->scalar.tag);
     bool plain = !token || fy_token_scalar_style(token) == FYSS_PLAIN;
-    struct node *node;
 
+    if (!reader->event->scalar.tag)
+        return plain ? yaml_plain(reader->pool, place, text) : node_string(reader->pool, place, text);
+    const char *tag = token_text(reader, reader->event->scalar.tag);
     if (strcmp(tag, "tag:yaml.org,2002:str") == 0 || strcmp(tag, "!") == 0)
         plain = false;
     else if (strncmp(tag, "tag:yaml.org,2002:", 18) == 0)
         plain = true;
-    node = plain ? yaml_plain(reader->pool, place, text) : node_string(reader->pool, place, text);
+    struct node *node = plain ? yaml_plain(reader->pool, place, text) : node_string(reader->pool, place, text);
     node->tag = tag_of(tag);
     return node;
 }
@@ -371,38 +372,26 @@ static struct node *read_stream(struct reader *reader)
 
 /* What libfyaml keeps in memory until a bracket is closed, some 400 bytes for each token, is bounded before it begins.
    Brackets in quoted and block text count as well; so many of them are in no compose file. */
-struct brackets {
-    size_t open, indicators;
-};
-
-static const char *count_bracket(struct brackets *brackets, char c)
-{
-    if (c != '[' && c != '{' && c != ']' && c != '}' && c != ',')
-        return NULL;
-    if (c == '[' || c == '{')
-        brackets->open++;
-    else if (c != ',' && brackets->open > 0)
-        brackets->open--;
-    if (brackets->open > OPEN_MAX)
-        return "nested too deeply";
-    return ++brackets->indicators > INDICATORS_MAX ? "more brackets and commas than any compose file has" : NULL;
-}
-
 static bool check_brackets(struct problems *problems, const char *file, const char *text, size_t len)
 {
-    struct place place = { .file = file, .line = 1, .column = 1 };
-    struct brackets brackets = { 0 };
+    const char *end = text + len, *p = text, *wrong = NULL;
+    size_t open = 0, indicators = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        const char *too_much = count_bracket(&brackets, text[i]);
-        if (too_much) {
-            problem_error(problems, place, "%s", too_much);
-            return false;
-        }
-        place.column = text[i] == '\n' ? 1 : place.column + ((text[i] & 0xc0) != 0x80);
-        place.line += text[i] == '\n';
+    for (; p < end && !wrong; p++) {
+        if (*p != '[' && *p != '{' && *p != ']' && *p != '}' && *p != ',')
+            continue;
+        if (*p == '[' || *p == '{')
+            open++;
+        else if (*p != ',' && open > 0)
+            open--;
+        if (open > OPEN_MAX)
+            wrong = "nested too deeply";
+        else if (++indicators > INDICATORS_MAX)
+            wrong = "more brackets and commas than any compose file has";
     }
-    return true;
+    if (wrong)
+        problem_error(problems, utf8_place(file, NULL, text, (size_t)(p - text) - 1), "%s", wrong);
+    return !wrong;
 }
 
 static void close_reader(struct reader *reader)

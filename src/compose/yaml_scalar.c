@@ -30,6 +30,8 @@ static bool resolve_word(struct node *node, const char *text)
     static const char *const inf[] = { ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL };
     static const char *const minus_inf[] = { "-.inf", "-.Inf", "-.INF", NULL };
 
+    if (strlen(text) > strlen("false"))
+        return false;
     if (is_one_of(text, null)) {
         node->kind = NODE_NULL;
     } else if (is_one_of(text, yes) || is_one_of(text, no)) {
@@ -166,6 +168,9 @@ struct node *yaml_plain(struct pool *pool, struct place place, const char *text)
 {
     struct node *node = node_string(pool, place, text);
 
+    /* Nearly all are words that can be nothing else. */
+    if (*text && !strchr("~.+-0123456789nNtTfF", *text))
+        return node;
     if (resolve_word(node, text) || resolve_timestamp(pool, node, text) || resolve_number(pool, node, text))
         return node;
     *node = (struct node){ .kind = NODE_STRING, .place = place, .u.string = text };

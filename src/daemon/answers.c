@@ -191,8 +191,10 @@ json_t *answers_listeners(const struct board *board, const struct listeners *lis
         if (listener->target != 0 || listener->slot < 0)
             continue;
         const struct board_listener *slot = &board->listeners[listener->slot];
-        (void)json_array_append_new(list, json_pack("{s:s, s:s}", "address", slot->name, "protocol",
-                                                    slot->protocol == BOARD_TCP ? "tcp" : "http"));
+        char address[BOARD_ADDRESS_TEXT];
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:s}", "address", board_address_format(&slot->address, address),
+                                              "protocol", slot->protocol == BOARD_TCP ? "tcp" : "http"));
     }
     return list;
 }

@@ -11,6 +11,7 @@
 #include "base/inherit.h"
 #include "base/version.h"
 #include "daemon/answers.h"
+#include "daemon/deploys.h"
 #include "daemon/kept.h"
 #include "daemon/workers.h"
 #include "observe/admin.h"
@@ -25,7 +26,8 @@
 #include <sys/signalfd.h>
 
 enum {
-    OWN_LOG = 4 << 20, /* bytes of daruma.log before it is begun anew */
+    OWN_LOG = 4 << 20,    /* bytes of daruma.log before it is begun anew */
+    RECEIPTS = 256 << 10, /* of the receipts of deploys */
 };
 /* How long the gateway may go on with what is in flight after all services have ended: answers that are on their way. */
 #define LAST_ANSWERS_NS (2 * NS_PER_S)
@@ -53,7 +55,7 @@ struct daemon {
     struct journal *journal;
     struct logs *logs;
     char logs_dir[PATH_MAX];
-    struct logfile own_log;
+    struct logfile own_log, receipts;
     struct api api;
     struct admin *admin;
 
@@ -111,6 +113,13 @@ static void emit(struct daemon *daemon, enum event_kind kind, const char *from, 
     (void)snprintf(event.to, sizeof(event.to), "%s", to);
     (void)snprintf(event.text, sizeof(event.text), "%s", text);
     event_emit(&daemon->bus, &event);
+}
+
+static void on_deployed(void *data, const struct deploy_receipt *receipt)
+{
+    struct daemon *daemon = data;
+    if (deploys_write(&daemon->receipts, receipt) < 0)
+        emit(daemon, EVENT_WARNING, "", "", "the receipt of a deploy could not be written");
 }
 
 static void on_event(struct event_sink *sink, const struct event *event)
@@ -271,6 +280,8 @@ static int change(struct daemon *daemon, const struct up_request *request, struc
     daemon_busy_end();
     if (r < 0)
         return r;
+    if (request->replace)
+        supervisor_turn_round(daemon->supervisor, request->services);
     r = supervisor_apply(daemon->supervisor, spec, request->services, err);
     if (r < 0) {
         listeners_discard(&daemon->listeners);
@@ -314,13 +325,17 @@ static json_t *call_project(void *data)
 
     for (char **file = spec->files; file && *file; file++)
         (void)json_array_append_new(files, json_string(*file));
-    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:f, s:I, s:I}", "name", daemon->dir.project,
+    json_t *deploying = json_array();
+    for (size_t i = 0; i < spec->services_len; i++)
+        if (supervisor_is_deploying(daemon->supervisor, spec->services[i].name))
+            (void)json_array_append_new(deploying, json_string(spec->services[i].name));
+    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:f, s:I, s:I, s:o}", "name", daemon->dir.project,
                      "version", DARUMA_VERSION, "pid", (int)getpid(), "guard",
                      (int)daemon->memory.guard->member[GUARD_SIDE_GUARD].pid, "runtime", daemon->runtime->name, "state",
                      answers_state_name(supervisor_state(daemon->supervisor)), "working_dir", spec->working_dir,
                      "files", files, "listeners", answers_listeners(daemon->memory.board, &daemon->listeners), "since",
                      (double)daemon->since_wall_ns / 1e9, "last_event", (json_int_t)daemon->bus.last_seq, "first_event",
-                     (json_int_t)daemon->first_event);
+                     (json_int_t)daemon->first_event, "deploying", deploying);
 }
 
 static json_t *call_instances(void *data)
@@ -335,21 +350,41 @@ static json_t *call_gateway(void *data)
     return answers_gateway(daemon->memory.board, daemon->memory.gauges);
 }
 
+/* What `up` would do: everything is checked, nothing changed. */
+static int plan(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret,
+                struct err *err)
+{
+    struct spec *spec;
+
+    int r = prepare(daemon, request, &spec, problems, err);
+    if (r < 0)
+        return r;
+    *ret = deploys_plan(daemon->supervisor, spec, request->services);
+    listeners_discard(&daemon->listeners);
+    spec_free(spec);
+    return 0;
+}
+
 static int call_up(void *data, const json_t *json, json_t **ret, struct err *err)
 {
     struct daemon *daemon = data;
     struct up_request request = { 0 };
     struct problems problems = { 0 };
     CLEANUP_BUF struct buf text = { 0 };
+    json_t *planned = NULL;
 
     int r = up_request_parse(json, &request, err);
     if (r < 0)
         return r;
-    r = change(daemon, &request, &problems, err);
+    r = request.dry_run ? plan(daemon, &request, &problems, &planned, err) : change(daemon, &request, &problems, err);
     problems_format(&problems, false, &text);
     const char *told = text.len > 0 ? text.data : "";
-    if (r == 0) {
+    if (r == 0 && request.dry_run) {
+        *ret = json_pack("{s:s, s:o}", "warnings", told, "plan", planned);
+    } else if (r == 0) {
         *ret = json_pack("{s:s}", "warnings", told);
+        for (const char *const *name = request.renew; name && *name; name++)
+            supervisor_renew(daemon->supervisor, *name);
         up_request_free(&daemon->request);
         daemon->request = request;
         request = (struct up_request){ 0 };
@@ -373,6 +408,18 @@ static int call_restart(void *data, const char *service, struct err *err)
 {
     struct daemon *daemon = data;
     return supervisor_restart(daemon->supervisor, service, err);
+}
+
+static int call_rollback(void *data, const char *service, uint32_t version, struct err *err)
+{
+    struct daemon *daemon = data;
+    return supervisor_rollback(daemon->supervisor, service, version, err);
+}
+
+static json_t *call_deploys(void *data)
+{
+    struct daemon *daemon = data;
+    return deploys_read(&daemon->receipts);
 }
 
 static int call_scale(void *data, const char *service, int replicas, struct err *err)
@@ -477,6 +524,7 @@ static int build_observers(struct daemon *daemon, struct err *err)
         return err_set(err, -ENOMEM, "out of memory");
     daemon->first_event = daemon->bus.last_seq;
     logs_on_write(daemon->logs, on_log_written, daemon);
+    logfile_init(&daemon->receipts, rundir_file(&daemon->dir, "deploys.jsonl", path), RECEIPTS);
     logfile_init(&daemon->own_log, rundir_file(&daemon->dir, "daruma.log", path), OWN_LOG);
     daemon->sink = (struct event_sink){ .fn = on_event, .data = daemon };
     event_subscribe(&daemon->bus, &daemon->sink);
@@ -489,7 +537,9 @@ static int build_observers(struct daemon *daemon, struct err *err)
             .up = call_up,
             .down = call_down,
             .restart = call_restart,
-            .scale = call_scale,
+            .rollback = call_rollback,
+        .deploys = call_deploys,
+        .scale = call_scale,
             .kill = call_kill,
             .chaos_kill = call_chaos_kill,
         },
@@ -546,6 +596,7 @@ static int build_supervisor(struct daemon *daemon, struct err *err)
         .ring = on_ring,
         .board_service = on_board_service,
         .output = on_output,
+        .deployed = on_deployed,
         .peer_environment = on_peer_environment,
     };
     daemon->supervisor = supervisor_new(&peers);
@@ -686,6 +737,7 @@ static void take_down(struct daemon *daemon)
     logs_free(daemon->logs);
     journal_free(daemon->journal);
     logfile_close(&daemon->own_log);
+    logfile_close(&daemon->receipts);
     listeners_free(&daemon->listeners);
     if (daemon->signal_fd >= 0) {
         loop_io_remove(daemon->loop, &daemon->signal_io);

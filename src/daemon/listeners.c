@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/listeners.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/inherit.h"
+#include "daemon/listen_socket.h"
 #include "daemon/routes.h"
 #include "runtime/ports.h"
 #include "supervise/supervise.h"
@@ -12,57 +11,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { BACKLOG = 4096, PRIVATE_TRIES = 2000 };
-
-/* ---- sockets ---- */
-
-/* "" and "0.0.0.0" are all IPv4 addresses; names are not looked up: a listener must not depend on a resolver. */
-static int make_address(const char *host, uint16_t port, struct board_address *ret)
-{
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-
-    *ret = (struct board_address){ 0 };
-    if (!host[0] || inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &in.sin_addr) == 1) {
-        memcpy(&ret->u, &in, sizeof(in));
-        ret->len = sizeof(in);
-    } else if (inet_pton(AF_INET6, host, &in6.sin6_addr) == 1) {
-        memcpy(&ret->u, &in6, sizeof(in6));
-        ret->len = sizeof(in6);
-    } else {
-        return -EINVAL;
-    }
-    return 0;
-}
-
-static int open_socket(const struct board_address *address)
-{
-    int family = address->u.any.sa_family, on = 1;
-    int inherited = inherit_listener(&address->u.any, address->len);
-    if (inherited >= 0)
-        return inherited;
-    CLEANUP_CLOSE int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return -errno;
-    /* Otherwise connections of an earlier run that linger in TIME_WAIT would keep the port from us. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
-        return -errno;
-    /* "[::]:80" beside "0.0.0.0:80" is what the file says, and both can be had. */
-    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
-        return -errno;
-    /* Accepted sockets inherit it, if it is there before their connection is made. */
-    if (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-        return -errno;
-    if (bind(fd, &address->u.any, address->len) < 0 || listen(fd, BACKLOG) < 0)
-        return -errno;
-    return TAKE_FD(fd);
-}
+enum { PRIVATE_TRIES = 2000 };
 
 /* ---- the list ---- */
 
@@ -98,8 +53,21 @@ static void remove_at(struct listeners *listeners, size_t i)
     listeners->list[i] = listeners->list[--listeners->len];
 }
 
+/* The same for good: nobody else listens on that socket either. A port is free by that, a path has to be removed. */
+static void give_up_at(struct listeners *listeners, size_t i)
+{
+    const char *path = listen_socket_path(&listeners->list[i].address);
+    if (path)
+        (void)unlink(path);
+    remove_at(listeners, i);
+}
+
 static const char *published_key(const struct spec_listener *wanted, char key[LISTENER_NAME])
 {
+    if (wanted->path) {
+        (void)snprintf(key, LISTENER_NAME, "unix:%s", wanted->path);
+        return key;
+    }
     const char *host = wanted->host[0] ? wanted->host : "0.0.0.0";
     bool v6 = strchr(host, ':');
 
@@ -126,10 +94,29 @@ static bool published_by_us(const struct listeners *listeners, uint16_t port)
     return false;
 }
 
+static void explain_unix(struct problems *problems, const struct spec_listener *wanted, int error)
+{
+    if (error == -EADDRINUSE)
+        problem_error(
+            problems, wanted->place,
+            "%s is taken: another program listens there (`ss -lxp src %s` says which), or another listener of "
+            "this file",
+            wanted->path, wanted->path);
+    else if (error == -EEXIST)
+        problem_error(problems, wanted->place, "%s is there and no socket; remove it, or listen at another path",
+                      wanted->path);
+    else if (error == -ENAMETOOLONG)
+        problem_error(problems, wanted->place, "%s is too long for a socket: 107 bytes at most", wanted->path);
+    else
+        problem_error(problems, wanted->place, "%s cannot be opened: %s", wanted->path, strerror(-error));
+}
+
 static void explain(const struct listeners *listeners, struct problems *problems, const struct spec_listener *wanted,
                     const char *key, int error)
 {
-    if (error == -EADDRINUSE && published_by_us(listeners, wanted->port))
+    if (wanted->path)
+        explain_unix(problems, wanted, error);
+    else if (error == -EADDRINUSE && published_by_us(listeners, wanted->port))
         problem_error(problems, wanted->place,
                       "port %s is published more than once; publish another port, or spread one over several services "
                       "with x-gateway.listeners",
@@ -173,6 +160,14 @@ static uint16_t earlier_port(const struct listeners *listeners, const char *key)
     return port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
+static bool is_spared(const struct listeners *listeners, uint16_t port)
+{
+    for (size_t i = 0; i < listeners->spared_len; i++)
+        if (listeners->spared[i] == port)
+            return true;
+    return false;
+}
+
 static void open_published(struct listeners *listeners, const struct spec_listener *wanted, struct problems *problems)
 {
     char key[LISTENER_NAME];
@@ -190,11 +185,15 @@ static void open_published(struct listeners *listeners, const struct spec_listen
         listener->wanted = true;
         return;
     }
-    int fd = make_address(wanted->host, wanted->port ? wanted->port : earlier_port(listeners, key), &address);
+    if (!wanted->path && is_spared(listeners, wanted->port))
+        return;
+    uint16_t port = wanted->port ? wanted->port : earlier_port(listeners, key);
+    int fd =
+        wanted->path ? listen_socket_unix(wanted->path, &address) : listen_socket_inet(wanted->host, port, &address);
     if (fd == 0)
-        fd = open_socket(&address);
-    if (fd == -EADDRINUSE && wanted->port == 0 && make_address(wanted->host, 0, &address) == 0)
-        fd = open_socket(&address);
+        fd = listen_socket_open(&address, wanted->mode);
+    if (fd == -EADDRINUSE && !wanted->path && wanted->port == 0 && listen_socket_inet(wanted->host, 0, &address) == 0)
+        fd = listen_socket_open(&address, wanted->mode);
     if (fd < 0) {
         explain(listeners, problems, wanted, key, fd);
         return;
@@ -206,12 +205,9 @@ static void open_published(struct listeners *listeners, const struct spec_listen
         return;
     }
     listener->fd = fd;
-    /* Port 0 is any free one: the socket knows which. */
-    socklen_t len = sizeof(address.u);
-    if (getsockname(fd, &address.u.any, &len) == 0)
-        address.len = len;
     listener->address = address;
     listener->port = wanted->port;
+    listener->mode = wanted->mode;
 }
 
 static int open_private_socket(const char *seed, uint16_t earlier, struct board_address *ret)
@@ -219,7 +215,7 @@ static int open_private_socket(const char *seed, uint16_t earlier, struct board_
     uint16_t low, high;
     uint32_t hash = 2166136261u;
 
-    int fd = earlier && make_address("127.0.0.1", earlier, ret) == 0 ? open_socket(ret) : -EADDRINUSE;
+    int fd = earlier && listen_socket_inet("127.0.0.1", earlier, ret) == 0 ? listen_socket_open(ret, 0) : -EADDRINUSE;
     if (fd != -EADDRINUSE)
         return fd;
 
@@ -227,9 +223,9 @@ static int open_private_socket(const char *seed, uint16_t earlier, struct board_
     for (const char *c = seed; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619u;
     for (uint32_t i = 0; i < PRIVATE_TRIES; i++) {
-        int r = make_address("127.0.0.1", (uint16_t)(low + (hash + i * 7) % (uint32_t)(high - low + 1)), ret);
+        int r = listen_socket_inet("127.0.0.1", (uint16_t)(low + (hash + i * 7) % (uint32_t)(high - low + 1)), ret);
         if (r == 0)
-            r = open_socket(ret);
+            r = listen_socket_open(ret, 0);
         if (r != -EADDRINUSE)
             return r;
     }
@@ -273,6 +269,7 @@ void listeners_open(struct listeners *listeners, const struct spec *spec, struct
 {
     for (size_t i = 0; i < listeners->len; i++)
         listeners->list[i].wanted = false;
+    outsides_find(&listeners->outsides, spec, problems);
     for (size_t i = 0; i < spec->listeners_len; i++)
         open_published(listeners, &spec->listeners[i], problems);
     for (size_t i = 0; i < spec->services_len; i++) {
@@ -291,7 +288,7 @@ void listeners_discard(struct listeners *listeners)
 {
     for (size_t i = listeners->len; i > 0; i--)
         if (listeners->list[i - 1].slot < 0)
-            remove_at(listeners, i - 1);
+            give_up_at(listeners, i - 1);
 }
 
 /* ---- publishing ---- */
@@ -304,7 +301,7 @@ json_t *listeners_ports(const struct listeners *listeners)
         const struct listener *listener = &listeners->list[i];
         struct sockaddr_in in; /* the port is at the same place in sockaddr_in6 */
         memcpy(&in, &listener->address.u, sizeof(in));
-        if (listener->target != 0 || listener->port == 0)
+        if (in.sin_family != AF_UNIX && (listener->target != 0 || listener->port == 0))
             (void)json_object_set_new(ports, listener->key, json_integer(ntohs(in.sin_port)));
     }
     return ports;
@@ -312,12 +309,13 @@ json_t *listeners_ports(const struct listeners *listeners)
 
 enum board_placement listeners_placement(const struct spec *spec, const char *name)
 {
-    size_t len = strcspn(name, ":"); /* "service" or "service:target" */
+    uint16_t port;
+    const struct spec_service *service = spec_target_service(spec, name, &port);
 
     for (size_t i = 0; i < spec->listeners_len; i++)
         for (size_t r = 0; r < spec->listeners[i].routes_len; r++)
             for (char **to = spec->listeners[i].routes[r].to; *to; to++)
-                if (strncmp(*to, name, len) == 0 && (*to)[len] == '\0')
+                if (service ? spec_target_service(spec, *to, &port) == service : strcmp(*to, name) == 0)
                     return (enum board_placement)spec->listeners[i].placement;
     return BOARD_P2C_EWMA;
 }
@@ -337,18 +335,18 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
     };
 }
 
-/* Whoever serves the service's port `target`; 0: its first one. */
-static int add_target(struct board *board, const struct spec *spec, const char *service, uint16_t target,
+/* Whoever serves the service's port `target`; 0: the one that is named, or its first one. */
+static int add_target(struct board *board, const struct spec *spec, const char *to, uint16_t target,
                       struct board_route *route)
 {
     char name[BOARD_NAME];
-    const struct spec_service *found = spec_find_service(spec, service);
-    if (!found)
-        return -ENOENT;
-    int index =
-        board_service_add(board, supervisor_board_name(found, target, name), listeners_placement(spec, service));
+    uint16_t port = 0;
+    const struct spec_service *service = spec_target_service(spec, to, &port);
+    const char *known = service ? supervisor_board_name(service, target ? target : port, name) : to;
+    int index = board_service_add(board, known, listeners_placement(spec, to));
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
+    board->services[index].proxy = service ? service->proxy_protocol : 0;
     route->service[route->targets++] = (uint16_t)index;
     return 0;
 }
@@ -403,16 +401,20 @@ static void listener_recover(struct listener *listener, const struct board *boar
             return; /* out of memory: it stays on the board, and leads where it led */
 }
 
-/* Makes sure that the listener has a slot, with the protocol that the file says now. */
-static int put_listener(struct listener *listener, enum spec_protocol protocol, const struct board_limits *limits,
+/* Makes sure that the listener has a slot, with what the file says of it now. `wanted` is NULL for a private one. */
+static int put_listener(struct listener *listener, enum spec_protocol protocol, const struct spec_listener *wanted,
                         struct board *board)
 {
     struct board_listener slot = {
         .state = BOARD_LISTENER_ACTIVE,
         .protocol = protocol == SPEC_PROTOCOL_TCP ? BOARD_TCP : BOARD_HTTP,
-        .limits = *limits,
+        .limits = wanted ? wanted->limits : board_usual_limits,
+        .proxy = wanted && wanted->proxy,
         .address = listener->address,
     };
+    if (wanted)
+        slot.proxy_from_len =
+            routes_fill_networks(wanted->proxy_from, wanted->proxy_from_len, slot.proxy_from, BOARD_PROXY_FROM);
     char text[BOARD_ADDRESS_TEXT];
 
     (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
@@ -422,19 +424,24 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
         listener->slot = board_listener_add(board, &slot);
         return listener->slot < 0 ? listener->slot : 0;
     }
-    board->listeners[listener->slot].protocol = slot.protocol;
-    board->listeners[listener->slot].limits = slot.limits;
+    struct board_listener *before = &board->listeners[listener->slot];
+    slot.generation = before->generation;
+    slot.route = before->route;
+    *before = slot;
     return 0;
 }
 
 static int publish_published(struct listener *listener, const struct spec *spec, const struct spec_listener *wanted,
                              struct board *board)
 {
-    int r = put_listener(listener, wanted->protocol, &wanted->limits, board);
+    int r = put_listener(listener, wanted->protocol, wanted, board);
 
+    if (wanted->path && wanted->mode != listener->mode && chmod(wanted->path, wanted->mode) == 0)
+        listener->mode = wanted->mode;
     for (size_t i = 0; r == 0 && i < wanted->routes_len; i++) {
         struct board_route route;
         fill_route(&route, listener->slot, &wanted->routes[i]);
+        route.order = (uint32_t)i;
         r = routes_fill(board, &wanted->routes[i], &route);
         for (char **to = wanted->routes[i].to; r == 0 && *to; to++)
             r = add_target(board, spec, *to, wanted->published_by ? wanted->target : 0, &route);
@@ -485,7 +492,7 @@ static int publish_private(struct listener *listener, const struct spec *spec, c
 {
     struct board_route route;
 
-    int r = put_listener(listener, port->protocol, &board_usual_limits, board);
+    int r = put_listener(listener, port->protocol, NULL, board);
     if (r < 0)
         return r;
     fill_route(&route, listener->slot, private_rules(spec, listener->service, port->protocol));
@@ -517,8 +524,9 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
     for (size_t i = listeners->len; i > 0; i--)
         if (!listeners->list[i - 1].wanted) {
             withdraw(&listeners->list[i - 1], board);
-            remove_at(listeners, i - 1);
+            give_up_at(listeners, i - 1);
         }
+    r = outsides_publish(&listeners->outsides, listeners_placement, spec, board);
     for (size_t i = 0; r == 0 && i < spec->listeners_len; i++) {
         listener = find(listeners, published_key(&spec->listeners[i], key));
         if (listener)
@@ -547,7 +555,7 @@ void listeners_close_published(struct listeners *listeners, struct board *board)
         if (listeners->list[i - 1].target == 0) {
             if (listeners->list[i - 1].slot >= 0)
                 board->listeners[listeners->list[i - 1].slot].state = BOARD_LISTENER_CLOSED;
-            remove_at(listeners, i - 1);
+            give_up_at(listeners, i - 1);
         }
     board_write_end(board);
 }
@@ -614,6 +622,7 @@ void listeners_free(struct listeners *listeners)
     while (listeners->len > 0)
         remove_at(listeners, listeners->len - 1);
     free(listeners->list);
+    outsides_free(&listeners->outsides);
     free_peers(listeners);
     *listeners = (struct listeners){ 0 };
 }

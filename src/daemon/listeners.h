@@ -11,18 +11,20 @@
 
 #include "base/board.h"
 #include "compose/spec.h"
+#include "daemon/outside.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LISTENER_NAME = 96 };
+enum { LISTENER_NAME = 120 };
 
 /* One socket. What identifies it over a change of the file is `key`: its address, or service and target port. */
 struct listener {
     char key[LISTENER_NAME];
     int fd; /* -1: closed */
     struct board_address address;
+    uint32_t mode;   /* of a Unix socket: its permissions */
     uint16_t port;   /* of a private one: what peers are told */
     uint16_t target; /* of a private one; 0: published */
     bool primary;    /* of a private one: the service's first port, known to peers without its number */
@@ -36,7 +38,13 @@ struct listener {
 struct listeners {
     struct listener *list;
     size_t len, cap;
-    char **peers; /* listeners_peers() */
+    struct outsides outsides; /* whom routes lead to beyond the project */
+    char **peers;             /* listeners_peers() */
+
+    /* Ports that are about to be free: listeners_open() leaves them out. Borrowed. */
+    const uint16_t *spared;
+    size_t spared_len;
+
     const json_t
         *ports; /* listeners_ports() of an earlier life: who asks for any port gets the same again. NULL: none */
 };
@@ -72,7 +80,7 @@ json_t *listeners_ports(const struct listeners *listeners);
 /* How requests to a service are placed: as the first listener says that leads to it. */
 enum board_placement listeners_placement(const struct spec *spec, const char *name);
 
-/* Closes everything. Accepts a zeroed one. */
+/* Closes everything; paths stay, for another process may have inherited the sockets. Accepts a zeroed one. */
 void listeners_free(struct listeners *listeners);
 
 #endif

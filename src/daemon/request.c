@@ -36,6 +36,8 @@ json_t *up_request_json(const struct compose_request *compose, const char *const
     set_text(object, "working_dir", compose->working_dir);
     set_text(object, "project_dir", compose->project_dir);
     set_text(object, "project_name", compose->project_name);
+    set_text(object, "nginx_conf", compose->nginx_conf);
+    (void)json_object_set_new(object, "replace_nginx", json_boolean(compose->replace_nginx));
     set_text(object, "runtime", runtime);
     set_list(object, "files", compose->files);
     set_list(object, "env_files", compose->env_files);
@@ -81,7 +83,7 @@ static int take_list(const json_t *json, const char *key, const char ***ret, str
 
 int up_request_parse(const json_t *json, struct up_request *ret, struct err *err)
 {
-    static const char *const keys[] = { "files", "env_files", "profiles", "environment", "services" };
+    static const char *const keys[] = { "files", "env_files", "profiles", "environment", "services", "renew" };
     struct up_request request = { .json = json_deep_copy(json) };
 
     if (!request.json)
@@ -94,6 +96,8 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
     if (r == 0)
         r = take_text(request.json, "project_name", &request.compose.project_name, err);
     if (r == 0)
+        r = take_text(request.json, "nginx_conf", &request.compose.nginx_conf, err);
+    if (r == 0)
         r = take_text(request.json, "runtime", &request.runtime, err);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(keys); i++)
         r = take_list(request.json, keys[i], &request.lists[i], err);
@@ -101,11 +105,15 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
         up_request_free(&request);
         return r;
     }
+    request.compose.replace_nginx = json_is_true(json_object_get(request.json, "replace_nginx"));
     request.compose.files = request.lists[0];
     request.compose.env_files = request.lists[1];
     request.compose.profiles = request.lists[2];
     request.compose.environment = request.lists[3];
     request.services = request.lists[4];
+    request.renew = request.lists[5];
+    request.replace = json_is_true(json_object_get(request.json, "replace"));
+    request.dry_run = json_is_true(json_object_get(request.json, "dry_run"));
     *ret = request;
     return 0;
 }
@@ -128,7 +136,7 @@ int up_request_apply(const struct up_request *request, struct spec *spec, struct
     const char *name;
     json_t *replicas;
 
-    if (spec->services_len == 0)
+    if (spec->services_len == 0 && spec->listeners_len == 0)
         return err_set(err, -EINVAL,
                        "the files define no service to run; if all of them have a profile, name one with --profile");
     for (const char *const *service = request->services; service && *service; service++)

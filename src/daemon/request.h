@@ -16,7 +16,10 @@ struct up_request {
     struct compose_request compose;
     const char *const *services; /* NULL: all */
     const char *runtime;         /* --runtime or DARUMA_RUNTIME; NULL: neither */
-    const char **lists[5];       /* the arrays behind the lists above */
+    const char *const *renew;    /* services to be deployed anew, changed or not; NULL: none */
+    bool replace;                /* deploys that go on turn round first */
+    bool dry_run;                /* only says what would be done */
+    const char **lists[6];       /* the arrays behind the lists above */
 };
 
 /* As docs/admin-api.md describes it. `scale`: {"SERVICE": N}, borrowed, may be NULL. NULL when out of memory. */

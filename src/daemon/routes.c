@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/routes.h"
 
+#include "base/cleanup.h"
+#include "base/template.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -43,6 +46,17 @@ static int append_name(struct board *board, const char *name, size_t len, struct
     return r < 0 ? r : append(board, "\n", 1, text);
 }
 
+static int append_lines(struct board *board, char **lines, struct board_text *text)
+{
+    int r = 0;
+    for (; r == 0 && lines && *lines; lines++) {
+        r = append(board, *lines, strlen(*lines), text);
+        if (r == 0)
+            r = append(board, "\r\n", 2, text);
+    }
+    return r;
+}
+
 /* A field that is set replaces those of the same name. */
 static int fill_rewrite(struct board *board, const struct spec_rewrite *rewrite, struct board_rewrite *ret)
 {
@@ -52,19 +66,55 @@ static int fill_rewrite(struct board *board, const struct spec_rewrite *rewrite,
         r = append_name(board, *name, strlen(*name), &ret->drop);
     for (char **line = rewrite->set; r == 0 && line && *line; line++)
         r = append_name(board, *line, strcspn(*line, ":"), &ret->drop);
-    for (char **line = rewrite->set; r == 0 && line && *line; line++) {
-        r = append(board, *line, strlen(*line), &ret->add);
-        if (r == 0)
-            r = append(board, "\r\n", 2, &ret->add);
-    }
-    return r;
+    if (r == 0)
+        r = append_lines(board, rewrite->set, &ret->add);
+    if (r == 0)
+        r = append_lines(board, rewrite->add, &ret->add);
+    return r < 0 ? r : append_lines(board, rewrite->add_on_success, &ret->add_on_success);
 }
 
-static bool sets_host(const struct spec_rewrite *rewrite)
+static uint32_t own_bit(const char *name, size_t len)
 {
+    static const struct {
+        const char *name;
+        enum board_own bit;
+    } fields[] = {
+        { "host", BOARD_OWN_HOST },
+        { "x-forwarded-for", BOARD_OWN_FORWARDED_FOR },
+        { "x-forwarded-proto", BOARD_OWN_FORWARDED_PROTO },
+        { "x-forwarded-host", BOARD_OWN_FORWARDED_HOST },
+        { "x-forwarded-port", BOARD_OWN_FORWARDED_PORT },
+        { "forwarded", BOARD_OWN_FORWARDED },
+        { "x-request-id", BOARD_OWN_REQUEST_ID },
+        { "via", BOARD_OWN_VIA },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (strlen(fields[i].name) == len && strncasecmp(fields[i].name, name, len) == 0)
+            return fields[i].bit;
+    return 0;
+}
+
+/* What the route sets or removes the gateway does not add by itself. */
+static uint32_t own_fields(const struct spec_rewrite *rewrite)
+{
+    uint32_t own = 0;
     for (char **line = rewrite->set; line && *line; line++)
-        if (strncasecmp(*line, "host:", 5) == 0)
-            return true;
+        own |= own_bit(*line, strcspn(*line, ":"));
+    for (char **name = rewrite->remove; name && *name; name++)
+        own |= own_bit(*name, strlen(*name));
+    return own;
+}
+
+static bool uses_path(const struct spec_route *route)
+{
+    static const char vars[] = { TEMPLATE_GROUP, TEMPLATE_PATH, TEMPLATE_PLAIN_PATH, TEMPLATE_REST, '\0' };
+    char **const lists[] = { route->request.set, route->response.set, route->response.add,
+                             route->response.add_on_success };
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        for (char **line = lists[i]; line && *line; line++)
+            if (template_has(*line, vars))
+                return true;
     return false;
 }
 
@@ -75,13 +125,24 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
         [SPEC_REDIRECT] = BOARD_REDIRECT,
         [SPEC_RESPOND] = BOARD_RESPOND,
     };
+    static const enum board_match matches[] = {
+        [SPEC_PREFIX] = BOARD_PREFIX,
+        [SPEC_EXACT] = BOARD_EXACT,
+        [SPEC_BEGINS] = BOARD_BEGINS,
+        [SPEC_REGEX] = BOARD_REGEX,
+    };
     ret->action = actions[route->action];
     ret->body_limit = (uint64_t)route->body_limit;
-    ret->flags = (route->path_exact ? BOARD_PATH_EXACT : 0u) | (route->strip ? BOARD_STRIP : 0u) |
-                 (sets_host(&route->request) ? BOARD_SETS_HOST : 0u) | (route->maintenance ? BOARD_MAINTENANCE : 0u);
+    ret->match = matches[route->match];
+    ret->own =
+        own_fields(&route->request) | (route->forwarded ? 0u : BOARD_OWN_ORIGIN) | (route->via ? 0u : BOARD_OWN_VIA);
+    ret->flags = (route->first ? BOARD_FIRST : 0u) | (route->replace ? BOARD_REPLACE : 0u) |
+                 (route->maintenance ? BOARD_MAINTENANCE : 0u) | (uses_path(route) ? BOARD_USES_PATH : 0u);
     int r = add_string(board, route->host, &ret->host);
     if (r == 0)
         r = add_string(board, route->path, &ret->path);
+    if (r == 0)
+        r = add_string(board, route->replace, &ret->replace);
     if (r == 0)
         r = add_string(board, route->location, &ret->location);
     if (r == 0)
@@ -95,6 +156,16 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
     return r;
 }
 
+uint32_t routes_fill_networks(const struct spec_network *networks, size_t len, struct board_network *ret, size_t room)
+{
+    uint32_t n = 0;
+    for (; n < len && n < room; n++) {
+        ret[n] = (struct board_network){ .family = (uint16_t)networks[n].family, .bits = (uint16_t)networks[n].bits };
+        memcpy(ret[n].address, networks[n].address, sizeof(ret[n].address));
+    }
+    return n;
+}
+
 void routes_fill_common(struct board *board, const struct spec *spec)
 {
     board->served_by = spec->served_by;
@@ -102,11 +173,5 @@ void routes_fill_common(struct board *board, const struct spec *spec)
     board->access = (uint32_t)spec->access_log.format;
     board->access_sample = (uint32_t)(spec->access_log.sample * UINT32_MAX);
     board->connections = spec->connections;
-    board->used_trusted = 0;
-    for (size_t i = 0; i < spec->trusted_len && i < BOARD_TRUSTED; i++) {
-        struct board_network *network = &board->trusted[board->used_trusted++];
-        *network = (struct board_network){ .family = (uint16_t)spec->trusted[i].family,
-                                           .bits = (uint16_t)spec->trusted[i].bits };
-        memcpy(network->address, spec->trusted[i].address, sizeof(network->address));
-    }
+    board->used_trusted = routes_fill_networks(spec->trusted, spec->trusted_len, board->trusted, BOARD_TRUSTED);
 }

@@ -15,4 +15,7 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
 /* What counts for all routes: whom the gateway believes, whether it adds Via, whether it names the instance. */
 void routes_fill_common(struct board *board, const struct spec *spec);
 
+/* Networks as the board holds them. How many fit. */
+uint32_t routes_fill_networks(const struct spec_network *networks, size_t len, struct board_network *ret, size_t room);
+
 #endif

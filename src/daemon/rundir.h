@@ -7,6 +7,7 @@
  *             admin.sock   the admin API
  *             origin       the project's directory, for commands that cannot read the compose file any more; gone
  *                          after an orderly end
+ *             deploys.jsonl the receipts of deploys
  *             daruma.log   what the supervisor has to say
  *             logs/        what the instances wrote (observe/logs.h)
  *

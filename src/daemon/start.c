@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 #include "base/loop.h"
-#include "runtime/engine.h"
 #include "supervise/supervise.h"
 
 #include <errno.h>
@@ -170,6 +169,49 @@ static int check_kind(const struct daemon_setup *setup, struct err *err)
                    setup->dir.project);
 }
 
+static void tell_taken_over(const struct runtime_published *published, struct problems *problems)
+{
+    json_t *container;
+    size_t i;
+
+    json_array_foreach(published->containers, i, container)
+    {
+        const char *name = json_string_value(json_array_get(json_object_get(container, "Names"), 0));
+        problem_warning(
+            problems, (struct place){ 0 },
+            "the container %s, which Compose had started, was stopped: its ports are the gateway's now, and "
+            "its service starts anew with its volumes",
+            name ? name + 1 : "?");
+    }
+}
+
+/* Opens the ports. Those that containers of this very project hold are taken over, if nothing else is wrong. */
+static int open_ports(struct daemon_setup *setup, struct problems *problems, struct err *err)
+{
+    const char *host = getenv("DOCKER_HOST");
+    struct listeners *listeners = &setup->listeners;
+    struct runtime_published published = { 0 };
+    int r = 0;
+
+    if (problems->errors == 0 && setup->runtime == SPEC_RUNTIME_DOCKER)
+        r = runtime_docker_published(host, setup->spec->name, &published, err);
+    if (r < 0)
+        return r;
+    listeners->spared = published.ports;
+    listeners->spared_len = published.len;
+    listeners_open(listeners, setup->spec, problems);
+    listeners->spared_len = 0;
+    if (published.len > 0 && problems->errors == 0) {
+        r = runtime_docker_make_way(host, &published, err);
+        if (r == 0) {
+            tell_taken_over(&published, problems);
+            listeners_open(listeners, setup->spec, problems);
+        }
+    }
+    runtime_docker_published_free(&published);
+    return r;
+}
+
 int daemon_start(const struct rundir *dir, struct up_request *request, struct spec *spec, struct problems *problems,
                  struct err *err)
 {
@@ -182,10 +224,8 @@ int daemon_start(const struct rundir *dir, struct up_request *request, struct sp
         r = check_kind(&setup, err);
     if (r == 0)
         r = check_runtime(dir, spec, setup.runtime, problems, err);
-    if (r == 0 && problems->errors == 0 && setup.runtime == SPEC_RUNTIME_DOCKER)
-        r = engine_check(getenv("DOCKER_HOST"), err);
     if (r == 0)
-        listeners_open(&setup.listeners, spec, problems);
+        r = open_ports(&setup, problems, err);
     if (r == 0 && problems->errors > 0)
         r = -EINVAL;
     if (r == 0)
@@ -194,6 +234,8 @@ int daemon_start(const struct rundir *dir, struct up_request *request, struct sp
         r = rundir_set_origin(dir, spec->working_dir, err);
     if (r == 0)
         r = fork_off(&setup, err);
+    if (r < 0)
+        listeners_discard(&setup.listeners);
     setup_free(&setup);
     return r;
 }

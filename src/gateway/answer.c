@@ -2,6 +2,7 @@
 #include "gateway/answer.h"
 
 #include "gateway/conn.h"
+#include "gateway/relay.h"
 #include "gateway/text.h"
 
 static const char *usual(unsigned status)
@@ -130,12 +131,15 @@ static void put_head(struct text *text, unsigned status)
     text_put(text, "\r\nServer: daruma\r\n");
 }
 
-static void end_head(const struct gw_worker *worker, const struct conn *conn, struct text *text, unsigned status,
-                     size_t length)
+static void end_head(struct gw_worker *worker, struct conn *conn, struct text *text, unsigned status, size_t length)
 {
-    size_t len;
-    const char *added = board_text(worker->view, gw_conn_route(worker, conn)->response.add, &len);
-    text_add(text, added, len);
+    struct gw_rewrite rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
+    struct gw_gathered gathered = { 0 };
+    if (gw_relay_has_gaps(&rewrite))
+        (void)gw_relay_gather(worker, conn, &gathered);
+    gw_expand_lines(text, rewrite.add, &gathered.facts);
+    if (gw_forward_is_good(status))
+        gw_expand_lines(text, rewrite.add_on_success, &gathered.facts);
     text_put(text, conn->flags & CONN_KEEP_ALIVE ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
     if (status != 204 && status != 304) {
         text_put(text, "Content-Length: ");
@@ -165,16 +169,30 @@ void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct bo
     finish(worker, conn, page->status, (size_t)(text.at - block));
 }
 
+/* The Location, into worker->scratch; its length, 0 when it has no room. Two slashes in front would name another host. */
+static size_t make_location(struct gw_worker *worker, struct conn *conn)
+{
+    struct text text = { .at = worker->scratch, .end = worker->scratch + GW_BLOCK / 2 };
+    struct gw_gathered gathered;
+    struct gw_span template;
+    size_t doubled = 0;
+
+    template.text = board_text(worker->view, gw_conn_route(worker, conn)->location, &template.len);
+    (void)gw_relay_gather(worker, conn, &gathered);
+    gw_expand(&text, template, &gathered.facts);
+    size_t len = (size_t)(text.at - worker->scratch);
+    while (doubled + 1 < len && worker->scratch[doubled] == '/' && worker->scratch[doubled + 1] == '/')
+        doubled++;
+    memmove(worker->scratch, worker->scratch + doubled, len - doubled);
+    return text.full ? 0 : len - doubled;
+}
+
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    const struct http1_head *head = &worker->head;
-    const char *buf = gw_block(&worker->slots, conn->in);
-    const struct gw_span host = { buf + head->host.at, head->host.len };
-    const struct gw_span target = { buf + head->path.at, head->path.len };
-    ssize_t len = gw_route_location(worker->view, route, host, target, &worker->path, worker->scratch, GW_BLOCK / 2);
+    size_t len = make_location(worker, conn);
 
-    if (len < 0) {
+    if (len == 0) {
         gw_answer(worker, conn, 414, NULL);
         return;
     }
@@ -182,7 +200,7 @@ void gw_answer_redirect(struct gw_worker *worker, struct conn *conn)
     struct text text = { .at = block, .end = block + GW_BLOCK };
     put_head(&text, route->page.status);
     text_put(&text, "Location: ");
-    text_add(&text, worker->scratch, (size_t)len);
+    text_add(&text, worker->scratch, len);
     text_put(&text, "\r\n");
     end_head(worker, conn, &text, route->page.status, 0);
     finish(worker, conn, route->page.status, (size_t)(text.at - block));

@@ -25,9 +25,10 @@ struct endpoint_local {
     int64_t ejected_until_ns;
     int64_t ewma_at_ns; /* 0: no latency known */
     struct latency latency;
-    int64_t answered_ns; /* the last first byte of an answer; 0: none yet */
-    uint32_t overdue;    /* attempts that have outlasted the patience since it answered anything */
-    bool hung;           /* left out because of those */
+    int64_t answered_ns;  /* the last first byte of an answer; 0: none yet */
+    int64_t idle_life_ns; /* after which it closes idle connections, as far as it was seen; 0: it was not */
+    uint32_t overdue;     /* attempts that have outlasted the patience since it answered anything */
+    bool hung;            /* left out because of those */
 };
 
 struct balance {

@@ -7,11 +7,11 @@
 #include "gateway/hedge.h"
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
+#include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "gateway/tunnel.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -43,6 +43,13 @@ static int64_t arm_attempt(const struct gw_worker *worker, struct conn *conn, in
         conn->patience_ns = patience > 0 ? worker->now + patience : 0;
     }
     return attempt_due(conn);
+}
+
+/* A head that begins now has to be whole by then; 0: whenever it likes. */
+static int64_t head_due(const struct gw_worker *worker, const struct conn *conn)
+{
+    int64_t span = gw_conn_limits(worker, conn)->header_timeout_ns;
+    return span > 0 ? worker->now + span : 0;
 }
 
 /* SENDING: counts from the last byte of the request; while that is still coming, what matters is that it comes. */
@@ -129,32 +136,20 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
         conn->held_ns -= worker->now;
     if (from == &worker->held || to == &worker->held)
         atomic_store_explicit(&worker->gauges->holding, worker->held.count, memory_order_relaxed);
-    if (next == CONN_HEAD) {
-        int64_t span = gw_conn_limits(worker, conn)->header_timeout_ns;
-        conn->due_ns = span > 0 ? worker->now + span : 0;
-    }
+    if (next == CONN_HEAD)
+        conn->due_ns = head_due(worker, conn);
     gw_conn_touch(worker, conn);
 }
 
 /* --- beginning and end ------------------------------------------------------------------------------------------ */
 
-static void remember_peer(struct conn *conn, const struct sockaddr *peer)
-{
-    conn->peer_family = peer->sa_family;
-    if (peer->sa_family == AF_INET) {
-        memcpy(conn->peer, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
-    } else if (peer->sa_family == AF_INET6) {
-        const struct in6_addr *address = &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(address); /* an IPv4 client of a listener for both */
-        memcpy(conn->peer, &address->s6_addr[mapped ? 12 : 0], mapped ? 4 : 16);
-        conn->peer_family = mapped ? AF_INET : AF_INET6;
-    }
-}
-
 /* May it come in? Its slot is given back when it may not. */
 static int admit(struct gw_worker *worker, struct conn *conn, int fd)
 {
-    if (!gw_limit_enter(worker, conn))
+    bool proxied = worker->view->listeners[conn->listener].proxy; /* then it is not known yet whose connection it is */
+    if (proxied && !gw_proxy_allowed(worker, conn))
+        return -EPERM;
+    if (!proxied && !gw_limit_enter(worker, conn))
         return -EDQUOT;
     if (gw_watch(worker, fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn)) == 0)
         return 0;
@@ -169,7 +164,7 @@ int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const stru
         return -ENOBUFS;
     struct conn *conn = &worker->slots.conns[index];
     conn->listener = listener;
-    remember_peer(conn, peer);
+    gw_proxy_peer(conn, peer);
     int admitted = admit(worker, conn, fd);
     if (admitted < 0) {
         gw_conn_put(&worker->slots, index);
@@ -177,9 +172,11 @@ int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const stru
     }
     conn->fd = fd;
     conn->io = GW_WRITABLE;
-    conn->state = CONN_IDLE;
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
-    if (worker->view->listeners[listener].protocol == BOARD_TCP)
+    const struct board_listener *from = &worker->view->listeners[listener];
+    conn->state = from->proxy ? CONN_PROXY : CONN_IDLE;
+    conn->due_ns = head_due(worker, conn);
+    if (conn->state == CONN_IDLE && from->protocol == BOARD_TCP)
         gw_exchange_tcp(worker, conn);
     else
         gw_conn_touch(worker, conn);
@@ -261,10 +258,14 @@ static bool await_request(struct gw_worker *worker, struct conn *conn)
             gw_block_put(&worker->slots, &conn->in);
         return false;
     }
+    /* A head that comes byte by byte is looked at once a line: it begins, ends, or is too large with no other byte. */
+    const char *came = gw_block(&worker->slots, conn->in) + conn->in_len;
     conn->in_len += (uint32_t)n;
+    bool worth = conn->state == CONN_IDLE || memchr(came, '\n', (size_t)n) ||
+                 conn->in_len >= gw_conn_limits(worker, conn)->header_size;
     if (conn->state == CONN_IDLE)
         gw_conn_step(worker, conn, CONN_EV_BYTES);
-    return read_head(worker, conn) || (conn->io & GW_READABLE);
+    return (worth && read_head(worker, conn)) || (conn->io & GW_READABLE);
 }
 
 /* --- answers and the end ---------------------------------------------------------------------------------------- */
@@ -358,6 +359,8 @@ static bool linger(struct gw_worker *worker, struct conn *conn)
 static bool drive_once(struct gw_worker *worker, struct conn *conn)
 {
     switch ((enum conn_state)conn->state) {
+    case CONN_PROXY:
+        return gw_proxy_read(worker, conn);
     case CONN_IDLE:
     case CONN_HEAD:
         return await_request(worker, conn);
@@ -402,6 +405,10 @@ void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
 {
     uint32_t generation = conn->generation;
     switch ((enum conn_state)conn->state) {
+    case CONN_PROXY:
+        gw_limit_count(worker, GAUGE_HEADER_TIMEOUT);
+        gw_conn_abort(worker, conn);
+        return;
     case CONN_IDLE:
         gw_limit_count(worker, GAUGE_KEEP_ALIVE);
         gw_conn_close(worker, conn);

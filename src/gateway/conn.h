@@ -9,7 +9,8 @@
 #include "gateway/worker.h"
 
 /* Takes an accepted socket in: 0. It stays the caller's when it is turned away: -ENOBUFS, there are as many connections as
-   there may be; -EDQUOT, its address has as many as it may have. */
+   there may be; -EDQUOT, its address has as many as it may have; -EPERM, it may not send the PROXY header that it would
+   have to send. */
 int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer);
 
 /* The one setter: changes the state, its lists and its deadline. An event that has no business in the present state

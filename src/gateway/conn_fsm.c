@@ -15,6 +15,11 @@ struct rule {
     }
 
 static const struct rule rules[CONN_STATES][CONN_EVENTS] = {
+    [CONN_PROXY] = {
+        [CONN_EV_PROXY] = GO(IDLE),
+        [CONN_EV_ANSWER] = GO(ANSWERING),
+        [CONN_EV_CLOSE] = GO(FREE),
+    },
     [CONN_IDLE] = {
         [CONN_EV_BYTES] = GO(HEAD),
         /* A TCP client needs an endpoint before it has said anything. */
@@ -90,12 +95,12 @@ bool conn_fsm(enum conn_state state, enum conn_event event, enum conn_state *ret
 enum conn_deadline conn_fsm_deadline(enum conn_state state)
 {
     static const enum conn_deadline deadlines[CONN_STATES] = {
-        [CONN_FREE] = CONN_UNTIL_NEVER,         [CONN_IDLE] = CONN_UNTIL_KEEP_ALIVE,
-        [CONN_HEAD] = CONN_UNTIL_HEAD,          [CONN_HELD] = CONN_UNTIL_HOLD,
-        [CONN_CONNECTING] = CONN_UNTIL_CONNECT, [CONN_SENDING] = CONN_UNTIL_RESPONSE,
-        [CONN_RELAYING] = CONN_UNTIL_QUIET,     [CONN_TUNNEL] = CONN_UNTIL_QUIET,
-        [CONN_VERDICT] = CONN_UNTIL_VERDICT,    [CONN_ANSWERING] = CONN_UNTIL_LINGER,
-        [CONN_LINGERING] = CONN_UNTIL_LINGER,
+        [CONN_FREE] = CONN_UNTIL_NEVER,       [CONN_PROXY] = CONN_UNTIL_HEAD,
+        [CONN_IDLE] = CONN_UNTIL_KEEP_ALIVE,  [CONN_HEAD] = CONN_UNTIL_HEAD,
+        [CONN_HELD] = CONN_UNTIL_HOLD,        [CONN_CONNECTING] = CONN_UNTIL_CONNECT,
+        [CONN_SENDING] = CONN_UNTIL_RESPONSE, [CONN_RELAYING] = CONN_UNTIL_QUIET,
+        [CONN_TUNNEL] = CONN_UNTIL_QUIET,     [CONN_VERDICT] = CONN_UNTIL_VERDICT,
+        [CONN_ANSWERING] = CONN_UNTIL_LINGER, [CONN_LINGERING] = CONN_UNTIL_LINGER,
     };
     return deadlines[state];
 }
@@ -117,17 +122,10 @@ bool conn_fsm_in_flight(enum conn_state state)
 const char *conn_state_name(enum conn_state state)
 {
     static const char *const names[CONN_STATES] = {
-        [CONN_FREE] = "free",
-        [CONN_IDLE] = "idle",
-        [CONN_HEAD] = "head",
-        [CONN_HELD] = "held",
-        [CONN_CONNECTING] = "connecting",
-        [CONN_SENDING] = "sending",
-        [CONN_RELAYING] = "relaying",
-        [CONN_TUNNEL] = "tunnel",
-        [CONN_VERDICT] = "verdict",
-        [CONN_ANSWERING] = "answering",
-        [CONN_LINGERING] = "lingering",
+        [CONN_FREE] = "free",       [CONN_PROXY] = "proxy",         [CONN_IDLE] = "idle",
+        [CONN_HEAD] = "head",       [CONN_HELD] = "held",           [CONN_CONNECTING] = "connecting",
+        [CONN_SENDING] = "sending", [CONN_RELAYING] = "relaying",   [CONN_TUNNEL] = "tunnel",
+        [CONN_VERDICT] = "verdict", [CONN_ANSWERING] = "answering", [CONN_LINGERING] = "lingering",
     };
     return (unsigned)state < CONN_STATES ? names[state] : "?";
 }
@@ -135,10 +133,10 @@ const char *conn_state_name(enum conn_state state)
 const char *conn_event_name(enum conn_event event)
 {
     static const char *const names[CONN_EVENTS] = {
-        [CONN_EV_BYTES] = "bytes",   [CONN_EV_HOLD] = "hold",         [CONN_EV_CONNECT] = "connect",
-        [CONN_EV_SEND] = "send",     [CONN_EV_RESPONSE] = "response", [CONN_EV_TUNNEL] = "tunnel",
-        [CONN_EV_BROKEN] = "broken", [CONN_EV_ANSWER] = "answer",     [CONN_EV_COMPLETE] = "complete",
-        [CONN_EV_LINGER] = "linger", [CONN_EV_CLOSE] = "close",
+        [CONN_EV_PROXY] = "proxy",       [CONN_EV_BYTES] = "bytes",   [CONN_EV_HOLD] = "hold",
+        [CONN_EV_CONNECT] = "connect",   [CONN_EV_SEND] = "send",     [CONN_EV_RESPONSE] = "response",
+        [CONN_EV_TUNNEL] = "tunnel",     [CONN_EV_BROKEN] = "broken", [CONN_EV_ANSWER] = "answer",
+        [CONN_EV_COMPLETE] = "complete", [CONN_EV_LINGER] = "linger", [CONN_EV_CLOSE] = "close",
     };
     return (unsigned)event < CONN_EVENTS ? names[event] : "?";
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 /*
+ *   PROXY ─▶ IDLE, or ANSWERING
  *   IDLE ─▶ HEAD ─┬────────────▶ SENDING ─▶ RELAYING ─▶ IDLE (kept alive) or LINGERING or FREE
  *                 ├▶ CONNECTING ─▶ ┘ │  └▶ TUNNEL (101; TCP: from CONNECTING)
  *                 ├▶ HELD ─▶ ┘       └▶ VERDICT ─▶ again from the top, or ANSWERING
@@ -18,6 +19,7 @@
  */
 enum conn_state {
     CONN_FREE,       /* the slot is not in use */
+    CONN_PROXY,      /* a PROXY header has to come before anything else */
     CONN_IDLE,       /* no byte of the next request has come; holds no buffer */
     CONN_HEAD,       /* a request head is arriving */
     CONN_HELD,       /* waits for an endpoint */
@@ -32,6 +34,7 @@ enum conn_state {
 };
 
 enum conn_event {
+    CONN_EV_PROXY,    /* the PROXY header is whole */
     CONN_EV_BYTES,    /* the first bytes of a request */
     CONN_EV_HOLD,     /* no endpoint at the moment */
     CONN_EV_CONNECT,  /* a fresh connection to an endpoint was begun */

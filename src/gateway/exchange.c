@@ -9,6 +9,7 @@
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
+#include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "gateway/upstream.h"
 
@@ -17,7 +18,8 @@
 #include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
-#define TRIAL_NS      NS_PER_S /* a suspect that takes longer has the next one tried beside it */
+#define LOST_NS       (5 * NS_PER_S) /* so long an engine may take to say how an instance died */
+#define TRIAL_NS      NS_PER_S       /* a suspect that takes longer has the next one tried beside it */
 
 enum {
     HOLD_MAX = 8192, /* requests that one worker lets wait */
@@ -165,6 +167,10 @@ static bool our_shortage(int error)
 
 static void attempt_connected(struct gw_worker *worker, struct conn *conn)
 {
+    if (gw_proxy_send(worker, conn) < 0) {
+        gw_exchange_fail(worker, conn, RETRY_CONNECT);
+        return;
+    }
     if (conn->flags & CONN_TCP) {
         conn->status = 200;                   /* for the gauges: it is served */
         gw_exchange_first_byte(worker, conn); /* the only latency that a stream of bytes has */
@@ -173,6 +179,13 @@ static void attempt_connected(struct gw_worker *worker, struct conn *conn)
     }
     gw_conn_step(worker, conn, CONN_EV_SEND);
     gw_relay_request(worker, conn);
+}
+
+/* Will all of the request be at hand, should it have to be sent again? */
+static bool fits_in_block(const struct conn *conn)
+{
+    return (conn->flags & CONN_REQUEST_WHOLE) ||
+           (conn->in_framing == HTTP1_LENGTH && conn->in_left <= GW_BLOCK - conn->in_len);
 }
 
 /* One attempt on `endpoint`. `fresh`: another one on the same endpoint, and on no kept connection. */
@@ -200,7 +213,7 @@ static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoi
     atomic_store_explicit(&gauge->inflight, atomic_load_explicit(&gauge->inflight, memory_order_relaxed) + 1,
                           memory_order_relaxed);
 
-    if (!fresh && !(conn->flags & CONN_TCP) && gw_upstream_reuse(worker, conn, certain)) {
+    if (!fresh && !(conn->flags & CONN_TCP) && fits_in_block(conn) && gw_upstream_reuse(worker, conn, certain)) {
         conn->flags |= CONN_REUSED;
         gw_conn_step(worker, conn, CONN_EV_SEND);
         gw_relay_request(worker, conn);
@@ -547,6 +560,10 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
     bool replaced = endpoint->generation != conn->endpoint_generation;
     bool gone = replaced || endpoint->state == BOARD_ENDPOINT_GONE;
 
+    if (!gone && last && endpoint->state == BOARD_ENDPOINT_LOST && worker->now - endpoint->since_ns < LOST_NS) {
+        gw_conn_touch(worker, conn); /* dead for sure: its cause decides, and is worth waiting for */
+        return;
+    }
     if (!gone && !last)
         return;
     if (gone) {
@@ -568,6 +585,8 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
 {
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_FIRST_BYTE);
+    if (stale && upstream && gw_upstream_closed_before(upstream))
+        conn->head_sent = 0; /* as good as not sent */
     if (upstream)
         gw_upstream_close(worker, upstream);
     /* The rival was there first: it has had its time as well. */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/forward.h"
 
+#include "base/board.h"
+#include "base/cleanup.h"
 #include "base/http1_class.h"
+#include "gateway/expand.h"
 #include "gateway/text.h"
 
 #include <errno.h>
@@ -130,25 +133,34 @@ static void add_rfc7239(struct text *text, const char *buf, const struct http1_h
     text_put(text, ";proto=http\r\n");
 }
 
+/* Somebody in front of us that may be believed knows better than we what the first hop was. */
+static bool wanted(const struct http1_head *head, const struct gw_forward_request *facts, enum board_own own,
+                   enum http1_field field)
+{
+    return !(facts->own & own) && (!facts->trusted || !has(head, field));
+}
+
 static void add_forwarded(struct text *text, const char *buf, const struct http1_head *head,
                           const struct gw_forward_request *facts)
 {
-    text_put(text, "X-Forwarded-For: ");
-    if (facts->trusted)
-        add_list(text, buf, head, HTTP1_FIELD_X_FORWARDED_FOR);
-    text_add(text, facts->peer.text, facts->peer.len);
-    text_add(text, "\r\n", 2);
-    /* Somebody in front of us that may be believed knows better than we what the first hop was. */
-    if (!facts->trusted || !has(head, HTTP1_FIELD_X_FORWARDED_PROTO))
+    if (!(facts->own & BOARD_OWN_FORWARDED_FOR)) {
+        text_put(text, "X-Forwarded-For: ");
+        if (facts->trusted)
+            add_list(text, buf, head, HTTP1_FIELD_X_FORWARDED_FOR);
+        text_add(text, facts->peer.text, facts->peer.len);
+        text_add(text, "\r\n", 2);
+    }
+    if (wanted(head, facts, BOARD_OWN_FORWARDED_PROTO, HTTP1_FIELD_X_FORWARDED_PROTO))
         text_put(text, "X-Forwarded-Proto: http\r\n");
-    if ((!facts->trusted || !has(head, HTTP1_FIELD_X_FORWARDED_HOST)) && head->host.len > 0)
+    if (wanted(head, facts, BOARD_OWN_FORWARDED_HOST, HTTP1_FIELD_X_FORWARDED_HOST) && head->host.len > 0)
         add_field(text, "X-Forwarded-Host", buf, head->host);
-    if (facts->port > 0 && (!facts->trusted || !has(head, HTTP1_FIELD_X_FORWARDED_PORT))) {
+    if (wanted(head, facts, BOARD_OWN_FORWARDED_PORT, HTTP1_FIELD_X_FORWARDED_PORT) && facts->port > 0) {
         text_put(text, "X-Forwarded-Port: ");
         text_number(text, facts->port);
         text_add(text, "\r\n", 2);
     }
-    add_rfc7239(text, buf, head, facts);
+    if (!(facts->own & BOARD_OWN_FORWARDED))
+        add_rfc7239(text, buf, head, facts);
 }
 
 bool gw_forward_id_valid(const char *text, size_t len)
@@ -192,8 +204,8 @@ static void add_target(struct text *text, const char *buf, const struct http1_he
                        const struct gw_forward_request *facts)
 {
     if (facts->target[0].text) {
-        text_add(text, facts->target[0].text, facts->target[0].len);
-        text_add(text, facts->target[1].text, facts->target[1].len);
+        for (int i = 0; i < 3; i++)
+            text_add(text, facts->target[i].text, facts->target[i].len);
         return;
     }
     /* An absolute-form target may have no path of its own: RFC 9112 §3.2.1, §3.2.4. */
@@ -207,10 +219,21 @@ static void add_target(struct text *text, const char *buf, const struct http1_he
 /* Which fields of the client's are replaced by ours. */
 static uint64_t replaced_fields(const struct gw_forward_request *facts)
 {
-    uint64_t skip = FIELD_BIT(HOST) | FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(X_FORWARDED_FOR) | FIELD_BIT(FORWARDED) |
-                    FIELD_BIT(X_REQUEST_ID);
-    if (!facts->trusted)
-        skip |= FIELD_BIT(X_FORWARDED_PROTO) | FIELD_BIT(X_FORWARDED_HOST) | FIELD_BIT(X_FORWARDED_PORT);
+    static const struct {
+        uint32_t own; /* enum board_own */
+        uint64_t field;
+        bool kept_if_trusted;
+    } ours[] = {
+        { BOARD_OWN_FORWARDED_FOR, FIELD_BIT(X_FORWARDED_FOR), false },
+        { BOARD_OWN_FORWARDED, FIELD_BIT(FORWARDED), false },
+        { BOARD_OWN_FORWARDED_PROTO, FIELD_BIT(X_FORWARDED_PROTO), true },
+        { BOARD_OWN_FORWARDED_HOST, FIELD_BIT(X_FORWARDED_HOST), true },
+        { BOARD_OWN_FORWARDED_PORT, FIELD_BIT(X_FORWARDED_PORT), true },
+    };
+    uint64_t skip = FIELD_BIT(HOST) | FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(X_REQUEST_ID);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        if (!(facts->own & ours[i].own) && !(ours[i].kept_if_trusted && facts->trusted))
+            skip |= ours[i].field;
     return skip;
 }
 
@@ -232,20 +255,28 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
     text_add(&text, " ", 1);
     add_target(&text, buf, head, facts);
     text_put(&text, " HTTP/1.1\r\n");
-    if (!facts->sets_host)
+    if (!(facts->own & BOARD_OWN_HOST))
         add_field(&text, "Host", buf, head->host);
     copy_fields(&text, buf, head, replaced_fields(facts));
     add_framing(&text, head);
     add_forwarded(&text, buf, head, facts);
-    text_put(&text, "X-Request-Id: ");
-    text_add(&text, id.text, id.len);
-    text_add(&text, "\r\n", 2);
-    if (facts->via)
+    if (!(facts->own & BOARD_OWN_REQUEST_ID)) {
+        text_put(&text, "X-Request-Id: ");
+        text_add(&text, id.text, id.len);
+        text_add(&text, "\r\n", 2);
+    }
+    if (facts->via && !(facts->own & BOARD_OWN_VIA))
         text_put(&text, "Via: 1.1 daruma\r\n");
-    text_add(&text, facts->rewrite.add.text, facts->rewrite.add.len);
+    gw_expand_lines(&text, facts->rewrite.add, facts->gaps);
     if (head->upgrade)
         add_upgrade(&text, buf, head);
     return finish(&text, out);
+}
+
+bool gw_forward_is_good(unsigned status)
+{
+    return status == 200 || status == 201 || status == 204 || status == 206 ||
+           (status >= 301 && status <= 308 && status != 305 && status != 306);
 }
 
 ssize_t gw_forward_response(const char *buf, struct http1_head *head, const struct gw_forward_response *facts,
@@ -280,7 +311,9 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
         text_add(&text, "\r\n", 2);
     }
     if (head->status >= 200)
-        text_add(&text, facts->rewrite.add.text, facts->rewrite.add.len);
+        gw_expand_lines(&text, facts->rewrite.add, facts->gaps);
+    if (gw_forward_is_good(head->status))
+        gw_expand_lines(&text, facts->rewrite.add_on_success, facts->gaps);
     return finish(&text, out);
 }
 

@@ -23,8 +23,10 @@ struct gw_span {
 
 /* What a route does to header fields: struct board_rewrite, as bytes. */
 struct gw_rewrite {
-    struct gw_span drop, add;
+    struct gw_span drop, add, add_on_success;
 };
+
+struct gw_facts; /* expand.h */
 
 enum { GW_REQUEST_ID = 32 };
 
@@ -32,10 +34,11 @@ struct gw_forward_request {
     struct gw_span peer;         /* the client's address as text */
     bool trusted;                /* what it says about who was before it is believed and added to, else replaced */
     bool via;                    /* Via is added */
-    bool sets_host;              /* `rewrite.add` holds a Host of its own */
+    uint32_t own;                /* enum board_own */
     uint16_t port;               /* that it connected to; 0: unknown */
     char made_id[GW_REQUEST_ID]; /* X-Request-Id, when it sent no usable one */
-    struct gw_span target[2];    /* in place of the request's own target; both without text: that one */
+    struct gw_span target[3];    /* in place of the request's own target; the first without text: that one */
+    const struct gw_facts *gaps; /* what the templates of `rewrite` are filled from */
     struct gw_rewrite rewrite;
 };
 
@@ -63,7 +66,11 @@ struct gw_forward_response {
     bool dechunk;          /* the body goes out without its chunks, until close */
     bool enchunk;          /* a body until close goes out in chunks */
     struct gw_rewrite rewrite;
+    const struct gw_facts *gaps; /* of the request */
 };
+
+/* Does add_header of such an answer count without `always`, as nginx has it? 200, 201, 204, 206, 301 … 304, 307, 308. */
+bool gw_forward_is_good(unsigned status);
 
 /* Writes a response head for the client; status 101 keeps its Upgrade. Its length, or -ENOSPC. */
 ssize_t gw_forward_response(const char *buf, struct http1_head *head, const struct gw_forward_response *facts,

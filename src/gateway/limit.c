@@ -9,6 +9,7 @@
 
 enum {
     FILES_SPARE = 64 + BOARD_LISTENERS, /* descriptors that are no connections */
+    FILES_UPSTREAMS = 1024,             /* at least that many are left for connections to instances, and for pipes */
     CONNECTIONS_MAX = 256 * 1024,       /* of one worker: their slots take 33 KiB of address space each */
 };
 
@@ -23,8 +24,8 @@ uint32_t gw_limit_files(void)
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
             files = raised;
     }
-    rlim_t spare = files.rlim_cur / 4 < FILES_SPARE ? files.rlim_cur / 4 : FILES_SPARE;
-    rlim_t clients = (files.rlim_cur - spare) / 2;
+    rlim_t quarter = files.rlim_cur / 4, spare = FILES_SPARE + FILES_UPSTREAMS;
+    rlim_t clients = files.rlim_cur - (quarter < spare ? quarter : spare);
     return clients < 1 ? 1 : clients < CONNECTIONS_MAX ? (uint32_t)clients : CONNECTIONS_MAX;
 }
 

@@ -73,12 +73,17 @@ static void pause_all(struct gw_worker *worker)
     gw_timers_set(&worker->timers, gw_timer_accept(worker), worker->now + PAUSE_NS);
 }
 
-/* It may not come in: says so, without waiting for the request. What has arrived of it is read, or closing would send a
+/* It may not come in (gw_conn_open()): says so, without waiting for the request. What has arrived of it is read, or closing would send a
    reset that takes the answer with it. */
-static void turn_away(struct gw_worker *worker, uint32_t index, int fd, bool for_its_address)
+static void turn_away(struct gw_worker *worker, uint32_t index, int fd, int error)
 {
-    gw_limit_count(worker, for_its_address ? GAUGE_SOURCE_CONNECTIONS : GAUGE_CONNECTIONS);
-    if (worker->view->listeners[index].protocol == BOARD_HTTP) {
+    bool for_its_address = error == -EDQUOT;
+    gw_limit_count(worker, error == -EPERM   ? GAUGE_PROXY
+                           : for_its_address ? GAUGE_SOURCE_CONNECTIONS
+                                             : GAUGE_CONNECTIONS);
+    if (error == -EPERM) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+    } else if (worker->view->listeners[index].protocol == BOARD_HTTP) {
         const struct gw_answer answer = {
             .status = for_its_address ? 429 : 503,
             .why = for_its_address ? "too many connections from this address" : "too many connections",
@@ -117,6 +122,6 @@ void gw_listen_accept(struct gw_worker *worker, uint32_t index)
         gw_count(&worker->gauges->accepted);
         int opened = gw_conn_open(worker, fd, index, &peer.any);
         if (opened < 0)
-            turn_away(worker, index, fd, opened == -EDQUOT);
+            turn_away(worker, index, fd, opened);
     }
 }

@@ -8,6 +8,7 @@
 #include "gateway/framing.h"
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
+#include "gateway/proxy.h"
 #include "gateway/response.h"
 #include "gateway/upstream.h"
 
@@ -121,7 +122,14 @@ struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_
     struct gw_rewrite rewrite;
     rewrite.drop.text = board_text(view, on_board->drop, &rewrite.drop.len);
     rewrite.add.text = board_text(view, on_board->add, &rewrite.add.len);
+    rewrite.add_on_success.text = board_text(view, on_board->add_on_success, &rewrite.add_on_success.len);
     return rewrite;
+}
+
+bool gw_relay_has_gaps(const struct gw_rewrite *rewrite)
+{
+    return memchr(rewrite->add.text, TEMPLATE_OPEN, rewrite->add.len) ||
+           memchr(rewrite->add_on_success.text, TEMPLATE_OPEN, rewrite->add_on_success.len);
 }
 
 /* The head stays where it is, for the access log, unless it takes the room that the body needs. */
@@ -144,36 +152,72 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
     return true;
 }
 
+/* The path in normal form, and what the route finds in it, into worker->path. */
+static bool look_at_path(struct gw_worker *worker, const struct conn *conn, const char *buf)
+{
+    const struct http1_head *head = &worker->head;
+    if (!gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
+        return false;
+    if (gw_conn_route(worker, conn)->match == BOARD_REGEX)
+        (void)gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
+                            &worker->path);
+    return true;
+}
+
+bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gathered *ret)
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    ret->facts = (struct gw_facts){ .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
+                                    .made_id = ret->id,
+                                    .port = conn->local_port > 0 ? conn->local_port
+                                                                 : listener_port(worker->view, conn->listener) };
+    gw_relay_make_id(worker, conn, ret->id);
+    if (!gw_relay_read_head(worker, conn))
+        return false;
+    ret->facts.buf = gw_block(&worker->slots, conn->in);
+    ret->facts.head = &worker->head;
+    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT)
+        return true;
+    const struct http1_slice target = worker->head.path;
+    if (!look_at_path(worker, conn, ret->facts.buf))
+        return false;
+    ret->facts.path = &worker->path;
+    gw_route_replace(worker->view, route, (struct gw_span){ "", 0 }, ret->facts.buf + target.at, target.len,
+                     &worker->path, ret->facts.rest);
+    return true;
+}
+
 /* The head for the upstream, into worker->scratch. It is a function of what is in `in`, so that a head which went out
    in part is simply made again. */
 static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    const char *buf = gw_block(&worker->slots, conn->in);
-    char peer[INET6_ADDRSTRLEN];
-    if (!gw_relay_read_head(worker, conn))
+    struct gw_gathered gathered;
+    if (!gw_relay_gather(worker, conn, &gathered))
         return -EBADMSG;
     struct gw_forward_request facts = {
-        .peer = { peer, gw_relay_peer(conn, peer) },
+        .peer = gathered.facts.peer,
         .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
-        .sets_host = route->flags & BOARD_SETS_HOST,
-        .port = listener_port(worker->view, conn->listener),
+        .own = route->own,
+        .port = gathered.facts.port,
         .rewrite = gw_relay_rewrite(worker->view, &route->request),
+        .gaps = &gathered.facts,
     };
     /* The rest of a head must belong to its beginning. */
     if (conn->head_sent == 0)
         conn->routes_version = worker->view->routes_version;
     else if (conn->routes_version != worker->view->routes_version)
         return -EBADMSG;
-    gw_relay_make_id(worker, conn, facts.made_id);
-    if (route->flags & BOARD_STRIP) {
+    memcpy(facts.made_id, gathered.id, sizeof(facts.made_id));
+    if (route->flags & BOARD_REPLACE) {
         const struct http1_slice target = worker->head.path;
-        if (!gw_path_normalise(buf + target.at, target.len, &worker->path))
-            return -EBADMSG;
-        gw_route_strip(worker->view, route, buf + target.at, target.len, &worker->path, facts.target);
+        struct gw_span with;
+        with.text = board_text(worker->view, route->replace, &with.len);
+        gw_route_replace(worker->view, route, with, gathered.facts.buf + target.at, target.len, &worker->path,
+                         facts.target);
     }
-    return gw_forward_request(buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
+    return gw_forward_request(gathered.facts.buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }
 
 /* The head, and what there is of the body in `in`. */
@@ -223,6 +267,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     }
     if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
+    upstream->sent += (uint64_t)n;
     return n > 0;
 }
 
@@ -318,7 +363,8 @@ static void complete(struct gw_worker *worker, struct conn *conn)
     bool keep = (conn->flags & CONN_KEEP_UPSTREAM) && gw_relay_request_sent(conn) &&
                 !(upstream->io & (GW_HUP | GW_EOF | GW_ERROR)) &&
                 worker->view->endpoints[upstream->endpoint].state == BOARD_ENDPOINT_UP &&
-                worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation;
+                worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation &&
+                !gw_proxy_wanted(worker->view, upstream->endpoint);
     if (keep)
         gw_upstream_keep(worker, upstream);
     else

@@ -71,6 +71,10 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     facts.close = !(conn->flags & CONN_KEEP_ALIVE);
     facts.http10 = conn->flags & CONN_HTTP10;
     facts.rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
+    struct gw_gathered gathered = { 0 };
+    facts.gaps = &gathered.facts;
+    if (gw_relay_has_gaps(&facts.rewrite))
+        (void)gw_relay_gather(worker, conn, &gathered);
     conn->status = head->status;
     conn->out_framing = head->framing;
     conn->out_left = head->content_length;

@@ -87,6 +87,10 @@ bool gw_retry_budget(uint32_t retrying, uint32_t active)
 unsigned gw_retry_status_bit(unsigned status)
 {
     switch (status) {
+    case 403:
+        return BOARD_RETRY_403;
+    case 404:
+        return BOARD_RETRY_404;
     case 429:
         return BOARD_RETRY_429;
     case 500:

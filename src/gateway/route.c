@@ -2,14 +2,13 @@
 #include "gateway/route.h"
 
 #include "base/http1_class.h"
-#include "gateway/text.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define HASH_SEED  UINT64_C(14695981039346656037)
 #define HASH_PRIME UINT64_C(1099511628211)
-#define EXACT_SALT UINT64_C(0x9e3779b97f4a7c15)
+#define MATCH_SALT UINT64_C(0x9e3779b97f4a7c15)
 
 enum { HOST_MAX = 255 }; /* bytes of a name that a route can have */
 
@@ -103,7 +102,7 @@ bool gw_path_normalise(const char *target, size_t len, struct gw_path *ret)
     ret->raw_len = query ? (size_t)(query - target) : len;
     ret->text = target;
     ret->len = ret->raw_len;
-    ret->changed = ret->moved = false;
+    ret->changed = ret->moved = ret->grouped = false;
     if (ret->len == 0 || *target != '/') { /* of an absolute form without a path; of OPTIONS * */
         ret->text = "/";
         ret->len = 1;
@@ -149,18 +148,24 @@ static uint64_t group_hash(uint32_t listener, const char *host, size_t len)
     return spread(hash_bytes(HASH_SEED ^ listener, host, len));
 }
 
-static uint64_t route_hash(uint64_t path, uint32_t group, bool exact)
+static uint64_t route_hash(uint64_t path, uint32_t group, enum board_match match)
 {
-    return spread((path ^ group * HASH_PRIME) + (exact ? EXACT_SALT : 0));
+    return spread((path ^ group * HASH_PRIME) + match * MATCH_SALT);
 }
 
 /* The path of a route as the prefix that it is: "/" asks for nothing. */
 static const char *route_path(const struct board *view, const struct board_route *route, size_t *ret_len)
 {
     const char *path = board_text(view, route->path, ret_len);
-    if (*ret_len == 1 && !(route->flags & BOARD_PATH_EXACT))
+    if (*ret_len == 1 && (route->match == BOARD_PREFIX || route->match == BOARD_BEGINS))
         *ret_len = 0;
     return path;
+}
+
+/* What asks for nothing is a prefix, whatever it calls itself. */
+static enum board_match match_of(const struct board_route *route, size_t path_len)
+{
+    return path_len == 0 && route->match == BOARD_BEGINS ? BOARD_PREFIX : (enum board_match)route->match;
 }
 
 static uint32_t find_group(const struct gw_routes *routes, const struct board *view, uint32_t listener,
@@ -178,6 +183,12 @@ static uint32_t find_group(const struct gw_routes *routes, const struct board *v
     return GW_ROUTE_NONE;
 }
 
+static struct regex *compile(const char *text, size_t len, bool caseless)
+{
+    char why[1]; /* whoever loaded the file has told it */
+    return regex_new(text, len, caseless, why, sizeof(why));
+}
+
 static uint32_t add_group(struct gw_routes *routes, const struct board *view, const struct board_route *route)
 {
     size_t len;
@@ -189,10 +200,14 @@ static uint32_t add_group(struct gw_routes *routes, const struct board *view, co
     routes->group[index] = (struct gw_route_group){
         .hash = group_hash(route->listener, host, len),
         .listener = route->listener,
+        .order = UINT32_MAX,
+        .regex = GW_ROUTE_NONE,
         .host = { .at = route->host.at, .len = (uint32_t)len },
     };
     if (len > 0 && host[0] == '*')
         routes->wildcards[route->listener] = true;
+    else if (len > 0 && host[0] != '~' && host[len - 1] == '*')
+        routes->tails[route->listener] = true;
     uint32_t at = (uint32_t)routes->group[index].hash % GW_ROUTE_SLOTS;
     while (routes->group_slots[at] > 0)
         at = (at + 1) % GW_ROUTE_SLOTS;
@@ -200,24 +215,81 @@ static uint32_t add_group(struct gw_routes *routes, const struct board *view, co
     return index;
 }
 
+/* Those that want to be first come before the others; else it is the order of the file. */
+static void add_regex(struct gw_routes *routes, const struct board *view, uint32_t index, uint32_t group)
+{
+    const struct board_route *route = &view->routes[index];
+    size_t len;
+    const char *text = board_text(view, route->path, &len);
+    uint32_t *at = &routes->group[group].regex;
+
+    routes->regex[index] = compile(text, len, false);
+    for (; *at != GW_ROUTE_NONE; at = &routes->regex_next[*at]) {
+        const struct board_route *other = &view->routes[*at];
+        bool first = route->flags & BOARD_FIRST, other_first = other->flags & BOARD_FIRST;
+        if (first != other_first ? first : route->order < other->order)
+            break;
+    }
+    routes->regex_next[index] = *at;
+    *at = index;
+}
+
 static void add_route(struct gw_routes *routes, const struct board *view, uint32_t index)
 {
     const struct board_route *route = &view->routes[index];
-    bool exact = route->flags & BOARD_PATH_EXACT;
-    uint32_t group = add_group(routes, view, route), depth = 0;
+    uint32_t group_index = add_group(routes, view, route), depth = 0;
+    struct gw_route_group *group = &routes->group[group_index];
     size_t len;
     const char *path = route_path(view, route, &len);
 
+    routes->route_group[index] = group_index;
+    if (route->order < group->order)
+        group->order = route->order;
+    if (route->match == BOARD_REGEX) {
+        add_regex(routes, view, index, group_index);
+        return;
+    }
     for (size_t i = 0; i < len; i++)
         depth += path[i] == '/';
-    if (!exact && depth > routes->group[group].depth)
-        routes->group[group].depth = depth < GW_ROUTE_DEPTH ? depth : GW_ROUTE_DEPTH;
-    routes->route_group[index] = group;
-    routes->path_hash[index] = route_hash(hash_bytes(HASH_SEED, path, len), group, exact);
+    if (route->match == BOARD_PREFIX && depth > group->depth)
+        group->depth = depth < GW_ROUTE_DEPTH ? depth : GW_ROUTE_DEPTH;
+    if (route->match == BOARD_BEGINS && len > group->begins)
+        group->begins = (uint32_t)len;
+    routes->path_hash[index] = route_hash(hash_bytes(HASH_SEED, path, len), group_index, match_of(route, len));
     uint32_t at = (uint32_t)routes->path_hash[index] % GW_ROUTE_SLOTS;
     while (routes->path_slots[at] > 0)
         at = (at + 1) % GW_ROUTE_SLOTS;
     routes->path_slots[at] = index + 1;
+}
+
+void gw_routes_free(struct gw_routes *routes)
+{
+    for (uint32_t i = 0; i < BOARD_ROUTES; i++) {
+        regex_free(routes->regex[i]);
+        routes->regex[i] = NULL;
+    }
+    for (uint32_t i = 0; i < routes->groups; i++) {
+        regex_free(routes->group[i].host_regex);
+        routes->group[i].host_regex = NULL;
+    }
+}
+
+/* Hosts by regular expressions are asked in the order in which the file names them. */
+static void link_host_regexes(struct gw_routes *routes, const struct board *view)
+{
+    for (uint32_t i = 0; i < routes->groups; i++) {
+        struct gw_route_group *group = &routes->group[i];
+        size_t len;
+        const char *host = board_text(view, group->host, &len);
+        if (len == 0 || host[0] != '~')
+            continue;
+        uint32_t *at = &routes->host_regex[group->listener];
+        while (*at != GW_ROUTE_NONE && routes->group[*at].order < group->order)
+            at = &routes->group[*at].next;
+        group->host_regex = compile(host + 1, len - 1, true);
+        group->next = *at;
+        *at = i;
+    }
 }
 
 void gw_routes_update(struct gw_routes *routes, const struct board *view)
@@ -226,13 +298,16 @@ void gw_routes_update(struct gw_routes *routes, const struct board *view)
 
     if (routes->built && routes->version == view->routes_version)
         return;
+    gw_routes_free(routes);
     routes->built = true;
     routes->version = view->routes_version;
     routes->groups = 0;
     memset(routes->wildcards, 0, sizeof(routes->wildcards));
+    memset(routes->tails, 0, sizeof(routes->tails));
     memset(routes->group_slots, 0, sizeof(routes->group_slots));
     memset(routes->path_slots, 0, sizeof(routes->path_slots));
     memset(routes->only, 0xff, sizeof(routes->only));
+    memset(routes->host_regex, 0xff, sizeof(routes->host_regex));
     for (uint32_t i = 0; i < view->used_routes; i++) {
         const struct board_route *route = &view->routes[i];
         size_t path_len;
@@ -244,6 +319,7 @@ void gw_routes_update(struct gw_routes *routes, const struct board *view)
         routes->only[route->listener] = alone ? i : GW_ROUTE_NONE;
         count[route->listener] = 1;
     }
+    link_host_regexes(routes, view);
 }
 
 /* --- looking up ------------------------------------------------------------------------------------------------- */
@@ -273,35 +349,90 @@ static void hash_path(struct path_hashes *hashes, const struct gw_path *path)
 }
 
 static uint32_t find_path(const struct gw_routes *routes, const struct board *view, uint32_t group, uint64_t hash,
-                          bool exact, const char *path, size_t len)
+                          enum board_match match, const char *path, size_t len)
 {
-    hash = route_hash(hash, group, exact);
+    hash = route_hash(hash, group, match);
     for (uint32_t at = (uint32_t)hash % GW_ROUTE_SLOTS; routes->path_slots[at] > 0; at = (at + 1) % GW_ROUTE_SLOTS) {
         uint32_t index = routes->path_slots[at] - 1;
         const struct board_route *route = &view->routes[index];
-        if (routes->path_hash[index] != hash || routes->route_group[index] != group ||
-            exact != ((route->flags & BOARD_PATH_EXACT) != 0))
+        if (routes->path_hash[index] != hash || routes->route_group[index] != group)
             continue;
         size_t known_len;
         const char *known = route_path(view, route, &known_len);
-        if (known_len == len && memcmp(known, path, len) == 0)
+        if (known_len == len && match_of(route, len) == match && memcmp(known, path, len) == 0)
             return index;
     }
     return GW_ROUTE_NONE;
 }
 
+/* The longest route whose bytes the path begins with, and that is longer than `beyond`. */
+static uint32_t find_begins(const struct gw_routes *routes, const struct board *view, uint32_t group,
+                            const struct gw_path *path, size_t beyond)
+{
+    uint64_t hash = HASH_SEED;
+    size_t most = routes->group[group].begins < path->len ? routes->group[group].begins : path->len;
+    uint32_t found = GW_ROUTE_NONE;
+
+    for (size_t len = 1; len <= most; len++) {
+        hash = hash_byte(hash, path->text[len - 1]);
+        uint32_t index =
+            len > beyond ? find_path(routes, view, group, hash, BOARD_BEGINS, path->text, len) : GW_ROUTE_NONE;
+        found = index != GW_ROUTE_NONE ? index : found;
+    }
+    return found;
+}
+
+/* The longest prefix of either kind. */
+static uint32_t find_prefix(const struct gw_routes *routes, const struct board *view, uint32_t group,
+                            const struct gw_path *path, const struct path_hashes *hashes)
+{
+    uint32_t found = GW_ROUTE_NONE;
+    unsigned deepest = routes->group[group].depth;
+    size_t len = 0;
+
+    if (deepest >= hashes->count)
+        deepest = hashes->count - 1;
+    for (unsigned n = deepest + 1; found == GW_ROUTE_NONE && n > 0; n--) {
+        len = hashes->len[n - 1];
+        found = find_path(routes, view, group, hashes->hash[n - 1], BOARD_PREFIX, path->text, len);
+    }
+    if (routes->group[group].begins == 0)
+        return found;
+    uint32_t begins = find_begins(routes, view, group, path, found == GW_ROUTE_NONE ? 0 : len);
+    return begins != GW_ROUTE_NONE ? begins : found;
+}
+
+/* The first regular expression from `*at` on that matches, of those that want to be first or of the others. */
+static uint32_t find_regex(const struct gw_routes *routes, const struct board *view, uint32_t *at, bool first,
+                           struct gw_path *path)
+{
+    for (; *at != GW_ROUTE_NONE; *at = routes->regex_next[*at]) {
+        if (((view->routes[*at].flags & BOARD_FIRST) != 0) != first)
+            break;
+        if (routes->regex[*at] && regex_match(routes->regex[*at], path->text, path->len, path->group) > 0) {
+            path->grouped = true;
+            return *at;
+        }
+    }
+    return GW_ROUTE_NONE;
+}
+
 static uint32_t find_in_group(const struct gw_routes *routes, const struct board *view, uint32_t group,
-                              const struct gw_path *path, const struct path_hashes *hashes)
+                              struct gw_path *path, const struct path_hashes *hashes)
 {
     if (group == GW_ROUTE_NONE)
         return GW_ROUTE_NONE;
-    uint32_t found = find_path(routes, view, group, hashes->whole, true, path->text, path->len);
-    unsigned deepest = routes->group[group].depth;
-    if (deepest >= hashes->count)
-        deepest = hashes->count - 1;
-    for (unsigned n = deepest + 1; found == GW_ROUTE_NONE && n > 0; n--)
-        found = find_path(routes, view, group, hashes->hash[n - 1], false, path->text, hashes->len[n - 1]);
-    return found;
+    uint32_t regex = routes->group[group].regex;
+    uint32_t found = find_regex(routes, view, &regex, true, path);
+    if (found == GW_ROUTE_NONE)
+        found = find_path(routes, view, group, hashes->whole, BOARD_EXACT, path->text, path->len);
+    if (found != GW_ROUTE_NONE)
+        return found;
+    uint32_t prefix = find_prefix(routes, view, group, path, hashes);
+    if (prefix != GW_ROUTE_NONE && (view->routes[prefix].flags & BOARD_FIRST))
+        return prefix;
+    found = find_regex(routes, view, &regex, false, path);
+    return found != GW_ROUTE_NONE ? found : prefix;
 }
 
 /* Without its port and without the last dot, in lower case. Its length; 0: none that a route could name. */
@@ -320,14 +451,66 @@ static size_t plain_host(const char *host, size_t len, char name[HOST_MAX + 1])
     return len;
 }
 
+/* "*.example.org": what stands behind each dot of the name, the longest first. One byte before the name is free. */
+static uint32_t find_by_tail(const struct gw_routes *routes, const struct board *view, uint32_t listener, char *name,
+                             size_t len, struct gw_path *path, const struct path_hashes *hashes)
+{
+    uint32_t found = GW_ROUTE_NONE;
+    unsigned labels = 0;
+
+    for (size_t at = 1; found == GW_ROUTE_NONE && at < len && labels < GW_ROUTE_LABELS; at++) {
+        if (name[at] != '.')
+            continue;
+        char before = name[at - 1];
+        name[at - 1] = '*';
+        found =
+            find_in_group(routes, view, find_group(routes, view, listener, name + at - 1, len - at + 1), path, hashes);
+        name[at - 1] = before;
+        labels++;
+    }
+    return found;
+}
+
+/* "www.example.*": what stands before each dot, the longest first. One byte behind the name is free. */
+static uint32_t find_by_head(const struct gw_routes *routes, const struct board *view, uint32_t listener, char *name,
+                             size_t len, struct gw_path *path, const struct path_hashes *hashes)
+{
+    uint32_t found = GW_ROUTE_NONE;
+    unsigned labels = 0;
+
+    for (size_t at = len; found == GW_ROUTE_NONE && at > 1 && labels < GW_ROUTE_LABELS; at--) {
+        if (name[at - 1] != '.')
+            continue;
+        char behind = name[at];
+        name[at] = '*';
+        found = find_in_group(routes, view, find_group(routes, view, listener, name, at + 1), path, hashes);
+        name[at] = behind;
+        labels++;
+    }
+    return found;
+}
+
+static uint32_t find_by_regex(const struct gw_routes *routes, const struct board *view, uint32_t listener,
+                              const char *name, size_t len, struct gw_path *path, const struct path_hashes *hashes)
+{
+    struct regex_group unused[REGEX_GROUPS];
+    uint32_t found = GW_ROUTE_NONE;
+
+    for (uint32_t at = routes->host_regex[listener]; found == GW_ROUTE_NONE && at != GW_ROUTE_NONE;
+         at = routes->group[at].next)
+        if (routes->group[at].host_regex && regex_match(routes->group[at].host_regex, name, len, unused) > 0)
+            found = find_in_group(routes, view, at, path, hashes);
+    return found;
+}
+
 uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view, uint32_t listener, const char *host,
-                       size_t host_len, const struct gw_path *path)
+                       size_t host_len, struct gw_path *path)
 {
     if (routes->only[listener] != GW_ROUTE_NONE)
         return routes->only[listener];
 
-    /* One byte before the name is left for the wildcard's asterisk. */
-    char room[HOST_MAX + 2], *name = room + 1;
+    /* A byte before the name and one behind it are left for the wildcard's asterisk. */
+    char room[HOST_MAX + 3], *name = room + 1;
     size_t len = plain_host(host, host_len, name);
     struct path_hashes hashes;
     hash_path(&hashes, path);
@@ -335,18 +518,12 @@ uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view,
     uint32_t found = GW_ROUTE_NONE;
     if (len > 0)
         found = find_in_group(routes, view, find_group(routes, view, listener, name, len), path, &hashes);
-    unsigned labels = 0;
-    for (size_t at = 0; found == GW_ROUTE_NONE && routes->wildcards[listener] && at < len && labels < GW_ROUTE_LABELS;
-         at++) {
-        if (name[at] != '.' || at == 0)
-            continue;
-        char before = name[at - 1];
-        name[at - 1] = '*';
-        found =
-            find_in_group(routes, view, find_group(routes, view, listener, name + at - 1, len - at + 1), path, &hashes);
-        name[at - 1] = before;
-        labels++;
-    }
+    if (found == GW_ROUTE_NONE && routes->wildcards[listener])
+        found = find_by_tail(routes, view, listener, name, len, path, &hashes);
+    if (found == GW_ROUTE_NONE && routes->tails[listener])
+        found = find_by_head(routes, view, listener, name, len, path, &hashes);
+    if (found == GW_ROUTE_NONE && len > 0)
+        found = find_by_regex(routes, view, listener, name, len, path, &hashes);
     if (found == GW_ROUTE_NONE)
         found = find_in_group(routes, view, find_group(routes, view, listener, "", 0), path, &hashes);
     return found;
@@ -366,71 +543,46 @@ static size_t raw_end(const char *target, size_t raw_len, size_t len)
     return at;
 }
 
-void gw_route_strip(const struct board *view, const struct board_route *route, const char *target, size_t len,
-                    const struct gw_path *path, struct gw_span ret[2])
+/* How much of the normalised path the route takes. */
+static size_t taken_len(const struct board *view, const struct board_route *route, const struct gw_path *path)
 {
-    size_t prefix;
-    (void)board_text(view, route->path, &prefix);
-    if (prefix <= 1 || prefix > path->len) {
-        ret[0] = (struct gw_span){ "", 0 };
-        ret[1] = (struct gw_span){ target, len };
-        return;
-    }
-    size_t from = path->changed ? raw_end(target, path->raw_len, prefix) : prefix;
-    if (!path->moved && from < path->raw_len && target[from] == '/') {
-        ret[0] = (struct gw_span){ "", 0 };
-        ret[1] = (struct gw_span){ target + from, len - from };
-        return;
-    }
-    ret[0] = (struct gw_span){ path->text + prefix, path->len - prefix };
-    if (ret[0].len == 0)
-        ret[0] = (struct gw_span){ "/", 1 };
-    ret[1] = (struct gw_span){ target + path->raw_len, len - path->raw_len };
-}
-
-/* The path as it goes into a Location: never with two slashes in front, which would name another host. */
-static void add_path(struct text *text, struct gw_span target, const struct gw_path *path)
-{
-    bool as_written = !path->moved && path->raw_len > 0 && target.text[0] == '/';
-    if (as_written)
-        text_add(text, target.text, path->raw_len);
-    else
-        text_add(text, path->text, path->len);
-    text_add(text, target.text + path->raw_len, target.len - path->raw_len);
-}
-
-ssize_t gw_route_location(const struct board *view, const struct board_route *route, struct gw_span host,
-                          struct gw_span target, const struct gw_path *path, char *out, size_t size)
-{
-    struct text text = { .at = out, .end = out + size };
-    struct gw_span rest[2];
     size_t len;
-    const char *at = board_text(view, route->location, &len), *end = at + len;
-    const char *bracket = host.len > 0 && host.text[0] == '[' ? memchr(host.text, ']', host.len) : NULL;
-    const char *after = bracket ? bracket : host.text;
-    const char *colon = memchr(after, ':', host.len - (size_t)(after - host.text));
+    (void)board_text(view, route->path, &len);
+    if (route->match == BOARD_PREFIX && len == 1)
+        len = 0;
+    return route->match == BOARD_REGEX ? 0 : len < path->len ? len : path->len;
+}
 
-    while (at < end) {
-        size_t left = (size_t)(end - at);
-        if (left >= 6 && memcmp(at, "{host}", 6) == 0) {
-            text_add(&text, host.text, colon ? (size_t)(colon - host.text) : host.len);
-            at += 6;
-        } else if (left >= 6 && memcmp(at, "{path}", 6) == 0) {
-            add_path(&text, target, path);
-            at += 6;
-        } else if (left >= 6 && memcmp(at, "{rest}", 6) == 0) {
-            gw_route_strip(view, route, target.text, target.len, path, rest);
-            /* Of no prefix the rest is the path itself, and that has its own rule. */
-            if (rest[0].len == 0 && rest[1].text == target.text) {
-                add_path(&text, target, path);
-            } else {
-                text_add(&text, rest[0].text, rest[0].len);
-                text_add(&text, rest[1].text, rest[1].len);
-            }
-            at += 6;
-        } else {
-            text_add(&text, at++, 1);
-        }
+void gw_route_replace(const struct board *view, const struct board_route *route, struct gw_span with,
+                      const char *target, size_t len, const struct gw_path *path, struct gw_span ret[3])
+{
+    size_t taken = taken_len(view, route, path);
+    size_t from = path->changed ? raw_end(target, path->raw_len, taken) : taken;
+    bool by_bytes = route->match == BOARD_BEGINS, whole = from >= path->raw_len;
+
+    ret[0] = with;
+    if (path->raw_len == 0 || *target != '/') {
+        /* "*" is no path; of an absolute form without one it is "/". */
+        bool asterisk = len > 0 && *target == '*';
+        ret[1] = asterisk || with.len > 0 ? (struct gw_span){ "", 0 } : (struct gw_span){ "/", 1 };
+        ret[0].len = asterisk ? 0 : with.len;
+        ret[2] = (struct gw_span){ target, len };
+        return;
     }
-    return text.full ? -ENOSPC : text.at - out;
+    if (!whole && !path->moved && (by_bytes || target[from] == '/')) {
+        ret[1] = (struct gw_span){ "", 0 };
+        ret[2] = (struct gw_span){ target + from, len - from };
+    } else {
+        ret[1] = (struct gw_span){ path->text + taken, path->len - taken };
+        ret[2] = (struct gw_span){ target + path->raw_len, len - path->raw_len };
+    }
+    /* Of segments nothing is left, or the replacement ends with the slash that the rest begins with. */
+    struct gw_span *rest = ret[1].len > 0 ? &ret[1] : &ret[2];
+    bool slash = ret[1].len > 0 || !whole;
+    if (ret[0].len == 0 && !slash)
+        ret[1] = (struct gw_span){ "/", 1 };
+    if (!by_bytes && ret[0].len > 0 && ret[0].text[ret[0].len - 1] == '/' && rest->len > 0 && *rest->text == '/') {
+        rest->text++;
+        rest->len--;
+    }
 }

@@ -2,11 +2,14 @@
  *
  * Which route a request takes: pure, over the worker's private view of the board.
  *
- * A host in full goes before a wildcard, the longest wildcard before a shorter one, and any of them before a route
- * without a host; within a host an exact path before the longest prefix. Where a host has no route for the path, the next
- * less special one is asked. The index is built when the routes on the board change; a lookup costs one hash probe for each
- * label of the host (only where there are wildcards) and for each segment of the path (as many as the longest route of that
- * host has), however many routes there are.
+ * A host in full goes before a wildcard in front, that before one behind, the longest wildcard before a shorter one, all of
+ * them before regular expressions, and any before a route without a host. Within a host the order is: regular expressions
+ * that want to be first, an exact path, the longest prefix if it wants to be first, regular expressions as they are written,
+ * the longest prefix. Where a host has no route for the path, the next less special one is asked.
+ *
+ * The index is built when the routes on the board change. A lookup costs one hash probe for each label of the host (only
+ * where there are wildcards) and for each segment of the path (as many as the longest route of that host has; for routes that
+ * match by bytes, for each byte), however many routes there are; regular expressions are tried one after the other.
  *
  * What is matched is the normalised path, so that a path means to us what it will mean to whoever decodes it later:
  *
@@ -21,6 +24,7 @@
 #define DARUMA_GATEWAY_ROUTE_H
 
 #include "base/board.h"
+#include "base/regex.h"
 #include "gateway/forward.h"
 
 #include <stdbool.h>
@@ -41,7 +45,12 @@ enum {
 struct gw_route_group {
     uint64_t hash;
     uint32_t listener;
-    uint32_t depth; /* segments of its longest path */
+    uint32_t depth;           /* segments of its longest prefix */
+    uint32_t begins;          /* bytes of its longest path that is matched by bytes; 0: none */
+    uint32_t regex;           /* its first route with a regular expression, through regex_next; NONE: none */
+    uint32_t order;           /* of the first of its routes, as the file has them */
+    uint32_t next;            /* the next group of the listener whose host is a regular expression */
+    struct regex *host_regex; /* NULL: none */
     struct board_text host;
 };
 
@@ -49,44 +58,48 @@ struct gw_routes {
     uint32_t version; /* of the board's routes when it was built */
     bool built;
     uint32_t groups;
-    uint32_t only[BOARD_LISTENERS];  /* the listener's one route, that asks for neither host nor path; else NONE */
-    bool wildcards[BOARD_LISTENERS]; /* it has any */
+    uint32_t only[BOARD_LISTENERS];       /* the listener's one route, that asks for neither host nor path; else NONE */
+    bool wildcards[BOARD_LISTENERS];      /* it has any in front */
+    bool tails[BOARD_LISTENERS];          /* it has any behind */
+    uint32_t host_regex[BOARD_LISTENERS]; /* the first group with one, through group.next; NONE: none */
     uint32_t group_slots[GW_ROUTE_SLOTS], path_slots[GW_ROUTE_SLOTS]; /* index + 1; 0: free */
     struct gw_route_group group[BOARD_ROUTES];
     uint64_t path_hash[BOARD_ROUTES]; /* of each route */
     uint32_t route_group[BOARD_ROUTES];
+    struct regex *regex[BOARD_ROUTES]; /* NULL: none, or one that does not compile and never matches */
+    uint32_t regex_next[BOARD_ROUTES]; /* of the same group, in the order in which they are asked */
 };
 
 /* Builds the index when the view's routes are not those that it was built from. */
 void gw_routes_update(struct gw_routes *routes, const struct board *view);
 
+void gw_routes_free(struct gw_routes *routes);
+
 /* A path, normalised. */
 struct gw_path {
     const char *text; /* of the request when it was in normal form, else `room` */
     size_t len;
-    size_t raw_len; /* of the path in the request, without its query */
-    bool changed;   /* it is not as the client wrote it */
-    bool moved;     /* segments or slashes were dropped, not only escapes decoded */
+    size_t raw_len;                         /* of the path in the request, without its query */
+    bool changed;                           /* it is not as the client wrote it */
+    bool moved;                             /* segments or slashes were dropped, not only escapes decoded */
+    bool grouped;                           /* `group` counts */
+    struct regex_group group[REGEX_GROUPS]; /* of the regular expression that matched last */
     char room[GW_ROUTE_PATH];
 };
 
 /* Normalises the path of a target ("/a/b?c", "*", "" or "?c" of an absolute form). False: refuse it with 400. */
 bool gw_path_normalise(const char *target, size_t len, struct gw_path *ret);
 
-/* The route, or GW_ROUTE_NONE. `host` is that of the request, with its port, in any case. */
+/* The route, or GW_ROUTE_NONE. `host` is that of the request, with its port, in any case. The groups of a regular expression
+   that matched are the path's afterwards. */
 uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view, uint32_t listener, const char *host,
-                       size_t host_len, const struct gw_path *path);
+                       size_t host_len, struct gw_path *path);
 
 /*
- * What goes to the upstream in place of `target` when the route strips its path: two pieces, one behind the other, into
- * `ret`; the query is part of the second.
+ * The path with `with` in place of what the route's own path takes of it: three pieces, one behind the other, into `ret`; the
+ * last one ends with the query. Without `with` it is the rest.
  */
-void gw_route_strip(const struct board *view, const struct board_route *route, const char *target, size_t len,
-                    const struct gw_path *path, struct gw_span ret[2]);
-
-/* Writes the Location of a redirect: {host}, {path} (with its query) and {rest} (the path behind that of the route, with the
-   query) are those of the request. Its length, or -ENOSPC. */
-ssize_t gw_route_location(const struct board *view, const struct board_route *route, struct gw_span host,
-                          struct gw_span target, const struct gw_path *path, char *out, size_t size);
+void gw_route_replace(const struct board *view, const struct board_route *route, struct gw_span with,
+                      const char *target, size_t len, const struct gw_path *path, struct gw_span ret[3]);
 
 #endif

@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
-#define GW_ARENA_LAYOUT 4u
+#define GW_ARENA_LAYOUT 5u
 #define GW_NONE         UINT32_MAX
 #define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
 
@@ -117,7 +117,10 @@ struct conn {
     int64_t attempt_ns; /* this attempt began */
     int64_t due_ns;     /* HEAD, HELD: deadline that counts from the beginning */
     uint8_t peer[16];   /* the client's address, network order */
-    uint32_t peer_family;
+    uint8_t local[16];  /* where it connected to, if a PROXY header said so */
+    uint16_t peer_family, peer_port;
+    uint16_t local_port; /* 0: no header said it */
+    uint16_t pad[3];
     uint32_t source;     /* cell that counts its address (source.h); GW_NONE: it is not counted */
     int64_t body_due_ns; /* SENDING: the client is too late with the body (limit.h); 0: it is not waited for */
     struct conn_tried tried[GW_TRIED];
@@ -132,7 +135,7 @@ struct conn {
     uint32_t serial;         /* of the request, on this connection */
     uint32_t routes_version; /* of the board when the head of this attempt began to go out */
 };
-static_assert(sizeof(struct conn) == 384, "layout");
+static_assert(sizeof(struct conn) == 408, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 
@@ -147,10 +150,12 @@ struct upstream {
     uint32_t keep_s; /* how long the endpoint keeps it when it is idle, as it says; 0: it does not say */
     uint32_t conn;   /* GW_NONE: none */
     uint32_t endpoint, endpoint_generation;
-    uint32_t prev, next; /* list of idle ones of the endpoint, newest first; free list */
-    int64_t idle_ns;     /* IDLE: since when */
+    uint32_t prev, next;  /* list of idle ones of the endpoint, newest first; free list */
+    int64_t idle_ns;      /* IDLE: since when; BUSY: for how long it had been idle */
+    uint64_t sent;        /* bytes that were handed to it in all */
+    uint64_t sent_before; /* and before the present request */
 };
-static_assert(sizeof(struct upstream) == 48, "layout");
+static_assert(sizeof(struct upstream) == 64, "layout");
 
 struct arena {
     uint64_t magic;

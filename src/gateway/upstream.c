@@ -4,15 +4,16 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define IDLE_NS   (60 * NS_PER_S)   /* an idle connection is kept */
 #define MARGIN_NS (500 * NS_PER_MS) /* and given up before the endpoint does, if it says when that is */
-#define FRESH_NS  NS_PER_S          /* what may not be sent twice goes on none that was idle for longer */
+#define FRESH_NS  NS_PER_S          /* see fresh_span() */
 
 static uint32_t index_of(const struct gw_worker *worker, const struct upstream *upstream)
 {
@@ -58,6 +59,8 @@ void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
     uint32_t index = index_of(worker, upstream);
     struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
 
+    if (local->idle_life_ns > 0 && upstream->idle_ns > local->idle_life_ns)
+        local->idle_life_ns = upstream->idle_ns;
     leave_conn(worker, upstream);
     upstream->state = UPSTREAM_IDLE;
     upstream->served++;
@@ -82,11 +85,29 @@ void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
     gw_upstream_put(&worker->slots, index);
 }
 
+void gw_upstream_closed(struct gw_worker *worker, struct upstream *upstream)
+{
+    int64_t *life = &worker->balance.local[upstream->endpoint].idle_life_ns, seen = worker->now - upstream->idle_ns;
+    /* Not every end is that of its time: a shorter one is believed at once, a longer one by and by. */
+    if (*life == 0 || seen < *life)
+        *life = seen > 0 ? seen : 1;
+    else
+        *life += (seen - *life) / 8;
+    gw_upstream_close(worker, upstream);
+}
+
 void gw_upstream_close_idle(struct gw_worker *worker, uint32_t endpoint)
 {
     uint32_t index;
     while ((index = worker->balance.local[endpoint].idle_first) != GW_NONE)
         gw_upstream_close(worker, &worker->slots.upstreams[index]);
+}
+
+/* What may not be sent twice goes on none that was idle for longer: its end may be on the way to us. */
+static int64_t fresh_span(const struct gw_worker *worker, uint32_t endpoint)
+{
+    int64_t life = worker->balance.local[endpoint].idle_life_ns;
+    return life > 0 && life / 2 < FRESH_NS ? life / 2 : FRESH_NS;
 }
 
 /* Has the peer closed it, or sent something that nobody asked for? */
@@ -104,19 +125,33 @@ bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain
             return false;
         struct upstream *upstream = &worker->slots.upstreams[index];
         if ((upstream->io & (GW_READABLE | GW_HUP)) || (certain && !still_fresh(upstream))) {
-            gw_upstream_close(worker, upstream);
+            gw_upstream_closed(worker, upstream);
             continue;
         }
-        /* Its end may be on the way to us. The newest comes first: the others have been idle for even longer. */
-        if (certain && worker->now - upstream->idle_ns > FRESH_NS)
+        /* The newest comes first: the others have been idle for even longer. */
+        if (certain && worker->now - upstream->idle_ns > fresh_span(worker, conn->endpoint))
             return false;
         unlink_idle(worker, upstream);
         gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
         upstream->state = UPSTREAM_BUSY;
+        upstream->idle_ns = worker->now - upstream->idle_ns;
+        upstream->sent_before = upstream->sent;
         upstream->conn = gw_conn_index(worker, conn);
         conn->upstream = index;
         return true;
     }
+}
+
+bool gw_upstream_closed_before(const struct upstream *upstream)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    if (upstream->local || (upstream->io & (GW_EOF | GW_ERROR)) != GW_EOF ||
+        getsockopt(upstream->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return false;
+    /* Our SYN counts as one byte. */
+    return size >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked) &&
+           info.tcpi_bytes_acked <= upstream->sent_before + 1;
 }
 
 /* Closes one idle connection, whosever. False when there is none. */

@@ -8,9 +8,13 @@
 #include "gateway/worker.h"
 
 /* Joins `conn` to a kept connection of its endpoint. False when there is none. With `certain` each candidate is first
-   asked whether it has been closed meanwhile, and none is taken that was idle for more than a second: for requests that
-   may not be sent twice. */
+   asked whether it has been closed meanwhile, and none is taken that was idle for more than a second, or for more than
+   half the time after which the endpoint was seen to close them: for requests that may not be sent twice. */
 bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain);
+
+/* The upstream has closed a kept connection before it answered. Had it done so before a byte of the request reached it? Its
+   end then acknowledges none of them, and no program behind it can have read any. False when that is not certain. */
+bool gw_upstream_closed_before(const struct upstream *upstream);
 
 /* Begins a fresh connection to the endpoint of `conn`. 1: it is there; 0: on its way; or a negative errno. */
 int gw_upstream_connect(struct gw_worker *worker, struct conn *conn);
@@ -20,6 +24,9 @@ int gw_upstream_connected(struct gw_worker *worker, struct upstream *upstream);
 
 /* Takes it from its `conn` into the endpoint's pool. */
 void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream);
+
+/* The endpoint has closed an idle one. */
+void gw_upstream_closed(struct gw_worker *worker, struct upstream *upstream);
 
 /* Closes it, idle or not. Its `conn`, if any, forgets it. */
 void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream);

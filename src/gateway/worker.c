@@ -185,7 +185,7 @@ static void begin_drain(struct gw_worker *worker)
     worker->draining = true;
     gw_listen_close_all(worker);
     for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
-        if (worker->slots.conns[i].state == CONN_IDLE)
+        if (worker->slots.conns[i].state == CONN_IDLE || worker->slots.conns[i].state == CONN_PROXY)
             gw_conn_close(worker, &worker->slots.conns[i]);
 }
 
@@ -267,7 +267,7 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
     gw_io_event(&upstream->io, events);
     if (upstream->state == UPSTREAM_IDLE) {
         if (upstream->io & (GW_READABLE | GW_HUP))
-            gw_upstream_close(worker, upstream);
+            gw_upstream_closed(worker, upstream);
         return;
     }
     struct conn *conn = &worker->slots.conns[upstream->conn];

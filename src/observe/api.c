@@ -37,7 +37,7 @@ static void refuse_err(struct api_answer *answer, const struct err *err)
         status = 400;
     else if (err->code == -ENOENT || err->code == -ESRCH)
         status = 404;
-    else if (err->code == -EBUSY)
+    else if (err->code == -EBUSY || err->code == -EALREADY)
         status = 409;
     refuse(answer, status, "%s", err->message[0] ? err->message : strerror(-err->code));
 }
@@ -68,6 +68,12 @@ static void get_gateway(const struct api *api, const struct api_request *request
                         struct api_answer *answer)
 {
     answer_json(answer, 200, api->calls.gateway(api->calls.data));
+}
+
+static void get_deploys(const struct api *api, const struct api_request *request, json_t *body,
+                        struct api_answer *answer)
+{
+    answer_json(answer, 200, api->calls.deploys(api->calls.data));
 }
 
 static void post_up(const struct api *api, const struct api_request *request, json_t *body, struct api_answer *answer)
@@ -134,6 +140,21 @@ static void post_restart(const struct api *api, const struct api_request *reques
     for (size_t i = 0; r == 0 && (i == 0 || (names && names[i])); i++)
         r = api->calls.restart(api->calls.data, names ? names[i] : NULL, &err);
     if (r < 0)
+        refuse_err(answer, &err);
+    else
+        answer_json(answer, 202, json_object());
+}
+
+static void post_rollback(const struct api *api, const struct api_request *request, json_t *body,
+                          struct api_answer *answer)
+{
+    const char *service = json_string_value(json_object_get(body, "service"));
+    const json_t *to = json_object_get(body, "to");
+    struct err err = { 0 };
+
+    if (!service || (to && (!json_is_integer(to) || json_integer_value(to) < 0 || json_integer_value(to) > INT32_MAX)))
+        refuse(answer, 400, "expected {\"service\": NAME, \"to\": VERSION}");
+    else if (api->calls.rollback(api->calls.data, service, (uint32_t)json_integer_value(to), &err) < 0)
         refuse_err(answer, &err);
     else
         answer_json(answer, 202, json_object());
@@ -311,11 +332,13 @@ static const struct route {
     { "GET", "/v1/project", get_project },
     { "GET", "/v1/instances", get_instances },
     { "GET", "/v1/gateway", get_gateway },
+    { "GET", "/v1/deploys", get_deploys },
     { "GET", "/v1/events", get_events },
     { "GET", "/v1/logs", get_logs },
     { "POST", "/v1/up", post_up },
     { "POST", "/v1/down", post_down },
     { "POST", "/v1/restart", post_restart },
+    { "POST", "/v1/rollback", post_rollback },
     { "POST", "/v1/scale", post_scale },
     { "POST", "/v1/kill", post_kill },
     { "POST", "/v1/chaos/kill", post_chaos_kill },

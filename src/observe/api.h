@@ -27,6 +27,10 @@ struct api_calls {
     void (*down)(void *data, bool kill, bool volumes);
     /* `service` NULL: all. */
     int (*restart)(void *data, const char *service, struct err *err);
+    /* `version` 0: the one before. */
+    int (*rollback)(void *data, const char *service, uint32_t version, struct err *err);
+    /* The receipts of deploys, oldest first. */
+    json_t *(*deploys)(void *data);
     int (*scale)(void *data, const char *service, int replicas, struct err *err);
     /* `name`: a service or an instance; NULL: all. */
     int (*kill)(void *data, const char *name, int signo, struct err *err);

@@ -525,3 +525,27 @@ json_t *container_body(const struct spec *spec, const struct spec_service *servi
     (void)json_object_set_new(body, "HostConfig", host);
     return body;
 }
+
+void container_inherit(json_t *body, const char *name, const char *target)
+{
+    json_t *host = json_object_get(body, "HostConfig"), *mounts = json_object_get(host, "Mounts"), *mount;
+    size_t i, len = strlen(target);
+
+    json_array_foreach(mounts, i, mount)
+    {
+        if (strcmp(text_of(mount, "Target"), target) != 0)
+            continue;
+        if (strcmp(text_of(mount, "Type"), "volume") == 0 && !*text_of(mount, "Source"))
+            (void)json_object_set_new(mount, "Source", json_string(name));
+        return;
+    }
+    json_array_foreach(json_object_get(host, "Binds"), i, mount)
+    {
+        const char *at = strchr(json_string_value(mount), ':');
+        if (at && strncmp(at + 1, target, len) == 0 && strchr(":", at[1 + len]))
+            return;
+    }
+    if (!json_object_get(json_object_get(host, "Tmpfs"), target))
+        (void)json_array_append_new(mounts,
+                                    json_pack("{s:s, s:s, s:s}", "Type", "volume", "Source", name, "Target", target));
+}

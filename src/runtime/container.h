@@ -18,6 +18,9 @@
    of memory. */
 json_t *container_body(const struct spec *spec, const struct spec_service *service, int number);
 
+/* Gives such a body the volume `name` at `target`, unless it has something else there. */
+void container_inherit(json_t *body, const char *name, const char *target);
+
 /* `container_name`, else PROJECT-SERVICE-N. NULL when out of memory; free(). */
 char *container_name(const struct spec *spec, const struct spec_service *service, int number);
 

@@ -5,12 +5,13 @@
  * A start is a row of steps, each one call of the Engine's API; what a step needs was taken from the spec when the
  * start was asked for, since the spec may be replaced meanwhile:
  *
- *     LOOK ──▶ (STOP_OLD ▶ REMOVE_OLD) ──▶ NEED … ──▶ CREATE ──▶ CONNECT … ──▶ START ──▶ INSPECT ──▶ RUN ──▶ LAST
+ *     LOOK ──▶ (STOP_OLD ▶ REMOVE_OLD) ──▶ NEED … ──▶ CREATE ──▶ CONNECT … ──▶ START ──▶ INSPECT ──▶ RUN ◀─▶ CHECK ──▶ LAST
  *       │ the same container is there, stopped ──────────────────────────────────▲          ▲
  *       └ … and running ───────────────────────────────────────────────────────────────────┘
  *
- * An Engine that does not answer holds a step up, it is tried again. In RUN a call waits for the container's end; when
- * that breaks off, CHECK asks how it is.
+ * An Engine that does not answer holds a step up, it is tried again. RUN has no call of its own: one stream of events
+ * (docker_events.c) tells of all containers. An event is a hint; how the container is, CHECK asks, and so it does for
+ * all of them after a gap in the stream.
  */
 #ifndef DARUMA_RUNTIME_DOCKER_H
 #define DARUMA_RUNTIME_DOCKER_H
@@ -59,8 +60,8 @@ enum docker_step {
     DOCKER_START,
     DOCKER_INSPECT,
     DOCKER_RUN,
-    DOCKER_CHECK,
-    DOCKER_LAST, /* it has ended; how? */
+    DOCKER_CHECK, /* does it run? */
+    DOCKER_LAST,  /* it has ended; its last words */
 };
 
 struct docker_network {
@@ -92,14 +93,17 @@ struct runtime_handle {
     size_t at; /* which need or network is next */
     struct docker_job *job;
     struct engine_call *call, *logs, *kill;
-    struct loop_timer timer; /* the next try; in LAST: output that does not end */
+    struct loop_timer timer; /* the next try; RUN: an end that is not told; LAST: output that does not end */
     int64_t pause_ns;
     int looks;
     char id[DOCKER_ID], old_id[DOCKER_ID];
     bool adopting; /* it is looked for, not made */
     bool taken_over, told, ended;
-    int cancelled; /* the signal that came before it ran; 0: none */
-    int pending;   /* a signal that the Engine has not got yet */
+    bool heard;            /* an event came since the Engine was asked how it is */
+    pid_t engine_pid, pid; /* its main process as the Engine numbers it; on this machine, or 0 */
+    struct loop_io life;   /* a pidfd of that, while it is watched */
+    int cancelled;         /* the signal that came before it ran; 0: none */
+    int pending;           /* a signal that the Engine has not got yet */
     struct frames frames;
     double logs_since; /* 0: from its beginning on */
     struct runtime_port ports[RUNTIME_PORTS];
@@ -134,6 +138,16 @@ struct docker_kept {
     struct engine_call *call; /* removes it */
 };
 
+/* The Engine's events of the project's containers. */
+struct docker_events {
+    char *project; /* NULL: nothing was started yet */
+    struct engine_call *call;
+    struct loop_timer timer; /* something came; or the next try */
+    int64_t pause_ns;
+    struct buf lines;
+    bool opened; /* since the timer ran last */
+};
+
 struct docker {
     struct runtime runtime; /* first: what the supervisor holds */
     struct loop *loop;
@@ -144,11 +158,47 @@ struct docker {
     struct runtime_execution *executions;
     struct docker_job *jobs;
     struct docker_kept *kept;
+    struct docker_events stream;
 };
 
-/* docker.c */
+/* docker.c: notes which container the instance has. -ENOMEM. */
+int docker_keep(struct runtime_handle *handle);
+
+/* docker_step.c */
+void docker_go(struct runtime_handle *handle, enum docker_step step);
+void docker_step_due(struct loop_timer *timer);
+/* Something happened to its container, or the Engine is back: looks again. */
+void docker_heard(struct runtime_handle *handle);
 /* A need of this handle was met, or `err` says why not. `status` is negative when the Engine gave no answer. */
 void docker_needed(struct runtime_handle *handle, int status, const struct err *err);
+
+/* docker_events.c: listens to what happens to the project's containers, over and over. -ENOMEM. */
+int docker_events_begin(struct docker *docker, const char *project);
+void docker_events_end(struct docker *docker);
+
+/* docker_inspect.c: "" when there is none. */
+const char *docker_text(const json_t *json, const char *key);
+/* Takes from an inspection the addresses, the process, and from where on its output is new. */
+void docker_take_state(struct runtime_handle *handle, const json_t *json);
+
+/* docker_run.c */
+void docker_follow_logs(struct runtime_handle *handle);
+/* Hears of its process's death before the Engine tells. */
+void docker_watch_process(struct runtime_handle *handle);
+void docker_forget_process(struct runtime_handle *handle);
+int docker_signal(struct runtime *runtime, struct runtime_handle *handle, int signo);
+/* Sends handle->pending. -ENOMEM. */
+int docker_send_signal(struct runtime_handle *handle);
+/* Sets how it ended, from what a shell would say: 128 and the number of a signal. */
+void docker_judge(struct runtime_handle *handle, int code, bool oom);
+/* Each of these is the last: the handle is released in it, or soon after. It has ended, but for its last words: */
+void docker_end(struct runtime_handle *handle);
+void docker_tell_exit(struct runtime_handle *handle);
+/* It never ran: */
+void docker_fail(struct runtime_handle *handle, const struct err *err);
+void docker_fail_memory(struct runtime_handle *handle);
+/* It was to end before it ran: */
+void docker_give_up(struct runtime_handle *handle);
 
 /* docker_plan.c: takes from the spec what the start needs. -ENOMEM, -E2BIG with `err`. */
 int docker_plan(struct runtime_handle *handle, const struct runtime_start *start, struct err *err);

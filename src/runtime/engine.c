@@ -11,7 +11,8 @@
 
 #define DEFAULT_HOST    "unix:///var/run/docker.sock"
 #define CONNECT_TIMEOUT (10 * NS_PER_S)
-#define CHECK_PATIENCE  (10 * NS_PER_S)
+#define VERSION_TIMEOUT (10 * NS_PER_S)
+#define KEEP_IDLE_S     20L
 
 enum { ANSWER_MAX = 64 << 20 }; /* an answer that is collected is never longer */
 
@@ -128,6 +129,18 @@ static size_t on_body(char *data, size_t size, size_t n, void *owner)
     return call->answer.failed ? 0 : n;
 }
 
+/* Called for each line of the head; the empty one ends it. */
+static size_t on_head(char *line, size_t size, size_t n, void *owner)
+{
+    struct engine_call *call = owner;
+    long status = 0;
+
+    (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (n == 2 && status >= 200 && status < 300 && call->request.opened && !call->asks_version)
+        call->request.opened(call->request.owner);
+    return n;
+}
+
 static void on_upload_ready(struct loop_io *io, uint32_t events)
 {
     struct engine_call *call = io->data;
@@ -193,7 +206,7 @@ static int begin_exchange(struct engine_call *call)
         return -ENOMEM;
     }
     CURL *easy = call->easy;
-    int64_t timeout = call->asks_version ? CHECK_PATIENCE : request->timeout_ns;
+    int64_t timeout = call->asks_version ? VERSION_TIMEOUT : request->timeout_ns;
     buf_consume(&call->answer, call->answer.len);
     call->error[0] = '\0';
     curl_easy_reset(easy);
@@ -208,6 +221,11 @@ static int begin_exchange(struct engine_call *call)
     r |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(CONNECT_TIMEOUT / NS_PER_MS));
     r |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout / NS_PER_MS));
     r |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
+    /* A stream that says nothing for hours is not to outlive its Engine. */
+    r |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, engine->socket_path ? 0L : 1L);
+    r |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEP_IDLE_S);
+    r |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    r |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     r |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     r |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     if (r != CURLE_OK || !set_method(call))
@@ -472,42 +490,4 @@ char *engine_path(const char *format, const char *text)
     if (easy)
         curl_easy_cleanup(easy);
     return path;
-}
-
-struct answer {
-    bool there;
-    int status;
-    struct err err;
-};
-
-static void on_ping(void *owner, int status, const json_t *json, const struct err *err)
-{
-    struct answer *answer = owner;
-    answer->there = true;
-    answer->status = status;
-    answer->err = *err;
-}
-
-int engine_check(const char *host, struct err *err)
-{
-    struct answer answer = { 0 };
-    struct engine_call *call;
-    struct loop *loop = loop_new();
-    struct engine *engine = loop ? engine_new(loop, host, err) : NULL;
-    const struct engine_request ping = {
-        .method = "GET", .path = "/_ping", .timeout_ns = CHECK_PATIENCE, .owner = &answer, .done = on_ping
-    };
-    int r = engine ? engine_begin(engine, &ping, &call) : loop ? err->code : -ENOMEM;
-
-    if (r == -ENOMEM)
-        (void)err_errno(err, r, "cannot talk to the Docker Engine");
-    while (r == 0 && !answer.there)
-        r = loop_turn(loop, -1);
-    if (r == 0 && answer.status != 200) {
-        *err = answer.err;
-        r = answer.status < 0 ? answer.status : -EREMOTEIO;
-    }
-    engine_free(engine);
-    loop_free(loop);
-    return r;
 }

@@ -33,6 +33,8 @@ struct engine_request {
     int upload_fd;
     int64_t timeout_ns; /* for the whole call; 0: none, as a stream has none */
     void *owner;
+    /* The head of a successful answer is there: a stream has begun. NULL: not told. Bound as `data` is. */
+    void (*opened)(void *owner);
     /* Pieces of the body of a successful answer, as they come. NULL: the body is collected and parsed. It must not
        begin, cancel or free calls. */
     void (*data)(void *owner, const char *data, size_t len);
@@ -66,11 +68,5 @@ const char *engine_choose_version(const char *theirs);
 
 /* Percent-encodes `text` for a path or a query behind `format`, which has one %s. NULL when out of memory; free(). */
 char *engine_path(const char *format, const char *text) __attribute__((format_arg(1)));
-
-/*
- * For commands, not for the supervisor: asks whether there is an Engine and waits for the answer, at most 10 s. 0, or a
- * negative errno as above with `err`, which says how to mend it.
- */
-int engine_check(const char *host, struct err *err);
 
 #endif

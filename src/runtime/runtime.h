@@ -48,6 +48,8 @@ struct runtime_events {
     void (*traced)(void *owner, const struct runtime_trace *trace);
     /* The program runs (exec succeeded; the container started). `pid` is 0 where there is none on this host. */
     void (*started)(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len);
+    /* Its main process is dead, and exited() follows as soon as it is known how. Not every runtime has a gap there. */
+    void (*lost)(void *owner);
     /* It is gone, or (cause SPAWN) never ran. The last call for this handle; the supervisor then frees it. All output
        that it wrote was delivered before. */
     void (*exited)(void *owner, const struct runtime_exit *how);
@@ -132,11 +134,28 @@ struct runtime *runtime_process_new(struct loop *loop, const struct runtime_even
 
 /*
  * The runtime for containers: a client of the Docker Engine that `host` names (DOCKER_HOST; NULL: the usual socket).
- * `events` must outlive it. It does not talk to the Engine before the first start; engine_check() does for a command.
+ * `events` must outlive it. It does not talk to the Engine before the first start; runtime_docker_published() does for
+ * a command.
  * An Engine that is gone or hangs is waited for: starts take longer then, and what runs is left alone. It raises the
  * calling process's own RLIMIT_NOFILE to the hard limit.
  */
 struct runtime *runtime_docker_new(struct loop *loop, const struct runtime_events *events, const char *host,
                                    struct err *err);
+
+/* Running containers of a project whose ports the Engine publishes: daruma starts none such, so Compose did. */
+struct runtime_published {
+    json_t *containers; /* as GET /containers/json lists them */
+    uint16_t *ports;    /* on the host */
+    size_t len;
+};
+
+/* For `daruma up`: asks an Engine and waits for it. 0; or a negative errno as in runtime/engine.h with `err`, which says
+   how to mend it: -ENOENT when there is no Engine … */
+int runtime_docker_published(const char *host, const char *project, struct runtime_published *ret, struct err *err);
+void runtime_docker_published_free(struct runtime_published *published);
+
+/* Stops them, each with its own grace period, and waits: their ports are free then. Their instances' starts replace
+   them. 0, or a negative errno with `err`. */
+int runtime_docker_make_way(const char *host, const struct runtime_published *published, struct err *err);
 
 #endif

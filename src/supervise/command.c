@@ -16,6 +16,14 @@ static int no_such_service(const char *name, struct err *err)
     return err_set(err, -ENOENT, "there is no service \"%s\"; \"daruma ps\" shows those that are", name);
 }
 
+static bool listed(const char *const *names, const char *name)
+{
+    for (; *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
 int supervisor_restart(struct supervisor *supervisor, const char *name, struct err *err)
 {
     if (name) {
@@ -28,6 +36,32 @@ int supervisor_restart(struct supervisor *supervisor, const char *name, struct e
     for (size_t i = 0; i < supervisor->len; i++)
         service_replace(supervisor->services[i], CAUSE_STOP);
     return 0;
+}
+
+void supervisor_turn_round(struct supervisor *supervisor, const char *const *services)
+{
+    for (size_t i = 0; i < supervisor->len; i++)
+        if (!services || listed(services, supervisor->services[i]->name))
+            (void)deploy_turn_round(supervisor->services[i], "another deploy takes its place");
+}
+
+void supervisor_renew(struct supervisor *supervisor, const char *name)
+{
+    struct service *service = supervisor_find(supervisor, name);
+    if (service)
+        service_renew(service);
+}
+
+bool supervisor_is_deploying(const struct supervisor *supervisor, const char *name)
+{
+    const struct service *service = supervisor_find(supervisor, name);
+    return service && (deploy_is_active(service) || service->pending.number);
+}
+
+enum spec_change supervisor_would_change(const struct supervisor *supervisor, const struct spec_service *spec)
+{
+    const struct service *service = supervisor_find(supervisor, spec->name);
+    return service ? spec_service_change(service->version.spec, spec) : SPEC_ADDED;
 }
 
 int supervisor_rollback(struct supervisor *supervisor, const char *name, uint32_t number, struct err *err)
@@ -87,11 +121,14 @@ int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, 
     return found ? 0 : err_set(err, -ENOENT, "there is no service or instance \"%s\"", name);
 }
 
-static bool listed(const char *const *names, const char *name)
+static bool leads_to(const struct spec *spec, const struct spec_route *route, const char *service)
 {
-    for (; *names; names++)
-        if (strcmp(*names, name) == 0)
+    uint16_t port;
+    for (char **to = route->to; *to; to++) {
+        const struct spec_service *target = spec_target_service(spec, *to, &port);
+        if (target && strcmp(target->name, service) == 0)
             return true;
+    }
     return false;
 }
 
@@ -101,8 +138,8 @@ bool supervisor_share_route(const struct supervisor *supervisor, const char *a, 
 
     for (size_t l = 0; l < spec->listeners_len; l++)
         for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
-            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
-            if (listed(to, a) && listed(to, b))
+            const struct spec_route *route = &spec->listeners[l].routes[r];
+            if (leads_to(spec, route, a) && leads_to(spec, route, b))
                 return true;
         }
     return false;
@@ -116,15 +153,15 @@ static bool is_last(const struct supervisor *supervisor, const struct service *s
 
     for (size_t l = 0; l < spec->listeners_len; l++)
         for (size_t r = 0; r < spec->listeners[l].routes_len; r++) {
-            const char *const *to = (const char *const *)spec->listeners[l].routes[r].to;
-            if (!listed(to, service->name))
+            const struct spec_route *route = &spec->listeners[l].routes[r];
+            if (!leads_to(spec, route, service->name))
                 continue;
             routed = true;
             size_t ready = 0;
-            for (; *to; to++) {
-                const struct service *target = supervisor_find(supervisor, *to);
-                ready += target ? service_ready_count(target) : 0;
-            }
+            for (size_t s = 0; s < supervisor->len; s++)
+                ready += leads_to(spec, route, supervisor->services[s]->name)
+                             ? service_ready_count(supervisor->services[s])
+                             : 0;
             if (ready <= 1)
                 return true;
         }

@@ -135,6 +135,15 @@ static struct deploy_view look(struct service *service)
     return view;
 }
 
+static void blame(struct instance *instance, const char *words)
+{
+    struct deploy *deploy = &instance->service->deploy;
+
+    deploy->failed += !instance->at_fault;
+    instance->at_fault = true;
+    (void)snprintf(deploy->last_words, sizeof(deploy->last_words), "%s", words);
+}
+
 /* New instances that had their time and aren't ready are at fault. */
 static void judge_overdue(struct service *service)
 {
@@ -146,9 +155,10 @@ static void judge_overdue(struct service *service)
         if (!is_new(instance) || instance->at_fault || instance->state != INSTANCE_STARTING || !instance->started_ns ||
             now < instance->started_ns + timeout)
             continue;
-        instance->at_fault = true;
-        (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %lld s", instance->name,
-                       (long long)(timeout / NS_PER_S));
+        char span[CLOCK_TEXT];
+        blame(instance, instance->last_line);
+        (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %s", instance->name,
+                       clock_format_span(timeout, span));
     }
 }
 
@@ -162,7 +172,7 @@ void deploy_instance_died(struct instance *instance)
     if (instance->last_cause == CAUSE_EXIT && instance->last_status == 0 &&
         instance->spec->restart.condition != SPEC_RESTART_ALWAYS)
         return; /* a job that did what it was to do */
-    instance->at_fault = true;
+    blame(instance, instance->last_words);
     struct event event = { .kind = EVENT_INSTANCE_EXIT,
                            .cause = instance->last_cause,
                            .status = instance->last_status,
@@ -231,6 +241,7 @@ static void start_new(struct service *service, int count)
         }
         instance->wanted = true;
         instance_try_start(instance);
+        service->deploy.started++;
     }
 }
 
@@ -259,6 +270,29 @@ static void retire_old(struct service *service, int count)
         instance_stop(instance, CAUSE_DEPLOY, false);
 }
 
+static void hand_out_receipt(const struct service *service)
+{
+    const struct deploy *deploy = &service->deploy;
+    const struct supervisor_peers *peers = &service->supervisor->peers;
+    struct traffic now = traffic_of(peers->board, peers->gauges, service->name);
+    struct deploy_receipt receipt = {
+        .from = deploy->from.number,
+        .to = deploy->to,
+        .outcome = deploy->phase,
+        .strategy = service->version.spec->deploy.strategy,
+        .stop_first = service->version.spec->deploy.update.stop_first,
+        .began_wall_ns = deploy->began_wall_ns,
+        .took_ns = deploy->ended_ns - deploy->began_ns,
+        .started = deploy->started,
+        .failed = deploy->failed,
+        .traffic = traffic_since(&now, &deploy->before),
+    };
+    memcpy(receipt.reason, deploy->reason, sizeof(receipt.reason));
+    memcpy(receipt.last_words, deploy->last_words, sizeof(receipt.last_words));
+    (void)snprintf(receipt.service, sizeof(receipt.service), "%s", service->name);
+    peers->deployed(peers->data, &receipt);
+}
+
 static void finish(struct service *service, enum deploy_phase phase)
 {
     struct deploy *deploy = &service->deploy;
@@ -267,6 +301,7 @@ static void finish(struct service *service, enum deploy_phase phase)
     loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
     deploy->phase = phase;
     deploy->ended_ns = now_of(service);
+    hand_out_receipt(service);
     if (phase != DEPLOY_PAUSED)
         forget_version(&deploy->from);
     clock_format_span(deploy->ended_ns - deploy->began_ns, span);
@@ -295,7 +330,7 @@ static void go_back(struct service *service)
     deploy->step = SIZE_MAX;
     tell(service, "version %u goes back to %u: %.150s", bad.number, deploy->from.number, deploy->reason);
     service->version = deploy->from;
-    deploy->from = (struct version){ .number = bad.number };
+    deploy->from = (struct version){ .number = service->version.number };
     spec_ref_drop(&bad.ref);
     for (size_t i = 0; i < service->len; i++)
         service->instances[i]->at_fault = false;
@@ -380,7 +415,10 @@ void deploy_begin(struct service *service, struct version *from)
         .service = service,
         .phase = DEPLOY_ROLLING,
         .from = *from,
+        .to = service->version.number,
+        .before = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
         .began_ns = now_of(service),
+        .began_wall_ns = clock_wall(),
         .step = SIZE_MAX,
         .timer = { .fn = on_timer, .data = service },
     };

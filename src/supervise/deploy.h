@@ -12,6 +12,7 @@
 #include "base/event.h"
 #include "base/loop.h"
 #include "compose/spec.h"
+#include "supervise/traffic.h"
 
 struct instance;
 struct service;
@@ -33,18 +34,35 @@ enum deploy_phase {
     DEPLOY_ROLLED_BACK,
 };
 
+/* What is left of a deploy that ended: plain data. */
+struct deploy_receipt {
+    char service[EVENT_NAME];
+    uint32_t from, to;         /* versions, as it was asked for */
+    enum deploy_phase outcome; /* PAUSED, DEPLOYED, ROLLED_BACK */
+    enum spec_strategy strategy;
+    bool stop_first;
+    int64_t began_wall_ns, took_ns;
+    int started, failed;         /* new instances */
+    struct traffic traffic;      /* meanwhile */
+    char reason[EVENT_TEXT];     /* why it failed; "": it did not */
+    char last_words[EVENT_TEXT]; /* of the instance that failed; "": none */
+};
+
 struct deploy {
     struct service *service;
     enum deploy_phase phase;
     struct version from; /* what it goes back to */
-    int failed;          /* new instances that failed */
+    uint32_t to;         /* the version that was asked for */
+    int started, failed; /* new instances; those that failed */
     bool tolerant;       /* failure_action: continue, and something failed */
     int settled;         /* new instances that stood firm when last looked at */
     int64_t began_ns, ended_ns, batch_ns, step_ns;
     size_t step;         /* CANARY, BLUE_GREEN: which share the new version has; SIZE_MAX: none yet */
     uint32_t share;      /* the same in 1/1000 */
     uint32_t weights[2]; /* of the old and the new version's endpoints */
-    char reason[EVENT_TEXT];
+    int64_t began_wall_ns;
+    struct traffic before; /* what had been counted when it began */
+    char reason[EVENT_TEXT], last_words[EVENT_TEXT];
     struct loop_timer timer;
 };
 

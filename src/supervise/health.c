@@ -117,6 +117,7 @@ static void on_due(struct loop_timer *timer)
         .command = check->command,
         .url = check->url,
         .handle = health->handle,
+        .proxy_protocol = check->proxy_protocol,
         .timeout_ns = check->timeout_ns,
     };
     if (check->test == SPEC_TEST_NONE && (health->ready || health->ports_len == 0)) {
@@ -186,6 +187,7 @@ void health_ask(struct health *health)
         .command = check->command,
         .url = check->test == SPEC_TEST_HTTP ? check->url : "/",
         .handle = health->handle,
+        .proxy_protocol = check->proxy_protocol,
         .timeout_ns = ANSWER_NS,
     };
     if (!health->handle || health->question.busy)

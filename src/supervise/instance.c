@@ -543,6 +543,13 @@ void instance_lost(struct instance *instance, const struct err *err)
     died(instance, &(struct runtime_exit){ .cause = CAUSE_UNKNOWN, .status = -1, .at_ns = clock_now(), .err = *err });
 }
 
+static void on_lost(void *owner)
+{
+    struct instance *instance = owner;
+    health_end(&instance->health);
+    endpoint_set(instance, BOARD_ENDPOINT_LOST, CAUSE_NONE);
+}
+
 static void on_exited(void *owner, const struct runtime_exit *how)
 {
     died(owner, how);
@@ -595,6 +602,7 @@ static void on_progress(void *owner, const char *text)
 const struct runtime_events supervisor_runtime_events = {
     .traced = on_traced,
     .started = on_started,
+    .lost = on_lost,
     .exited = on_exited,
     .output = on_output,
     .progress = on_progress,

@@ -2,6 +2,7 @@
 #include "supervise/probe.h"
 
 #include "base/cleanup.h"
+#include "base/proxy_header.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -154,12 +155,15 @@ static void start_http(struct probe *probe, const struct probe_target *target)
 {
     char host[BOARD_ADDRESS_TEXT];
     bool is_unix = target->address.u.any.sa_family == AF_UNIX;
+    /* We speak for nobody but ourselves. */
+    const struct proxy_header ourselves = { .family = AF_UNSPEC };
+    size_t at = target->proxy_protocol ? proxy_header_format(&ourselves, target->proxy_protocol, probe->request) : 0;
     (void)board_address_format(&target->address, host);
     int n =
-        snprintf(probe->request, sizeof(probe->request),
+        snprintf(probe->request + at, sizeof(probe->request) - at,
                  "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: daruma-health\r\nAccept: */*\r\nConnection: close\r\n\r\n",
                  target->url[0] ? target->url : "/", is_unix ? "localhost" : host);
-    if (n < 0 || (size_t)n >= sizeof(probe->request)) {
+    if (n < 0 || (size_t)n >= sizeof(probe->request) - at) {
         decide(probe, false, "the URL is too long");
         return;
     }
@@ -170,7 +174,7 @@ static void start_http(struct probe *probe, const struct probe_target *target)
     }
     http_client_init(probe->http, &scratch);
     probe->io = (struct loop_io){ .fn = on_http, .data = probe };
-    int r = http_client_start(probe->http, &target->address, HTTP1_GET, probe->request, (size_t)n);
+    int r = http_client_start(probe->http, &target->address, HTTP1_GET, probe->request, at + (size_t)n);
     if (r < 0)
         decide(probe, false, "%s", strerror(-r));
     else

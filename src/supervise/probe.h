@@ -45,6 +45,7 @@ struct probe_target {
     struct board_address address; /* HTTP, TCP */
     struct runtime_handle *handle;
     int64_t timeout_ns;
+    unsigned proxy_protocol; /* HTTP: version of the PROXY header that comes first; 0: none */
 };
 
 /* Begins. The probe must not be busy. `done` follows, never from inside this call. */

@@ -132,6 +132,17 @@ void service_configure(struct service *service, struct spec_ref *ref, const stru
         change_version(service, next);
 }
 
+void service_renew(struct service *service)
+{
+    struct version next = service->version;
+
+    if (deploy_is_active(service) || service->pending.number)
+        return;
+    next.number = ++service->last_version;
+    spec_ref_take(next.ref);
+    change_version(service, next);
+}
+
 int service_go_back(struct service *service, uint32_t number)
 {
     struct version *history = service->history;

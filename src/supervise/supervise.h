@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "compose/spec.h"
 #include "runtime/runtime.h"
+#include "supervise/deploy.h"
 
 struct supervisor;
 
@@ -33,6 +34,8 @@ struct supervisor_peers {
     int (*board_service)(void *data, const char *name);
     /* An instance wrote to its standard output (1) or error (2). */
     void (*output)(void *data, const char *service, const char *instance, int stream, const char *text, size_t len);
+    /* A deploy has ended. */
+    void (*deployed)(void *data, const struct deploy_receipt *receipt);
     /* "<SERVICE>_HOST=…", "<SERVICE>_PORT=…" of all services that have a port: NULL-terminated, valid until next call. */
     const char *const *(*peer_environment)(void *data);
 };
@@ -82,6 +85,11 @@ void supervisor_drained_bell(struct supervisor *supervisor);
 
 /* Restarts the instances of a service (drained, one after the other), or all when NULL. -ENOENT: no such service. */
 int supervisor_restart(struct supervisor *supervisor, const char *service, struct err *err);
+/* Deploys of these services (NULL-terminated; NULL: all) that go on turn round: something else is wanted. */
+void supervisor_turn_round(struct supervisor *supervisor, const char *const *services);
+/* Gives a service a new version that says the same, so that all of it is deployed anew. Nothing when a deploy of it goes on
+   or waits already. */
+void supervisor_renew(struct supervisor *supervisor, const char *service);
 /* Back to version `number` of a service's history (0: the one before), by a deploy; one that goes on turns round, one that
    paused goes back. -ENOENT: no such service or version; -EALREADY: it is going back. */
 int supervisor_rollback(struct supervisor *supervisor, const char *service, uint32_t number, struct err *err);
@@ -117,6 +125,11 @@ struct instance_info {
 /* Calls `fn` for every instance, sorted by service and number. */
 void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data, const struct instance_info *info),
                      void *data);
+
+/* A deploy of the service goes on, or waits for its turn. */
+bool supervisor_is_deploying(const struct supervisor *supervisor, const char *service);
+/* What `up` with that spec would do to one of its services. */
+enum spec_change supervisor_would_change(const struct supervisor *supervisor, const struct spec_service *spec);
 
 /* How the project as a whole is, for `up -d` and `ps`. */
 enum supervisor_state {

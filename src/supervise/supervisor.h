@@ -8,7 +8,6 @@
 
 #include "base/rng.h"
 #include "supervise/backoff.h"
-#include "supervise/deploy.h"
 #include "supervise/deploy_plan.h"
 #include "supervise/health.h"
 #include "supervise/instance_fsm.h"
@@ -137,6 +136,8 @@ struct service *service_new(struct supervisor *supervisor, const char *name);
 void service_free(struct service *service);
 /* Its configuration, from now on; what runs with another one is replaced by a deploy, now or after the one that goes on. */
 void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec);
+/* The same configuration as a new version. */
+void service_renew(struct service *service);
 /* Back to a version of its history. -ENOENT: it has no such version. */
 int service_go_back(struct service *service, uint32_t number);
 /* The version changed: whatever does not run takes it. */

@@ -19,6 +19,7 @@
 
 /* What the loader's steps need, without a project. */
 struct bench {
+    struct place at;
     struct pool pool;
     struct problems problems;
     struct loading load;
@@ -368,7 +369,8 @@ bool run_function(const struct corpus *corpus, const struct rule *rule, bool *re
                                         .problems = &bench->problems,
                                         .environment = environment,
                                         .missed = node_new(&bench->pool, NODE_MAP, nowhere),
-                                        .base_dir = "/" };
+                                        .base_dir = "/",
+                                        .at = &bench->at };
         bench->mine = run(bench, corpus->only != NULL, ret);
     }
     mine = bench->mine;

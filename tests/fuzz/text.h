@@ -39,9 +39,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (setjmp(failure) == 0) {
         struct node *nothing = node_new(&pool, NODE_MAP, fuzz_place);
-        struct loading load = {
-            .pool = &pool, .problems = &problems, .environment = nothing, .missed = nothing, .base_dir = "/base"
-        };
+        struct place at;
+        struct loading load = { .pool = &pool,
+                                .problems = &problems,
+                                .environment = nothing,
+                                .missed = nothing,
+                                .base_dir = "/base",
+                                .at = &at };
         struct fuzz fuzz = { .text = pool_strndup(&pool, (const char *)data, size),
                              .pool = &pool,
                              .problems = &problems,

@@ -138,6 +138,40 @@ services:
 END
 }
 
+# nginx as a service is configured (inside of `server {}`): `nginx_command` runs it, its root is ./www, and `port` is the
+# gateway's.
+nginx_service() { # CONFIGURATION [LISTEN-OPTIONS]
+    command -v nginx >/dev/null || skip "no nginx"
+    cat >nginx.tmpl <<END
+$([[ $(id -u) -ne 0 ]] || echo "user root;") daemon off; worker_processes 1; pid $PWD/nginx.pid; error_log stderr;
+events { worker_connections 256; }
+http {
+    access_log off; client_max_body_size 0; client_body_temp_path $PWD/tmp; proxy_temp_path $PWD/tmp2;
+    fastcgi_temp_path $PWD/tmp3; uwsgi_temp_path $PWD/tmp4; scgi_temp_path $PWD/tmp5;
+    server { listen 127.0.0.1:@PORT@ ${2:-}; root $PWD/www; $1 }
+}
+END
+    mkdir -p www/put
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
+}
+
+worker_pids() {
+    local supervisor pid
+    supervisor=$(daruma ps --json | jq -r '.[0].pid' | xargs -I{} sed 's/.*) //' /proc/{}/stat | cut -d' ' -f2)
+    for pid in $(cat "/proc/$supervisor/task/$supervisor/children"); do
+        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *daruma* ]] && echo "$pid"
+    done
+}
+
+# The memory of the largest worker, in KiB.
+worker_kb() {
+    local pid
+    for pid in $(worker_pids); do awk '/^RssAnon|^RssShmem/ { n += $2 } END { print n }' "/proc/$pid/status"; done |
+        sort -n | tail -n 1
+}
+
 up() { expect_exit 0 daruma up -d "$@"; }
 
 # What `ps` knows: instance app-1 .pid

@@ -1,76 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# Containers: the docker runtime against a real Docker Engine, which each story starts for itself, with its own data,
-# socket and addresses, without a bridge and without a rule in the machine's firewall. Images are made from scratch.
-
-engine_pid=
-
-engine_runs() { [[ -S $dir/e/sock ]] && curl -s --unix-socket "$dir/e/sock" http://docker/_ping | grep -q OK; }
-
-# An environment of its own, so that nobody takes it for a process of the story's project.
-engine_launch() { # OPTIONS…
-    rm -f "$dir/e/sock" "$dir/e/pid"
-    (cd / && exec env -i PATH="$PATH" dockerd --data-root "$dir/e/data" --exec-root "$dir/e/run" -H "unix://$dir/e/sock" \
-        --pidfile "$dir/e/pid" --bridge=none --iptables=false --ip-masq=false --ip-forward=false \
-        --default-address-pool "base=10.$pool.0.0/16,size=24" "$@") >>"$dir/e/log" 2>&1 &
-    engine_pid=$!
-    local tries
-    for tries in {1..400}; do
-        ! engine_runs || return 0
-        kill -0 $engine_pid 2>/dev/null || return 1
-        sleep 0.05
-    done
-    return 1
-}
-
-engine_start() {
-    local tool
-    for tool in dockerd docker busybox gcc; do
-        command -v $tool >/dev/null || skip "there is no $tool"
-    done
-    [[ $(id -u) -eq 0 ]] || skip "only root can start a Docker Engine"
-    mkdir -p "$dir/e"
-    pool=$((100 + RANDOM % 120))
-    trap engine_end EXIT
-    engine_launch || engine_launch --storage-driver vfs || skip "dockerd does not start: $(tail -n 1 "$dir/e/log")"
-    export DOCKER_HOST=unix://$dir/e/sock
-    make_image
-}
-
-engine_stop() { # [SIGNAL]
-    kill "-${1:-TERM}" $engine_pid 2>/dev/null || true
-    wait $engine_pid 2>/dev/null || true
-}
-
-# Before lib.sh ends what is left: containers and networks are no processes of the story.
-engine_end() {
-    local status=$?
-    set +eE
-    trap - ERR
-    [[ $status -eq 0 || $status -eq 77 ]] || { dump; docker ps -a; tail -n 20 "$dir/e/log"; }
-    supervisor=$(daruma_pid)
-    [[ -z $supervisor ]] || kill -KILL "$supervisor" 2>/dev/null
-    kill -CONT "$engine_pid" 2>/dev/null
-    if engine_runs; then
-        # shellcheck disable=SC2046
-        docker rm -f $(docker ps -aq) >/dev/null 2>&1
-        docker network prune -f >/dev/null 2>&1
-    fi
-    engine_stop
-    (exit $status)
-    story_end
-}
-
-daruma_pid() { curl_admin project 2>/dev/null | jq -r .pid 2>/dev/null; }
-
-# FROM scratch: the application of the benchmarks and a shell, both static.
-make_image() {
-    mkdir -p "$dir/image/bin" "$dir/image/tmp"
-    gcc -static -O1 -w -I"$root/src" -D_GNU_SOURCE -o "$dir/image/app" "$root/bench/app.c" "$root"/src/base/*.c -lm 2>gcc-err ||
-        fail "$(cat gcc-err)"
-    cp "$(command -v busybox)" "$dir/image/bin/"
-    tar -C "$dir/image" -c . | docker import - daruma/app:1 >/dev/null
-}
+# Containers: the docker runtime against a real Docker Engine, which each story starts for itself. Images are made from
+# scratch.
+. "$root/tests/scenario/containers.sh"
 
 # ./compose.yaml: the app behind the gateway, as people write such files. More lines for the service may be given.
 containers() { # [SERVICE-LINES]
@@ -130,6 +62,34 @@ story_compose_shows_the_project() {
     docker-compose ps >out 2>err || fail "docker-compose ps: $(cat err)"
     assert_contains "$(cat out)" "project-app-1"
     assert_contains "$(cat out)" "Up"
+}
+
+story_a_project_that_compose_started_is_taken_over() {
+    command -v docker-compose >/dev/null || skip "there is no docker-compose"
+    engine_start
+    containers
+    sed -i 's,"data:/data","data:/data"\, /anonymous,' compose.yaml
+    docker-compose up -d >out 2>&1 || fail "$(cat out)"
+    wait_for 10 curl -fs "$url/"
+    docker exec project_app_1 /bin/busybox sh -c 'echo named >/data/word; echo anonymous >/anonymous/word'
+    # A port that is somebody else's: then nothing is touched.
+    local other
+    other=$(free_port)
+    sed -i "s/ports: \[/&\"127.0.0.1:$other:9\", /" compose.yaml
+    HOST=127.0.0.1 PORT=$other "$BUILD/bench/app" &
+    wait_for 5 curl -fs "http://127.0.0.1:$other/"
+    expect_exit 2 daruma up -d
+    kill $!
+    assert_contains "$(cat err)" "port 127.0.0.1:$other is taken" "the refusal"
+    assert_eq "$(http_status "$url/")" 200
+    sed -i "s/\"127.0.0.1:$other:9\", //" compose.yaml
+    up
+    assert_contains "$(cat err)" "the container project_app_1, which Compose had started, was stopped" "what is told"
+    assert_eq "$(http_status "$url/")" 200
+    assert_eq "$(docker ps -a --format '{{.Names}} {{.Ports}}')" "project-app-1 8080/tcp" "the containers"
+    assert_eq "$(docker exec project-app-1 /bin/busybox cat /data/word /anonymous/word | xargs)" "named anonymous" "the data"
+    docker-compose ps >out 2>&1
+    assert_contains "$(cat out)" "project-app-1"
 }
 
 story_a_killed_container_comes_back_and_no_request_fails() {
@@ -307,4 +267,55 @@ END
     assert_contains "$(cat err)" "no Docker Engine at unix://$dir/none; start it" "the refusal"
     DOCKER_HOST=nonsense expect_exit 2 daruma up -d
     assert_contains "$(cat err)" "DOCKER_HOST" "the refusal"
+}
+
+story_the_gateway_does_the_work_of_an_nginx() {
+    engine_start
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    cat >nginx.conf <<'END'
+events {}
+http {
+    upstream apps {
+        server app1:8080;
+        server second:8080;
+    }
+    server {
+        listen 80;
+        location / {
+            proxy_pass http://apps;
+            proxy_set_header Host $host;
+            proxy_connect_timeout 1s;
+            proxy_next_upstream error timeout http_500;
+        }
+    }
+}
+END
+    compose <<END
+services:
+  nginx:
+    image: nginx:latest
+    ports: ["127.0.0.1:$port:80"]
+    volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
+    depends_on: [app1, app2]
+  app1: &app
+    image: daruma/app:1
+    command: ["/app"]
+    environment: {HOST: 0.0.0.0, PORT: "8080"}
+    restart: always
+    stop_grace_period: 1s
+  app2:
+    <<: *app
+    container_name: second
+END
+    up
+    assert_contains "$(cat err)" '`nginx` is not started: the gateway does' "what is said"
+    assert_eq "$(docker ps --format '{{.Names}}' | sort | xargs)" "project-app1-1 second" "the containers"
+    load 100 2
+    sleep 0.5
+    docker kill second >/dev/null
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed requests"
+    assert_number "$(receipt '.instances | length')" '== 2' "who answered"
+    expect_exit 0 daruma down
 }

@@ -98,8 +98,11 @@ END
     up
     assert_eq "$(redis-cli -p "$port" SET colour red)" OK
     assert_eq "$(redis-cli -p "$port" GET colour)" red
-    kill_instance redis-1
-    # A connection that comes while it is away waits.
+    local pid
+    pid=$(instance redis-1 .pid)
+    kill -KILL "$pid"
+    # One that a dying process has still let in is lost; one that comes while it is away waits.
+    becomes 5 "! kill -0 $pid 2>&-"
     assert_eq "$(timeout 10 redis-cli -p "$port" GET colour)" red "after a kill"
 }
 

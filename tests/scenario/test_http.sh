@@ -1,39 +1,6 @@
 # SPDX-License-Identifier: MIT
 # HTTP through the gateway with other people's programs on both sides: curl, a WebSocket client, nginx.
 
-# A service `web` that is nginx, configured by what stands on standard input (inside of `server {}`).
-nginx_service() { # CONFIGURATION
-    command -v nginx >/dev/null || skip "no nginx"
-    cat >nginx.tmpl <<END
-$([[ $(id -u) -ne 0 ]] || echo "user root;") daemon off; worker_processes 1; pid $PWD/nginx.pid; error_log stderr;
-events { worker_connections 256; }
-http {
-    access_log off; client_max_body_size 0; client_body_temp_path $PWD/tmp; proxy_temp_path $PWD/tmp2;
-    fastcgi_temp_path $PWD/tmp3; uwsgi_temp_path $PWD/tmp4; scgi_temp_path $PWD/tmp5;
-    server { listen 127.0.0.1:@PORT@; root $PWD/www; $1 }
-}
-END
-    mkdir -p www/put
-    port=$(free_port)
-    url=http://127.0.0.1:$port
-    nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
-}
-
-worker_pids() {
-    local supervisor pid
-    supervisor=$(daruma ps --json | jq -r '.[0].pid' | xargs -I{} sed 's/.*) //' /proc/{}/stat | cut -d' ' -f2)
-    for pid in $(cat "/proc/$supervisor/task/$supervisor/children"); do
-        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *daruma* ]] && echo "$pid"
-    done
-}
-
-# The memory of the largest worker, in KiB.
-worker_kb() {
-    local pid
-    for pid in $(worker_pids); do awk '/^RssAnon|^RssShmem/ { n += $2 } END { print n }' "/proc/$pid/status"; done |
-        sort -n | tail -n 1
-}
-
 story_several_services_behind_one_listener() { # sanitized
     port=$(free_port)
     url=http://127.0.0.1:$port

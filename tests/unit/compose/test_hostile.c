@@ -14,7 +14,7 @@ enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
 #endif
-enum { MEGABYTE = 1 << 20, MEMORY_MAX_MB = 600 };
+enum { MEGABYTE = 1 << 20, MEMORY_MAX_MB = 600, NOBODY = 65534 };
 
 /* Refused with these words, within five seconds; under sanitizers, which are slow, within twenty. */
 static void must_refuse_soon(struct story *story, const char *part)
@@ -222,6 +222,78 @@ static void files_that_lead_to_each_other_are_told(void **unused)
     must_refuse_soon(&extends, "extends itself, by way of others");
 }
 
+/* 2^30 files, were they followed. */
+static void includes_that_multiply_come_to_an_end(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    char name[32], text[128];
+
+    a_name(&story);
+    story_file(&story, "compose.yaml", "include: [1.yaml, {path: 1.yaml}]\n");
+    for (int i = 1; i < 30; i++) {
+        (void)snprintf(name, sizeof(name), "%d.yaml", i);
+        (void)snprintf(text, sizeof(text), "include: [%d.yaml, {path: %d.yaml}]\n", i + 1, i + 1);
+        story_file(&story, name, text);
+    }
+    story_file(&story, "30.yaml", "services: {a: {image: i}}\n");
+    must_refuse_soon(&story, ".yaml:1:11: more than 1000 files are included");
+}
+
+static void more_memory_than_is_granted_is_told_where_it_is_wanted(void **unused)
+{
+    (void)unused;
+    STORY ports = { 0 }, values = { 0 };
+    struct buf text CLEANUP_BUF = { 0 };
+
+    buf_puts(&text, "services:\n  a:\n    image: i\n    ports:\n");
+    for (int i = 0; i < 1000; i++)
+        buf_puts(&text, "      - \"1-65535:1-65535\"\n");
+    a_name(&ports);
+    story_file(&ports, "compose.yaml", text.data);
+    must_refuse_soon(&ports, ":9: not enough memory to load the project; at most 512 MiB are used for it");
+    must_tell(&ports, "/compose.yaml:");
+
+    buf_consume(&text, text.len);
+    buf_puts(&text, "A=xxxxxxxxxx\n");
+    for (int i = 0; i < 40; i++)
+        buf_puts(&text, "A=$A$A\n");
+    a_name(&values);
+    story_file(&values, "compose.yaml", "services: {a: {image: i, env_file: a.env}}\n");
+    story_file(&values, "a.env", text.data);
+    must_refuse_soon(&values, "a.env: not enough memory to load the project");
+    must_tell(&values, "compose.yaml:1:36");
+}
+
+static void as_many_services_as_no_project_has_are_refused(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    struct buf text CLEANUP_BUF = { 0 };
+
+    buf_puts(&text, "services:\n");
+    for (int i = 0; i < 10001; i++)
+        buf_printf(&text, "  s%d: {image: i, depends_on: [s%d]}\n", i, i + 1);
+    a_name(&story);
+    story_file(&story, "compose.yaml", text.data);
+    must_refuse_soon(&story, "compose.yaml:2:3: 10001 services are too many; at most 10000");
+}
+
+static void a_long_circle_is_told_in_short(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    struct buf text CLEANUP_BUF = { 0 };
+
+    buf_puts(&text, "services:\n");
+    for (int i = 0; i < 5000; i++)
+        buf_printf(&text, "  s%d: {image: i, depends_on: [s%d]}\n", i, (i + 1) % 5000);
+    a_name(&story);
+    story_file(&story, "compose.yaml", text.data);
+    must_refuse_soon(&story, "compose.yaml:5001:34: services depend on each other in a circle: s0 → s1 → s2");
+    must_tell(&story, "s9 → … → s0\n");
+}
+
 static void links_that_lead_in_a_circle_or_nowhere_are_told(void **unused)
 {
     static const char *const targets[] = { "b.yaml", "nowhere.yaml" };
@@ -282,13 +354,15 @@ static void a_file_that_may_not_be_read_says_so(void **unused)
     STORY story = { 0 };
     char path[PATH_MAX];
 
-    if (geteuid() == 0)
-        skip(); /* root may read everything */
     a_name(&story);
     story_file(&story, "compose.yaml", "services: {a: {image: i}}\n");
     in_folder(&story, "compose.yaml", path);
     assert_int_equal(chmod(path, 0), 0);
+    uid_t before = geteuid();
+    if (before == 0)
+        assert_return_code(seteuid(NOBODY), 0); /* root may read everything */
     must_refuse_soon(&story, "Permission denied");
+    assert_return_code(seteuid(before), 0);
 }
 
 int main(void)
@@ -303,6 +377,10 @@ int main(void)
         cmocka_unit_test(a_variable_that_is_no_text_is_told_where_it_is_used),
         cmocka_unit_test(integers_beyond_reason_are_refused_where_they_stand),
         cmocka_unit_test(files_that_lead_to_each_other_are_told),
+        cmocka_unit_test(includes_that_multiply_come_to_an_end),
+        cmocka_unit_test(more_memory_than_is_granted_is_told_where_it_is_wanted),
+        cmocka_unit_test(as_many_services_as_no_project_has_are_refused),
+        cmocka_unit_test(a_long_circle_is_told_in_short),
         cmocka_unit_test(links_that_lead_in_a_circle_or_nowhere_are_told),
         cmocka_unit_test(devices_and_fifos_are_not_waited_for),
         cmocka_unit_test(a_file_that_may_not_be_read_says_so),

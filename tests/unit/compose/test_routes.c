@@ -29,13 +29,14 @@ static void a_route_says_what_it_is_for(void **unused)
     const struct spec_route *api = &spec->listeners[0].routes[0], *old = api + 1, *ok = api + 2, *closed = api + 3;
     assert_string_equal(api->host, "*.example.org");
     assert_string_equal(api->path, "/api");
-    assert_true(api->strip && !api->path_exact && api->body_limit == 10 << 20 && api->action == SPEC_FORWARD);
+    assert_true(api->replace && !*api->replace && api->match == SPEC_PREFIX && api->body_limit == 10 << 20 &&
+                api->action == SPEC_FORWARD);
     assert_string_equal(api->request.set[0], "X-A: 1");
     assert_string_equal(api->request.set[1], "Host: b");
     assert_string_equal(api->request.remove[0], "Cookie");
     assert_string_equal(api->response.remove[1], "X-B");
-    assert_true(old->action == SPEC_REDIRECT && old->path_exact && old->page.status == 302);
-    assert_string_equal(old->location, "https://{host}{path}");
+    assert_true(old->action == SPEC_REDIRECT && old->match == SPEC_EXACT && old->page.status == 302);
+    assert_string_equal(old->location, "https://\1G\2\1I\2");
     assert_true(ok->action == SPEC_RESPOND && ok->page.status == 200 && !ok->maintenance);
     assert_string_equal(ok->page.body, "fine");
     assert_string_equal(ok->page.type, "text/plain; charset=utf-8");
@@ -69,12 +70,19 @@ static void what_cannot_be_meant_is_refused(void **unused)
         { "{to: a, strip: true}", "`path`, which is missing" },
         { "{to: a, host: \"*example.org\"}", "is no host" },
         { "{to: a, host: \"a.org:80\"}", "without its port" },
-        { "{to: a, match: regex, path: /a}", "regex" },
+        { "{to: a, match: regex, path: \"(\"}", "is no regular expression: missing closing parenthesis" },
+        { "{to: a, match: regex, path: /a, strip: true}", "is no prefix" },
+        { "{to: a, match: glob, path: /a}", "glob" },
+        { "{to: a, host: \"~(\"}", "is no regular expression" },
+        { "{to: a, host: \"a..*\"}", "is no host" },
+        { "{to: a, path: /a, strip: true, replace: /b}", "cannot both" },
+        { "{to: a, path: /a, replace: b}", "`b` is no path" },
+        { "{to: a, headers: {request: {set: {A: \"{user}\"}}}}", "`{user}`: in braces can stand" },
         { "{to: a, body_limit: -1}", "cannot be -1" },
         { "{redirect: {status: 301}}", "to" },
-        { "{redirect: {to: /x, status: 303}}", "301, 302, 307 or 308" },
+        { "{redirect: {to: /x, status: 304}}", "301, 302, 303, 307 or 308" },
         { "{redirect: {to: \"javascript:x\"}}", "a redirect leads to" },
-        { "{redirect: {to: \"/{query}\"}}", "not `{query}`" },
+        { "{redirect: {to: \"/{quary}\"}}", "`{quary}`" },
         { "{respond: {file: nowhere.html}}", "nowhere.html" },
         { "{respond: {file: compose.yaml, body: x}}", "cannot both" },
         { "{to: a, headers: {request: {set: {\"a b\": 1}}}}", "`a b` is no name" },
@@ -146,12 +154,35 @@ static void limits_that_make_no_sense_are_refused(void **unused)
     }
 }
 
+static void a_listener_may_be_a_unix_socket(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 }, mode = { 0 }, twice = { 0 };
+    story_of(&story, "services: {a: {image: i, expose: [80]}}\nx-gateway:\n  trusted_proxies: \"unix:\"\n  listeners:\n"
+                     "  - {address: \"unix:run/a.sock\", mode: \"0660\", routes: [{to: a}]}\n"
+                     "  - {address: \"unix:/run/b.sock\", routes: [{to: a}]}\n");
+    must_load(&story);
+    const struct spec_listener *one = &story.spec->listeners[0], *other = one + 1;
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/run/a.sock", story.spec->working_dir);
+    assert_string_equal(one->path, path);
+    assert_string_equal(other->path, "/run/b.sock");
+    assert_true(one->mode == 0660 && other->mode == 0666);
+    assert_true(story.spec->trusted_len == 1 && story.spec->trusted[0].family == AF_UNIX);
+    story_of(&mode, HEAD "    - {to: a}\n    mode: 600\n");
+    must_refuse(&mode, "`mode` is of Unix sockets");
+    story_of(&twice, HEAD "    - {to: a}\n  - {address: \"unix:/x\", routes: [{to: a}]}\n"
+                          "  - {address: \"unix:/x\", routes: [{to: a}]}\n");
+    must_refuse(&twice, "stands already in line 7");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_says_what_it_is_for),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
         cmocka_unit_test(limits_are_for_all_listeners_or_for_one),
+        cmocka_unit_test(a_listener_may_be_a_unix_socket),
         cmocka_unit_test(limits_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,7 @@ static void one_mistake_is_told_once(void **unused)
         { "services: {a: {extends: b}}", "there is no service `b`" },
         { "services: {a: {extends: {file: no.yaml, service: b}}}", "cannot read" },
         { "include: [no.yaml]\nservices: {a: {image: i, depends_on: [b], networks: [n]}}", "cannot read" },
+        { "include: [{path: [{x: y}]}]\nservices: {a: {image: i, depends_on: [b]}}", "include[0].path[0]" },
         { "include: [{pth: x}]\nservices: {a: {image: i, depends_on: [b]}}", "unknown attribute `pth`" },
         { "services: {a: {image: i}}\nsecrets: {s: {fiel: x}}", "unknown attribute `fiel`" },
         { "services: {a: {image: i}}\nx-gateway: {listeners: [{adress: \":80\", routes: [{to: b}]}]}",

@@ -203,7 +203,26 @@ static void only_what_matters_makes_new_instances(void **unused)
     assert_int_equal(change("ports: [\"80:80\"]", "ports: [\"81:80\"]"), SPEC_RESCALED);
     assert_int_equal(change("ports: [\"80:80\"]", "ports: [\"80:81\"]"), SPEC_CHANGED);
     assert_int_equal(change("deploy: {replicas: 1}", "deploy: {replicas: 2}"), SPEC_RESCALED);
+    assert_int_equal(change("environment: {A: 1, B: 2}", "environment: {B: 2, A: 1}"), SPEC_SAME);
+    assert_int_equal(change("command: [a, b]", "command: [ab]"), SPEC_CHANGED);
+    assert_int_equal(change("cpus: 1", "cpus: 1.5"), SPEC_CHANGED);
+    assert_int_equal(change("mem_limit: 9007199254740993", "mem_limit: 9007199254740992"), SPEC_CHANGED);
+    assert_int_equal(change("x-daruma: {drain_timeout: 1s}", "x-daruma: {drain_timeout: 2s}"), SPEC_RESCALED);
+    assert_int_equal(change("x-daruma: {process: {port: 80}}", "x-daruma: {process: {port: 81}}"), SPEC_CHANGED);
     assert_int_equal(spec_service_change(NULL, NULL), SPEC_SAME);
+}
+
+static void variables_may_be_left_standing(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story.request.no_interpolate = true;
+    story_of(&story, "services: {a: {image: \"i:$TAG\", ports: [\"$PORT:80\", 81], scale: $N, mem_limit: $M}}");
+    must_say(&story, "services.a.image", "\"i:$TAG\"");
+    must_say(&story, "services.a.ports",
+             "[\"$PORT:80\", {\"mode\": \"ingress\", \"target\": 81, \"protocol\": \"tcp\"}]");
+    must_say(&story, "services.a.scale", "\"$N\"");
+    assert_int_equal(strlen(story_service(&story, "a")->config_hash), 64);
 }
 
 static void the_runtime_is_chosen_in_this_order(void **unused)
@@ -305,6 +324,7 @@ int main(void)
         cmocka_unit_test(limits_and_dependencies_are_typed),
         cmocka_unit_test(listeners_are_declared_or_come_from_ports),
         cmocka_unit_test(only_what_matters_makes_new_instances),
+        cmocka_unit_test(variables_may_be_left_standing),
         cmocka_unit_test(the_runtime_is_chosen_in_this_order),
         cmocka_unit_test(what_a_runtime_does_not_honour_is_named_with_its_place),
         cmocka_unit_test(what_containers_do_not_honour_is_named_down_to_the_last_key),

@@ -41,7 +41,7 @@ static inline void note_put(struct note *note, const char *text)
  * All connections are read by one thread, and what one poll(2) reports is worked off under the lock: so who holds the
  * lock after an answer came sees everything that had been sent before it.
  *
- * Each whole request becomes "METHOD TARGET HOST BODY;" in `reads`, bytes that are no HTTP "(error);". The answer is
+ * Each whole request becomes "METHOD TARGET HOST BODY;" in `reads` (trailers stand behind the body as " NAME: VALUE"), bytes that are no HTTP "(error);". The answer is
  * 200 with the target as its body, unless the test has set a script.
  */
 struct reader {
@@ -55,6 +55,7 @@ struct reader {
     const char *script; /* the answer to the next request, once */
     size_t script_len;
     bool script_close; /* and the connection ends behind it */
+    bool pieces;       /* it goes out byte by byte */
     struct reader_conn *conn[READER_CONNS];
 };
 
@@ -62,7 +63,7 @@ struct reader_conn {
     struct reader *reader;
     int fd;
     http_parser parser;
-    bool host_next, over;
+    bool host_next, trailing, over;
     struct note target, host, body;
 };
 
@@ -70,6 +71,7 @@ static inline int reader_on_begin(http_parser *parser)
 {
     struct reader_conn *conn = parser->data;
     conn->reader->begun++;
+    conn->trailing = false;
     conn->target.len = conn->host.len = conn->body.len = 0;
     conn->target.text[0] = conn->host.text[0] = conn->body.text[0] = '\0';
     return 0;
@@ -84,7 +86,18 @@ static inline int reader_on_url(http_parser *parser, const char *at, size_t len)
 static inline int reader_on_field(http_parser *parser, const char *at, size_t len)
 {
     struct reader_conn *conn = parser->data;
-    conn->host_next = len == 4 && strncasecmp(at, "host", 4) == 0;
+    conn->host_next = !conn->trailing && len == 4 && strncasecmp(at, "host", 4) == 0;
+    if (conn->trailing) {
+        note_put(&conn->body, " ");
+        note_add(&conn->body, at, len);
+        note_put(&conn->body, ": ");
+    }
+    return 0;
+}
+
+static inline int reader_on_headers(http_parser *parser)
+{
+    ((struct reader_conn *)parser->data)->trailing = true;
     return 0;
 }
 
@@ -93,6 +106,8 @@ static inline int reader_on_value(http_parser *parser, const char *at, size_t le
     struct reader_conn *conn = parser->data;
     if (conn->host_next)
         note_add(&conn->host, at, len);
+    if (conn->trailing)
+        note_add(&conn->body, at, len);
     return 0;
 }
 
@@ -115,7 +130,10 @@ static inline int reader_on_complete(http_parser *parser)
     note_put(&reader->reads, conn->body.text);
     note_put(&reader->reads, ";");
     if (reader->script) {
-        (void)put(conn->fd, reader->script, reader->script_len);
+        for (size_t at = 0; reader->pieces && at < reader->script_len; at++)
+            (void)put(conn->fd, reader->script + at, 1);
+        if (!reader->pieces)
+            (void)put(conn->fd, reader->script, reader->script_len);
         conn->over = reader->script_close;
         reader->script = NULL;
         return 0;
@@ -144,6 +162,7 @@ static inline void reader_accept(struct reader *reader)
             return;
         conn->reader = reader;
         conn->fd = accept4(reader->listener, NULL, NULL, SOCK_CLOEXEC);
+        (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         http_parser_init(&conn->parser, HTTP_REQUEST);
         conn->parser.data = conn;
         reader->conn[i] = conn;
@@ -160,6 +179,7 @@ static inline void reader_conn_read(struct reader_conn **slot)
         .on_url = reader_on_url,
         .on_header_field = reader_on_field,
         .on_header_value = reader_on_value,
+        .on_headers_complete = reader_on_headers,
         .on_body = reader_on_body,
         .on_message_complete = reader_on_complete,
     };
@@ -236,6 +256,7 @@ static inline void reader_reset(struct reader *reader, const char *script, size_
     reader->script = script;
     reader->script_len = len;
     reader->script_close = close_behind;
+    reader->pieces = false;
     (void)pthread_mutex_unlock(&reader->lock);
 }
 

@@ -21,6 +21,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -211,6 +212,14 @@ static inline bool serve_tunnel(struct session *session)
     return false;
 }
 
+/* From now on nothing that is sent to this socket arrives: as when it is on its way while the socket is closed. */
+static inline void go_deaf(int fd)
+{
+    struct sock_filter drop = { .code = BPF_RET | BPF_K, .k = 0 };
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &(struct sock_fprog){ .len = 1, .filter = &drop },
+                     sizeof(struct sock_fprog));
+}
+
 /* Manners that end the connection or the process before there is an answer. */
 static inline void serve_badly(struct session *session)
 {
@@ -266,7 +275,11 @@ static inline bool serve_one(struct session *session)
         fixed = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbig\n";
     else
         hello = !echo && !mirror && !big;
-    bool until_close = session_path(session, "/until-close");
+    bool until_close = session_path(session, "/until-close"), deaf = session_path(session, "/deaf");
+    /* Ends the connection when it has been idle for that long. */
+    if (session_path(session, "/brief"))
+        (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 200000 },
+                         sizeof(struct timeval));
     if (session_path(session, "/wait")) {
         char byte;
         if (read(session->server->wait_fd, &byte, 1) != 1)
@@ -289,6 +302,12 @@ static inline bool serve_one(struct session *session)
         return serve_mirror(session, head, head_len);
     if (big)
         return serve_big(session, big);
+    if (deaf) {
+        go_deaf(session->fd);
+        (void)serve_hello(session);
+        clock_sleep(100 * NS_PER_MS);
+        return false;
+    }
     if (hello)
         return serve_hello(session);
     return (!fixed || puts_fd(session->fd, fixed)) && !until_close;
@@ -355,11 +374,15 @@ static inline struct board_address loopback(void)
     return address;
 }
 
-/* An upstream on a free port, or on the Unix socket `path`. */
+/* An upstream on a free port, also of "[::1]", or on the Unix socket `path`. */
 static inline void upstream_start(struct upstream_child *child, const char *name, const char *path)
 {
     *child = (struct upstream_child){ .address = loopback() };
-    if (path) {
+    if (path && strcmp(path, "[::1]") == 0) {
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+        memcpy(&child->address.u, &in6, sizeof(in6));
+        child->address.len = sizeof(in6);
+    } else if (path) {
         struct sockaddr_un un = { .sun_family = AF_UNIX };
         (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
         memcpy(&child->address.u, &un, sizeof(un));
@@ -457,6 +480,9 @@ struct rig_options {
     int64_t hold_ns, response_timeout_ns;
     int64_t patience_min_ns, patience_max_ns;
     const struct board_limits *limits; /* NULL: the usual ones */
+    bool proxy;                        /* clients begin with a PROXY header */
+    struct board_network proxy_from;   /* who may send it; family 0: anyone */
+    unsigned service_proxy;            /* version of the header that endpoints want */
     unsigned all_connections;
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
@@ -485,8 +511,12 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     if (options->limits)
         listener.limits = *options->limits;
     rig->board->connections = options->all_connections;
+    listener.proxy = options->proxy;
+    listener.proxy_from[0] = options->proxy_from;
+    listener.proxy_from_len = options->proxy_from.family != 0;
     rig->board->served_by = options->served_by;
     rig->service = board_service_add(rig->board, "app", options->placement);
+    rig->board->services[rig->service].proxy = options->service_proxy;
     int index = board_listener_add(rig->board, &listener);
     struct board_route route = {
         .listener = (uint32_t)index,

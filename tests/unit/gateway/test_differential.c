@@ -217,6 +217,29 @@ static void each_hostile_response_has_its_outcome(void **unused)
     assert_int_equal(wrong, 0);
 }
 
+/* An answer that comes byte by byte is understood as one that comes at once. */
+static void a_hostile_response_in_pieces_has_the_same_outcome(void **unused)
+{
+    (void)unused;
+    unsigned wrong = 0;
+    for (size_t i = 0; i < sizeof(hostile_responses) / sizeof(hostile_responses[0]); i++) {
+        const struct hostile_response *hostile = &hostile_responses[i];
+        const char *ask = hostile->ask ? hostile->ask : "POST /p HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n";
+        /* What is wrong with chunks is known only when the head has gone out. */
+        if (hostile->times > 0 || strcmp(hostile->answers, "closed") == 0)
+            continue;
+        reader_reset(&reader, hostile->text, hostile->len, hostile->closes);
+        reader.pieces = true;
+        converse(rig.port, ask, strlen(ask), count_answers(hostile->answers), false);
+        if (strcmp(asker.answers.text, hostile->answers) != 0 || !stranger_is_served(rig.port)) {
+            print_error("%s: in pieces '%s' instead of '%s'\n", hostile->name, asker.answers.text, hostile->answers);
+            wrong++;
+        }
+        WAIT_FOR(rig.gauges->worker[0].connections == 0);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 /* Interim answers without end: all are passed on, and the memory for them does not grow. */
 static void a_flood_of_interim_answers_is_passed_on(void **unused)
 {
@@ -393,6 +416,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_hostile_request_has_its_outcome, ready, over),
         cmocka_unit_test_setup_teardown(a_hostile_request_in_pieces_has_the_same_outcome, ready, over),
         cmocka_unit_test_setup_teardown(each_hostile_response_has_its_outcome, ready, over),
+        cmocka_unit_test_setup_teardown(a_hostile_response_in_pieces_has_the_same_outcome, ready, over),
         cmocka_unit_test_setup_teardown(a_flood_of_interim_answers_is_passed_on, ready, over),
         cmocka_unit_test_setup_teardown(nginx_refuses_nothing_that_we_forward_without_a_reason, ready_reader,
                                         over_reader),

@@ -146,7 +146,7 @@ static void routes_change_header_fields_and_paths(void **unused)
 {
     (void)unused;
     const struct gw_forward_request facts = {
-        .sets_host = true,
+        .own = BOARD_OWN_HOST,
         .target = { { "", 0 }, { "/rest?q", 7 } },
         .rewrite = { .drop = { "cookie\nx-a\nhost\n", 16 }, .add = { "X-A: mine\r\nHost: inner\r\n", 24 } },
     };

@@ -30,18 +30,25 @@ static int ready(void **unused)
 static int over(void **unused)
 {
     (void)unused;
+    gw_routes_free(&routes);
     board_free(board);
     return 0;
 }
 
-static uint32_t add(const char *host, const char *prefix, uint32_t flags)
+/* They are in the order in which they are added. */
+static uint32_t add_with(const char *host, const char *prefix, enum board_match match, uint32_t flags)
 {
-    struct board_route route = { .flags = flags };
+    struct board_route route = { .match = match, .flags = flags, .order = board->used_routes };
     assert_int_equal(board_text_add(board, host, strlen(host), &route.host), 0);
     assert_int_equal(board_text_add(board, prefix, strlen(prefix), &route.path), 0);
     int index = board_route_add(board, &route);
     assert_true(index >= 0);
     return (uint32_t)index;
+}
+
+static uint32_t add(const char *host, const char *prefix, enum board_match match)
+{
+    return add_with(host, prefix, match, 0);
 }
 
 static uint32_t find(const char *host, const char *target)
@@ -55,7 +62,7 @@ static void the_most_special_host_and_the_longest_path_win(void **unused)
 {
     (void)unused;
     uint32_t any = add("", "", 0), api = add("", "/api", 0), v1 = add("", "/api/v1", 0);
-    uint32_t exact = add("", "/api/v1", BOARD_PATH_EXACT), shop = add("shop.example.org", "", 0);
+    uint32_t exact = add("", "/api/v1", BOARD_EXACT), shop = add("shop.example.org", "", 0);
     uint32_t wild = add("*.example.org", "", 0), wilder = add("*.eu.example.org", "/", 0);
     uint32_t shop_api = add("shop.example.org", "/api", 0), pay = add("pay.example.org", "/pay", 0);
 
@@ -183,17 +190,23 @@ static void normalising_is_idempotent(void **unused)
     }
 }
 
-static void strip(const char *prefix, const char *target, const char *expected)
+static void replace(enum board_match match, const char *prefix, const char *with, const char *target,
+                    const char *expected)
 {
-    struct board_route route = { .flags = BOARD_STRIP };
-    struct gw_span pieces[2];
+    struct board_route route = { .match = match, .flags = BOARD_REPLACE };
+    struct gw_span pieces[3];
     char text[256];
     assert_int_equal(board_text_add(board, prefix, strlen(prefix), &route.path), 0);
     assert_true(gw_path_normalise(target, strlen(target), &path));
-    gw_route_strip(board, &route, target, strlen(target), &path, pieces);
-    (void)snprintf(text, sizeof(text), "%.*s%.*s", (int)pieces[0].len, pieces[0].text, (int)pieces[1].len,
-                   pieces[1].text);
+    gw_route_replace(board, &route, (struct gw_span){ with, strlen(with) }, target, strlen(target), &path, pieces);
+    (void)snprintf(text, sizeof(text), "%.*s%.*s%.*s", (int)pieces[0].len, pieces[0].text, (int)pieces[1].len,
+                   pieces[1].text, (int)pieces[2].len, pieces[2].text);
     assert_string_equal(text, expected);
+}
+
+static void strip(const char *prefix, const char *target, const char *expected)
+{
+    replace(BOARD_PREFIX, prefix, "", target, expected);
 }
 
 static void a_prefix_is_stripped_and_the_rest_stays_as_it_was_written(void **unused)
@@ -212,39 +225,82 @@ static void a_prefix_is_stripped_and_the_rest_stays_as_it_was_written(void **unu
     strip("", "*", "*");
 }
 
-static const char *location(const char *to, const char *prefix, const char *host, const char *target)
-{
-    static char text[256];
-    struct board_route route = { .action = BOARD_REDIRECT };
-    assert_int_equal(board_text_add(board, to, strlen(to), &route.location), 0);
-    assert_int_equal(board_text_add(board, prefix, strlen(prefix), &route.path), 0);
-    assert_true(gw_path_normalise(target, strlen(target), &path));
-    ssize_t len = gw_route_location(board, &route, (struct gw_span){ host, strlen(host) },
-                                    (struct gw_span){ target, strlen(target) }, &path, text, sizeof(text) - 1);
-    assert_true(len >= 0);
-    text[len] = '\0';
-    return text;
-}
-
-static void redirects_are_put_together_from_the_request(void **unused)
+static void a_prefix_is_replaced(void **unused)
 {
     (void)unused;
-    assert_string_equal(location("https://{host}{path}", "", "a.org:8080", "/x?y"), "https://a.org/x?y");
-    assert_string_equal(location("https://{host}{path}", "", "[::1]:80", "*"), "https://[::1]/");
-    assert_string_equal(location("/new{rest}", "/old", "a", "/old/x?y"), "/new/x?y");
-    assert_string_equal(location("/new{rest}", "/old", "a", "/old?y"), "/new/?y");
-    assert_string_equal(location("/fixed", "/old", "a", "/old"), "/fixed");
-    /* Never another host than the file says. */
-    assert_string_equal(location("{path}", "", "a", "//evil.org/x"), "/evil.org/x");
-    assert_string_equal(location("{rest}", "/old", "a", "/old//evil.org"), "/evil.org");
-    assert_string_equal(location("{rest}", "/old", "a", "/old/%2fevil.org"), "/evil.org");
-    assert_string_equal(location("{rest}", "", "a", "//evil.org"), "/evil.org");
-    struct board_route route = { .action = BOARD_REDIRECT };
-    char small[4];
-    assert_int_equal(board_text_add(board, "/12345", 6, &route.location), 0);
-    assert_int_equal(gw_route_location(board, &route, (struct gw_span){ "a", 1 }, (struct gw_span){ "/", 1 }, &path,
-                                       small, sizeof(small)),
-                     -ENOSPC);
+    replace(BOARD_PREFIX, "/api", "/v2", "/api/x?q", "/v2/x?q");
+    replace(BOARD_PREFIX, "/api", "/v2", "/api?q", "/v2?q");
+    replace(BOARD_PREFIX, "/api", "/", "/api/x", "/x");
+    replace(BOARD_PREFIX, "/api", "/", "/api", "/");
+    replace(BOARD_PREFIX, "/", "/v2", "/x", "/v2/x");
+    replace(BOARD_PREFIX, "/api", "/v2", "/a/../api//x", "/v2/x");
+    replace(BOARD_EXACT, "/api", "/v2", "/api?q", "/v2?q");
+    /* By bytes it is as nginx does it. */
+    replace(BOARD_BEGINS, "/api", "/v2", "/apix/y", "/v2x/y");
+    replace(BOARD_BEGINS, "/api/", "/", "/api/x?q", "/x?q");
+    replace(BOARD_BEGINS, "/api", "/", "/api/x", "//x");
+    replace(BOARD_BEGINS, "/", "/v2/", "/x", "/v2/x");
+    replace(BOARD_BEGINS, "/api/", "/", "/x/../api/y", "/y");
+}
+
+static void regular_expressions_come_between_exact_paths_and_prefixes(void **unused)
+{
+    (void)unused;
+    uint32_t any = add("", "", BOARD_PREFIX), image = add("", "\\.png$", BOARD_REGEX);
+    uint32_t user = add("", "^/u/(\\d+)/(?<tab>.*)$", BOARD_REGEX), later = add("", "^/u/", BOARD_REGEX);
+    uint32_t exact = add("", "/u/1/x", BOARD_EXACT), prefix = add("", "/u", BOARD_PREFIX);
+    uint32_t raw = add_with("", "/raw/", BOARD_BEGINS, BOARD_FIRST), bytes = add("", "/ra", BOARD_BEGINS);
+    uint32_t before = add_with("", "^/never/", BOARD_REGEX, BOARD_FIRST), never = add("", "/never/x", BOARD_EXACT);
+    (void)add("", "(((", BOARD_REGEX);
+
+    assert_int_equal(find("a", "/u/1/x"), exact);
+    assert_int_equal(find("a", "/u/42/files/a"), user);
+    assert_true(path.grouped && path.group[1].len == 2 && memcmp(path.group[1].text, "42", 2) == 0);
+    assert_true(path.group[2].len == 7 && !path.group[3].text);
+    assert_int_equal(find("a", "/u/me"), later);
+    assert_int_equal(find("a", "/u"), prefix);
+    assert_false(path.grouped);
+    assert_int_equal(find("a", "/x/a.png?b"), image);
+    assert_int_equal(find("a", "/raw/a.png"), raw);
+    assert_int_equal(find("a", "/raw"), bytes);
+    assert_int_equal(find("a", "/rabbit"), bytes);
+    assert_int_equal(find("a", "/rabbit.png"), image);
+    assert_int_equal(find("a", "/r"), any);
+    assert_int_equal(find("a", "/never/x"), before);
+    assert_int_not_equal(before, never);
+}
+
+static void hosts_by_what_they_begin_with_and_by_regular_expressions(void **unused)
+{
+    (void)unused;
+    uint32_t full = add("www.example.org", "", BOARD_PREFIX), front = add("*.example.org", "", BOARD_PREFIX);
+    uint32_t behind = add("www.example.*", "", BOARD_PREFIX), shorter = add("www.*", "", BOARD_PREFIX);
+    uint32_t second = add("~^(?:a|b)[0-9]\\.", "", BOARD_PREFIX), third = add("~^a1", "/x", BOARD_PREFIX);
+    uint32_t any = add("", "", BOARD_PREFIX);
+
+    assert_int_equal(find("www.example.org", "/"), full);
+    assert_int_equal(find("mail.example.org", "/"), front);
+    assert_int_equal(find("www.example.net:80", "/"), behind);
+    assert_int_equal(find("WWW.example.co.uk", "/"), behind);
+    assert_int_equal(find("www.shop.net", "/"), shorter);
+    assert_int_equal(find("A1.test", "/x"), second);
+    assert_int_equal(find("a1", "/x/y"), third);
+    assert_int_equal(find("a1", "/"), any);
+    assert_int_equal(find("", "/x"), any);
+}
+
+/* No expression may take long, whatever it is asked about. */
+static void an_expression_that_explodes_is_given_up(void **unused)
+{
+    (void)unused;
+    uint32_t any = add("", "", BOARD_PREFIX);
+    char target[64];
+    (void)add("", "^/(a+)+$", BOARD_REGEX);
+    (void)snprintf(target, sizeof(target), "/%.*s!", 60,
+                   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    int64_t begun = clock_now();
+    assert_int_equal(find("a", target), any);
+    assert_true(clock_now() - begun < NS_PER_S);
 }
 
 /* The best of many rounds: everything else is the machine's doing. */
@@ -276,7 +332,7 @@ static void a_thousand_routes_cost_no_more_than_one(void **unused)
         char host[64], prefix[64];
         (void)snprintf(host, sizeof(host), "service-%04u.example.org", i % 250);
         (void)snprintf(prefix, sizeof(prefix), "/api/v%u", 1 + i / 250);
-        (void)add(host, i % 250 == 0 ? "/other" : prefix, i % 250 == 0 ? BOARD_PATH_EXACT * (i / 250 & 1) : 0);
+        (void)add(host, i % 250 == 0 ? "/other" : prefix, i % 250 == 0 ? BOARD_EXACT * (i / 250 & 1) : 0);
     }
     assert_int_equal(find("service-0000.example.org", "/api/v1/orders/4711"), 0);
     assert_int_equal(find("service-0249.example.org", "/api/v4/x"), 999);
@@ -295,7 +351,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(paths_are_normalised_before_they_are_matched, ready, over),
         cmocka_unit_test_setup_teardown(normalising_is_idempotent, ready, over),
         cmocka_unit_test_setup_teardown(a_prefix_is_stripped_and_the_rest_stays_as_it_was_written, ready, over),
-        cmocka_unit_test_setup_teardown(redirects_are_put_together_from_the_request, ready, over),
+        cmocka_unit_test_setup_teardown(a_prefix_is_replaced, ready, over),
+        cmocka_unit_test_setup_teardown(regular_expressions_come_between_exact_paths_and_prefixes, ready, over),
+        cmocka_unit_test_setup_teardown(hosts_by_what_they_begin_with_and_by_regular_expressions, ready, over),
+        cmocka_unit_test_setup_teardown(an_expression_that_explodes_is_given_up, ready, over),
         cmocka_unit_test_setup_teardown(a_thousand_routes_cost_no_more_than_one, ready, over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

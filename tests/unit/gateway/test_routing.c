@@ -2,6 +2,7 @@
  *
  * Routes through a real worker: who gets the request, what is answered without anybody, what is changed on the way.
  */
+#include "base/template.h"
 #include "rig.h"
 
 static struct rig rig;
@@ -26,6 +27,14 @@ static struct board_text text_of(const char *text)
     struct board_text ret;
     assert_int_equal(board_text_add(rig.board, text, strlen(text), &ret), 0);
     return ret;
+}
+
+static struct board_text template_of(const char *text)
+{
+    char compiled[256];
+    const char *bad;
+    assert_true(template_compile(text, compiled, &bad));
+    return text_of(compiled);
 }
 
 /* The rig's route without its conditions, to be changed and added beside it. */
@@ -84,7 +93,7 @@ static void paths_lead_to_different_answers(void **unused)
     fixed.action = BOARD_RESPOND;
     fixed.page = (struct board_page){ .status = 418, .type = text_of("text/x"), .body = text_of("short and stout") };
     old.action = BOARD_REDIRECT;
-    old.location = text_of("https://{host}/new{rest}");
+    old.location = template_of("https://{host}/new{rest}");
     old.page.status = 308;
     put_route(&fixed);
     put_route(&old);
@@ -161,15 +170,22 @@ static void header_fields_and_paths_are_changed_on_the_way(void **unused)
     (void)unused;
     rig_upstream(&rig, 0, NULL);
     struct board_route route = like_the_first("/in");
-    route.flags = BOARD_STRIP | BOARD_SETS_HOST;
+    route.flags = BOARD_REPLACE;
+    route.own = BOARD_OWN_HOST;
     route.request.drop = text_of("cookie\nhost\nx-mine\n");
-    route.request.add = text_of("Host: inner.example\r\nX-Mine: ours\r\n");
+    route.request.add =
+        template_of("Host: inner.example\r\nX-Mine: ours\r\nX-Gap: {method} {rest} {header.none}\r\nX-None: {1}\r\n");
     route.response.drop = text_of("x-app\n");
-    route.response.add = text_of("Strict-Transport-Security: max-age=1\r\n");
+    route.response.add = template_of("Strict-Transport-Security: max-age=1\r\nX-Asked: {uri}\r\n");
+    route.response.add_on_success = text_of("X-Good: yes\r\n");
+    route.flags |= BOARD_USES_PATH;
     put_route(&route);
     const char *answer = raw_answer("GET /in/mirror HTTP/1.1\r\nHost: t\r\nX-Mine: theirs\r\nCookie: a=b\r\n"
                                     "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n");
     assert_non_null(strstr(answer, "\r\nStrict-Transport-Security: max-age=1\r\n"));
+    assert_non_null(strstr(answer, "\r\nX-Asked: /in/mirror\r\nX-Good: yes\r\n"));
+    assert_non_null(strstr(answer, "\r\nX-Gap: GET /mirror \r\n"));
+    assert_null(strstr(answer, "X-None"));
     assert_non_null(strstr(answer, "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
     assert_non_null(strstr(answer, "\r\nHost: inner.example\r\nX-Mine: ours\r\n"));
     assert_non_null(strstr(answer, "\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"));

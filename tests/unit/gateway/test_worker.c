@@ -285,6 +285,15 @@ static void a_unix_socket_serves_as_well(void **unused)
 
 /* --- bad input -------------------------------------------------------------------------------------------------- */
 
+static void an_ipv6_endpoint_serves_as_well(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, "[::1]");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    assert_int_equal(rig.up[0].seen->connections, 1);
+}
+
 static void malformed_requests_never_reach_an_instance(void **unused)
 {
     (void)unused;
@@ -537,6 +546,28 @@ static void a_killed_instance_counts_its_request_until_the_cause_is_known(void *
     /* It may have been executed: it is not sent again. */
     assert_int_equal(client_response(&client, HTTP1_POST), 502);
     assert_int_equal(rig.up[1].seen->requests, 0);
+    client_close(&client);
+}
+
+/* An engine takes its time to say how a container died; that it is dead is known at once. */
+static void the_cause_of_a_lost_instance_is_waited_for(void **unused)
+{
+    static struct client other;
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    upstream_kill(&rig.up[0]);
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_LOST, CAUSE_NONE, 0);
+    rig_upstream(&rig, 1, NULL);
+    usleep(100 * 1000); /* several times what a verdict takes otherwise */
+    assert_int_equal(rig.up[1].seen->requests, 0);
+    assert_int_equal(fetch(&rig, &other, "GET", "/"), 200);
+    assert_string_equal(other.body, "hello from app-2\n");
+    rig_endpoint(&rig, 0, BOARD_ENDPOINT_GONE, CAUSE_EXIT, 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 502);
+    assert_int_equal(rig.up[1].seen->requests, 1);
     client_close(&client);
 }
 
@@ -811,6 +842,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_half_closed_client_still_gets_its_answer, ready, over),
         cmocka_unit_test_setup_teardown(an_upgrade_becomes_a_tunnel, ready, over),
         cmocka_unit_test_setup_teardown(a_unix_socket_serves_as_well, ready, over),
+        cmocka_unit_test_setup_teardown(an_ipv6_endpoint_serves_as_well, ready, over),
         cmocka_unit_test_setup_teardown(malformed_requests_never_reach_an_instance, ready, over),
         cmocka_unit_test_setup_teardown(a_get_that_was_reset_goes_elsewhere_and_a_post_does_not, ready, over),
         cmocka_unit_test_setup_teardown(a_refused_connection_costs_nobody_anything, ready_round_robin, over),
@@ -826,6 +858,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_board_that_is_late_costs_no_request_of_the_only_instance, ready, over),
         cmocka_unit_test_setup_teardown(a_writer_that_died_in_the_middle_of_a_change_stops_nobody, ready, over),
         cmocka_unit_test_setup_teardown(a_killed_instance_counts_its_request_until_the_cause_is_known, ready, over),
+        cmocka_unit_test_setup_teardown(the_cause_of_a_lost_instance_is_waited_for, ready, over),
         cmocka_unit_test_setup_teardown(the_sole_suspect_of_a_crash_is_not_tried_again, ready, over),
         cmocka_unit_test_setup_teardown(one_of_many_suspects_is_tried_once_more_and_then_quarantined, ready, over),
         cmocka_unit_test_setup_teardown(a_draining_endpoint_gets_nothing_new_and_rings_when_it_is_empty, ready, over),

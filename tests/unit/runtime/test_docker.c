@@ -7,6 +7,7 @@
 #include "runtime/container.h"
 #include "runtime/engine.h"
 #include "runtime/frames.h"
+#include "runtime/runtime.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -98,8 +99,9 @@ static void a_host_is_a_socket_or_tcp(void **unused)
 static void nobody_at_the_socket_is_said(void **unused)
 {
     (void)unused;
+    struct runtime_published published;
     struct err err = { 0 };
-    assert_int_equal(engine_check("unix:///nowhere/docker.sock", &err), -ENOENT);
+    assert_int_equal(runtime_docker_published("unix:///nowhere/docker.sock", "p", &published, &err), -ENOENT);
     assert_non_null(strstr(err.message, "/nowhere/docker.sock"));
     assert_non_null(strstr(err.message, "DOCKER_HOST"));
 }

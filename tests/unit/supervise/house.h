@@ -42,6 +42,7 @@ static struct {
     struct event events[EVENTS];
     size_t events_len;
     unsigned rings;
+    struct deploy_receipt receipt; /* of the last deploy */
     char output[65536];
     size_t output_len;
 } house;
@@ -68,6 +69,11 @@ static inline const char *const *peer_environment(void *data)
 {
     static const char *const none[] = { NULL };
     return none;
+}
+
+static inline void deployed(void *data, const struct deploy_receipt *receipt)
+{
+    house.receipt = *receipt;
 }
 
 static inline void on_event(struct event_sink *sink, const struct event *event)
@@ -100,6 +106,7 @@ static inline int setup(void **unused)
         .ring = ring,
         .board_service = board_service,
         .output = output,
+        .deployed = deployed,
         .peer_environment = peer_environment,
     };
     house.supervisor = supervisor_new(&peers);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/deploys.h"
+#include "cli/printer.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* How often it is asked whether the deploy is over: events tell of it, this is for those that got lost. */
+enum { LOOK_MS = 500 };
+
+struct watch {
+    const struct cli *cli;
+    const struct client *client;
+    const char *service;
+    struct printer printer;
+    bool json, asked, changed;
+};
+
+static double number_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static long long integer_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+int deploys_look(const struct cli *cli, const struct client *client, struct deploys_since *ret)
+{
+    json_t *project = NULL;
+    struct err err = { 0 };
+
+    ret->time = (double)clock_wall() / 1e9;
+    if (client_call(client, "GET", "/v1/project", NULL, &project, &err) < 0)
+        return cli_fail(cli, &err);
+    ret->seq = json_integer_value(json_object_get(project, "last_event"));
+    json_decref(project);
+    return CLI_DONE;
+}
+
+void deploys_print(const struct cli *cli, const json_t *receipt)
+{
+    const char *outcome = json_text(receipt, "outcome"), *words = json_text(receipt, "last_words");
+    bool good = strcmp(outcome, "deployed") == 0;
+    char span[CLOCK_TEXT], time[CLOCK_TEXT];
+
+    printf("%s%s%s %s: version %lld → %lld, %s%s%s\n", cli_sgr(cli->colour_out, good ? CLI_GREEN : CLI_RED),
+           good ? "✔" : "✘", cli_sgr(cli->colour_out, CLI_PLAIN), json_text(receipt, "service"),
+           integer_of(receipt, "from"), integer_of(receipt, "to"), cli_sgr(cli->colour_out, CLI_BOLD), outcome,
+           cli_sgr(cli->colour_out, CLI_PLAIN));
+    printf("  began         %s, took %s\n", clock_format_wall((int64_t)(number_of(receipt, "began") * 1e9), time),
+           clock_format_span((int64_t)(number_of(receipt, "took_s") * 1e9), span));
+    printf("  how           %s, %s; %lld started, %lld failed\n", json_text(receipt, "strategy"),
+           json_text(receipt, "order"), integer_of(receipt, "started"), integer_of(receipt, "failed_instances"));
+    printf("  requests      %lld, %lld failed, %lld held, %lld retried\n", integer_of(receipt, "requests"),
+           integer_of(receipt, "failed"), integer_of(receipt, "held"), integer_of(receipt, "retried"));
+    if (*json_text(receipt, "reason"))
+        printf("  reason        %s\n", json_text(receipt, "reason"));
+    if (*words)
+        printf("  last words    %s\n", words);
+}
+
+static void on_event(struct client_stream *stream, const json_t *event)
+{
+    struct watch *watch = stream->data;
+
+    if (strcmp(json_text(event, "service"), watch->service) != 0)
+        return;
+    watch->changed = watch->changed || strcmp(json_text(event, "kind"), "deploy") == 0;
+    if (!watch->json)
+        printer_progress(&watch->printer, event);
+    (void)fflush(stdout);
+}
+
+static int is_going_on(const struct watch *watch, bool *ret, struct err *err)
+{
+    json_t *project = NULL, *name;
+    size_t i;
+
+    int r = client_call(watch->client, "GET", "/v1/project", NULL, &project, err);
+    *ret = false;
+    json_array_foreach(json_object_get(project, "deploying"), i, name)
+    {
+        *ret = *ret || strcmp(json_string_value(name), watch->service) == 0;
+    }
+    json_decref(project);
+    return r;
+}
+
+/* The first one asks, the second one means it. */
+static void on_interrupt(struct watch *watch, int fd)
+{
+    struct signalfd_siginfo info;
+    struct err err = { 0 };
+
+    while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+        if (!watch->asked) {
+            watch->asked = true;
+            (void)fprintf(stderr, "Ctrl-C once more goes back to the version before; else the deploy goes on\n");
+            continue;
+        }
+        json_t *body = json_pack("{s:s}", "service", watch->service);
+        if (client_call(watch->client, "POST", "/v1/rollback", body, NULL, &err) < 0)
+            (void)cli_fail(watch->cli, &err);
+        json_decref(body);
+    }
+}
+
+static int interrupts(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+static int wait_for_end(struct watch *watch, const struct deploys_since *since, struct err *err)
+{
+    struct client_streams streams = { 0 };
+    struct client_stream events = { .line = on_event, .data = watch };
+    CLEANUP_CLOSE int signals = interrupts();
+    bool going_on = true;
+    char path[96];
+
+    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)since->seq);
+    int r = client_streams_init(&streams, err);
+    if (r == 0)
+        r = client_stream_open(&streams, watch->client, path, &events, err);
+    if (r == 0)
+        r = is_going_on(watch, &going_on, err);
+    while (r == 0 && going_on && !events.ended) {
+        int64_t until = clock_now() + LOOK_MS * NS_PER_MS;
+        while (r == 0 && !watch->changed && !events.ended && clock_now() < until) {
+            r = client_streams_wait(&streams, signals, LOOK_MS, err);
+            on_interrupt(watch, signals);
+        }
+        watch->changed = false;
+        if (r == 0)
+            r = is_going_on(watch, &going_on, err);
+    }
+    if (r == 0 && !events.ended) /* the last lines */
+        r = client_streams_wait(&streams, -1, 50, err);
+    if (r == 0 && events.ended)
+        r = err_set(err, -ECANCELED, "the project went down meanwhile");
+    client_stream_close(&streams, &events);
+    client_streams_free(&streams);
+    return r;
+}
+
+/* The receipts since then; of one service, or of all (NULL). */
+static json_t *receipts_since(const struct client *client, const char *service, const struct deploys_since *since,
+                              struct err *err)
+{
+    json_t *all = NULL, *list = json_array(), *receipt;
+    size_t i;
+
+    (void)client_call(client, "GET", "/v1/deploys", NULL, &all, err);
+    json_array_foreach(all, i, receipt)
+    {
+        double ended = number_of(receipt, "began") + number_of(receipt, "took_s");
+        if (ended >= since->time && (!service || strcmp(json_text(receipt, "service"), service) == 0))
+            (void)json_array_append(list, receipt);
+    }
+    json_decref(all);
+    return list;
+}
+
+static int code_of(const json_t *receipt)
+{
+    const char *outcome = json_text(receipt, "outcome");
+
+    if (strcmp(outcome, "rolled back") == 0)
+        return CLI_ROLLED_BACK;
+    return strcmp(outcome, "deployed") == 0 ? CLI_DONE : CLI_FAILED;
+}
+
+int deploys_follow(const struct cli *cli, const struct client *client, const char *service, bool json, bool wanted_back,
+                   const struct deploys_since *since)
+{
+    struct watch watch = {
+        .cli = cli, .client = client, .service = service, .printer.colour = cli->colour_out, .json = json
+    };
+    struct err err = { 0 };
+    int status = CLI_DONE;
+
+    if (wait_for_end(&watch, since, &err) < 0)
+        return cli_fail(cli, &err);
+    json_t *list = receipts_since(client, service, since, &err);
+    const json_t *last = json_array_get(list, json_array_size(list) - 1);
+    if (last) {
+        status = code_of(last);
+        if (wanted_back && status == CLI_ROLLED_BACK)
+            status = CLI_DONE;
+        CLEANUP_FREE char *text = json ? json_dumps(last, JSON_INDENT(2)) : NULL;
+        if (text)
+            printf("%s\n", text);
+        else
+            deploys_print(cli, last);
+    } else if (!json) {
+        printf("%s: nothing of it runs that would have to be replaced\n", service);
+    }
+    json_decref(list);
+    return status;
+}
+
+int deploys_verdict(const struct cli *cli, const struct client *client, const struct deploys_since *since)
+{
+    struct err err = { 0 };
+    json_t *list = receipts_since(client, NULL, since, &err), *receipt;
+    int status = CLI_DONE;
+    size_t i;
+
+    json_array_foreach(list, i, receipt)
+    {
+        int code = code_of(receipt);
+        if (code == CLI_DONE)
+            continue;
+        status = code;
+        deploys_print(cli, receipt);
+    }
+    json_decref(list);
+    return status;
+}

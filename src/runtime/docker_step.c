@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Carries a start through its steps (see docker.h): each makes a call, and its answer leads to the next one.
+ */
+#include "runtime/docker.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "runtime/container.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define FIRST_PAUSE_NS (100 * NS_PER_MS)
+#define LAST_PAUSE_NS  (5 * NS_PER_S)
+
+/* How often a container that was found may have gone before it was started. */
+enum { LOOKS_MAX = 5 };
+
+static void step_begin(struct runtime_handle *handle);
+
+/* ---- an Engine that does not answer ---- */
+
+static void try_again(struct runtime_handle *handle)
+{
+    int64_t pause = handle->pause_ns ? handle->pause_ns : FIRST_PAUSE_NS;
+
+    handle->pause_ns = pause * 2 < LAST_PAUSE_NS ? pause * 2 : LAST_PAUSE_NS;
+    loop_timer_set(handle->docker->loop, &handle->timer, clock_now() + pause);
+}
+
+/* Was it no answer of the Engine's? Then the step is tried again, however long it takes. */
+static bool unanswered(struct runtime_handle *handle, int status, const struct err *err)
+{
+    if (status >= 0 || status == -ENOMEM || status == -EPROTO)
+        return false;
+    if (!handle->told)
+        handle->docker->events->progress(handle->owner, err->message);
+    handle->told = true;
+    try_again(handle);
+    return true;
+}
+
+void docker_step_due(struct loop_timer *timer)
+{
+    struct runtime_handle *handle = timer->data;
+
+    if (handle->step == DOCKER_LAST)
+        docker_tell_exit(handle);
+    else if (handle->step == DOCKER_RUN)
+        docker_go(handle, DOCKER_CHECK);
+    else if (handle->cancelled && handle->step < DOCKER_START)
+        docker_give_up(handle);
+    else
+        step_begin(handle);
+}
+
+/* ---- what the steps do with an answer ---- */
+
+void docker_go(struct runtime_handle *handle, enum docker_step step)
+{
+    loop_timer_cancel(handle->docker->loop, &handle->timer);
+    handle->step = step;
+    handle->pause_ns = 0;
+    handle->told = false;
+    if (handle->cancelled && step < DOCKER_START)
+        docker_give_up(handle);
+    else
+        step_begin(handle);
+}
+
+/* An anonymous volume is known by the container alone: the successor gets it, as with Compose. The Engine's names for
+   such are 64 hexadecimal digits. */
+static void inherit_volumes(struct runtime_handle *handle, const json_t *found)
+{
+    json_t *mount;
+    size_t i;
+
+    json_array_foreach(json_object_get(found, "Mounts"), i, mount)
+    {
+        const char *name = docker_text(mount, "Name");
+        if (strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64)
+            container_inherit(handle->body, name, docker_text(mount, "Destination"));
+    }
+}
+
+/* Whatever its configuration: it is taken as it runs, or its end is asked for. */
+static void adopt_found(struct runtime_handle *handle, const char *id, const char *state)
+{
+    (void)snprintf(handle->id, sizeof(handle->id), "%s", id);
+    if (!*id) {
+        docker_judge(handle, 128 + SIGKILL, false);
+        handle->how.cause = CAUSE_UNKNOWN;
+        handle->how.status = -1;
+        docker_end(handle);
+    } else if (docker_keep(handle) < 0) {
+        docker_fail_memory(handle);
+    } else {
+        handle->taken_over = strcmp(state, "running") == 0;
+        docker_go(handle, handle->taken_over ? DOCKER_INSPECT : DOCKER_CHECK);
+    }
+}
+
+/* The instance's container, if it has one. */
+static void take_look(struct runtime_handle *handle, const json_t *list)
+{
+    const json_t *found = json_array_get(list, 0);
+    const char *id = docker_text(found, "Id"), *state = docker_text(found, "State");
+    const char *hash = docker_text(json_object_get(found, "Labels"), CONTAINER_LABEL "config-hash");
+
+    handle->at = 0;
+    if (handle->adopting) {
+        adopt_found(handle, id, state);
+        return;
+    }
+    if (!found) {
+        docker_go(handle, DOCKER_NEED);
+        return;
+    }
+    if (strcmp(state, "removing") == 0) {
+        try_again(handle);
+        return;
+    }
+    if (strcmp(hash, handle->hash) != 0 || strcmp(state, "dead") == 0) {
+        (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);
+        inherit_volumes(handle, found);
+        docker_go(handle, DOCKER_STOP_OLD);
+        return;
+    }
+    (void)snprintf(handle->id, sizeof(handle->id), "%s", id);
+    if (docker_keep(handle) < 0) {
+        docker_fail_memory(handle);
+        return;
+    }
+    handle->taken_over = strcmp(state, "running") == 0;
+    docker_go(handle, handle->taken_over ? DOCKER_INSPECT : DOCKER_START);
+}
+
+static void take_end(struct runtime_handle *handle, const json_t *state)
+{
+    docker_judge(handle, (int)json_integer_value(json_object_get(state, "ExitCode")),
+                 json_is_true(json_object_get(state, "OOMKilled")));
+    docker_end(handle);
+}
+
+/* It runs, as far as the last answer knows. */
+static void go_on(struct runtime_handle *handle)
+{
+    if (handle->pending)
+        (void)docker_send_signal(handle);
+    docker_go(handle, handle->heard ? DOCKER_CHECK : DOCKER_RUN);
+}
+
+/* It runs: its addresses are known, and its output is asked for. */
+static void take_running(struct runtime_handle *handle, const json_t *json)
+{
+    const json_t *state = json_object_get(json, "State");
+
+    if (!json_is_true(json_object_get(state, "Running")) && handle->taken_over) {
+        handle->taken_over = false; /* it ended between two questions */
+        docker_go(handle, handle->adopting ? DOCKER_CHECK : DOCKER_START);
+        return;
+    }
+    docker_take_state(handle, json);
+    docker_follow_logs(handle);
+    if (handle->taken_over)
+        handle->docker->events->progress(handle->owner, "its container runs already and is taken over");
+    handle->step = DOCKER_RUN;
+    handle->docker->events->started(handle->owner, handle->pid, handle->ports, handle->ports_len);
+    if (!json_is_true(json_object_get(state, "Running"))) {
+        take_end(handle, state);
+        return;
+    }
+    docker_watch_process(handle);
+    go_on(handle);
+}
+
+/* Something has happened to it, or may have while nobody heard. */
+static void take_check(struct runtime_handle *handle, int status, const json_t *json)
+{
+    const json_t *state = json_object_get(json, "State");
+    pid_t pid = (pid_t)json_integer_value(json_object_get(state, "Pid"));
+
+    if (status == 404) {
+        docker_judge(handle, 128 + SIGKILL, false);
+        docker_end(handle);
+    } else if (status != 200) {
+        try_again(handle);
+    } else if (!json_is_true(json_object_get(state, "Running"))) {
+        take_end(handle, state);
+    } else if (pid != handle->engine_pid) {
+        /* Somebody restarted it: that life is over, and the next start takes this one over. */
+        docker_judge(handle, 128 + SIGKILL, false);
+        docker_end(handle);
+    } else {
+        docker_follow_logs(handle);
+        go_on(handle);
+    }
+}
+
+static void take_created(struct runtime_handle *handle, const json_t *json)
+{
+    (void)snprintf(handle->id, sizeof(handle->id), "%s", docker_text(json, "Id"));
+    handle->at = 0;
+    if (docker_keep(handle) < 0)
+        docker_fail_memory(handle);
+    else
+        docker_go(handle, handle->networks_len > 0 ? DOCKER_CONNECT : DOCKER_START);
+}
+
+/* What a refusal is to a person. */
+static void refused(struct runtime_handle *handle, const struct err *err)
+{
+    struct err told = *err;
+
+    if (handle->step == DOCKER_CREATE)
+        (void)err_prefix(&told, "cannot create the container %s", handle->name);
+    else if (handle->step == DOCKER_START)
+        (void)err_prefix(&told, "cannot start the container %s", handle->name);
+    else if (handle->step == DOCKER_CONNECT)
+        (void)err_prefix(&told, "cannot join the network %s", handle->networks[handle->at].name);
+    else
+        (void)err_prefix(&told, "the Docker Engine refuses");
+    docker_fail(handle, &told);
+}
+
+static void on_answer(void *owner, int status, const json_t *json, const struct err *err)
+{
+    struct runtime_handle *handle = owner;
+    bool ok = status >= 200 && status < 400; /* 304: it runs already */
+
+    handle->call = NULL;
+    if (handle->cancelled && status < 0 && handle->step < DOCKER_START) {
+        docker_give_up(handle);
+        return;
+    }
+    if (unanswered(handle, status, err))
+        return;
+    if (handle->step == DOCKER_LOOK && ok)
+        take_look(handle, json);
+    else if (handle->step == DOCKER_STOP_OLD) /* whatever came of it, it is removed by force */
+        docker_go(handle, DOCKER_REMOVE_OLD);
+    else if (handle->step == DOCKER_REMOVE_OLD && (ok || status == 404 || status == 409))
+        docker_go(handle, ok ? DOCKER_NEED : DOCKER_LOOK);
+    else if (handle->step == DOCKER_CREATE && ok)
+        take_created(handle, json);
+    else if (handle->step == DOCKER_CONNECT && ok)
+        docker_go(handle, ++handle->at < handle->networks_len ? DOCKER_CONNECT : DOCKER_START);
+    else if (handle->step == DOCKER_START && ok)
+        docker_go(handle, DOCKER_INSPECT);
+    else if (handle->step == DOCKER_START && status == 404 && ++handle->looks < LOOKS_MAX)
+        docker_go(handle, DOCKER_LOOK); /* somebody removed it */
+    else if (handle->step == DOCKER_INSPECT && ok)
+        take_running(handle, json);
+    else if (handle->step == DOCKER_CHECK || handle->step == DOCKER_INSPECT)
+        take_check(handle, status, json);
+    else
+        refused(handle, err);
+}
+
+void docker_heard(struct runtime_handle *handle)
+{
+    if (handle->step == DOCKER_LAST)
+        return;
+    handle->heard = true;
+    if (handle->step == DOCKER_RUN)
+        docker_go(handle, DOCKER_CHECK);
+    else if (loop_timer_armed(&handle->timer))
+        loop_timer_set(handle->docker->loop, &handle->timer, clock_now());
+}
+
+void docker_needed(struct runtime_handle *handle, int status, const struct err *err)
+{
+    if (unanswered(handle, status, err))
+        return;
+    if (err->code < 0)
+        docker_fail(handle, err);
+    else
+        docker_go(handle, ++handle->at < handle->needs_len ? DOCKER_NEED : DOCKER_CREATE);
+}
+
+/* ---- the steps' calls ---- */
+
+static void step_begin(struct runtime_handle *handle)
+{
+    char path[2 * DOCKER_ID + 64];
+    struct engine_request request = {
+        .method = "GET", .path = path, .timeout_ns = DOCKER_TIMEOUT_NS, .owner = handle, .done = on_answer
+    };
+    CLEANUP_FREE char *connect = NULL;
+
+    switch (handle->step) {
+    case DOCKER_LOOK:
+        request.path = handle->look;
+        break;
+    case DOCKER_STOP_OLD:
+        request.method = "POST";
+        request.timeout_ns += handle->grace_s * NS_PER_S;
+        (void)snprintf(path, sizeof(path), "/containers/%s/stop?t=%d", handle->old_id, handle->grace_s);
+        break;
+    case DOCKER_REMOVE_OLD:
+        request.method = "DELETE";
+        (void)snprintf(path, sizeof(path), "/containers/%s?force=1", handle->old_id);
+        break;
+    case DOCKER_NEED:
+        if (docker_need_begin(handle) < 0)
+            docker_fail_memory(handle);
+        return;
+    case DOCKER_CREATE:
+        request.method = "POST";
+        request.path = handle->create;
+        request.body = handle->body;
+        break;
+    case DOCKER_CONNECT:
+        request.method = "POST";
+        connect = engine_path("/networks/%s/connect", handle->networks[handle->at].name);
+        request.path = connect;
+        request.body = handle->networks[handle->at].body;
+        (void)json_object_set_new(request.body, "Container", json_string(handle->id));
+        break;
+    case DOCKER_START:
+        request.method = "POST";
+        (void)snprintf(path, sizeof(path), "/containers/%s/start", handle->id);
+        break;
+    case DOCKER_INSPECT:
+    case DOCKER_CHECK:
+        handle->heard = false;
+        (void)snprintf(path, sizeof(path), "/containers/%s/json", handle->id);
+        break;
+    case DOCKER_RUN:
+    case DOCKER_LAST:
+        return;
+    }
+    if (request.path && engine_begin(handle->docker->engine, &request, &handle->call) == 0)
+        return;
+    handle->call = NULL;
+    if (handle->step == DOCKER_CHECK)
+        try_again(handle); /* what runs does not fail for our want of memory */
+    else
+        docker_fail_memory(handle);
+}

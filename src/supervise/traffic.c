@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervise/traffic.h"
+
+#include <string.h>
+
+static uint64_t load(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+/* "app" or, for another port than its first one, "app:9000". */
+static bool is_of(const char *board_name, const char *service)
+{
+    size_t len = strlen(service);
+    return strncmp(board_name, service, len) == 0 && (board_name[len] == '\0' || board_name[len] == ':');
+}
+
+static bool leads_to(const struct board *board, const struct board_route *route, const char *service)
+{
+    for (uint32_t i = 0; route->used && i < route->targets; i++)
+        if (is_of(board->services[route->service[i]].name, service))
+            return true;
+    return false;
+}
+
+static void add(struct traffic *sum, const struct route_gauge *gauge)
+{
+    sum->requests += load(&gauge->requests);
+    sum->failed += load(&gauge->status[5]) + load(&gauge->status[0]);
+    sum->held += load(&gauge->held);
+    sum->retried += load(&gauge->retried);
+}
+
+struct traffic traffic_of(const struct board *board, const struct gauges *gauges, const char *service)
+{
+    struct traffic sum = { 0 };
+
+    for (uint32_t r = 0; r < board->used_routes; r++) {
+        if (!leads_to(board, &board->routes[r], service))
+            continue;
+        for (uint32_t w = 0; w < gauges->workers; w++)
+            add(&sum, &gauges->worker[w].routes[r]);
+    }
+    return sum;
+}
+
+struct traffic traffic_since(const struct traffic *now, const struct traffic *before)
+{
+    return (struct traffic){ .requests = now->requests - before->requests,
+                             .failed = now->failed - before->failed,
+                             .held = now->held - before->held,
+                             .retried = now->retried - before->retried };
+}

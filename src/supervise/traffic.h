@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What clients got from a service, as the gateway counted it: for a deploy's receipt.
+ */
+#ifndef DARUMA_SUPERVISE_TRAFFIC_H
+#define DARUMA_SUPERVISE_TRAFFIC_H
+
+#include "base/board.h"
+#include "base/gauges.h"
+
+/* Of all routes that lead to the service; a route with several services counts as a whole. */
+struct traffic {
+    uint64_t requests;
+    uint64_t failed; /* answered 500 … 599, or not at all */
+    uint64_t held;   /* had to wait for an endpoint */
+    uint64_t retried;
+};
+
+/* All that was counted since the gateway began. */
+struct traffic traffic_of(const struct board *board, const struct gauges *gauges, const char *service);
+
+/* What came to it after `before`. */
+struct traffic traffic_since(const struct traffic *now, const struct traffic *before);
+
+#endif

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+# From version to version while somebody asks all the time: not one answer may be missing.
+
+deployable() { # [SERVICE-LINES] [X-DARUMA]
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    compose <<EOF
+services:
+  app:
+    ports: ["127.0.0.1:$port:5000"]
+    restart: always
+    environment: {VERSION: "1"}
+    deploy: {replicas: 2, update_config: {monitor: 500ms}}
+    x-daruma: {process: {command: ["$app"]}${2:+, $2}}
+${1:-}
+EOF
+}
+
+version() { sed -i "s/VERSION: \"[^\"]*\"/VERSION: \"$1\"/" compose.yaml; }
+
+answers() { curl -s --max-time 10 "$url/" | grep -o 'version [^:]*'; }
+
+story_a_new_version_is_not_noticed_while_the_monkey_is_at_work() { # sanitized
+    deployable
+    up
+    load 100 6
+    "$BUILD/daruma" chaos kill app --every 700ms --duration 5s --seed 7 >monkey 2>&1 &
+    local monkey=$!
+    sleep 0.5
+    version 2
+    expect_exit 0 daruma up -d
+    assert_eq "$(answers)" "version 2"
+    wait "$monkey" || true
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    grep -q SIGKILL monkey || fail "the monkey did nothing: $(cat monkey)"
+    assert_eq "$(daruma deploy --history --json | jq -r '.[] | "\(.service) \(.from) \(.to) \(.outcome) \(.failed)"')" \
+        "app 1 2 deployed 0"
+}
+
+story_a_version_that_ends_at_once_is_undone_and_nobody_sees_it() {
+    deployable
+    up
+    load 100 3
+    sed -i 's|x-daruma: .*|x-daruma: {process: {command: "echo no such table >\&2; exit 3", port: 5000}}|' compose.yaml
+    expect_exit 3 daruma up -d
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(answers)" "version 1"
+    assert_contains "$(daruma deploy --history)" "no such table"
+    assert_eq "$(instance app-1 .restarts) $(instance app-2 .restarts)" "0 0" "restarts of the old version"
+}
+
+story_deploy_and_rollback_by_hand() {
+    deployable
+    up
+    load 100 4
+    expect_exit 0 daruma deploy app --env VERSION=7
+    assert_contains "$(daruma deploy --history app)" "version 1 → 2, deployed"
+    assert_eq "$(answers)" "version 7"
+    expect_exit 0 daruma rollback app
+    assert_eq "$(answers)" "version 1"
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    expect_exit 2 daruma deploy nobody
+    expect_exit 1 daruma rollback app --to 9
+    expect_exit 0 daruma deploy app --dry-run
+    assert_eq "$(daruma deploy --history --json | jq length)" 2 "deploys"
+}
+
+story_a_deploy_turns_round_for_another_one() {
+    deployable "" "deploy: {ready_timeout: 60s}"
+    up
+    expect_exit 0 daruma deploy app -d --env PORT=1 # listens where nobody looks
+    becomes 5 '[[ $(daruma ps --json | jq length) == 3 ]]'
+    expect_exit 0 daruma deploy app --replace --env VERSION=3
+    assert_eq "$(answers)" "version 3"
+    assert_eq "$(daruma deploy --history --json | jq -r 'map(.outcome) | join(", ")')" "rolled back, deployed"
+}
+
+story_blue_green_has_no_moment_with_two_versions() {
+    deployable "" "deploy: {strategy: blue-green, keep: 500ms}"
+    up
+    version 2
+    "$BUILD/daruma" up -d >up.log 2>&1 &
+    local deploying=$! seen="" now
+    while kill -0 $deploying 2>/dev/null; do
+        now=$(answers)
+        [[ $seen == *"$now" ]] || seen="$seen, $now"
+    done
+    wait $deploying || fail "$(cat up.log)"
+    assert_eq "${seen#, }" "version 1, version 2" "who answered"
+}
+
+story_a_canary_gets_more_and_more() {
+    deployable "" "deploy: {strategy: canary, steps: [20, 50], dwell: 1s}"
+    up
+    load 100 5
+    version 2
+    expect_exit 0 daruma up -d
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(daruma events --json | jq -r 'select(.kind == "deploy") | .text' | grep -o '[0-9]* %' | paste -sd' ')" \
+        "20 % 50 % 100 %" "the shares"
+    local fresh
+    fresh=$(receipt '.instances | (."app-3" // 0) + (."app-4" // 0)')
+    [[ $fresh -gt 100 && $fresh -lt 450 ]] || fail "of 500 probes $fresh went to the new version"
+}
