@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  3u
+#define GAUGES_LAYOUT  4u
 #define GAUGES_WORKERS 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
@@ -61,10 +61,19 @@ enum gauge_limit {
     GAUGE_LIMITS
 };
 
+/* What became of the connections of workers that died. Written by the successor that took over, `adoptions` last. */
+struct adoption_gauge {
+    _Atomic uint32_t adoptions;
+    _Atomic uint32_t adopted; /* the last time: connections */
+    _Atomic uint32_t state;   /* … and the state of the one that the dead worker had in hand; 0: none */
+    _Atomic uint32_t dropped; /* in all: slots that did not pass their checks, or in whose hands two workers died */
+    _Atomic int64_t took_ns;  /* the last time, from the successor's first look at the arena */
+};
+
 struct worker_gauges {
-    alignas(64) _Atomic int64_t heartbeat_ns; /* monotonic; written each turn of the worker's loop */
-    _Atomic uint32_t connections;             /* client connections now */
+    alignas(64) _Atomic uint32_t connections; /* client connections now */
     _Atomic uint32_t holding;                 /* requests waiting for an endpoint now */
+    struct adoption_gauge adoption;
     _Atomic uint64_t accepted;
     _Atomic uint64_t bad_requests;  /* refused by the parser */
     _Atomic uint64_t accept_errors; /* accepting failed, for want of descriptors or memory */

@@ -15,11 +15,13 @@ enum {
 #define HUNG_FIRST_NS  (250 * NS_PER_MS)
 #define EWMA_US        UINT64_C(10000000) /* in which a peak loses half its weight */
 
-void gw_balance_init(struct balance *balance, const struct board *view, struct worker_gauges *gauges, uint64_t seed)
+void gw_balance_init(struct balance *balance, const struct board *view, struct worker_gauges *gauges,
+                     struct endpoint_local *local, uint64_t seed)
 {
     memset(balance, 0, sizeof(*balance));
     balance->view = view;
     balance->gauges = gauges;
+    balance->local = local;
     rng_seed(&balance->rng, seed);
     for (uint32_t i = 0; i < BOARD_ENDPOINTS; i++)
         balance->local[i].idle_first = GW_NONE;

@@ -39,10 +39,12 @@ struct balance {
     uint32_t first[BOARD_SERVICES], count[BOARD_SERVICES];
     uint16_t up[BOARD_ENDPOINTS];           /* endpoints in rotation, by service: up[first … first + count) */
     struct latency service[BOARD_SERVICES]; /* of all its endpoints */
-    struct endpoint_local local[BOARD_ENDPOINTS];
+    struct endpoint_local *local; /* [BOARD_ENDPOINTS], by index on the board; not owned: it outlives a worker */
 };
 
-void gw_balance_init(struct balance *balance, const struct board *view, struct worker_gauges *gauges, uint64_t seed);
+/* `local` is zeroes, or what a worker before has left: latencies and ejections stay, idle connections are forgotten. */
+void gw_balance_init(struct balance *balance, const struct board *view, struct worker_gauges *gauges,
+                     struct endpoint_local *local, uint64_t seed);
 
 /* The view has changed: sorts the endpoints anew. What belonged to an earlier generation is forgotten, but for the
    idle connections, which the caller has closed before. */

@@ -7,6 +7,7 @@
 #include "gateway/conn.h"
 #include "gateway/hedge.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
 #include "gateway/proxy.h"
@@ -282,7 +283,9 @@ void gw_exchange_wake(struct gw_worker *worker)
     for (uint32_t left = worker->verdicts.count; left > 0 && next != GW_NONE; left--) {
         struct conn *conn = &worker->slots.conns[next];
         next = conn->next;
+        gw_mark(worker, conn);
         gw_exchange_judge(worker, conn, false);
+        gw_mark_none(worker);
         gw_worker_again(worker, conn);
     }
     next = worker->held.first;
@@ -292,7 +295,9 @@ void gw_exchange_wake(struct gw_worker *worker)
         next = conn->next;
         int endpoint = gw_exchange_elsewhere(worker, conn);
         if (endpoint >= 0 && may_be_tried(worker, conn)) {
+            gw_mark(worker, conn);
             attempt(worker, conn, (uint32_t)endpoint, false);
+            gw_mark_none(worker);
             gw_worker_again(worker, conn);
         } else {
             worker->suspects_held |= conn->strikes > 0;
@@ -411,6 +416,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
 
 void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
 {
+    gw_mark(worker, conn);
     conn->route = worker->view->listeners[conn->listener].route;
     conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
     begin_active(worker, conn);

@@ -109,10 +109,10 @@ static uint64_t mix(uint64_t number)
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
 {
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
-    uint64_t half = mix(worker->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
+    uint64_t half = mix(worker->slots.arena->id_seed[0] ^ mix((uint64_t)conn->begun_ns ^ mix(slot + conn->serial)));
     for (int i = 0; i < GW_REQUEST_ID; i++) {
         if (i == GW_REQUEST_ID / 2)
-            half = mix(worker->id_seed[1] + mix(half ^ conn->serial));
+            half = mix(worker->slots.arena->id_seed[1] + mix(half ^ conn->serial));
         id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
     }
 }
@@ -239,7 +239,7 @@ static ssize_t send_from_block(struct gw_worker *worker, struct conn *conn, stru
     if (conn->in_sent < conn->request_end)
         pieces[count++] =
             (struct iovec){ gw_block(&worker->slots, conn->in) + conn->in_sent, conn->request_end - conn->in_sent };
-    ssize_t n = gw_send(upstream->fd, &upstream->io, pieces, count);
+    ssize_t n = gw_send(worker, conn, &upstream->socket, pieces, count, 0);
     if (n > 0 && (size_t)n < head_left) {
         conn->head_sent += (uint32_t)n;
     } else if (n > 0) {
@@ -258,7 +258,7 @@ static bool in_block(const struct conn *conn)
 static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
 {
     ssize_t n = in_block(conn) ? send_from_block(worker, conn, upstream)
-                               : gw_pipe_drain(worker, &conn->up, upstream->fd, &upstream->io);
+                               : gw_pipe_drain(worker, conn, &conn->up, &upstream->socket);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
@@ -267,7 +267,6 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     }
     if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
-    upstream->sent += (uint64_t)n;
     return n > 0;
 }
 
@@ -290,7 +289,7 @@ static void refuse_body(struct gw_worker *worker, struct conn *conn, int error)
 /* As read_body(), past the block. */
 static bool pipe_body(struct gw_worker *worker, struct conn *conn, uint64_t most)
 {
-    ssize_t n = gw_pipe_fill(worker, &conn->up, conn->fd, &conn->io, most);
+    ssize_t n = gw_pipe_fill(worker, conn, &conn->up, &conn->socket, most);
     if (n < 0)
         conn->io |= GW_ERROR;
     if (n <= 0)
@@ -316,7 +315,7 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
     if ((conn->flags & CONN_REPLAY_LOST) && !in_block(conn) && gw_pipe_worth(worker, conn->io, to_come))
         return pipe_body(worker, conn, to_come);
     uint32_t at = conn->in_len;
-    ssize_t n = gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
     if (n < 0) {
         conn->io |= GW_ERROR; /* gone in the middle of its request */
         return false;
@@ -400,7 +399,9 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     if (upstream && (upstream->io & GW_READABLE) && conn->state != CONN_CONNECTING)
         moved |= gw_response_read(worker, conn, upstream);
-    if (moved && conn->generation == generation && conn->state == CONN_RELAYING)
+    if (moved && conn->generation == generation && conn->state == CONN_RELAYING) {
+        conn->deaths = 0; /* it gets on */
         gw_conn_touch(worker, conn);
+    }
     return moved;
 }

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -17,6 +18,7 @@ static struct board *board;
 static struct gauges *gauges;
 static struct balance *balance;
 
+static struct endpoint_local local[BOARD_ENDPOINTS];
 enum { ROUTE = 0 };
 
 static void begin(enum board_placement placement, int endpoints)
@@ -30,7 +32,8 @@ static void begin(enum board_placement placement, int endpoints)
     assert_int_equal(board_route_add(board, &route), ROUTE);
     for (int i = 0; i < endpoints; i++)
         assert_int_equal(board_endpoint_add(board, 0, "app", &(struct board_address){ 0 }, 0), i);
-    gw_balance_init(balance, board, &gauges->worker[0], 7);
+    memset(local, 0, sizeof(local));
+    gw_balance_init(balance, board, &gauges->worker[0], local, 7);
     gw_balance_rebuild(balance);
 }
 
