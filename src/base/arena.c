@@ -169,6 +169,8 @@ int arena_open(struct arena_file *arena, const char *path, const struct arena_sh
     void *memory = mmap(NULL, file_size(shape), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         return err_errno(err, -errno, "cannot map %.300s", path);
+    /* It is the writer's alone: children have no use for it, and a successor opens it by its name. */
+    (void)madvise(memory, file_size(shape), MADV_DONTFORK);
     arena->memory = memory;
     arena->fd = TAKE_FD(fd);
     return 0;

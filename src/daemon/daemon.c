@@ -564,6 +564,7 @@ static int build_gateway(struct daemon *daemon, const struct spec *spec, struct 
         .shared = daemon->memory.gateway,
         .access = daemon->memory.rings,
         .listeners = &daemon->listeners,
+        .memory = &daemon->memory.pairs,
         .count = daemon->memory.workers,
         .data = daemon,
         .drained = on_drained,
@@ -765,6 +766,8 @@ static void go_on(struct daemon *daemon)
 
     daemon->since_wall_ns = record->since_wall_ns;
     daemon->state = (enum supervisor_state)record->state;
+    if (daemon->state == SUPERVISOR_DOWN)
+        daemon->state = SUPERVISOR_STOPPING; /* what follows from it may not have been done */
     daemon->runtime->remove_volumes = record->remove_volumes;
     if (record->stopping || was_asked_to_end(daemon))
         go_down(daemon, record->killing);

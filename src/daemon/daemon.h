@@ -11,6 +11,7 @@
 #include "daemon/listeners.h"
 #include "daemon/request.h"
 #include "daemon/rundir.h"
+#include "daemon/workers.h"
 #include "runtime/runtime.h"
 
 /* What the supervisor starts with. */
@@ -37,6 +38,7 @@ struct daemon_memory {
     void *gateway; /* gateway_shared_new() */
     struct access_ring *rings;
     unsigned workers;
+    struct workers_memory pairs;
 };
 
 /*

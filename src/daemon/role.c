@@ -87,11 +87,12 @@ static void say(int fd, const char *text)
 static int take_table(void)
 {
     char path[PATH_MAX];
-    int keep[GUARD_SIDES];
+    int keep[WORKERS_FDS + GUARD_SIDES];
+    size_t n = workers_fds(&role.memory.pairs, keep);
 
     for (int side = 0; side < GUARD_SIDES; side++)
-        keep[side] = role.shared->guard.member[side].pidfd;
-    return inherit_begin(keep, ARRAY_LEN(keep), rundir_file(&role.dir, "lock", path));
+        keep[n++] = role.shared->guard.member[side].pidfd;
+    return inherit_begin(keep, n, rundir_file(&role.dir, "lock", path));
 }
 
 static int run_again(struct guard *self)
@@ -138,14 +139,6 @@ void daemon_is_ready(void)
 
 /* ---- the pair ---- */
 
-/* DARUMA_HANG_MS: how long a heart may stand still. 0: as guard.h says. */
-static int64_t hang_ns(void)
-{
-    const char *asked = getenv("DARUMA_HANG_MS");
-    long ms = asked ? strtol(asked, NULL, 10) : 0;
-    return ms > 0 ? ms * NS_PER_MS : 0;
-}
-
 static int map_memory(struct err *err)
 {
     struct daemon_memory *memory = &role.memory;
@@ -160,7 +153,7 @@ static int map_memory(struct err *err)
     memory->gauges = memory->board ? gauges_new(memory->workers, err) : NULL;
     memory->gateway = memory->gauges ? gateway_shared_new(err) : NULL;
     memory->rings = memory->gateway ? access_rings_new(memory->workers, err) : NULL;
-    return memory->rings ? 0 : -ENOMEM;
+    return memory->rings ? workers_memory_new(&memory->pairs, err) : -ENOMEM;
 }
 
 int daemon_main(struct daemon_setup *setup, int ready_fd)
@@ -184,7 +177,7 @@ int daemon_main(struct daemon_setup *setup, int ready_fd)
         .role_name = "daruma",
         .owner_fd = -1,
         .bell_fd = -1,
-        .hang_ns = hang_ns(),
+        .hang_ns = workers_hang_ns(),
     };
     return guard_run(&guard, &pair);
 }

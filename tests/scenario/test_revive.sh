@@ -142,3 +142,116 @@ END
     daruma logs app | grep -o 'line [0-9]*' | cut -d' ' -f2 >numbers
     seq 4000 | diff - numbers >difference || fail "lines lost or doubled: $(head -n 20 difference)"
 }
+
+supervisor_pid() { curl_admin project | jq -r .pid; }
+
+another_supervisor_than() { # PID
+    local pid
+    pid=$(supervisor_pid) && [[ -n $pid && $pid != "$1" ]]
+}
+
+kill_supervisor() { # [SIGNAL]
+    local pid
+    pid=$(supervisor_pid)
+    kill "-${1:-KILL}" "$pid"
+    wait_for 5 another_supervisor_than "$pid"
+}
+
+story_the_supervisor_is_killed_again_and_again_and_nobody_notices() { # sanitized
+    two_instances
+    up
+    local before kills=0
+    before=$(pids)
+    load 200 6
+    while kill -0 "$load" 2>/dev/null && [[ $kills -lt 10 ]]; do
+        kill_supervisor
+        kills=$((kills + 1))
+        sleep 0.3
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(pids)" "$before" "processes"
+    assert_eq "$(events instance.spawn)" 2 "starts"
+    [[ $kills -ge 5 ]] || fail "only $kills kills happened, so little was proved"
+    # Whoever has taken over does what a supervisor does.
+    kill_instance app1-1
+    becomes 5 '[[ $(instance app1-1 .restarts) -eq 1 ]] && all_ready'
+    assert_eq "$(events instance.exit '.cause == "killed"')" 1 "ends of instances"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
+story_fifty_deaths_of_the_supervisor_cost_no_request() {
+    two_instances
+    up
+    load 200 20
+    local kills=0
+    while kill -0 "$load" 2>/dev/null && [[ $kills -lt 50 ]]; do
+        kill_supervisor
+        kills=$((kills + 1))
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq $kills 50 "kills"
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+}
+
+story_a_supervisor_that_hangs_is_replaced_within_a_second_or_so() {
+    two_instances
+    up
+    local before began
+    before=$(pids)
+    began=$(now_ms)
+    kill_supervisor STOP
+    assert_number $(($(now_ms) - began)) '< 2500' "milliseconds until another one answers"
+    assert_eq "$(pids)" "$before" "processes"
+}
+
+story_its_guard_is_restored_by_the_supervisor() {
+    one_instance
+    up
+    local guard
+    guard=$(curl_admin project | jq .guard)
+    kill -KILL "$guard"
+    becomes 5 '[[ $(curl_admin project | jq .guard) != '"$guard"' ]]'
+    kill_supervisor
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
+# What it was about to do, its successor does.
+story_a_restart_and_a_down_survive_the_supervisor() {
+    compose <<END
+services:
+  app: &app
+    stop_grace_period: 5s
+    x-daruma: {process: {command: 'trap "" TERM; while :; do sleep 0.1; done'}}
+  crashes:
+    restart: always
+    x-daruma: {process: {command: 'exit 3'}}
+END
+    expect_exit 0 daruma up -d --no-wait
+    becomes 10 '[[ $(instance crashes-1 .restarts) -ge 3 && $(instance crashes-1 .state) == waiting ]]'
+    local restarts
+    restarts=$(instance crashes-1 .restarts)
+    kill_supervisor
+    [[ $(instance crashes-1 .restarts) -ge $restarts ]] || fail "the restarts were forgotten"
+    (daruma down -t 2 >down-out 2>&1; echo $? >down-status) &
+    becomes 5 '[[ $(curl_admin project | jq -r .state) == stopping ]]'
+    kill -KILL "$(supervisor_pid)"
+    wait_for 10 nothing_left
+    expect_exit 1 daruma ps
+}
+
+story_after_sigterm_nothing_is_resurrected() {
+    local who
+    for who in pid guard; do
+        one_instance
+        up
+        kill -TERM "$(curl_admin project | jq ".$who")"
+        wait_for 10 nothing_left
+        sleep 0.3
+        nothing_left || fail "it came back after SIGTERM to its $who: $(leftovers)"
+    done
+}

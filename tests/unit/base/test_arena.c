@@ -175,7 +175,7 @@ static void a_writer_that_is_killed_leaves_whole_records(void **state)
     open_arena(&shape);
     for (int round = 0; round < 50; round++) {
         pid_t pid = fork();
-        if (pid == 0)
+        if (pid == 0 && (arena = (struct arena_file){ 0 }, open_arena(&shape)))
             for (;;) {
                 for (int i = 0; i < 100; i++)
                     record.number[i]++;
