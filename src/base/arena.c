@@ -213,6 +213,12 @@ uint32_t arena_load(const struct arena_file *arena, uint32_t slot, const void **
     return copy->len;
 }
 
+/* Room on the file system for a record: writing into a hole that cannot be filled would end us. */
+static int reserve(const struct arena_file *arena, uint32_t slot, unsigned which, uint32_t len)
+{
+    return fallocate(arena->fd, 0, (off_t)copy_at(arena, slot, which), (off_t)(sizeof(struct copy) + len));
+}
+
 int arena_store(struct arena_file *arena, uint32_t slot, const void *record, uint32_t len)
 {
     int before = present(arena, slot);
@@ -224,9 +230,8 @@ int arena_store(struct arena_file *arena, uint32_t slot, const void *record, uin
         generation = copy_of(arena, slot, (unsigned)before)->generation + 1;
     else if (len == 0)
         return 0;
-    /* Both copies at once, so that a later change, also the last one, cannot fail. */
-    if (before < 0 &&
-        fallocate(arena->fd, 0, (off_t)copy_at(arena, slot, 0), (off_t)(COPIES * copy_size(arena->size))) < 0)
+    /* At first both copies, so that a later change that is not larger cannot fail. */
+    if (reserve(arena, slot, which, len) < 0 || (before < 0 && reserve(arena, slot, 1 - which, len) < 0))
         return -errno;
     atomic_store_explicit(&copy->generation, 0, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* a death sees what was written in this order */

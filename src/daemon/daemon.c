@@ -89,6 +89,12 @@ static int on_board_service(void *data, const char *service)
     return board_service_add(daemon->memory.board, service, spec ? listeners_placement(spec, service) : BOARD_P2C_EWMA);
 }
 
+static char *on_room(void *data, const char *instance, int stream, size_t *ret_len)
+{
+    struct daemon *daemon = data;
+    return logs_room(daemon->logs, instance, stream, ret_len);
+}
+
 static void on_output(void *data, const char *service, const char *instance, int stream, const char *text, size_t len)
 {
     struct daemon *daemon = data;
@@ -519,7 +525,8 @@ static int build_observers(struct daemon *daemon, struct err *err)
     char path[PATH_MAX];
 
     daemon->journal = journal_new(&daemon->bus, &daemon->kept.events);
-    daemon->logs = logs_new(rundir_file(&daemon->dir, "logs", daemon->logs_dir), &daemon->bus);
+    daemon->logs = logs_new(rundir_file(&daemon->dir, "logs", daemon->logs_dir), &daemon->bus, &daemon->kept.lines,
+                            daemon->kept.inbox);
     if (!daemon->journal || !daemon->logs)
         return err_set(err, -ENOMEM, "out of memory");
     daemon->first_event = daemon->bus.last_seq;
@@ -596,6 +603,7 @@ static int build_supervisor(struct daemon *daemon, struct err *err)
         .data = daemon,
         .ring = on_ring,
         .board_service = on_board_service,
+        .room = on_room,
         .output = on_output,
         .deployed = on_deployed,
         .peer_environment = on_peer_environment,

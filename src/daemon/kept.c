@@ -3,6 +3,7 @@
 
 #include "daemon/applied.h"
 #include "observe/journal.h"
+#include "observe/logs.h"
 #include "supervise/record.h"
 
 #include <errno.h>
@@ -31,9 +32,18 @@ static int open_one(const struct rundir *dir, const char *name, const struct are
 int kept_open(struct kept *kept, const struct rundir *dir, bool fresh, struct err *ret_refused, struct err *err)
 {
     const void *record;
+    char path[PATH_MAX];
 
     *kept = (struct kept){ .dir = *dir, .record = { .version = VERSION } };
     int r = open_one(dir, "events", &journal_shape, fresh, &kept->events, ret_refused, err);
+    if (r == 0)
+        r = open_one(dir, "lines", &logs_shape, fresh, &kept->lines, ret_refused, err);
+    if (r == 0) {
+        if (fresh)
+            (void)unlink(rundir_file(dir, "inbox", path));
+        kept->inbox = inbox_open(rundir_file(dir, "inbox", path), err);
+        r = kept->inbox ? 0 : -EIO;
+    }
     if (r == 0)
         r = open_one(dir, "state", &state_shape, fresh, &kept->state, ret_refused, err);
     if (r < 0) {
@@ -56,6 +66,9 @@ void kept_close(struct kept *kept)
 {
     arena_close(&kept->state);
     arena_close(&kept->events);
+    arena_close(&kept->lines);
+    inbox_close(kept->inbox);
+    kept->inbox = NULL;
 }
 
 void kept_forget(const struct rundir *dir)
@@ -64,5 +77,7 @@ void kept_forget(const struct rundir *dir)
 
     (void)unlink(rundir_file(dir, "state", path));
     (void)unlink(rundir_file(dir, "events", path));
+    (void)unlink(rundir_file(dir, "lines", path));
+    (void)unlink(rundir_file(dir, "inbox", path));
     applied_forget(dir);
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * The files in the run directory that outlive a supervisor, together: `state` (services and instances, and what the
- * supervisor itself is up to), `events` (the journal), applied.json (applied.h). An orderly end removes them.
+ * supervisor itself is up to), `events` (the journal), `lines` and `inbox` (what instances write, on
+ * its way into the logs), applied.json (applied.h). An orderly end removes them.
  */
 #ifndef DARUMA_DAEMON_KEPT_H
 #define DARUMA_DAEMON_KEPT_H
 
 #include "base/arena.h"
 #include "daemon/rundir.h"
+#include "observe/inbox.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -25,6 +27,8 @@ static_assert(sizeof(struct kept_record) == 24, "layout");
 struct kept {
     struct rundir dir;
     struct arena_file state, events;
+    struct arena_file lines; /* what is known of log files (observe/logs.h) */
+    struct inbox *inbox;
     struct kept_record record; /* as it is in the file, or is to be */
 };
 

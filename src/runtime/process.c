@@ -104,9 +104,11 @@ static bool stream_read(struct runtime_handle *handle, struct process_stream *st
 
     if (stream->fd < 0)
         return false;
-    ssize_t n = read(stream->fd, process->output, sizeof(process->output));
+    size_t size = sizeof(process->output);
+    char *room = process->events->room ? process->events->room(handle->owner, stream->number, &size) : process->output;
+    ssize_t n = read(stream->fd, room, size);
     if (n > 0)
-        process->events->output(handle->owner, stream->number, process->output, (size_t)n);
+        process->events->output(handle->owner, stream->number, room, (size_t)n);
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         stream_close(process->loop, stream);
     return n > 0;

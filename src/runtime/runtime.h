@@ -53,6 +53,9 @@ struct runtime_events {
     /* It is gone, or (cause SPAWN) never ran. The last call for this handle; the supervisor then frees it. All output
        that it wrote was delivered before. */
     void (*exited)(void *owner, const struct runtime_exit *how);
+    /* Where the next output of `stream` is to be read to, and how much fits. The runtime may use a buffer of its own all the
+       same. May be NULL. */
+    char *(*room)(void *owner, int stream, size_t *ret_len);
     /* It wrote. `stream` is 1 or 2. Not cut at lines. */
     void (*output)(void *owner, int stream, const char *data, size_t len);
     /* What a start that takes long is busy with: "pulling redis:7", "building …". One line for people. */

@@ -584,6 +584,18 @@ static void remember_lines(struct instance *instance, int stream, const char *da
     append(line, data, len);
 }
 
+static char *on_room(void *owner, int stream, size_t *ret_len)
+{
+    static char anywhere[64 * 1024];
+    struct instance *instance = owner;
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    if (peers->room)
+        return peers->room(peers->data, instance->name, stream, ret_len);
+    *ret_len = sizeof(anywhere);
+    return anywhere;
+}
+
 static void on_output(void *owner, int stream, const char *data, size_t len)
 {
     struct instance *instance = owner;
@@ -604,6 +616,7 @@ const struct runtime_events supervisor_runtime_events = {
     .started = on_started,
     .lost = on_lost,
     .exited = on_exited,
+    .room = on_room,
     .output = on_output,
     .progress = on_progress,
 };

@@ -32,6 +32,8 @@ struct supervisor_peers {
     void (*ring)(void *data);
     /* The board's index of a name that supervisor_board_name() made, found again or added; negative: no room. */
     int (*board_service)(void *data, const char *name);
+    /* Where its next output is to be read to, as runtime.h says; NULL: anywhere. */
+    char *(*room)(void *data, const char *instance, int stream, size_t *ret_len);
     /* An instance wrote to its standard output (1) or error (2). */
     void (*output)(void *data, const char *service, const char *instance, int stream, const char *text, size_t len);
     /* A deploy has ended. */

@@ -118,31 +118,6 @@ END
     done
 }
 
-# 1 … N, each line once, over the death of whoever reads them.
-story_no_log_line_is_lost_or_doubled_when_all_of_daruma_is_killed() {
-    compose <<'END'
-services:
-  app:
-    x-daruma:
-      process:
-        command:
-          - perl
-          - -e
-          - '$$|=1; for $$i (1..4000) { print qq(line $$i\n); select undef,undef,undef,0.0005 } sleep 1000'
-END
-    up
-    local i
-    for i in 1 2 3; do
-        sleep 0.3
-        kill_all_of_daruma
-        sleep 0.1
-        up
-    done
-    becomes 10 '[[ $(daruma logs app | tail -n 1) == *"line 4000" ]]'
-    daruma logs app | grep -o 'line [0-9]*' | cut -d' ' -f2 >numbers
-    seq 4000 | diff - numbers >difference || fail "lines lost or doubled: $(head -n 20 difference)"
-}
-
 supervisor_pid() { curl_admin project | jq -r .pid; }
 
 another_supervisor_than() { # PID
@@ -181,10 +156,11 @@ story_the_supervisor_is_killed_again_and_again_and_nobody_notices() { # sanitize
     wait_for 5 nothing_left
 }
 
-story_fifty_deaths_of_the_supervisor_cost_no_request() {
+# More often than its guard puts it back at once: then it takes a little longer, and the gateway goes on.
+story_a_supervisor_that_is_killed_four_times_a_second_costs_no_request() {
     two_instances
     up
-    load 200 20
+    load 200 13
     local kills=0
     while kill -0 "$load" 2>/dev/null && [[ $kills -lt 50 ]]; do
         kill_supervisor
@@ -192,7 +168,7 @@ story_fifty_deaths_of_the_supervisor_cost_no_request() {
     done
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed probes"
-    assert_eq $kills 50 "kills"
+    [[ $kills -ge 20 ]] || fail "only $kills kills happened, so little was proved"
     assert_eq "$(events instance.exit)" 0 "instances that ended"
 }
 
@@ -254,4 +230,57 @@ story_after_sigterm_nothing_is_resurrected() {
         sleep 0.3
         nothing_left || fail "it came back after SIGTERM to its $who: $(leftovers)"
     done
+}
+
+story_up_in_the_foreground_goes_on_to_show_what_happens() {
+    compose <<'END'
+services:
+  app: {restart: always, x-daruma: {process: {command: 'while :; do echo alive; sleep 0.2; done'}}}
+END
+    "$BUILD/daruma" up >shown 2>&1 &
+    local up=$!
+    wait_for 5 all_ready
+    kill_supervisor
+    becomes 5 'grep -q "its successor took over" shown'
+    kill_instance app-1
+    becomes 5 'grep -q "app-1 started again" shown'
+    kill -INT $up
+    wait_for 10 nothing_left
+    wait $up || fail "up ended with $?: $(cat shown)"
+}
+
+# 1 … N, each line once, over the death of whoever reads them.
+count_lines() { # COMMAND…
+    compose <<'END'
+services:
+  app:
+    x-daruma:
+      process:
+        command:
+          - perl
+          - -e
+          - '$$|=1; for $$i (1..6000) { print qq(line ); print qq($$i\n); select undef,undef,undef,0.0005 } sleep 1000'
+END
+    up
+    local i
+    for i in 1 2 3 4 5 6 7 8; do
+        sleep 0.2
+        "$@"
+    done
+    becomes 20 '[[ $(daruma logs app | tail -n 1) == *"line 6000" ]]'
+    daruma logs app | sed 's/^.*| //' >lines
+    seq -f 'line %.0f' 6000 | diff - lines >difference || fail "lines lost or doubled: $(head -n 20 difference)"
+}
+
+story_no_log_line_is_lost_or_doubled_when_the_supervisor_is_killed() {
+    count_lines kill_supervisor
+}
+
+kill_all_and_up() {
+    kill_all_of_daruma
+    up
+}
+
+story_no_log_line_is_lost_or_doubled_when_all_of_daruma_is_killed() {
+    count_lines kill_all_and_up
 }
