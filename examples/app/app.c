@@ -8,6 +8,7 @@
  *     GET  /crash        the process ends at once, without an answer
  *     GET  /kill         says so in the log, flushes it, exits 1, without an answer
  *     GET  /sick /well   makes /health fail, and well again
+ *     GET  /fail         every second answer is 500 from now on, but those of /health; until /well
  *     GET  /slow?ms=N    answers after N milliseconds (60,000 at most)
  *     POST /orders/ID    counts how often it was executed for ID (Redis: order:ID)
  *
@@ -54,7 +55,8 @@ struct app {
     pthread_key_t redis_key;        /* the thread's struct redis */
     _Atomic int64_t redis_retry_ms; /* 0: Redis is well; else when one request may ask it again */
     _Atomic unsigned redis_losses;  /* connections made before the last loss are not used again */
-    _Atomic bool sick;
+    _Atomic bool sick, failing;
+    _Atomic unsigned answers; /* since it fails */
     pthread_mutex_t lock;
     pthread_cond_t idle;
     unsigned inflight; /* under lock */
@@ -322,8 +324,16 @@ static enum MHD_Result do_sick(struct app *app, struct MHD_Connection *connectio
 static enum MHD_Result do_well(struct app *app, struct MHD_Connection *connection)
 {
     atomic_store(&app->sick, false);
-    say(app, "GET /well: /health is well again");
+    atomic_store(&app->failing, false);
+    say(app, "GET /well: all is well again");
     return answer_json(app, connection, MHD_HTTP_OK, "{\"status\":\"ok\"}\n");
+}
+
+static enum MHD_Result do_fail(struct app *app, struct MHD_Connection *connection)
+{
+    atomic_store(&app->failing, true);
+    say(app, "GET /fail: every second answer is 500 from now on");
+    return answer_json(app, connection, MHD_HTTP_OK, "{\"status\":\"failing\"}\n");
 }
 
 static enum MHD_Result do_slow(struct app *app, struct MHD_Connection *connection)
@@ -361,11 +371,20 @@ static const struct {
     enum MHD_Result (*fn)(struct app *app, struct MHD_Connection *connection);
 } pages[] = {
     { "/", do_page },     { "/health", do_health }, { "/crash", do_crash }, { "/kill", do_kill },
-    { "/sick", do_sick }, { "/well", do_well },     { "/slow", do_slow },
+    { "/sick", do_sick }, { "/well", do_well },     { "/fail", do_fail },   { "/slow", do_slow },
 };
+
+/* Is this the answer that fails? */
+static bool fails(struct app *app, const char *url)
+{
+    return atomic_load(&app->failing) && strcmp(url, "/health") != 0 && strcmp(url, "/well") != 0 &&
+           atomic_fetch_add(&app->answers, 1) % 2 == 0;
+}
 
 static enum MHD_Result dispatch(struct app *app, struct MHD_Connection *connection, const char *url, const char *method)
 {
+    if (fails(app, url))
+        return answer_json(app, connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "{\"error\":\"failing\"}\n");
     if (strcmp(method, "POST") == 0 && strncmp(url, "/orders/", 8) == 0 && url[8])
         return do_order(app, connection, url + 8);
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {

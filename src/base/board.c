@@ -114,11 +114,24 @@ void board_text_clear(struct board *board)
 {
     board_write_begin(board);
     board->used_text = 0;
+    board->used_error_pages = 0;
     board->routes_version++;
     board_write_end(board);
 }
 
-int board_service_add(struct board *board, const char *name, enum board_placement placement)
+int board_error_page_add(struct board *board, const struct board_error_page *page, struct board_route *route)
+{
+    if (board->used_error_pages == BOARD_ERROR_PAGES)
+        return -ENOSPC;
+    board_write_begin(board);
+    board->error_pages[board->used_error_pages] = *page;
+    board->error_pages[board->used_error_pages].next = route->errors;
+    route->errors = ++board->used_error_pages;
+    board_write_end(board);
+    return 0;
+}
+
+int board_service_add(struct board *board, const char *name)
 {
     uint32_t at = 0, hole = BOARD_SERVICES;
     for (; at < board->used_services; at++) {
@@ -135,7 +148,6 @@ int board_service_add(struct board *board, const char *name, enum board_placemen
     struct board_service *service = &board->services[at];
     if (!service->used)
         *service = (struct board_service){ .used = 1 };
-    service->placement = placement;
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
     if (at == board->used_services)
         board->used_services++;
@@ -207,6 +219,8 @@ static void copy_used(const struct board *board, struct board *view)
     memcpy(view->trusted, board->trusted, sizeof(view->trusted));
     view->routes_version = board->routes_version;
     view->used_text = board->used_text;
+    view->used_error_pages = board->used_error_pages;
+    memcpy(view->error_pages, board->error_pages, view->used_error_pages * sizeof(view->error_pages[0]));
     view->used_listeners = board->used_listeners;
     view->used_routes = board->used_routes;
     view->used_services = board->used_services;

@@ -8,8 +8,8 @@
  *
  *     struct board ┌ header: magic, layout, sequence, used_…
  *                  ├ listeners[]   where the gateway listens; the descriptor itself travels by SCM_RIGHTS
- *                  ├ routes[]      listener → services, with time limits and retry rules
- *                  ├ services[]    placement and the hold rule
+ *                  ├ routes[]      listener → services, with placement, time limits and retry rules
+ *                  ├ services[]    limits that count for each of their endpoints
  *                  ├ endpoints[]   one running instance's address, its state, and how it died
  *                  └ text          strings of routes: hosts, paths, headers, pages; named by offset and length
  *
@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 4u
+#define BOARD_LAYOUT 6u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -44,8 +44,13 @@ enum {
     BOARD_REWRITE_RESPONSE = 1024,
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
+    BOARD_ERROR_PAGES = 1024,
+    BOARD_RULES = 1024,       /* of all routes together */
+    BOARD_ERROR_STATUSES = 8, /* of one page */
     BOARD_PROXY_FROM = 16,
     BOARD_HEADER_SIZE = 16 * 1024,
+    BOARD_WEIGHT_USUAL = 100, /* the usual weight of an endpoint */
+    BOARD_WEIGHT_MAX = 1000,
 };
 
 /* An address in the form connect(2) takes it: IPv4, IPv6 or a Unix socket's path. */
@@ -61,7 +66,8 @@ struct board_address {
 
 enum board_protocol { BOARD_HTTP, BOARD_TCP };
 enum board_listener_state { BOARD_LISTENER_FREE, BOARD_LISTENER_ACTIVE, BOARD_LISTENER_CLOSED };
-enum board_placement { BOARD_P2C_EWMA, BOARD_ROUND_ROBIN, BOARD_LEAST_INFLIGHT, BOARD_PLACEMENTS };
+enum board_placement { BOARD_P2C_EWMA, BOARD_ROUND_ROBIN, BOARD_LEAST_INFLIGHT, BOARD_HASH, BOARD_PLACEMENTS };
+enum board_hash_of { BOARD_HASH_SOURCE, BOARD_HASH_HEADER, BOARD_HASH_COOKIE };
 
 /* What a route retries on; or'ed. `error`: connect failed, or the connection broke before the first response byte. */
 enum board_retry_on {
@@ -119,7 +125,17 @@ struct board_listener {
     char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
 };
 
-enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
+/* PASS: it only rewrites; the search goes on without it. */
+enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND, BOARD_PASS };
+
+/* What follows when a rule has rewritten the path; the byte that such a rule begins with. */
+enum board_then {
+    BOARD_THEN_NEXT = 'n',      /* the next rule; behind the last one the route is found again */
+    BOARD_THEN_LAST = 'l',      /* the route is found again */
+    BOARD_THEN_BREAK = 'b',     /* this route, without further rules */
+    BOARD_THEN_REDIRECT = 'r',  /* 302 */
+    BOARD_THEN_PERMANENT = 'p', /* 301 */
+};
 
 enum board_access { BOARD_ACCESS_NONE, BOARD_ACCESS_JSON, BOARD_ACCESS_COMBINED };
 
@@ -135,6 +151,7 @@ enum board_route_flag {
     BOARD_FIRST = 1 << 0,       /* a regex before all others, a prefix before all regexes */
     BOARD_REPLACE = 1 << 1,     /* the upstream gets the path with `replace` in place of what matched */
     BOARD_MAINTENANCE = 1 << 2, /* answered with the page, whatever else the route says */
+    BOARD_INTERCEPT = 1 << 4,   /* its error pages also replace answers of the service */
     BOARD_USES_PATH = 1 << 3,   /* its templates ask for the path in normal form, or for groups of a regex */
 };
 
@@ -161,6 +178,15 @@ struct board_page {
     struct board_text type, body;
 };
 
+/* What is answered in place of an error. */
+struct board_error_page {
+    uint32_t next;     /* of the same route; index + 1, 0: none */
+    uint32_t statuses; /* how many of on[] count */
+    uint16_t on[BOARD_ERROR_STATUSES];
+    struct board_page page;     /* status 0: that of the error */
+    struct board_text location; /* a template: the client is sent there; none: it gets the page */
+};
+
 /* What is done to header fields of one direction. */
 struct board_rewrite {
     struct board_text drop; /* names in lower case, each with a line feed behind it: fields that go no further */
@@ -176,6 +202,13 @@ struct board_route {
     uint32_t attempts; /* tries in all, the first included; 1: no retry */
     uint32_t flags;    /* enum board_route_flag */
     uint16_t service[BOARD_TARGETS];
+    uint16_t weight[BOARD_TARGETS]; /* the target's share of the requests; all 0: every endpoint counts for itself */
+    uint32_t backups;               /* a bit for each target that is used only while no other one can be */
+    uint32_t placement;             /* enum board_placement */
+    uint32_t hash_of;               /* enum board_hash_of, for BOARD_HASH */
+    struct board_text hash_name;    /* of the header field or cookie */
+    struct board_text sticky;       /* name of the cookie that keeps clients at their endpoint; none: nothing does */
+    struct board_text sticky_more;  /* what stands behind its value in Set-Cookie: "; Path=/ …" */
     int64_t connect_timeout_ns;
     int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
     int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */
@@ -194,12 +227,16 @@ struct board_route {
     struct board_page page;     /* REDIRECT: its status; RESPOND: the answer */
     struct board_page closed;   /* with BOARD_MAINTENANCE */
     struct board_rewrite request, response;
+    struct board_text rewrites; /* its rules: enum board_then, a regex, LF, a template, LF, each */
+    uint32_t errors;            /* its first error page; index + 1, 0: none */
+    uint32_t pad;
 };
 
 struct board_service {
     uint32_t used;
-    uint32_t placement; /* enum board_placement */
-    uint32_t proxy;     /* version of the PROXY header that its instances want to read first; 0: none */
+    uint32_t max_inflight; /* requests (TCP: connections) at a time on one endpoint, over all workers; 0: any number */
+    int64_t slow_start_ns; /* for so long a fresh endpoint gets less than its share */
+    uint32_t proxy;        /* version of the PROXY header that its instances want to read first; 0: none */
     char name[BOARD_NAME];
 };
 
@@ -211,8 +248,6 @@ enum board_endpoint_state {
     BOARD_ENDPOINT_GONE,     /* its process is dead; `cause` and `suspects` say how. Kept BOARD_GONE_NS before reuse */
 };
 
-#define BOARD_WEIGHT_USUAL 100
-
 /* How long a dead endpoint stays readable, so that every worker with a request on it can learn the cause. */
 #define BOARD_GONE_NS INT64_C(5000000000)
 
@@ -222,7 +257,7 @@ struct board_endpoint {
     uint8_t state;     /* enum board_endpoint_state */
     uint8_t cause;     /* enum cause; valid in GONE */
     uint32_t suspects; /* GONE: requests in flight on it, over all workers, when it died */
-    uint32_t weight;   /* 1 … 1000; 100 is usual */
+    uint32_t weight;   /* 1 … BOARD_WEIGHT_MAX, beside the others of its service */
     int64_t since_ns;  /* monotonic: when the present state began */
     struct board_address address;
     char instance[BOARD_NAME]; /* "app-1": for X-Served-By and messages */
@@ -235,6 +270,7 @@ struct board {
     alignas(64) _Atomic uint32_t sequence; /* odd: being written */
     uint32_t used_listeners, used_routes, used_services, used_endpoints;
     uint32_t used_text;
+    uint32_t used_error_pages;
     uint32_t routes_version; /* changes with the routes: who keeps an index of them builds it anew */
     uint32_t served_by;      /* bool: answers carry X-Served-By */
     uint32_t via;            /* bool: requests carry Via, and those that went in circles are refused */
@@ -247,6 +283,7 @@ struct board {
     struct board_route routes[BOARD_ROUTES];
     struct board_service services[BOARD_SERVICES];
     struct board_endpoint endpoints[BOARD_ENDPOINTS];
+    struct board_error_page error_pages[BOARD_ERROR_PAGES];
     char text[BOARD_TEXT];
 };
 
@@ -268,15 +305,18 @@ void board_write_end(struct board *board);
 int board_listener_add(struct board *board, const struct board_listener *listener);
 int board_route_add(struct board *board, const struct board_route *route);
 /* Copies `len` bytes into the text. 0, or -ENOSPC. Text is given back only all at once, by board_text_clear(), in the
-   same bracket that gives every route its strings anew. */
+   same bracket that gives every route its strings anew; error pages go with it. */
 int board_text_add(struct board *board, const char *bytes, size_t len, struct board_text *ret);
 void board_text_clear(struct board *board);
-int board_service_add(struct board *board, const char *name, enum board_placement placement);
-/* An endpoint comes as UP. `instance` is shortened to BOARD_NAME - 1. */
+/* Puts it in front of the route's others. 0, or -ENOSPC. */
+int board_error_page_add(struct board *board, const struct board_error_page *page, struct board_route *route);
+int board_service_add(struct board *board, const char *name);
+/* An endpoint comes as UP, with the usual weight. `instance` is shortened to BOARD_NAME - 1. */
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,
                        int64_t now_ns);
-/* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
+/* From now on it gets that part of its service's requests, 1 … BOARD_WEIGHT_MAX: a canary is a light one. */
 void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight);
+/* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
                         uint32_t suspects, int64_t now_ns);
 

@@ -14,8 +14,12 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  4u
+#define GAUGES_LAYOUT  5u
 #define GAUGES_WORKERS 64
+
+/* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
+   beyond 2 s, all that took longer. */
+#define GAUGES_LATENCY 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
    belong to an earlier instance and count as zero. The worker zeroes the slot when it first sees a new generation. */
@@ -31,6 +35,8 @@ struct endpoint_gauge {
     _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
                                   rung to ask it */
     uint32_t pad;
+    _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
+    _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 
 struct route_gauge {
@@ -71,13 +77,16 @@ struct adoption_gauge {
 };
 
 struct worker_gauges {
-    alignas(64) _Atomic uint32_t connections; /* client connections now */
+    alignas(64) _Atomic int64_t heartbeat_ns; /* monotonic; written each turn of the worker's loop */
+    _Atomic uint32_t connections;             /* client connections now */
     _Atomic uint32_t holding;                 /* requests waiting for an endpoint now */
     struct adoption_gauge adoption;
     _Atomic uint64_t accepted;
     _Atomic uint64_t bad_requests;  /* refused by the parser */
     _Atomic uint64_t accept_errors; /* accepting failed, for want of descriptors or memory */
     _Atomic uint64_t limits[GAUGE_LIMITS];
+    /* Monotonic: when the first of those that wait for room at the service had come; 0: nobody waits. */
+    _Atomic int64_t waiting_ns[BOARD_SERVICES];
     struct route_gauge routes[BOARD_ROUTES];
     struct endpoint_gauge endpoints[BOARD_ENDPOINTS];
 };
@@ -101,6 +110,10 @@ uint32_t gauges_connections(const struct gauges *gauges);
 
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
+
+/* The cell of a latency, and the longest latency in a cell. */
+unsigned gauges_latency_cell(uint64_t us);
+uint64_t gauges_latency_us(unsigned cell);
 
 /* Does any worker find that it hangs? */
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation);

@@ -8,6 +8,7 @@ static const struct {
     char var;
     bool named; /* the rest up to the brace is a name */
 } gaps[] = {
+    { "?", TEMPLATE_MARK, false },
     { "authority", TEMPLATE_AUTHORITY, false },
     { "client", TEMPLATE_CLIENT, false },
     { "cookie.", TEMPLATE_COOKIE, true },
@@ -27,9 +28,10 @@ static const struct {
     { "uri", TEMPLATE_URI, false },
 };
 
-const char template_gaps[] = "{authority}, {client}, {cookie.NAME}, {forwarded_for}, {header.NAME}, {host}, {method}, "
-                             "{path}, {plain_path}, {port}, {protocol}, {query}, {query.NAME}, {request_id}, {rest}, "
-                             "{scheme}, {uri}, {1} … {9}";
+const char template_gaps[] =
+    "{authority}, {client}, {cookie.NAME}, {forwarded_for}, {header.NAME}, {host}, {method}, "
+    "{path}, {plain_path}, {port}, {protocol}, {query}, {query.NAME}, {?}, {request_id}, {rest}, "
+    "{scheme}, {uri}, {1} … {9}";
 
 /* The gap of that name; the part of it that is kept to `ret_kept`. 0: there is none. */
 static char find(const char *name, size_t len, size_t *ret_kept)

@@ -31,7 +31,8 @@ enum template_var {
     TEMPLATE_REQUEST_ID,
     TEMPLATE_REST, /* what follows the route's path, with the query */
     TEMPLATE_SCHEME,
-    TEMPLATE_URI, /* path and query as the client wrote them */
+    TEMPLATE_URI,  /* path and query as the client wrote them */
+    TEMPLATE_MARK, /* {?}: a question mark, if there is a query */
 };
 
 #define TEMPLATE_OPEN  '\1'

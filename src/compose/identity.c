@@ -14,6 +14,11 @@ const char *identity_text(struct pool *pool, const struct node *item)
     return node_is(item, NODE_SCALAR) ? node_text(pool, item) : NULL;
 }
 
+const char *identity_target(struct pool *pool, const struct node *item)
+{
+    return node_is(item, NODE_SCALAR) ? node_text(pool, item) : field(pool, item, "service");
+}
+
 const char *identity_name(struct pool *pool, const struct node *item)
 {
     const char *text = identity_text(pool, item);

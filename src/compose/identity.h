@@ -15,6 +15,7 @@ const char *identity_secret(struct pool *pool, const struct node *item);   /* ta
 const char *identity_config(struct pool *pool, const struct node *item);   /* target, /SOURCE without */
 const char *identity_env_file(struct pool *pool, const struct node *item); /* path */
 const char *identity_device(struct pool *pool, const struct node *item);   /* target */
+const char *identity_target(struct pool *pool, const struct node *item);   /* service */
 const char *identity_subnet(struct pool *pool, const struct node *item);   /* subnet */
 
 #endif

@@ -30,6 +30,7 @@ struct nginx_settings {
     int64_t tries;                   /* of proxy_next_upstream_tries; 0: all */
     int64_t tries_ns;                /* proxy_next_upstream_timeout; 0: none */
     bool intercept;                  /* proxy_intercept_errors */
+    const char *root;                /* of files; NULL: not said */
     struct nginx_list constants;     /* `set $name text` without variables: a map */
 };
 

@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 #include <glob.h>
 #include <string.h>
+#include <unistd.h>
 
 struct files {
     struct loading *load;
@@ -131,4 +132,10 @@ const struct nginx_directive *nginx_files_parse(struct loading *load, const stru
     const char *text = load_read(load, *place, file, &len);
     *place = (struct place){ .file = file };
     return text ? nginx_parse(&reader, file, NULL, text, len) : NULL;
+}
+
+const char *nginx_files_find(struct loading *load, const struct nginx_surroundings *around, const char *path)
+{
+    const char *file = locate(load, around, load_path(load, "/etc/nginx", path));
+    return file && access(file, R_OK) == 0 ? file : NULL;
 }

@@ -14,4 +14,8 @@
 const struct nginx_directive *nginx_files_parse(struct loading *load, const struct nginx_surroundings *around,
                                                 struct place *place, const char *path);
 
+/* The file of this machine that nginx sees as `path` (relative: to /etc/nginx); NULL: there is none, or it lies in the
+   image. */
+const char *nginx_files_find(struct loading *load, const struct nginx_surroundings *around, const char *path);
+
 #endif

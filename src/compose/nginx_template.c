@@ -18,6 +18,7 @@ static const struct {
     { "host", "{host}" },
     { "http_host", "{authority}" },
     { "proxy_add_x_forwarded_for", "{forwarded_for}" },
+    { "is_args", "{?}" },
     { "query_string", "{query}" },
     { "remote_addr", "{client}" },
     { "realip_remote_addr", "{client}" },
@@ -134,17 +135,11 @@ static void add_literal(struct text *out, const char *text)
 
 const char *nginx_template(const struct nginx_scope *scope, const struct nginx_word *word)
 {
-    static const char whole[] = "$uri$is_args$args";
     struct pool *pool = scope->config->pool;
     struct text out = { .pool = pool };
 
     for (const char *at = word->text; *at;) {
         size_t len;
-        if (strncmp(at, whole, sizeof(whole) - 1) == 0) {
-            text_puts(&out, "{path}");
-            at += sizeof(whole) - 1;
-            continue;
-        }
         if (*at != '$') {
             add_literal(&out, (char[]){ *at++, '\0' });
             continue;

@@ -291,11 +291,16 @@ static const struct attribute process_fields[] = {
     END,
 };
 static const struct schema strict_percent = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_FLOAT, .max = 100 };
+static const struct schema once = { .kinds = NODE_STRING | NODE_LIST, .items = &string, .merge = MERGE_REPLACE };
 static const struct attribute daruma_deploy_fields[] = {
+    { "compare", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("nothing", "failures", "latency") }, P,
+      "what the new version's answers are compared for" },
     { "dwell", &duration, P, "canary: how long each step is watched" },
     { "exclusive", &boolean, P, "there may never be two at once" },
     { "keep", &duration, P, "blue-green: how long the old version stays after the switch" },
     { "min_requests", &count, P, "fewer answers say nothing about a version" },
+    { "post_deploy", &once, P, "a command that runs once, after the new version took over" },
+    { "pre_deploy", &once, P, "a command that runs once, before anything is touched" },
     { "ready_timeout", &duration, P, "a new instance that isn't ready by then has failed" },
     { "steps", &(const struct schema){ .kinds = NODE_LIST, .items = &strict_percent }, P,
       "canary: the new version's share of the requests, in percent" },
@@ -309,11 +314,15 @@ static const struct attribute service_daruma_fields[] = {
       "how a new version takes over" },
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
+    { "max_inflight",
+      &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = 1000000 }, P,
+      "requests at a time on one instance; more wait" },
     { "process", &(const struct schema){ .kinds = NODE_MAP, .fields = process_fields }, HONOUR_PROCESS | HONOUR_QUIET,
       "for the process runtime" },
     { "proxy_protocol", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("v1", "v2") }, P,
       "the PROXY header that it wants to read first" },
     { "restart_unhealthy", &boolean, P, "whether it is restarted when it is unhealthy" },
+    { "slow_start", &duration, P, "for so long a fresh instance gets less than its share" },
     END,
 };
 static const struct schema service_daruma = { .kinds = NODE_MAP, .fields = service_daruma_fields };
@@ -359,7 +368,7 @@ static const struct attribute service_fields[] = {
     { "environment", &mapping, P, "its environment" },
     { "expose", &unique_texts, P, "ports for other services" },
     { "extends", &extends, P, "a service to start from" },
-    { "external_links", &unique_strings, N, "containers of other projects" },
+    { "external_links", &unique_strings, D, "containers of other projects" },
     { "extra_hosts", &extra_hosts, D, "more host names" },
     { "gpus", &schema_gpus, N, "GPUs" },
     { "group_add", &unique_texts, D, "more groups" },

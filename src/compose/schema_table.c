@@ -4,6 +4,7 @@
  */
 #include "compose/schema_values.h"
 
+#include "base/board.h"
 #include "base/http1.h"
 
 const struct schema schema_anything = { .kinds = NODE_SCALAR | NODE_LIST | NODE_MAP };
@@ -34,6 +35,9 @@ static const struct attribute patience_fields[] = {
 };
 static const struct schema status_number = {
     .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 200, .max = 599
+};
+static const struct schema error_number = {
+    .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 300, .max = 599
 };
 static const struct attribute page_fields[] = {
     { "body", &text_or_number, P, "the page itself" },
@@ -77,15 +81,88 @@ static const struct attribute headers_fields[] = {
     { "response", &response_rewrite, P, "on the way to the client" },
     END,
 };
+static const struct attribute error_page_fields[] = {
+    { "body", &text_or_number, P, "the page itself" },
+    { "content_type", &string, P, "what it is" },
+    { "file", &path, P, "a file that holds the page" },
+    { "on",
+      &(const struct schema){ .kinds = NODE_INT | NODE_STRING | NODE_LIST,
+                              .items = &error_number,
+                              .merge = MERGE_REPLACE,
+                              .format = FORMAT_INT,
+                              .min = 300,
+                              .max = 599 },
+      P, "statuses that it stands for" },
+    { "redirect", &string, P, "where to instead; a template" },
+    { "retry_after", &duration, P, "when to come again" },
+    { "status", &status_number, P, "its status, if it is another one" },
+    END,
+};
+static const struct attribute rule_fields[] = {
+    { "match", &string, P, "a regular expression; the rule counts for paths that it matches" },
+    { "then",
+      &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("next", "last", "break", "redirect", "permanent") },
+      P, "what follows" },
+    { "to", &string, P, "what the path becomes; a template" },
+    END,
+};
+static const struct attribute hash_fields[] = {
+    { "cookie", &text, P, "the value of this cookie" },
+    { "header", &text, P, "the value of this header field" },
+    END,
+};
+static const struct attribute balance_fields[] = {
+    { "hash",
+      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .words = WORDS("source"), .fields = hash_fields }, P,
+      "the same value goes to the same instance" },
+    END,
+};
+static const struct schema balance = { .kinds = NODE_STRING | NODE_MAP,
+                                       .words = WORDS("p2c", "round_robin", "least_conn"),
+                                       .fields = balance_fields,
+                                       .required = WORDS("hash"),
+                                       .merge = MERGE_REPLACE };
+static const struct attribute sticky_fields[] = {
+    { "cookie", &text, P, "its name" },
+    { "max_age", &duration, P, "how long the browser keeps it" },
+    { "secure", &boolean, P, "only over HTTPS" },
+    END,
+};
+static const struct attribute target_fields[] = {
+    { "backup", &boolean, P, "used only while no other target can be" },
+    { "max_inflight",
+      &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = 1000000 }, P,
+      "requests at a time on each of its instances" },
+    { "service", &text, P, "which one" },
+    { "weight",
+      &(const struct schema){
+          .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = BOARD_WEIGHT_MAX },
+      P, "its share of the requests" },
+    END,
+};
+static const struct schema targets = { .kinds = NODE_STRING | NODE_LIST,
+                                       .items = &(const struct schema){ .kinds = NODE_STRING | NODE_MAP,
+                                                                        .fields = target_fields,
+                                                                        .required = WORDS("service") },
+                                       .unique = true,
+                                       .canonical = canonical_strings,
+                                       .identity = identity_target };
 static const struct attribute route_fields[] = {
+    { "balance", &balance, P, "how instances are chosen" },
     { "body_limit", &bytes_count, P, "the largest request body" },
     { "connect_timeout", &duration, P, "for one connection" },
+    { "error_pages",
+      &(const struct schema){
+          .kinds = NODE_LIST,
+          .items = &(const struct schema){ .kinds = NODE_MAP, .fields = error_page_fields, .required = WORDS("on") } },
+      P, "pages of your own in place of errors" },
     { "first", &boolean, P, "asked before regular expressions" },
-    { "forwarded", &boolean, P, "requests carry X-Forwarded-… and Forwarded" },
+    { "forwarded", &kept_boolean, P, "requests carry X-Forwarded-… and Forwarded" },
     { "headers", &(const struct schema){ .kinds = NODE_MAP, .fields = headers_fields }, P, "header fields to change" },
     { "hold", &duration, P, "how long a request waits for an instance" },
     { "host", &string, P, "which host it is for: a name, or *.example.org" },
     { "idle_timeout", &duration, P, "without a byte in either direction" },
+    { "intercept_errors", &boolean, P, "error pages also replace answers of the service" },
     { "maintenance", &(const struct schema){ .kinds = NODE_MAP, .fields = page_fields }, P,
       "answered with a page of your own" },
     { "match", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("prefix", "exact", "begins", "regex") }, P,
@@ -97,11 +174,20 @@ static const struct attribute route_fields[] = {
     { "patience", &(const struct schema){ .kinds = NODE_MAP, .fields = patience_fields }, P,
       "when another instance is tried" },
     { "replace", &string, P, "what the service gets in place of `path`" },
-    { "response_timeout", &duration, P, "until the first byte of the answer" },
+    { "response_timeout", &duration, P, "until the head of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
+    { "rewrite",
+      &(const struct schema){
+          .kinds = NODE_LIST,
+          .items =
+              &(const struct schema){ .kinds = NODE_MAP, .fields = rule_fields, .required = WORDS("match", "to") } },
+      P, "rules that change the path" },
+    { "sticky",
+      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .fields = sticky_fields, .required = WORDS("cookie") },
+      P, "a cookie that keeps a client at its instance" },
     { "strip", &boolean, P, "the service gets the path without `path`" },
-    { "to", &string_or_list, P, "services" },
-    { "via", &boolean, P, "requests carry Via" },
+    { "to", &targets, P, "services" },
+    { "via", &kept_boolean, P, "requests carry Via" },
     END,
 };
 static const struct schema limit_number = {
@@ -138,8 +224,7 @@ static const struct attribute client_limit_fields[] = {
 static const struct schema client_limits = { .kinds = NODE_MAP, .fields = client_limit_fields };
 static const struct attribute listener_fields[] = {
     { "address", &text, P, "where it listens" },
-    { "balance", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("p2c", "round_robin", "least_conn") }, P,
-      "how instances are chosen" },
+    { "balance", &balance, P, "how instances are chosen, unless a route says otherwise" },
     { "limits", &client_limits, P, "the same for this listener" },
     { "mode", &mode, P, "permissions of a Unix socket" },
     { "proxy_from", &string_or_list, P, "who may send a PROXY header" },

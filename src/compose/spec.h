@@ -80,6 +80,8 @@ struct spec_ulimit {
     struct place place;
 };
 
+/* What the new version's answers are compared with the old one's for. LATENCY: for failures as well. */
+enum spec_compare { SPEC_COMPARE_NOTHING, SPEC_COMPARE_FAILURES, SPEC_COMPARE_LATENCY };
 enum spec_strategy { SPEC_ROLLING, SPEC_BLUE_GREEN, SPEC_CANARY };
 /* What follows when a new version turns out worse than the old one. */
 enum spec_on_failure { SPEC_GO_BACK, SPEC_PAUSE, SPEC_GO_ON };
@@ -101,10 +103,12 @@ struct spec_deploy {
     struct spec_update update, rollback;
     uint32_t *steps; /* CANARY: the new version's share of the requests, in 1/1000, rising to 1000 */
     size_t steps_len;
-    int64_t dwell_ns;         /* how long each share is watched; 30 s unless given */
-    int64_t keep_ns;          /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
-    int64_t ready_timeout_ns; /* a new instance that isn't ready by then has failed; 60 s unless given */
-    uint32_t min_requests;    /* fewer answers say nothing about a version; 50 unless given */
+    int64_t dwell_ns;          /* how long each share is watched; 30 s unless given */
+    int64_t keep_ns;           /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
+    int64_t ready_timeout_ns;  /* a new instance that isn't ready by then has failed; 60 s unless given */
+    enum spec_compare compare; /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
+    uint32_t min_requests;     /* fewer answers say nothing about a version; 50 unless given */
+    struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
 };
 
 struct spec_service {
@@ -140,6 +144,8 @@ struct spec_service {
     size_t depends_on_len;
     int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
     bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
+    uint32_t max_inflight;    /* x-daruma.max_inflight: requests at a time on one instance; 0: any number */
+    int64_t slow_start_ns;    /* x-daruma.slow_start; 0 unless given */
     unsigned proxy_protocol;  /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
     const json_t *model;      /* its part of the spec's model; belongs to that */
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
@@ -161,16 +167,55 @@ struct spec_rewrite {
     char **remove;         /* names */
 };
 
+/* What is answered in place of an error. */
+struct spec_error_page {
+    int64_t *on; /* statuses */
+    size_t on_len;
+    struct spec_page page; /* status 0: that of the error */
+    char *location;        /* a template: the client is sent there; NULL: it gets the page */
+};
+
 enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
-enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
+/* SPEC_PASS: it only rewrites. */
+enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND, SPEC_PASS };
 
-/* What a gateway route retries on: the enum board_retry_on of base/board.h, or'ed. */
+/* A rule that rewrites paths. */
+struct spec_rule {
+    char *regex, *to; /* `to` is a template */
+    int then;         /* enum board_then */
+};
+
+/* How a route chooses an instance. */
+struct spec_balance {
+    int placement; /* enum board_placement */
+    int hash_of;   /* enum board_hash_of, for BOARD_HASH */
+    char *name;    /* of the header field or cookie; "": none */
+};
+
+/* A cookie that keeps a client at its instance. What else is said of it to a browser is shorter than this. */
+enum { SPEC_STICKY_MORE = 96 };
+struct spec_sticky {
+    char *cookie;      /* its name; "": none */
+    int64_t max_age_s; /* 0: as long as the browser runs */
+    bool secure;
+};
+
+/* Where a route leads to. */
+struct spec_target {
+    char *name;      /* "service", "service:port", or that of a spec_outside */
+    uint32_t weight; /* its share of the requests, for all targets of a route or for none; 0: not given */
+    bool backup;     /* used only while no other target can be */
+};
+
 struct spec_route {
-    bool forwarded; /* requests carry X-Forwarded-… and Forwarded; true unless given */
-    bool via;       /* and Via */
-    char **to;      /* "service", "service:port", or the name of a spec_outside; none but for FORWARD */
-    uint32_t retry_on;
+    bool forwarded;         /* requests carry X-Forwarded-… and Forwarded; true unless given */
+    bool via;               /* and Via */
+    struct spec_target *to; /* none but for FORWARD */
+    size_t to_len;
+    struct spec_balance balance;
+    struct spec_sticky sticky;
+    uint32_t retry_on;           /* enum board_retry_on, or'ed */
     uint32_t attempts;           /* all tries, the first included */
     int64_t connect_timeout_ns;  /* 1 s unless given */
     int64_t response_timeout_ns; /* 60 s unless given */
@@ -190,6 +235,11 @@ struct spec_route {
     struct spec_page closed; /* filled in whether it is switched on or not */
     int64_t body_limit;      /* bytes; 0: any */
     struct spec_rewrite request, response;
+    struct spec_rule *rules;
+    size_t rules_len;
+    struct spec_error_page *errors;
+    size_t errors_len;
+    bool intercept; /* they also replace answers of the service */
     struct place place;
 };
 
@@ -206,7 +256,6 @@ struct spec_listener {
     char *host;    /* "" or "0.0.0.0": all addresses; without brackets for IPv6 */
     uint16_t port;
     enum spec_protocol protocol;
-    int placement; /* enum board_placement */
     struct board_limits limits;
     bool proxy;                      /* every client begins with a PROXY header */
     struct spec_network *proxy_from; /* who may send one; none: anyone */
@@ -227,9 +276,10 @@ struct spec_access_log {
 
 /* Somebody outside of the project that a route leads to. */
 struct spec_outside {
-    char *name;    /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
-    char *host;    /* a name or an address without brackets; the path of a Unix socket */
-    uint16_t port; /* 0: a Unix socket */
+    char *name;            /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
+    char *host;            /* a name or an address without brackets; the path of a Unix socket */
+    uint16_t port;         /* 0: a Unix socket */
+    uint32_t max_inflight; /* requests at a time on each of its addresses; 0: any number */
     struct place place;
 };
 
@@ -244,6 +294,7 @@ struct spec {
     bool served_by;            /* x-gateway.served_by: answers carry X-Served-By; true unless given */
     bool via;                  /* x-gateway.via: requests carry Via; true unless given */
     uint32_t connections;      /* x-gateway.max_connections, over all listeners; 0: as many as there is room for */
+    struct place connections_place;
     struct spec_access_log access_log;
     struct spec_network *trusted; /* x-gateway.trusted_proxies */
     size_t trusted_len;
@@ -253,6 +304,7 @@ struct spec {
     size_t listeners_len;
     struct spec_outside *outside;
     size_t outside_len;
+    json_t *jobs;            /* the models of the services' jobs, which are no part of the project's */
     json_t *model;           /* the whole normalised model, as `daruma config --format json` prints it */
     const struct node *tree; /* the same with places; the loader's */
     struct node *variables; /* NAME → what the files say about it, when that was asked for; else NULL; the loader's */

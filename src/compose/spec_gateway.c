@@ -26,6 +26,8 @@ static const struct spec_route usual = {
     .patience_min_ns = 25 * NS_PER_MS,
     .patience_max_ns = 1 * NS_PER_S,
     .hold_ns = 10 * NS_PER_S,
+    .balance = { .placement = BOARD_P2C_EWMA, .name = "" },
+    .sticky = { .cookie = "" },
     .forwarded = true,
     .via = true,
     .host = "",
@@ -54,24 +56,13 @@ static uint32_t read_retry_on(const struct node *list)
     return flags;
 }
 
-static char **read_targets(struct loading *load, struct spec *spec, const struct node *to)
+static void build_route(struct loading *load, struct spec *spec, const struct node *node,
+                        const struct spec_balance *balance, struct spec_route *ret)
 {
-    char **targets = POOL_ARRAY(load->pool, char *, (to ? to->len : 0) + 1);
-
-    if (to && (to->len == 0 || to->len > BOARD_TARGETS))
-        problem_error(load->problems, to->place, "a route goes to at least one and at most %d services", BOARD_TARGETS);
-    for (size_t i = 0; to && i < to->len; i++)
-        targets[i] = spec_build_target(load, spec, node_at(to, i));
-    return targets;
-}
-
-static void build_route(struct loading *load, struct spec *spec, const struct node *node, struct spec_route *ret)
-{
-    const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"), *to = node_get(node, "to"),
+    const struct node *retry = node_get(node, "retry"), *on = node_get(retry, "on"),
                       *patience = node_get(node, "patience");
 
     *ret = (struct spec_route){
-        .to = read_targets(load, spec, to),
         .retry_on = on ? read_retry_on(on) : usual.retry_on,
         .attempts = (uint32_t)read_int(retry, "attempts", usual.attempts),
         .connect_timeout_ns = read_duration(node, "connect_timeout", usual.connect_timeout_ns),
@@ -80,6 +71,7 @@ static void build_route(struct loading *load, struct spec *spec, const struct no
         .patience_min_ns = read_duration(patience, "min", usual.patience_min_ns),
         .patience_max_ns = read_duration(patience, "max", usual.patience_max_ns),
         .hold_ns = read_duration(node, "hold", usual.hold_ns),
+        .balance = spec_read_balance(load, node_get(node, "balance"), balance),
         .forwarded = read_bool(node, "forwarded", true),
         .via = read_bool(node, "via", true),
         .place = node->place,
@@ -87,6 +79,8 @@ static void build_route(struct loading *load, struct spec *spec, const struct no
     if (ret->patience_max_ns > 0 && ret->patience_min_ns > ret->patience_max_ns)
         problem_error(load->problems, patience->place,
                       "`patience.min` is longer than `patience.max` (1s unless given)");
+    spec_build_targets(load, spec, node_get(node, "to"), ret);
+    spec_build_sticky(load, node_get(node, "sticky"), ret);
     spec_build_route(load, node, ret);
 }
 
@@ -116,14 +110,6 @@ static bool read_address(struct loading *load, const struct node *node, const ch
     ret->host = pool_strdup(load->pool, host);
     ret->port = (uint16_t)port;
     return true;
-}
-
-static int read_placement(const struct node *node)
-{
-    const char *word = read_text(node, "balance", "p2c");
-    return strcmp(word, "round_robin") == 0  ? BOARD_ROUND_ROBIN
-           : strcmp(word, "least_conn") == 0 ? BOARD_LEAST_INFLIGHT
-                                             : BOARD_P2C_EWMA;
 }
 
 /* What `node` (`limits`, may be NULL) says; what it does not, as in `otherwise`. */
@@ -176,7 +162,6 @@ static void add_declared(struct loading *load, const struct node *node, const st
     const struct node *routes = node_get(node, "routes"), *address = node_get(node, "address");
     struct spec_listener listener = {
         .protocol = strcmp(read_text(node, "protocol", "http"), "tcp") == 0 ? SPEC_PROTOCOL_TCP : SPEC_PROTOCOL_HTTP,
-        .placement = read_placement(node),
         .limits = read_limits(load, node_get(node, "limits"), limits),
         .proxy = read_bool(node, "proxy_protocol", false),
         .mode = (uint32_t)read_int(node, "mode", 0666),
@@ -185,6 +170,7 @@ static void add_declared(struct loading *load, const struct node *node, const st
 
     if (!read_address(load, address, spec->working_dir, &listener))
         return;
+    const struct spec_balance balance = spec_read_balance(load, node_get(node, "balance"), &usual.balance);
     if (!listener.path && node_get(node, "mode"))
         problem_error(load->problems, place_of(node, "mode"), "`mode` is of Unix sockets; this one is no path");
     listener.proxy_from =
@@ -202,7 +188,7 @@ static void add_declared(struct loading *load, const struct node *node, const st
     listener.routes = POOL_ARRAY(load->pool, struct spec_route, routes->len);
     listener.routes_len = routes->len;
     for (size_t i = 0; i < routes->len; i++)
-        build_route(load, spec, node_at(routes, i), &listener.routes[i]);
+        build_route(load, spec, node_at(routes, i), &balance, &listener.routes[i]);
     spec_check_routes(load, &listener);
     spec->listeners[spec->listeners_len++] = listener;
 }
@@ -220,14 +206,14 @@ static void add_published(struct loading *load, struct spec_service *service, co
         return;
     struct spec_route *route = POOL_NEW(load->pool, struct spec_route);
     *route = usual;
-    route->to = POOL_ARRAY(load->pool, char *, 2);
-    route->to[0] = service->name;
+    route->to = POOL_NEW(load->pool, struct spec_target);
+    route->to->name = service->name;
+    route->to_len = 1;
     route->place = port->place;
     spec->listeners[spec->listeners_len++] = (struct spec_listener){
         .host = port->host_ip,
         .port = port->published,
         .protocol = port->protocol,
-        .placement = BOARD_P2C_EWMA,
         .limits = *limits,
         .routes = route,
         .routes_len = 1,
@@ -262,6 +248,7 @@ void spec_build_listeners(struct loading *load, const struct node *gateway, stru
     for (size_t i = 0; i < spec->services_len; i++)
         room += spec->services[i].ports_len;
     spec->connections = (uint32_t)read_int(gateway, "max_connections", 0);
+    spec->connections_place = place_of(gateway, "max_connections");
     spec->listeners = POOL_ARRAY(load->pool, struct spec_listener, room);
     for (size_t i = 0; declared && i < declared->len; i++)
         add_declared(load, node_at(declared, i), &limits, spec);

@@ -13,7 +13,9 @@ static const char *const outside[] = { "depends_on",  "restart", "scale",       
                                        "ports",       "links",   "stop_signal", "stop_grace_period",
                                        "healthcheck", "deploy",  "x-daruma",    NULL };
 static const char *const outside_deploy[] = { "replicas", "restart_policy", "update_config", "rollback_config", NULL };
-static const char *const outside_daruma[] = { "deploy", "healthcheck", "drain_timeout", "restart_unhealthy", NULL };
+static const char *const outside_daruma[] = {
+    "deploy", "healthcheck", "drain_timeout", "restart_unhealthy", "max_inflight", "slow_start", NULL
+};
 static const char *const nothing[] = { NULL };
 
 enum { PAIRS_USUAL = 64 };

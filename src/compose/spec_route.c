@@ -152,22 +152,31 @@ static char *read_template(struct loading *load, struct place place, const char 
     return compiled;
 }
 
-static void read_redirect(struct loading *load, const struct node *node, struct spec_route *ret)
+/* Where a client is sent. */
+static char *read_location(struct loading *load, const struct node *node)
 {
-    static const char *const begins[] = { "http://", "https://", "/", "{path}", "{rest}", "{scheme}://" };
-    const struct node *to = node_get(node, "to");
-    const char *text = read_text(node, "to", "");
-    int64_t status = read_int(node, "status", 308);
-    bool good = !to;
+    static const char *const begins[] = {
+        "http://", "https://", "/", "{path}", "{plain_path}", "{rest}", "{scheme}://"
+    };
+    const char *text = node_str(node);
+    bool good = false;
 
-    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
-        problem_error(load->problems, place_of(node, "status"), "a redirect has the status 301, 302, 303, 307 or 308");
-    ret->location = read_template(load, place_of(node, "to"), text);
-    ret->page.status = (uint32_t)status;
     for (size_t i = 0; i < ARRAY_LEN(begins); i++)
         good = good || strncmp(text, begins[i], strlen(begins[i])) == 0;
     if (!good)
-        problem_error(load->problems, to->place, "`%s`: a redirect leads to http://…, https://… or a /path", text);
+        problem_error(load->problems, node->place, "`%s`: a redirect leads to http://…, https://… or a /path", text);
+    return read_template(load, node->place, text);
+}
+
+static void read_redirect(struct loading *load, const struct node *node, struct spec_route *ret)
+{
+    int64_t status = read_int(node, "status", 308);
+
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+        problem_error(load->problems, place_of(node, "status"), "a redirect has the status 301, 302, 303, 307 or 308");
+    if (node_str(node_get(node, "to")))
+        ret->location = read_location(load, node_get(node, "to"));
+    ret->page.status = (uint32_t)status;
 }
 
 /* --- header fields ---------------------------------------------------------------------------------------------- */
@@ -231,6 +240,45 @@ static struct spec_rewrite read_rewrite(struct loading *load, const struct node 
     return rewrite;
 }
 
+/* --- rules ------------------------------------------------------------------------------------------------------ */
+
+static void read_rule(struct loading *load, const struct node *node, struct spec_rule *ret)
+{
+    /* What may hold a space would break the request line that it comes into. */
+    static const char broken[] = { TEMPLATE_COOKIE, TEMPLATE_FORWARDED_FOR, TEMPLATE_HEADER, TEMPLATE_PROTOCOL, '\0' };
+    static const struct {
+        const char *word;
+        enum board_then then;
+    } words[] = {
+        { "next", BOARD_THEN_NEXT },         { "last", BOARD_THEN_LAST },           { "break", BOARD_THEN_BREAK },
+        { "redirect", BOARD_THEN_REDIRECT }, { "permanent", BOARD_THEN_PERMANENT },
+    };
+    const struct node *match = node_get(node, "match"), *to = node_get(node, "to");
+    const char *word = read_text(node, "then", "next"), *text = read_text(node, "to", "");
+
+    ret->regex = read_regex(load, match);
+    (void)check_value(load, place_of(node, "match"), ret->regex);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(words[i].word, word) == 0)
+            ret->then = words[i].then;
+    ret->to = read_template(load, place_of(node, "to"), text);
+    bool away = ret->then == BOARD_THEN_REDIRECT || ret->then == BOARD_THEN_PERMANENT;
+    if (to && (strchr(text, ' ') || template_has(ret->to, broken)))
+        problem_error(load->problems, to->place, "a path holds no space, and no gap that may hold one");
+    if (to && !away && text[0] != '/' && text[0] != '{')
+        problem_error(load->problems, to->place, "`%s` is no path; it begins with a slash", text);
+}
+
+static void read_rules(struct loading *load, const struct node *node, struct spec_route *ret)
+{
+    const struct node *list = node_get(node, "rewrite");
+
+    ret->rules_len = list ? list->len : 0;
+    ret->rules = POOL_ARRAY(load->pool, struct spec_rule, ret->rules_len);
+    for (size_t i = 0; i < ret->rules_len; i++)
+        read_rule(load, node_at(list, i), &ret->rules[i]);
+}
+
 /* --- a route ---------------------------------------------------------------------------------------------------- */
 
 static void read_action(struct loading *load, const struct node *node, struct spec_route *ret)
@@ -240,10 +288,15 @@ static void read_action(struct loading *load, const struct node *node, struct sp
     int actions = (node_get(node, "to") != NULL) + (redirect != NULL) + (respond != NULL);
 
     ret->location = pool_strdup(load->pool, "");
-    if (actions > 1 || (actions == 0 && !maintenance))
+    bool passes = actions == 0 && !maintenance && node_get(node, "rewrite");
+    if (actions > 1 || (actions == 0 && !maintenance && !passes))
         problem_error(load->problems, node->place, "a route has one of `to`, `redirect` and `respond`");
+    if (passes && (ret->match != SPEC_REGEX || !ret->first))
+        problem_error(
+            load->problems, node->place,
+            "a route that only rewrites says `match: regex` and `first: true`, for others are asked behind it");
     ret->page = read_page(load, respond, 200, "");
-    ret->action = respond ? SPEC_RESPOND : SPEC_FORWARD;
+    ret->action = passes ? SPEC_PASS : respond ? SPEC_RESPOND : SPEC_FORWARD;
     if (redirect) {
         ret->action = SPEC_REDIRECT;
         read_redirect(load, redirect, ret);
@@ -253,6 +306,41 @@ static void read_action(struct loading *load, const struct node *node, struct sp
     if (actions == 0 && maintenance && !ret->maintenance)
         problem_error(load->problems, maintenance->place,
                       "without maintenance this route leads nowhere; add `to`, `redirect` or `respond`");
+}
+
+static void read_error_page(struct loading *load, const struct node *node, struct spec_error_page *ret)
+{
+    const struct node *on = node_get(node, "on"), *redirect = node_get(node, "redirect");
+    size_t len = node_is(on, NODE_LIST) ? on->len : 1;
+
+    ret->on = POOL_ARRAY(load->pool, int64_t, len);
+    ret->on_len = len;
+    for (size_t i = 0; i < len; i++) {
+        const struct node *status = node_is(on, NODE_LIST) ? node_at(on, i) : on;
+        ret->on[i] = node_is(status, NODE_INT) ? status->u.integer : 0;
+    }
+    if (len == 0 || len > BOARD_ERROR_STATUSES)
+        problem_error(load->problems, on->place, "an error page is for at least one and at most %d statuses",
+                      BOARD_ERROR_STATUSES);
+    ret->page = read_page(load, node, redirect ? 302 : 0, "");
+    if (!redirect)
+        return;
+    if (node_get(node, "body") || node_get(node, "file"))
+        problem_error(load->problems, redirect->place, "there is a page or a redirect, not both");
+    ret->location = read_location(load, redirect);
+}
+
+static void read_error_pages(struct loading *load, const struct node *node, struct spec_route *ret)
+{
+    const struct node *list = node_get(node, "error_pages");
+
+    ret->intercept = read_bool(node, "intercept_errors", false);
+    ret->errors_len = list ? list->len : 0;
+    ret->errors = POOL_ARRAY(load->pool, struct spec_error_page, ret->errors_len);
+    for (size_t i = 0; i < ret->errors_len; i++)
+        read_error_page(load, node_at(list, i), &ret->errors[i]);
+    if (ret->intercept && ret->errors_len == 0)
+        problem_error(load->problems, place_of(node, "intercept_errors"), "`intercept_errors` needs `error_pages`");
 }
 
 static enum spec_match read_match(const struct node *node)
@@ -301,6 +389,8 @@ void spec_build_route(struct loading *load, const struct node *node, struct spec
         problem_error(load->problems, node->place,
                       "`match`, `strip` and `replace` say what is done with a `path`, which is missing");
     read_action(load, node, ret);
+    read_rules(load, node, ret);
+    read_error_pages(load, node, ret);
     ret->request = read_rewrite(load, node_get(headers, "request"), BOARD_REWRITE);
     ret->response = read_rewrite(load, node_get(headers, "response"), BOARD_REWRITE_RESPONSE);
 }
@@ -320,7 +410,8 @@ static bool says_more_than_tcp(const struct spec_route *route)
 {
     return *route->host || *route->path || route->action != SPEC_FORWARD || route->maintenance ||
            route->body_limit > 0 || route->request.set[0] || route->request.remove[0] || route->response.set[0] ||
-           route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] || route->replace;
+           route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] || route->replace ||
+           route->rules_len > 0 || *route->sticky.cookie || *route->balance.name;
 }
 
 void spec_check_routes(struct loading *load, const struct spec_listener *listener)
@@ -330,9 +421,9 @@ void spec_check_routes(struct loading *load, const struct spec_listener *listene
     for (size_t i = 0; i < listener->routes_len; i++) {
         sorted[i] = &listener->routes[i];
         if (listener->protocol == SPEC_PROTOCOL_TCP && says_more_than_tcp(sorted[i]))
-            problem_error(
-                load->problems, sorted[i]->place,
-                "a route of a tcp listener only leads to services: hosts, paths, pages and headers are HTTP's");
+            problem_error(load->problems, sorted[i]->place,
+                          "a route of a tcp listener only leads to services: hosts, paths, pages, headers and cookies "
+                          "are HTTP's");
     }
     qsort(sorted, listener->routes_len, sizeof(*sorted), compare_routes);
     for (size_t i = 1; i < listener->routes_len; i++)
@@ -363,7 +454,7 @@ static size_t rewrite_len(const struct spec_rewrite *rewrite)
 
 void spec_check_room(struct loading *load, const struct spec *spec)
 {
-    size_t routes = 0, text = 0;
+    size_t routes = 0, text = 0, errors = 0, rules = 0;
 
     for (size_t i = 0; i < spec->services_len; i++)
         routes += spec->services[i].ports_len; /* each has a private listener */
@@ -372,15 +463,25 @@ void spec_check_room(struct loading *load, const struct spec *spec)
             const struct spec_route *route = &spec->listeners[i].routes[r];
             routes++;
             text += text_len(route->host) + text_len(route->path) + text_len(route->location) +
+                    text_len(route->balance.name) + text_len(route->sticky.cookie) + SPEC_STICKY_MORE +
                     text_len(route->replace) + text_len(route->page.type) + text_len(route->page.body) +
                     rewrite_len(&route->request) + rewrite_len(&route->response);
+            for (size_t e = 0; e < route->errors_len; e++)
+                text += text_len(route->errors[e].page.type) + text_len(route->errors[e].page.body) +
+                        text_len(route->errors[e].location);
+            for (size_t e = 0; e < route->rules_len; e++)
+                text += text_len(route->rules[e].regex) + text_len(route->rules[e].to) + 3;
+            errors += route->errors_len;
+            rules += route->rules_len;
             if (route->maintenance)
                 text += text_len(route->closed.type) + text_len(route->closed.body);
-            if (routes <= BOARD_ROUTES && text <= BOARD_TEXT)
+            if (routes <= BOARD_ROUTES && text <= BOARD_TEXT && errors <= BOARD_ERROR_PAGES && rules <= BOARD_RULES)
                 continue;
-            problem_error(load->problems, route->place,
-                          "the gateway has room for %d routes with %d bytes of hosts, paths, headers and pages in all",
-                          BOARD_ROUTES, BOARD_TEXT);
+            problem_error(
+                load->problems, route->place,
+                "the gateway has room for %d routes with %d error pages and %d bytes of hosts, paths, headers "
+                "and pages in all",
+                BOARD_ROUTES, BOARD_ERROR_PAGES, BOARD_TEXT);
             return;
         }
 }

@@ -172,14 +172,38 @@ static json_t *route_json(const struct board *board, const struct gauges *gauges
                      number(sum.poisoned), "truncated", number(sum.truncated));
 }
 
+/* What the workers know of one endpoint; what belongs to an earlier instance in its slot does not count. */
+static json_t *endpoint_json(const struct board *board, const struct gauges *gauges, uint32_t index)
+{
+    const struct board_endpoint *endpoint = &board->endpoints[index];
+    uint64_t inflight = 0, requests = 0, errors = 0, ejected = 0;
+
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[index];
+        if (LOAD(gauge->generation) != endpoint->generation)
+            continue;
+        inflight += LOAD(gauge->inflight);
+        requests += LOAD(gauge->requests);
+        errors += LOAD(gauge->errors);
+        ejected += LOAD(gauge->ejected);
+    }
+    return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "instance", endpoint->instance, "service",
+                     board->services[endpoint->service].name, "draining", endpoint->state == BOARD_ENDPOINT_DRAINING,
+                     "weight", number(endpoint->weight), "inflight", number(inflight), "requests", number(requests),
+                     "errors", number(errors), "ejected", number(ejected));
+}
+
 json_t *answers_gateway(const struct board *board, const struct gauges *gauges)
 {
-    json_t *routes = json_array();
+    json_t *routes = json_array(), *endpoints = json_array();
 
     for (uint32_t i = 0; i < board->used_routes; i++)
         if (board->routes[i].used)
             (void)json_array_append_new(routes, route_json(board, gauges, i));
-    return json_pack("{s:o, s:o}", "workers", workers_json(gauges), "routes", routes);
+    for (uint32_t i = 0; i < board->used_endpoints; i++)
+        if (board->endpoints[i].state == BOARD_ENDPOINT_UP || board->endpoints[i].state == BOARD_ENDPOINT_DRAINING)
+            (void)json_array_append_new(endpoints, endpoint_json(board, gauges, i));
+    return json_pack("{s:o, s:o, s:o}", "workers", workers_json(gauges), "routes", routes, "endpoints", endpoints);
 }
 
 json_t *answers_listeners(const struct board *board, const struct listeners *listeners)

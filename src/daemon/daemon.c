@@ -85,8 +85,7 @@ static void on_ring(void *data)
 static int on_board_service(void *data, const char *service)
 {
     struct daemon *daemon = data;
-    const struct spec *spec = supervisor_spec(daemon->supervisor);
-    return board_service_add(daemon->memory.board, service, spec ? listeners_placement(spec, service) : BOARD_P2C_EWMA);
+    return board_service_add(daemon->memory.board, service);
 }
 
 static char *on_room(void *data, const char *instance, int stream, size_t *ret_len)

@@ -4,12 +4,15 @@
 #include "base/clock.h"
 #include "daemon/listen_socket.h"
 #include "daemon/routes.h"
+#include "daemon/workers.h"
+#include "gateway/gateway.h"
 #include "runtime/ports.h"
 #include "supervise/supervise.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +75,7 @@ static const char *published_key(const struct spec_listener *wanted, char key[LI
     bool v6 = strchr(host, ':');
 
     /* Any free port: then whom it leads to is what stays the same. */
-    const char *to = wanted->port == 0 && wanted->routes_len > 0 ? wanted->routes[0].to[0] : NULL;
+    const char *to = wanted->port == 0 && wanted->routes_len > 0 ? wanted->routes[0].to[0].name : NULL;
     (void)snprintf(key, LISTENER_NAME, "%s%.45s%s:%u%s%.32s", v6 ? "[" : "", host, v6 ? "]" : "", wanted->port,
                    to ? "/" : "", to ? to : "");
     return key;
@@ -143,14 +146,10 @@ static void explain(const struct listeners *listeners, struct problems *problems
 
 static void check_targets(const struct spec_listener *wanted, struct problems *problems)
 {
-    for (size_t i = 0; i < wanted->routes_len; i++) {
-        size_t n = 0;
-        while (wanted->routes[i].to[n])
-            n++;
-        if (n > BOARD_TARGETS)
+    for (size_t i = 0; i < wanted->routes_len; i++)
+        if (wanted->routes[i].to_len > BOARD_TARGETS)
             problem_error(problems, wanted->routes[i].place, "a route can lead to %d services, not to %zu",
-                          BOARD_TARGETS, n);
-    }
+                          BOARD_TARGETS, wanted->routes[i].to_len);
 }
 
 /* The port that it had in an earlier life; 0: none. */
@@ -265,8 +264,20 @@ static void open_private(struct listeners *listeners, const struct spec *spec, c
     (void)snprintf(listener->service, sizeof(listener->service), "%s", service->name);
 }
 
+static void check_room(const struct spec *spec, struct problems *problems)
+{
+    uint64_t room = (uint64_t)gateway_worker_room() * workers_wanted();
+
+    if (spec->connections > room)
+        problem_warning(problems, spec->connections_place,
+                        "%u connections are more than the %" PRIu64 " that there are descriptors for; raise the hard "
+                        "limit (`ulimit -Hn`, LimitNOFILE= in a unit) before daruma starts",
+                        spec->connections, room);
+}
+
 void listeners_open(struct listeners *listeners, const struct spec *spec, struct problems *problems)
 {
+    check_room(spec, problems);
     for (size_t i = 0; i < listeners->len; i++)
         listeners->list[i].wanted = false;
     outsides_find(&listeners->outsides, spec, problems);
@@ -307,19 +318,6 @@ json_t *listeners_ports(const struct listeners *listeners)
     return ports;
 }
 
-enum board_placement listeners_placement(const struct spec *spec, const char *name)
-{
-    uint16_t port;
-    const struct spec_service *service = spec_target_service(spec, name, &port);
-
-    for (size_t i = 0; i < spec->listeners_len; i++)
-        for (size_t r = 0; r < spec->listeners[i].routes_len; r++)
-            for (char **to = spec->listeners[i].routes[r].to; *to; to++)
-                if (service ? spec_target_service(spec, *to, &port) == service : strcmp(*to, name) == 0)
-                    return (enum board_placement)spec->listeners[i].placement;
-    return BOARD_P2C_EWMA;
-}
-
 static void fill_route(struct board_route *route, int slot, const struct spec_route *wanted)
 {
     *route = (struct board_route){
@@ -335,18 +333,30 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
     };
 }
 
+static uint32_t max_inflight_outside(const struct spec *spec, const char *name)
+{
+    for (size_t i = 0; i < spec->outside_len; i++)
+        if (strcmp(spec->outside[i].name, name) == 0)
+            return spec->outside[i].max_inflight;
+    return 0;
+}
+
 /* Whoever serves the service's port `target`; 0: the one that is named, or its first one. */
-static int add_target(struct board *board, const struct spec *spec, const char *to, uint16_t target,
+static int add_target(struct board *board, const struct spec *spec, const struct spec_target *to, uint16_t target,
                       struct board_route *route)
 {
     char name[BOARD_NAME];
     uint16_t port = 0;
-    const struct spec_service *service = spec_target_service(spec, to, &port);
-    const char *known = service ? supervisor_board_name(service, target ? target : port, name) : to;
-    int index = board_service_add(board, known, listeners_placement(spec, to));
+    const struct spec_service *service = spec_target_service(spec, to->name, &port);
+    const char *known = service ? supervisor_board_name(service, target ? target : port, name) : to->name;
+    int index = board_service_add(board, known);
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
     board->services[index].proxy = service ? service->proxy_protocol : 0;
+    board->services[index].max_inflight = service ? service->max_inflight : max_inflight_outside(spec, to->name);
+    board->services[index].slow_start_ns = service ? service->slow_start_ns : 0;
+    route->backups |= (uint32_t)to->backup << route->targets;
+    route->weight[route->targets] = (uint16_t)to->weight;
     route->service[route->targets++] = (uint16_t)index;
     return 0;
 }
@@ -443,8 +453,8 @@ static int publish_published(struct listener *listener, const struct spec *spec,
         fill_route(&route, listener->slot, &wanted->routes[i]);
         route.order = (uint32_t)i;
         r = routes_fill(board, &wanted->routes[i], &route);
-        for (char **to = wanted->routes[i].to; r == 0 && *to; to++)
-            r = add_target(board, spec, *to, wanted->published_by ? wanted->target : 0, &route);
+        for (size_t t = 0; r == 0 && t < wanted->routes[i].to_len; t++)
+            r = add_target(board, spec, &wanted->routes[i].to[t], wanted->published_by ? wanted->target : 0, &route);
         if (r == 0)
             r = put_route(listener, i, &route, board);
     }
@@ -480,8 +490,8 @@ static const struct spec_route *private_rules(const struct spec *spec, const cha
         return &tcp;
     for (size_t i = 0; i < spec->listeners_len; i++) {
         const struct spec_listener *listener = &spec->listeners[i];
-        if (listener->protocol == SPEC_PROTOCOL_HTTP && listener->routes_len == 1 && listener->routes[0].to[0] &&
-            !listener->routes[0].to[1] && strcmp(listener->routes[0].to[0], service) == 0)
+        if (listener->protocol == SPEC_PROTOCOL_HTTP && listener->routes_len == 1 && listener->routes[0].to_len == 1 &&
+            strcmp(listener->routes[0].to[0].name, service) == 0)
             return &listener->routes[0];
     }
     return &http;
@@ -495,8 +505,11 @@ static int publish_private(struct listener *listener, const struct spec *spec, c
     int r = put_listener(listener, port->protocol, NULL, board);
     if (r < 0)
         return r;
-    fill_route(&route, listener->slot, private_rules(spec, listener->service, port->protocol));
-    r = add_target(board, spec, listener->service, port->target, &route);
+    const struct spec_route *rules = private_rules(spec, listener->service, port->protocol);
+    fill_route(&route, listener->slot, rules);
+    r = routes_fill_balance(board, &rules->balance, &route);
+    if (r == 0)
+        r = add_target(board, spec, &(struct spec_target){ .name = listener->service }, port->target, &route);
     if (r == 0)
         r = put_route(listener, 0, &route, board);
     if (r == 0)
@@ -526,7 +539,7 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
             withdraw(&listeners->list[i - 1], board);
             give_up_at(listeners, i - 1);
         }
-    r = outsides_publish(&listeners->outsides, listeners_placement, spec, board);
+    r = outsides_publish(&listeners->outsides, board);
     for (size_t i = 0; r == 0 && i < spec->listeners_len; i++) {
         listener = find(listeners, published_key(&spec->listeners[i], key));
         if (listener)

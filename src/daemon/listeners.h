@@ -77,9 +77,6 @@ const char *const *listeners_peers(struct listeners *listeners);
 /* {"key": port} of all whose port was chosen freely. A new reference. */
 json_t *listeners_ports(const struct listeners *listeners);
 
-/* How requests to a service are placed: as the first listener says that leads to it. */
-enum board_placement listeners_placement(const struct spec *spec, const char *name);
-
 /* Closes everything; paths stay, for another process may have inherited the sockets. Accepts a zeroed one. */
 void listeners_free(struct listeners *listeners);
 

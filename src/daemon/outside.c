@@ -99,19 +99,21 @@ static void withdraw(struct outside *outside, struct board *board)
     }
 }
 
-int outsides_publish(struct outsides *outsides, enum board_placement (*placement)(const struct spec *, const char *),
-                     const struct spec *spec, struct board *board)
+int outsides_publish(struct outsides *outsides, struct board *board)
 {
     for (size_t o = 0; o < outsides->len; o++) {
         struct outside *outside = &outsides->list[o];
         withdraw(outside, board);
-        int service = board_service_add(board, outside->name, placement(spec, outside->name));
+        int service = board_service_add(board, outside->name);
         for (size_t i = 0; i < outside->wanted_len; i++) {
             if (has(outside->known, outside->known_len, &outside->wanted[i]))
                 continue;
-            int slot = service < 0
-                           ? service
-                           : board_endpoint_add(board, service, outside->name, &outside->wanted[i], clock_now());
+            /* One of several is called by its address: a hash and cookies go by names. */
+            char text[BOARD_ADDRESS_TEXT];
+            const char *name =
+                outside->wanted_len > 1 ? board_address_format(&outside->wanted[i], text) : outside->name;
+            int slot =
+                service < 0 ? service : board_endpoint_add(board, service, name, &outside->wanted[i], clock_now());
             if (slot < 0)
                 return slot;
             outside->known[outside->known_len] = outside->wanted[i];

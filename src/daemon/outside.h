@@ -31,8 +31,7 @@ struct outsides {
 void outsides_find(struct outsides *outsides, const struct spec *spec, struct problems *problems);
 
 /* Makes the board say so: endpoints that are the same stay. 0, or -ENOSPC. Inside of a writer's bracket. */
-int outsides_publish(struct outsides *outsides, enum board_placement (*placement)(const struct spec *, const char *),
-                     const struct spec *spec, struct board *board);
+int outsides_publish(struct outsides *outsides, struct board *board);
 
 /* Accepts a zeroed one. */
 void outsides_free(struct outsides *outsides);

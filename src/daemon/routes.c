@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -118,12 +119,71 @@ static bool uses_path(const struct spec_route *route)
     return false;
 }
 
+static int add_rules(struct board *board, const struct spec_route *route, struct board_text *ret)
+{
+    int r = 0;
+    *ret = (struct board_text){ 0 };
+    for (size_t i = 0; r == 0 && i < route->rules_len; i++) {
+        const struct spec_rule *rule = &route->rules[i];
+        char then = (char)rule->then;
+        r = append(board, &then, 1, ret);
+        if (r == 0)
+            r = append(board, rule->regex, strlen(rule->regex), ret);
+        if (r == 0)
+            r = append(board, "\n", 1, ret);
+        if (r == 0)
+            r = append(board, rule->to, strlen(rule->to), ret);
+        if (r == 0)
+            r = append(board, "\n", 1, ret);
+    }
+    return r;
+}
+
+int routes_fill_balance(struct board *board, const struct spec_balance *balance, struct board_route *ret)
+{
+    ret->placement = (uint32_t)balance->placement;
+    ret->hash_of = (uint32_t)balance->hash_of;
+    return add_string(board, balance->name, &ret->hash_name);
+}
+
+static int fill_sticky(struct board *board, const struct spec_sticky *sticky, struct board_route *ret)
+{
+    char more[SPEC_STICKY_MORE], age[32] = "";
+
+    if (!*sticky->cookie)
+        return 0;
+    if (sticky->max_age_s > 0)
+        (void)snprintf(age, sizeof(age), "; Max-Age=%" PRId64, sticky->max_age_s);
+    (void)snprintf(more, sizeof(more), "; Path=/; HttpOnly; SameSite=Lax%s%s", age, sticky->secure ? "; Secure" : "");
+    int r = add_string(board, sticky->cookie, &ret->sticky);
+    return r < 0 ? r : add_string(board, more, &ret->sticky_more);
+}
+
+static int add_errors(struct board *board, const struct spec_route *route, struct board_route *ret)
+{
+    int r = 0;
+    /* Each goes in front of those before: the first that fits is to be the first of the file. */
+    for (size_t i = route->errors_len; r == 0 && i > 0; i--) {
+        const struct spec_error_page *error = &route->errors[i - 1];
+        struct board_error_page page = { .statuses = (uint32_t)error->on_len };
+        for (size_t s = 0; s < error->on_len && s < BOARD_ERROR_STATUSES; s++)
+            page.on[s] = (uint16_t)error->on[s];
+        r = fill_page(board, &error->page, &page.page);
+        if (r == 0)
+            r = add_string(board, error->location, &page.location);
+        if (r == 0)
+            r = board_error_page_add(board, &page, ret);
+    }
+    return r;
+}
+
 int routes_fill(struct board *board, const struct spec_route *route, struct board_route *ret)
 {
     static const enum board_action actions[] = {
         [SPEC_FORWARD] = BOARD_FORWARD,
         [SPEC_REDIRECT] = BOARD_REDIRECT,
         [SPEC_RESPOND] = BOARD_RESPOND,
+        [SPEC_PASS] = BOARD_PASS,
     };
     static const enum board_match matches[] = {
         [SPEC_PREFIX] = BOARD_PREFIX,
@@ -137,8 +197,13 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
     ret->own =
         own_fields(&route->request) | (route->forwarded ? 0u : BOARD_OWN_ORIGIN) | (route->via ? 0u : BOARD_OWN_VIA);
     ret->flags = (route->first ? BOARD_FIRST : 0u) | (route->replace ? BOARD_REPLACE : 0u) |
-                 (route->maintenance ? BOARD_MAINTENANCE : 0u) | (uses_path(route) ? BOARD_USES_PATH : 0u);
-    int r = add_string(board, route->host, &ret->host);
+                 (route->intercept ? BOARD_INTERCEPT : 0u) | (route->maintenance ? BOARD_MAINTENANCE : 0u) |
+                 (uses_path(route) ? BOARD_USES_PATH : 0u);
+    int r = routes_fill_balance(board, &route->balance, ret);
+    if (r == 0)
+        r = fill_sticky(board, &route->sticky, ret);
+    if (r == 0)
+        r = add_string(board, route->host, &ret->host);
     if (r == 0)
         r = add_string(board, route->path, &ret->path);
     if (r == 0)
@@ -147,6 +212,10 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
         r = add_string(board, route->location, &ret->location);
     if (r == 0)
         r = fill_page(board, &route->page, &ret->page);
+    if (r == 0)
+        r = add_rules(board, route, &ret->rewrites);
+    if (r == 0)
+        r = add_errors(board, route, ret);
     if (r == 0 && route->maintenance)
         r = fill_page(board, &route->closed, &ret->closed);
     if (r == 0)

@@ -12,6 +12,9 @@
    strings. */
 int routes_fill(struct board *board, const struct spec_route *route, struct board_route *ret);
 
+/* How it chooses an instance. 0 or -ENOSPC. */
+int routes_fill_balance(struct board *board, const struct spec_balance *balance, struct board_route *ret);
+
 /* What counts for all routes: whom the gateway believes, whether it adds Via, whether it names the instance. */
 void routes_fill_common(struct board *board, const struct spec *spec);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/hold.h"
 #include "gateway/listen.h"
 #include "gateway/mark.h"
 #include "gateway/retry.h"
@@ -14,6 +15,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -45,6 +47,8 @@ struct adoption {
     struct pollfd *polled;
     uint32_t *polled_slot; /* index of a connection, or of an upstream behind those */
     uint32_t polls;
+    uint32_t *held; /* connections in that state */
+    uint32_t helds;
 };
 
 static bool test_and_set(uint64_t *bits, uint32_t at)
@@ -75,7 +79,7 @@ int gw_adopt_epoll(struct gw_worker *worker)
     struct arena *arena = worker->slots.arena;
 
     worker->epoll_fd = arena->epoll_fd;
-    if (arena->lives > 0 &&
+    if (arena->lives++ > 0 && worker->epoll_fd >= 0 &&
         gw_watch(worker, worker->setup->channel_fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CHANNEL, 0, 0) == 0)
         return 0;
     arena->epoll_fd = worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -194,13 +198,29 @@ static bool claim_pipe(struct adoption *a, struct gw_pipe *pipe, bool in_hand)
            !test_and_set(a->descriptors, (uint32_t)pipe->write_fd);
 }
 
+/* Only those that the state uses: others are what an earlier request has left. */
 static bool lengths_hold(const struct conn *conn)
 {
-    bool in = conn->in == GW_NONE || (conn->in_len <= GW_BLOCK && conn->request_end <= conn->in_len &&
-                                      conn->in_sent <= conn->in_len && conn->head_len <= GW_BLOCK);
-    bool out = conn->out == GW_NONE ||
-               (conn->out_len <= GW_BLOCK && conn->out_ready <= conn->out_len && conn->out_at <= conn->out_ready);
-    return in && out;
+    bool in = conn->in == GW_NONE || conn->in_len <= GW_BLOCK, out = conn->out == GW_NONE || conn->out_len <= GW_BLOCK;
+
+    switch ((enum conn_state)conn->state) {
+    case CONN_CONNECTING:
+    case CONN_SENDING:
+    case CONN_RELAYING:
+        in = in && conn->in_sent <= conn->in_len && conn->head_len <= GW_BLOCK;
+        __attribute__((fallthrough));
+    case CONN_HELD:
+    case CONN_VERDICT:
+    case CONN_ANSWERING:
+        in = in && (conn->in == GW_NONE || conn->request_end <= conn->in_len);
+        out = out && (conn->out == GW_NONE || (conn->out_ready <= conn->out_len && conn->out_at <= conn->out_ready));
+        return in && out;
+    case CONN_TUNNEL:
+        return in && out && (conn->in == GW_NONE || conn->in_sent <= conn->in_len) &&
+               (conn->out == GW_NONE || conn->out_at <= conn->out_len);
+    default:
+        return in && out;
+    }
 }
 
 static bool belongs(const struct gw_worker *worker, const struct conn *conn, uint32_t upstream)
@@ -238,7 +258,8 @@ static bool conn_holds(struct adoption *a, struct conn *conn)
     const struct gw_worker *worker = a->worker;
     bool in_hand = gw_conn_index(worker, conn) == a->victim;
     return conn->state < CONN_STATES && conn->listener < BOARD_LISTENERS && conn->in_framing <= HTTP1_UNTIL_CLOSE &&
-           (conn->source < GW_SOURCES || conn->source == GW_NONE) && conn->out_framing <= HTTP1_UNTIL_CLOSE &&
+           (conn->source < GW_SOURCES || conn->source == GW_NONE) &&
+           (conn->queue < BOARD_SERVICES || conn->queue == GW_NONE) && conn->out_framing <= HTTP1_UNTIL_CLOSE &&
            conn->failure < RETRY_FAILURES && (conn->route < BOARD_ROUTES || !(conn->flags & CONN_ACTIVE)) &&
            (conn->rival == GW_NONE || conn->rival_endpoint < BOARD_ENDPOINTS) && parts_hold(conn) &&
            lengths_hold(conn) && belongs(worker, conn, conn->upstream) && belongs(worker, conn, conn->rival) &&
@@ -449,10 +470,9 @@ static void adopt_conn(struct adoption *a, uint32_t index)
     if (conn->source != GW_NONE)
         gw_source_again(&worker->shared->sources, worker->setup->number, conn->source);
     if (conn->state == CONN_HELD)
-        gw_list_add(worker, &worker->held, conn);
+        a->held[a->helds++] = index;
     if (conn->state == CONN_VERDICT)
         gw_list_add(worker, &worker->verdicts, conn);
-    worker->suspects_held |= conn->state == CONN_HELD && conn->strikes > 0;
     worker->active += (conn->flags & CONN_ACTIVE) != 0;
     worker->retrying += (conn->flags & CONN_RETRYING) != 0;
     if (conn->flags & CONN_IN_FLIGHT)
@@ -487,6 +507,13 @@ static void adopt_upstream(struct adoption *a, uint32_t index)
         gw_upstream_close(worker, upstream);
 }
 
+static int compare_begun(const void *a, const void *b, void *data)
+{
+    const struct conn *conns = data;
+    int64_t first = conns[*(const uint32_t *)a].begun_ns, second = conns[*(const uint32_t *)b].begun_ns;
+    return first < second ? -1 : first > second;
+}
+
 static void build(struct adoption *a)
 {
     struct gw_worker *worker = a->worker;
@@ -505,8 +532,11 @@ static void build(struct adoption *a)
         else
             worker->slots.due[worker->slots.count + i] = 0;
     worker->slots.due[gw_timer_accept(worker)] = 0;
+    qsort_r(a->held, a->helds, sizeof(a->held[0]), compare_begun, worker->slots.conns);
+    atomic_store_explicit(&worker->gauges->holding, 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < a->helds; i++)
+        gw_hold_adopt(worker, &worker->slots.conns[a->held[i]]);
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
-    atomic_store_explicit(&worker->gauges->holding, worker->held.count, memory_order_relaxed);
     worker->draining = worker->slots.arena->draining;
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++) {
         worker->listeners[i].watched = false;
@@ -609,7 +639,7 @@ static void *make_room(struct adoption *a, size_t *ret_size)
     uint32_t sockets = 2 * a->worker->slots.count;
     size_t descriptors = ((size_t)a->highest / 64 + 1) * 8,
            blocks = ((size_t)a->worker->slots.arena->blocks / 64 + 1) * 8;
-    size_t size = descriptors + blocks + sockets * (sizeof(struct pollfd) + sizeof(uint32_t));
+    size_t size = descriptors + blocks + sockets * (sizeof(struct pollfd) + 2 * sizeof(uint32_t));
     char *room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (room == MAP_FAILED)
@@ -618,6 +648,7 @@ static void *make_room(struct adoption *a, size_t *ret_size)
     a->blocks = (uint64_t *)(room + descriptors);
     a->polled = (struct pollfd *)(room + descriptors + blocks);
     a->polled_slot = (uint32_t *)(a->polled + sockets);
+    a->held = a->polled_slot + sockets;
     *ret_size = size;
     return room;
 }
@@ -628,7 +659,7 @@ int gw_adopt(struct gw_worker *worker)
     struct adoption a = { .worker = worker, .begun_ns = clock_now(), .accepted = -1 };
     size_t size;
 
-    if (arena->lives++ == 0)
+    if (arena->lives == 1)
         return 0;
     arena->adopting++;
     a.victim = roll_back(worker);
@@ -647,7 +678,7 @@ int gw_adopt(struct gw_worker *worker)
     replay(&a);
     greet_accepted(&a);
     look_at_all(&a);
-    gw_exchange_wake(worker);
+    gw_hold_wake(worker);
     (void)munmap(room, size);
     arena->adopting = 0;
     tell(&a);

@@ -99,9 +99,27 @@ static void give(struct gw_worker *worker, struct conn *conn, struct gw_answer a
     finish(worker, conn, answer.status, gw_answer_text(&answer, block, GW_BLOCK));
 }
 
+const struct board_error_page *gw_answer_error_page(const struct gw_worker *worker, const struct conn *conn,
+                                                    unsigned status)
+{
+    const struct board *view = worker->view;
+    if (!(conn->flags & CONN_ACTIVE)) /* it has no route yet */
+        return NULL;
+    uint32_t at = gw_conn_route(worker, conn)->errors;
+    for (; at > 0 && at <= view->used_error_pages; at = view->error_pages[at - 1].next)
+        for (uint32_t i = 0; i < view->error_pages[at - 1].statuses; i++)
+            if (view->error_pages[at - 1].on[i] == status)
+                return &view->error_pages[at - 1];
+    return NULL;
+}
+
 void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
 {
-    give(worker, conn, (struct gw_answer){ .status = status, .why = why });
+    const struct board_error_page *error = gw_answer_error_page(worker, conn, status);
+    if (error)
+        gw_answer_error(worker, conn, error, status);
+    else
+        give(worker, conn, (struct gw_answer){ .status = status, .why = why });
 }
 
 void gw_answer_too_often(struct gw_worker *worker, struct conn *conn, uint32_t retry_after_s)
@@ -149,35 +167,46 @@ static void end_head(struct gw_worker *worker, struct conn *conn, struct text *t
     text_put(text, "\r\n");
 }
 
-void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page)
+static void give_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page, unsigned status)
 {
     char *block = begin(worker, conn);
     struct text text = { .at = block, .end = block + GW_BLOCK };
     size_t len;
     const char *body = board_text(worker->view, page->body, &len);
 
-    put_head(&text, page->status);
+    put_head(&text, status);
     put_line(worker, &text, "Content-Type: ", page->type);
     if (page->retry_after_s > 0) {
         text_put(&text, "Retry-After: ");
         text_number(&text, page->retry_after_s);
         text_put(&text, "\r\n");
     }
-    end_head(worker, conn, &text, page->status, len);
-    if (conn->method != HTTP1_HEAD && page->status != 204 && page->status != 304)
+    end_head(worker, conn, &text, status, len);
+    if (conn->method != HTTP1_HEAD && status != 204 && status != 304)
         text_add(&text, body, len);
-    finish(worker, conn, page->status, (size_t)(text.at - block));
+    finish(worker, conn, status, (size_t)(text.at - block));
+}
+
+/* An error that has no text of its own may have a page. */
+void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page)
+{
+    const struct board_error_page *error =
+        page->body.len == 0 ? gw_answer_error_page(worker, conn, page->status) : NULL;
+    if (error)
+        gw_answer_error(worker, conn, error, page->status);
+    else
+        give_page(worker, conn, page, page->status);
 }
 
 /* The Location, into worker->scratch; its length, 0 when it has no room. Two slashes in front would name another host. */
-static size_t make_location(struct gw_worker *worker, struct conn *conn)
+static size_t make_location(struct gw_worker *worker, struct conn *conn, struct board_text to)
 {
     struct text text = { .at = worker->scratch, .end = worker->scratch + GW_BLOCK / 2 };
     struct gw_gathered gathered;
     struct gw_span template;
     size_t doubled = 0;
 
-    template.text = board_text(worker->view, gw_conn_route(worker, conn)->location, &template.len);
+    template.text = board_text(worker->view, to, &template.len);
     (void)gw_relay_gather(worker, conn, &gathered);
     gw_expand(&text, template, &gathered.facts);
     size_t len = (size_t)(text.at - worker->scratch);
@@ -187,21 +216,38 @@ static size_t make_location(struct gw_worker *worker, struct conn *conn)
     return text.full ? 0 : len - doubled;
 }
 
+void gw_answer_location(struct gw_worker *worker, struct conn *conn, unsigned status, struct gw_span location)
+{
+    char *block = begin(worker, conn);
+    struct text text = { .at = block, .end = block + GW_BLOCK };
+    put_head(&text, status);
+    text_put(&text, "Location: ");
+    text_add(&text, location.text, location.len);
+    text_put(&text, "\r\n");
+    end_head(worker, conn, &text, status, 0);
+    finish(worker, conn, status, (size_t)(text.at - block));
+}
+
+static void give_redirect(struct gw_worker *worker, struct conn *conn, struct board_text to, unsigned status)
+{
+    size_t len = make_location(worker, conn, to);
+
+    if (len == 0)
+        give(worker, conn, (struct gw_answer){ .status = 414 });
+    else
+        gw_answer_location(worker, conn, status, (struct gw_span){ worker->scratch, len });
+}
+
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    size_t len = make_location(worker, conn);
+    give_redirect(worker, conn, route->location, route->page.status);
+}
 
-    if (len == 0) {
-        gw_answer(worker, conn, 414, NULL);
-        return;
-    }
-    char *block = begin(worker, conn);
-    struct text text = { .at = block, .end = block + GW_BLOCK };
-    put_head(&text, route->page.status);
-    text_put(&text, "Location: ");
-    text_add(&text, worker->scratch, len);
-    text_put(&text, "\r\n");
-    end_head(worker, conn, &text, route->page.status, 0);
-    finish(worker, conn, route->page.status, (size_t)(text.at - block));
+void gw_answer_error(struct gw_worker *worker, struct conn *conn, const struct board_error_page *error, unsigned status)
+{
+    if (error->location.len > 0)
+        give_redirect(worker, conn, error->location, error->page.status);
+    else
+        give_page(worker, conn, &error->page, error->page.status > 0 ? error->page.status : status);
 }

@@ -14,7 +14,15 @@ void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, con
 /* The answer that the route itself says: its page, or where it redirects to. `worker->head` and `worker->path` are
    those of the request. */
 void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page);
+/* Sends the client there; `location` may lie in worker->scratch or worker->target. */
+void gw_answer_location(struct gw_worker *worker, struct conn *conn, unsigned status, struct gw_span location);
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn);
+
+/* What the route answers in place of that status; NULL: nothing of its own. */
+const struct board_error_page *gw_answer_error_page(const struct gw_worker *worker, const struct conn *conn,
+                                                    unsigned status);
+void gw_answer_error(struct gw_worker *worker, struct conn *conn, const struct board_error_page *error,
+                     unsigned status);
 
 /* 429: the request came too early by so many seconds. */
 void gw_answer_too_often(struct gw_worker *worker, struct conn *conn, uint32_t retry_after_s);

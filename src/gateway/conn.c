@@ -5,6 +5,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/hold.h"
 #include "gateway/limit.h"
 #include "gateway/mark.h"
 #include "gateway/pipe.h"
@@ -57,7 +58,7 @@ static int64_t head_due(const struct gw_worker *worker, const struct conn *conn)
 static int64_t response_due(const struct gw_worker *worker, struct conn *conn, const struct board_route *route)
 {
     if (conn->flags & CONN_REQUEST_WHOLE)
-        return arm_attempt(worker, conn, route ? route->response_timeout_ns : 0, !(conn->flags & CONN_FIRST_BYTE));
+        return arm_attempt(worker, conn, route ? route->response_timeout_ns : 0, !(conn->flags & CONN_ANSWERED));
     int64_t idle = arm_attempt(worker, conn, route ? route->idle_timeout_ns : 0, false);
     int64_t body = gw_limit_body_due(worker, conn);
     return body > 0 && (body < idle || idle == 0) ? body : idle;
@@ -113,11 +114,6 @@ void gw_conn_look_again(struct gw_worker *worker, struct conn *conn, int64_t at_
         gw_timers_set(&worker->timers, gw_conn_index(worker, conn), due);
 }
 
-static struct gw_list *list_of(struct gw_worker *worker, enum conn_state state)
-{
-    return state == CONN_HELD ? &worker->held : state == CONN_VERDICT ? &worker->verdicts : NULL;
-}
-
 void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event event)
 {
     enum conn_state state = (enum conn_state)conn->state, next;
@@ -125,18 +121,15 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
         conn->io |= GW_ERROR;
         return;
     }
-    struct gw_list *from = list_of(worker, state), *to = list_of(worker, next);
-    if (from)
-        gw_list_remove(worker, from, conn);
+    if (state == CONN_HELD)
+        gw_hold_leave(worker, conn);
+    if (state == CONN_VERDICT)
+        gw_list_remove(worker, &worker->verdicts, conn);
     conn->state = (uint8_t)next;
-    if (to)
-        gw_list_add(worker, to, conn);
-    if (from == &worker->held)
-        conn->held_ns += worker->now;
-    if (to == &worker->held)
-        conn->held_ns -= worker->now;
-    if (from == &worker->held || to == &worker->held)
-        atomic_store_explicit(&worker->gauges->holding, worker->held.count, memory_order_relaxed);
+    if (next == CONN_HELD)
+        gw_hold_enter(worker, conn);
+    if (next == CONN_VERDICT)
+        gw_list_add(worker, &worker->verdicts, conn);
     if (next == CONN_HEAD)
         conn->due_ns = head_due(worker, conn);
     gw_conn_touch(worker, conn);
@@ -428,7 +421,7 @@ void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
         gw_answer(worker, conn, 408, NULL);
         break;
     case CONN_HELD:
-        gw_exchange_hold_expired(worker, conn);
+        gw_hold_expired(worker, conn);
         break;
     case CONN_CONNECTING:
     case CONN_SENDING:

@@ -43,4 +43,10 @@ void gw_conn_close(struct gw_worker *worker, struct conn *conn);
 /* The same with a reset, where an orderly end would look like the end of the answer. */
 void gw_conn_abort(struct gw_worker *worker, struct conn *conn);
 
+/* SENDING: bytes of an answer's head have come, and it is not whole. They belong to this attempt alone. */
+static inline bool gw_conn_half_answered(const struct conn *conn)
+{
+    return conn->out != GW_NONE && conn->out_len > conn->out_ready;
+}
+
 #endif

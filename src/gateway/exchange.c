@@ -2,35 +2,37 @@
 #include "gateway/exchange.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "gateway/access.h"
+#include "gateway/affinity.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/hedge.h"
+#include "gateway/hold.h"
 #include "gateway/limit.h"
 #include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
+#include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
 #define LOST_NS       (5 * NS_PER_S) /* so long an engine may take to say how an instance died */
 #define TRIAL_NS      NS_PER_S       /* a suspect that takes longer has the next one tried beside it */
 
-enum {
-    HOLD_MAX = 8192, /* requests that one worker lets wait */
-    HOPS_MAX = 8,    /* gateways of our kind that a request may come through */
-};
+enum { HOPS_MAX = 8 /* gateways of our kind that a request may come through */ };
 
 /* Flags that belong to one attempt. */
 #define ATTEMPT_FLAGS                                                                                                  \
-    (uint32_t)(CONN_SEND_BROKEN | CONN_FIRST_BYTE | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED |           \
-               CONN_SEEN | CONN_OVERDUE)
+    (uint32_t)(CONN_SEND_BROKEN | CONN_ANSWERED | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED | CONN_SEEN | \
+               CONN_OVERDUE)
 
 /* --- counting --------------------------------------------------------------------------------------------------- */
 
@@ -105,18 +107,19 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
     conn->flags &= ~(uint32_t)(CONN_RETRYING | CONN_ACTIVE);
 }
 
-void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, bool blame)
+void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, uint32_t route,
+                               bool blame)
 {
     if (generation != worker->balance.local[endpoint].generation)
         return;
     gw_count(&worker->gauges->endpoints[endpoint].errors);
     if (blame)
-        gw_balance_failure(&worker->balance, endpoint, worker->now);
+        gw_balance_failure(&worker->balance, endpoint, route, BALANCE_ERROR, worker->now);
 }
 
 static void count_failure(struct gw_worker *worker, const struct conn *conn, bool blame)
 {
-    gw_exchange_count_failure(worker, conn->endpoint, conn->endpoint_generation, blame);
+    gw_exchange_count_failure(worker, conn->endpoint, conn->endpoint_generation, conn->route, blame);
 }
 
 /* --- attempts --------------------------------------------------------------------------------------------------- */
@@ -147,12 +150,14 @@ int gw_exchange_elsewhere(struct gw_worker *worker, const struct conn *conn)
         .tried = conn->tried,
         .tried_len = tried_len(conn),
         .now_ns = worker->now,
+        .since_ns = conn->begun_ns,
+        .key = conn->key,
         .safe = gw_exchange_is_safe(worker, conn),
     };
     return gw_balance_pick(&worker->balance, &request);
 }
 
-static void give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
+void gw_exchange_give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why)
 {
     if (conn->flags & CONN_TCP)
         gw_conn_close(worker, conn);
@@ -173,8 +178,8 @@ static void attempt_connected(struct gw_worker *worker, struct conn *conn)
         return;
     }
     if (conn->flags & CONN_TCP) {
-        conn->status = 200;                   /* for the gauges: it is served */
-        gw_exchange_first_byte(worker, conn); /* the only latency that a stream of bytes has */
+        conn->status = 200;                      /* for the gauges: it is served */
+        gw_exchange_answered(worker, conn, 200); /* the only latency that a stream of bytes has */
         gw_conn_step(worker, conn, CONN_EV_TUNNEL);
         return;
     }
@@ -227,7 +232,7 @@ static void attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoi
     } else if (connected < 0 && our_shortage(connected)) {
         gw_exchange_attempt_over(worker, conn);
         if (!gw_hedge_fall_back(worker, conn))
-            give_up(worker, conn, 503, "the gateway is out of connections");
+            gw_exchange_give_up(worker, conn, 503, "the gateway is out of connections");
     } else if (connected < 0) {
         gw_exchange_fail(worker, conn, RETRY_CONNECT);
     }
@@ -242,82 +247,47 @@ void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn)
         gw_exchange_fail(worker, conn, connected == -ETIMEDOUT ? RETRY_TIMEOUT : RETRY_CONNECT);
 }
 
-/* --- hold ------------------------------------------------------------------------------------------------------- */
+/* --- placement -------------------------------------------------------------------------------------------------- */
 
-static void hold(struct gw_worker *worker, struct conn *conn)
+int gw_exchange_try(struct gw_worker *worker, struct conn *conn)
 {
-    struct route_gauge *gauge = gw_conn_gauge(worker, conn);
-    if (conn->due_ns == 0)
-        conn->due_ns = worker->now + gw_conn_route(worker, conn)->hold_ns;
-    if (conn->due_ns <= worker->now || worker->held.count >= HOLD_MAX) {
-        gw_count(&gauge->hold_expired);
-        give_up(worker, conn, 503, NULL);
-        return;
-    }
-    if (!(conn->flags & CONN_WAS_HELD))
-        gw_count(&gauge->held);
-    conn->flags |= CONN_WAS_HELD;
-    worker->suspects_held |= conn->strikes > 0;
-    gw_conn_step(worker, conn, CONN_EV_HOLD);
-}
-
-void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn)
-{
-    gw_count(&gw_conn_gauge(worker, conn)->hold_expired);
-    give_up(worker, conn, 503, NULL);
+    int endpoint = gw_exchange_elsewhere(worker, conn);
+    if (endpoint < 0)
+        return endpoint;
+    if (!may_be_tried(worker, conn))
+        return -EAGAIN;
+    attempt(worker, conn, (uint32_t)endpoint, false);
+    return 0;
 }
 
 static void place(struct gw_worker *worker, struct conn *conn)
 {
-    int endpoint = gw_exchange_elsewhere(worker, conn);
-    if (endpoint < 0 || !may_be_tried(worker, conn))
-        hold(worker, conn);
-    else
-        attempt(worker, conn, (uint32_t)endpoint, false);
-}
-
-void gw_exchange_wake(struct gw_worker *worker)
-{
-    /* Each that is there now gets one turn; those that fail at once queue up behind. */
-    uint32_t next = worker->verdicts.first;
-    for (uint32_t left = worker->verdicts.count; left > 0 && next != GW_NONE; left--) {
-        struct conn *conn = &worker->slots.conns[next];
-        next = conn->next;
-        gw_mark(worker, conn);
-        gw_exchange_judge(worker, conn, false);
-        gw_mark_none(worker);
-        gw_worker_again(worker, conn);
-    }
-    next = worker->held.first;
-    worker->suspects_held = false;
-    for (uint32_t left = worker->held.count; left > 0 && next != GW_NONE; left--) {
-        struct conn *conn = &worker->slots.conns[next];
-        next = conn->next;
-        int endpoint = gw_exchange_elsewhere(worker, conn);
-        if (endpoint >= 0 && may_be_tried(worker, conn)) {
-            gw_mark(worker, conn);
-            attempt(worker, conn, (uint32_t)endpoint, false);
-            gw_mark_none(worker);
-            gw_worker_again(worker, conn);
-        } else {
-            worker->suspects_held |= conn->strikes > 0;
-        }
-    }
+    int result = gw_exchange_try(worker, conn);
+    if (result < 0)
+        gw_hold(worker, conn, result);
 }
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
 
-/* Where the request leads to; what it says is in worker->path afterwards. The status to refuse it with, or 0. */
-static unsigned find_route(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head)
+/* Where the request leads to; what it says is in worker->path afterwards. `ret` is what came of rewriting. */
+static void find_route(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head,
+                       struct gw_rewritten *ret)
 {
+    ret->status = 0;
     conn->route = worker->routes.only[conn->listener];
+    if (worker->routes.rewrites[conn->listener]) {
+        *ret = gw_rewrite_find(worker, conn);
+        conn->route = ret->route;
+        return;
+    }
     bool looked = conn->route == GW_NONE || worker->view->routes[conn->route].action == BOARD_REDIRECT;
     if (looked && !gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
-        return 400;
-    if (conn->route == GW_NONE)
+        ret->status = 400;
+    else if (conn->route == GW_NONE)
         conn->route = gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
-                                    &worker->path);
-    return conn->route == GW_NONE ? 404 : 0;
+                                    false, &worker->path);
+    if (conn->route == GW_NONE && ret->status == 0)
+        ret->status = 404;
 }
 
 /* What the route answers by itself, or does not let through. True when that was the answer. */
@@ -356,9 +326,9 @@ static bool answer_here(struct gw_worker *worker, struct conn *conn, const char 
 
 static uint64_t fingerprint(const char *buf, const struct http1_head *head)
 {
-    uint64_t hash = gw_poison_hash(GW_POISON_SEED, buf + head->method_name.at, head->method_name.len);
-    hash = gw_poison_hash(gw_poison_hash(hash, "\n", 1), buf + head->host.at, head->host.len);
-    return gw_poison_hash(gw_poison_hash(hash, "\n", 1), buf + head->path.at, head->path.len);
+    uint64_t hash = hash_bytes(HASH_SEED, buf + head->method_name.at, head->method_name.len);
+    hash = hash_bytes(hash_bytes(hash, "\n", 1), buf + head->host.at, head->host.len);
+    return hash_bytes(hash_bytes(hash, "\n", 1), buf + head->path.at, head->path.len);
 }
 
 static void read_flags(struct conn *conn, const struct http1_head *head)
@@ -375,6 +345,11 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
             conn->flags |= CONN_REPEATABLE;
 }
 
+static struct gw_span source_of(const struct conn *conn)
+{
+    return (struct gw_span){ (const char *)conn->peer, conn->peer_family == AF_INET6 ? 16 : 4 };
+}
+
 void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
 {
     const struct http1_head *head = &worker->head;
@@ -387,7 +362,9 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     conn->in_left = head->content_length;
     conn->in_chunked = (struct http1_chunked){ 0 };
     conn->serial++;
-    unsigned refused = find_route(worker, conn, buf, head);
+    struct gw_rewritten found;
+    find_route(worker, conn, buf, head, &found);
+    unsigned refused = found.status >= 400 ? found.status : 0;
     if (refused == 400 || gw_relay_take_body(worker, conn, head->len) < 0) {
         gw_count(&worker->gauges->bad_requests);
         conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
@@ -403,6 +380,10 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
         return;
     }
     begin_active(worker, conn);
+    if (found.status > 0) {
+        gw_answer_location(worker, conn, found.status, found.target);
+        return;
+    }
     if (answer_here(worker, conn, buf, head))
         return;
     if (gw_poison_any(&worker->shared->quarantine, worker->now) &&
@@ -410,6 +391,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
         gw_count(&gw_conn_gauge(worker, conn)->poisoned);
         gw_answer(worker, conn, 502, "this request is in quarantine: instances died while they served it");
     } else {
+        conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), buf, head, source_of(conn));
         place(worker, conn);
     }
 }
@@ -420,18 +402,33 @@ void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
     conn->route = worker->view->listeners[conn->listener].route;
     conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
     begin_active(worker, conn);
+    conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), NULL, NULL, source_of(conn));
     place(worker, conn);
 }
 
-void gw_exchange_first_byte(struct gw_worker *worker, struct conn *conn)
+void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned status)
 {
-    conn->flags |= CONN_FIRST_BYTE;
-    conn->patience_ns = 0;
-    if (conn->rival != GW_NONE)
-        gw_count(&gw_conn_gauge(worker, conn)->hedge_won);
-    gw_hedge_drop_rival(worker, conn);
-    if (conn->endpoint_generation == worker->balance.local[conn->endpoint].generation)
-        gw_balance_success(&worker->balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
+    struct balance *balance = &worker->balance;
+    bool known = conn->endpoint_generation == balance->local[conn->endpoint].generation;
+
+    if (!(conn->flags & CONN_ANSWERED)) {
+        conn->flags |= CONN_ANSWERED;
+        conn->patience_ns = 0;
+        if (conn->rival != GW_NONE)
+            gw_count(&gw_conn_gauge(worker, conn)->hedge_won);
+        gw_hedge_drop_rival(worker, conn);
+        if (known)
+            gw_balance_success(balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
+    }
+    if (!known || (status < 200 && status != 101))
+        return;
+    if (status < 500) {
+        gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
+    } else {
+        gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+        gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
+        gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
+    }
 }
 
 /* --- failure ---------------------------------------------------------------------------------------------------- */
@@ -447,8 +444,8 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
         .sent = conn->head_sent > 0 || (conn->flags & CONN_SEEN),
         .replayable = !(conn->flags & CONN_REPLAY_LOST),
         .begun = conn->flags & CONN_BEGUN,
-        .elsewhere = elsewhere >= 0,
-        .alone = elsewhere < 0 && conn->tried_len == 1,
+        .elsewhere = elsewhere != -ENOENT,
+        .alone = elsewhere == -ENOENT && conn->tried_len == 1,
         .died = conn->flags & CONN_DIED,
         .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
         .retry_on = route->retry_on,
@@ -496,9 +493,9 @@ static void refuse(struct gw_worker *worker, struct conn *conn, enum retry_failu
         else
             gw_conn_close(worker, conn);
     } else if (failure == RETRY_TIMEOUT) {
-        give_up(worker, conn, 504, NULL);
+        gw_exchange_give_up(worker, conn, 504, NULL);
     } else {
-        give_up(worker, conn, 502, failure == RETRY_CONNECT ? "no connection to the instance" : NULL);
+        gw_exchange_give_up(worker, conn, 502, failure == RETRY_CONNECT ? "no connection to the instance" : NULL);
     }
 }
 
@@ -524,10 +521,7 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
     switch (verdict) {
     case RETRY_ELSEWHERE:
         count_retry(worker, conn, failure);
-        if (may_be_tried(worker, conn))
-            attempt(worker, conn, (uint32_t)elsewhere, false);
-        else
-            hold(worker, conn);
+        place(worker, conn);
         break;
     case RETRY_SAME:
         count_retry(worker, conn, failure);
@@ -538,7 +532,7 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
         break;
     case RETRY_HOLD:
         count_retry(worker, conn, failure);
-        hold(worker, conn);
+        gw_hold(worker, conn, -ENOENT);
         break;
     case RETRY_POISON:
         quarantine(worker, conn);
@@ -548,7 +542,7 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
         if (conn->flags & CONN_BEGUN)
             refuse(worker, conn, failure);
         else
-            give_up(worker, conn, 502, "the instance died while it served this request");
+            gw_exchange_give_up(worker, conn, 502, "the instance died while it served this request");
         break;
     case RETRY_DENIED:
         gw_count(&gauge->retry_denied);
@@ -590,7 +584,8 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
 void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
 {
     struct upstream *upstream = gw_conn_upstream(worker, conn);
-    bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_FIRST_BYTE);
+    bool stale = failure == RETRY_BROKEN && (conn->flags & CONN_REUSED) && !(conn->flags & CONN_ANSWERED) &&
+                 !gw_conn_half_answered(conn);
     if (stale && upstream && gw_upstream_closed_before(upstream))
         conn->head_sent = 0; /* as good as not sent */
     if (upstream)
@@ -611,7 +606,7 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
     }
     /* Whoever broke off may have died: the board will say so in a moment. A failed connect has lost nothing, and is only
        worth waiting for when nobody else is there. */
-    if (failure == RETRY_BROKEN || (failure == RETRY_CONNECT && gw_exchange_elsewhere(worker, conn) < 0)) {
+    if (failure == RETRY_BROKEN || (failure == RETRY_CONNECT && gw_exchange_elsewhere(worker, conn) == -ENOENT)) {
         conn->failure = (uint8_t)(stale ? RETRY_STALE : failure);
         gw_conn_step(worker, conn, CONN_EV_BROKEN);
         gw_exchange_judge(worker, conn, false);
@@ -626,15 +621,13 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
 bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsigned status)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    if (status >= 500)
-        count_failure(worker, conn, false);
     if (!(route->retry_on & gw_retry_status_bit(status)))
         return false;
     int elsewhere = gw_exchange_elsewhere(worker, conn);
     conn->status = (uint16_t)status;
     struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);
     enum retry_verdict verdict = gw_retry_decide(&facts);
-    if (verdict != RETRY_ELSEWHERE) {
+    if (verdict != RETRY_ELSEWHERE || elsewhere < 0) { /* rather this answer than none for a while */
         if (verdict == RETRY_DENIED)
             gw_count(&gw_conn_gauge(worker, conn)->retry_denied);
         return false;

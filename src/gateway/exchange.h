@@ -30,14 +30,15 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last);
 /* The answer's status may be retried: true when another attempt was begun, and the answer is dropped. */
 bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsigned status);
 
-/* The first byte of an answer has come. */
-void gw_exchange_first_byte(struct gw_worker *worker, struct conn *conn);
+/* A whole head of an answer has come, an interim one (1xx) or the final one. */
+void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned status);
 
-/* HELD, and the time is over. */
-void gw_exchange_hold_expired(struct gw_worker *worker, struct conn *conn);
+/* Begins an attempt wherever the request may go now. 0, or -ENOENT: no endpoint; -EBUSY: none that has room; -EAGAIN: it is
+   under suspicion, and not its turn. */
+int gw_exchange_try(struct gw_worker *worker, struct conn *conn);
 
-/* The board has changed: tries those that are held, judges those that wait. */
-void gw_exchange_wake(struct gw_worker *worker);
+/* It is not served: an answer of our own, or the end of a TCP connection. */
+void gw_exchange_give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why);
 
 /* Ends what is in progress, counts it, and closes the upstream connection if there still is one. Idempotent. */
 void gw_exchange_drop(struct gw_worker *worker, struct conn *conn);
@@ -45,14 +46,15 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn);
 /* A second attempt on `endpoint`, beside the rival that was the first. Counts against the budget. */
 void gw_exchange_second(struct gw_worker *worker, struct conn *conn, uint32_t endpoint);
 
-/* Where the request could go now, to none that was tried; negative: nowhere. */
+/* Where the request could go now, to none that was tried; negative as gw_balance_pick() says. */
 int gw_exchange_elsewhere(struct gw_worker *worker, const struct conn *conn);
 
 /* May it be sent to two endpoints? */
 bool gw_exchange_is_safe(const struct gw_worker *worker, const struct conn *conn);
 
-/* Counts an error of `endpoint`; with `blame` it may be left out for it. */
-void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, bool blame);
+/* Counts an error of `endpoint` with a request of `route`; with `blame` it may be left out for it. */
+void gw_exchange_count_failure(struct gw_worker *worker, uint32_t endpoint, uint32_t generation, uint32_t route,
+                               bool blame);
 
 /* One less in flight on `endpoint`. */
 void gw_exchange_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t generation);

@@ -216,6 +216,18 @@ static void add_target(struct text *text, const char *buf, const struct http1_he
     add_slice(text, buf, head->path);
 }
 
+/* HTTP/1.0 knows no Host, but HTTP/1.1 must have one, and many servers insist that it is not empty. */
+static void add_host(struct text *text, const char *buf, const struct http1_head *head,
+                     const struct gw_forward_request *facts)
+{
+    text_put(text, "Host: ");
+    if (head->host.len > 0)
+        add_slice(text, buf, head->host);
+    else
+        text_add(text, facts->service.text, facts->service.len);
+    text_add(text, "\r\n", 2);
+}
+
 /* Which fields of the client's are replaced by ours. */
 static uint64_t replaced_fields(const struct gw_forward_request *facts)
 {
@@ -256,7 +268,7 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
     add_target(&text, buf, head, facts);
     text_put(&text, " HTTP/1.1\r\n");
     if (!(facts->own & BOARD_OWN_HOST))
-        add_field(&text, "Host", buf, head->host);
+        add_host(&text, buf, head, facts);
     copy_fields(&text, buf, head, replaced_fields(facts));
     add_framing(&text, head);
     add_forwarded(&text, buf, head, facts);
@@ -271,6 +283,16 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
     if (head->upgrade)
         add_upgrade(&text, buf, head);
     return finish(&text, out);
+}
+
+static void add_cookie(struct text *text, const struct gw_span cookie[3])
+{
+    text_put(text, "Set-Cookie: ");
+    text_add(text, cookie[0].text, cookie[0].len);
+    text_add(text, "=", 1);
+    text_add(text, cookie[1].text, cookie[1].len);
+    text_add(text, cookie[2].text, cookie[2].len);
+    text_add(text, "\r\n", 2);
 }
 
 bool gw_forward_is_good(unsigned status)
@@ -310,6 +332,8 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
         text_put(&text, facts->served_by);
         text_add(&text, "\r\n", 2);
     }
+    if (head->status >= 200 && facts->cookie[0].len > 0)
+        add_cookie(&text, facts->cookie);
     if (head->status >= 200)
         gw_expand_lines(&text, facts->rewrite.add, facts->gaps);
     if (gw_forward_is_good(head->status))

@@ -32,6 +32,7 @@ enum { GW_REQUEST_ID = 32 };
 
 struct gw_forward_request {
     struct gw_span peer;         /* the client's address as text */
+    struct gw_span service;      /* the Host of requests that name none */
     bool trusted;                /* what it says about who was before it is believed and added to, else replaced */
     bool via;                    /* Via is added */
     uint32_t own;                /* enum board_own */
@@ -60,11 +61,12 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
 uint32_t gw_forward_keep_alive(const char *buf, const struct http1_head *head);
 
 struct gw_forward_response {
-    const char *served_by; /* NULL: no X-Served-By */
-    bool close;            /* the client connection ends after this response */
-    bool http10;           /* the client speaks HTTP/1.0 */
-    bool dechunk;          /* the body goes out without its chunks, until close */
-    bool enchunk;          /* a body until close goes out in chunks */
+    const char *served_by;    /* NULL: no X-Served-By */
+    bool close;               /* the client connection ends after this response */
+    bool http10;              /* the client speaks HTTP/1.0 */
+    bool dechunk;             /* the body goes out without its chunks, until close */
+    bool enchunk;             /* a body until close goes out in chunks */
+    struct gw_span cookie[3]; /* Set-Cookie: name, value, attributes; no name: none */
     struct gw_rewrite rewrite;
     const struct gw_facts *gaps; /* of the request */
 };

@@ -19,7 +19,7 @@ struct gateway_worker_setup {
     int bell_fd;                /* eventfd: the board changed */
     int supervisor_bell_fd;     /* eventfd: to ring when a draining endpoint has nothing in flight any more */
     int channel_fd;             /* SOCK_SEQPACKET: struct gateway_message with a descriptor; EOF: end at once */
-    unsigned connections;       /* client connections it may hold */
+    unsigned connections;       /* client connections it may hold; 0: gateway_worker_room() */
     struct guard_area *guard;   /* the worker is one half of a pair (base/guard.h); NULL: alone, and never comes back */
     const char *name, *guard_name; /* of the processes of that pair */
     int64_t hang_ns;               /* struct guard_setup */
@@ -43,6 +43,10 @@ struct gateway_message {
 /* What all workers share beside board and gauges (the quarantine of poisonous requests). NULL with `err`. */
 void *gateway_shared_new(struct err *err);
 void gateway_shared_free(void *shared);
+
+/* How many clients a worker has room for. RLIMIT_NOFILE, the hard one, decides: most are idle and need one descriptor
+   each; some are left for connections to instances. */
+uint32_t gateway_worker_room(void);
 
 /*
  * Runs a worker until it is told to end; returns its exit status. The caller is a fresh child that has closed every

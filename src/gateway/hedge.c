@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/response.h"
 #include "gateway/retry.h"
 #include "gateway/upstream.h"
 
@@ -55,15 +56,20 @@ bool gw_hedge_fall_back(struct gw_worker *worker, struct conn *conn)
         return false;
     restore_rival(worker, conn);
     gw_conn_look_again(worker, conn, later(worker, conn));
+    gw_worker_again(worker, conn); /* a part of its head may have come meanwhile */
     return true;
 }
 
-/* What makes the socket readable: more than 0: bytes, 0: its end, -EAGAIN: nothing after all. */
-static int look_at(const struct upstream *upstream)
+/* What makes the socket readable: more than 0: a whole head, 0: its end, or no HTTP; -EAGAIN: less than a head. Bytes are
+   left where they are: who drips must not win against somebody who answers. */
+static int look_at(struct gw_worker *worker, const struct conn *conn, const struct upstream *upstream)
 {
-    char byte;
-    ssize_t n = recv(upstream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n >= 0 ? (int)n : errno == EAGAIN || errno == EINTR ? -EAGAIN : 0;
+    ssize_t n = recv(upstream->fd, worker->scratch, sizeof(worker->scratch), MSG_PEEK | MSG_DONTWAIT);
+    if (n <= 0)
+        return n < 0 && (errno == EAGAIN || errno == EINTR) ? -EAGAIN : 0;
+    int len = http1_parse_response(worker->scratch, (size_t)n, (enum http1_method)conn->method, &gw_response_limits,
+                                   &worker->response);
+    return len == 0 && !(upstream->io & GW_HUP) ? -EAGAIN : len > 0 ? len : 0;
 }
 
 void gw_hedge_rival_event(struct gw_worker *worker, struct conn *conn)
@@ -71,11 +77,12 @@ void gw_hedge_rival_event(struct gw_worker *worker, struct conn *conn)
     struct upstream *rival = &worker->slots.upstreams[conn->rival];
     if (!(rival->io & (GW_READABLE | GW_HUP)))
         return;
-    int seen = look_at(rival);
+    int seen = look_at(worker, conn, rival);
     if (seen < 0)
         return;
     if (seen == 0) {
-        gw_exchange_count_failure(worker, conn->rival_endpoint, conn->rival_generation, rival->served == 0);
+        gw_exchange_count_failure(worker, conn->rival_endpoint, conn->rival_generation, conn->route,
+                                  rival->served == 0);
         gw_hedge_drop_rival(worker, conn);
         return;
     }
@@ -101,7 +108,7 @@ static void become_rival(struct gw_worker *worker, struct conn *conn)
 static bool all_sent(const struct conn *conn)
 {
     return conn->head_sent == GW_HEAD_DONE && (conn->flags & CONN_REQUEST_WHOLE) &&
-           !(conn->flags & (CONN_SEND_BROKEN | CONN_FIRST_BYTE)) && conn->in_sent == conn->request_end;
+           !(conn->flags & (CONN_SEND_BROKEN | CONN_ANSWERED)) && conn->in_sent == conn->request_end;
 }
 
 void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
@@ -132,8 +139,8 @@ void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
         gw_conn_look_again(worker, conn, later(worker, conn));
         break;
     case HEDGE_NOW:
-        if (connecting) {
-            gw_exchange_fail(worker, conn, RETRY_TIMEOUT); /* not a byte was sent: no need to keep it */
+        if (connecting || gw_conn_half_answered(conn)) {
+            gw_exchange_fail(worker, conn, RETRY_TIMEOUT); /* nothing was sent, or it drips: no need to keep it */
             break;
         }
         become_rival(worker, conn);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Second attempts beside the first: an attempt whose first byte is overdue stays as the `rival` of a new one on another
+ * Second attempts beside the first: an attempt whose answer is overdue stays as the `rival` of a new one on another
  * endpoint. Whichever answers first wins, the other's connection is closed. Only requests that may be sent twice.
  */
 #ifndef DARUMA_GATEWAY_HEDGE_H

@@ -2,6 +2,7 @@
 #include "gateway/limit.h"
 
 #include "base/clock.h"
+#include "gateway/gateway.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -16,16 +17,12 @@ enum {
 const struct http1_limits gw_limit_any = { .head = GW_BLOCK, .target = GW_BLOCK, .headers = HTTP1_HEADERS };
 static_assert((int)GW_BLOCK == (int)BOARD_HEADER_SIZE, "a head has to fit into a block");
 
-uint32_t gw_limit_files(void)
+uint32_t gateway_worker_room(void)
 {
-    struct rlimit files = { .rlim_cur = 1024 };
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-        struct rlimit raised = { .rlim_cur = files.rlim_max, .rlim_max = files.rlim_max };
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-            files = raised;
-    }
-    rlim_t quarter = files.rlim_cur / 4, spare = FILES_SPARE + FILES_UPSTREAMS;
-    rlim_t clients = files.rlim_cur - (quarter < spare ? quarter : spare);
+    struct rlimit files = { .rlim_max = 1024 };
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    rlim_t quarter = files.rlim_max / 4, spare = FILES_SPARE + FILES_UPSTREAMS;
+    rlim_t clients = files.rlim_max - (quarter < spare ? quarter : spare);
     return clients < 1 ? 1 : clients < CONNECTIONS_MAX ? (uint32_t)clients : CONNECTIONS_MAX;
 }
 

@@ -20,10 +20,6 @@ static inline void gw_limit_count(struct gw_worker *worker, enum gauge_limit lim
     gw_count(&worker->gauges->limits[limit]);
 }
 
-/* Raises RLIMIT_NOFILE as far as it may be raised, and says how many clients it is enough for: most are idle and need one
-   descriptor each; some are left for connections to instances. */
-uint32_t gw_limit_files(void);
-
 /* Is there room for one connection more in all? */
 bool gw_limit_room(const struct gw_worker *worker);
 

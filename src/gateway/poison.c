@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/poison.h"
 
-uint64_t gw_poison_hash(uint64_t hash, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint8_t)bytes[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 void gw_poison_add(struct gw_quarantine *quarantine, uint64_t fingerprint, int64_t until_ns)
 {
     size_t at = fingerprint % GW_POISON_CELLS;

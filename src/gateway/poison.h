@@ -23,10 +23,6 @@ struct gw_quarantine {
     } cell[GW_POISON_CELLS];
 };
 
-/* A running FNV-1a hash; start with GW_POISON_SEED. */
-#define GW_POISON_SEED UINT64_C(0xcbf29ce484222325)
-uint64_t gw_poison_hash(uint64_t hash, const char *bytes, size_t len);
-
 /* Refuses `fingerprint` until `until_ns` (monotonic). */
 void gw_poison_add(struct gw_quarantine *quarantine, uint64_t fingerprint, int64_t until_ns);
 

@@ -2,6 +2,8 @@
 #include "gateway/response.h"
 
 #include "gateway/access.h"
+#include "gateway/affinity.h"
+#include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
@@ -17,7 +19,7 @@ enum {
     ROOM = GW_BLOCK - CHUNK_ROOM, /* of a block, for what the upstream sends */
 };
 
-static const struct http1_limits response_limits = {
+const struct http1_limits gw_response_limits = {
     .head = ROOM - GW_HEADROOM,
     .target = 0,
     .headers = HTTP1_HEADERS,
@@ -54,10 +56,27 @@ static bool interim(struct gw_worker *worker, struct conn *conn)
 
 static bool count_body(struct gw_worker *worker, struct conn *conn);
 
+/* The sticky cookie, when the client has not got the one of this endpoint. */
+static void set_cookie(const struct gw_worker *worker, const struct conn *conn, char value[GW_STICKY_VALUE],
+                       struct gw_span cookie[3])
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    if (route->sticky.len == 0)
+        return;
+    uint64_t key = gw_balance_sticky_key(&worker->balance, conn->endpoint);
+    if (conn->key == key)
+        return;
+    gw_affinity_write(key, value);
+    cookie[0].text = board_text(worker->view, route->sticky, &cookie[0].len);
+    cookie[1] = (struct gw_span){ value, GW_STICKY_VALUE };
+    cookie[2].text = board_text(worker->view, route->sticky_more, &cookie[2].len);
+}
+
 static bool begin_response(struct gw_worker *worker, struct conn *conn)
 {
     const struct http1_head *head = &worker->response;
     struct gw_forward_response facts = { 0 };
+    char cookie[GW_STICKY_VALUE];
 
     if (worker->view->served_by)
         facts.served_by = worker->view->endpoints[conn->endpoint].instance;
@@ -73,6 +92,7 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     facts.close = !(conn->flags & CONN_KEEP_ALIVE);
     facts.http10 = conn->flags & CONN_HTTP10;
     facts.rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
+    set_cookie(worker, conn, cookie, facts.cookie);
     struct gw_gathered gathered = { 0 };
     facts.gaps = &gathered.facts;
     if (gw_relay_has_gaps(&facts.rewrite))
@@ -112,17 +132,32 @@ static bool begin_tunnel(struct gw_worker *worker, struct conn *conn)
     return true;
 }
 
+/* The route has a page of its own in place of that answer. */
+static bool intercept(struct gw_worker *worker, struct conn *conn, unsigned status)
+{
+    const struct board_error_page *error = NULL;
+    if (gw_conn_route(worker, conn)->flags & BOARD_INTERCEPT)
+        error = gw_answer_error_page(worker, conn, status);
+    if (!error)
+        return false;
+    gw_upstream_close(worker, gw_conn_upstream(worker, conn));
+    gw_exchange_attempt_over(worker, conn);
+    gw_answer_error(worker, conn, error, status);
+    return true;
+}
+
 bool gw_response_head(struct gw_worker *worker, struct conn *conn)
 {
     while (conn->state == CONN_SENDING) {
         int len =
             http1_parse_response(gw_block(&worker->slots, conn->out) + conn->out_ready, conn->out_len - conn->out_ready,
-                                 (enum http1_method)conn->method, &response_limits, &worker->response);
+                                 (enum http1_method)conn->method, &gw_response_limits, &worker->response);
         if (len == 0)
             return conn->out_len < ROOM || conn->out_ready > GW_HEADROOM;
         if (len < 0)
             return false;
         unsigned status = worker->response.status;
+        gw_exchange_answered(worker, conn, status);
         if (status == 101)
             return begin_tunnel(worker, conn);
         if (status < 200) {
@@ -133,6 +168,8 @@ bool gw_response_head(struct gw_worker *worker, struct conn *conn)
             continue;
         }
         if (gw_exchange_retry_status(worker, conn, status))
+            return true;
+        if (status >= 300 && intercept(worker, conn, status))
             return true;
         return begin_response(worker, conn);
     }
@@ -272,8 +309,6 @@ bool gw_response_read(struct gw_worker *worker, struct conn *conn, struct upstre
         return true;
     }
     conn->out_len += (uint32_t)n;
-    if (!(conn->flags & CONN_FIRST_BYTE))
-        gw_exchange_first_byte(worker, conn);
     if (!(conn->state == CONN_RELAYING ? count_body(worker, conn) : gw_response_head(worker, conn)))
         gw_exchange_fail(worker, conn, RETRY_BROKEN);
     return true;

@@ -8,6 +8,9 @@
 
 #include "gateway/worker.h"
 
+/* What a response's head may hold, for it has to lie in a block and grow there. */
+extern const struct http1_limits gw_response_limits;
+
 /* Reads from the upstream when what came before is out. True when something came; the attempt may have failed by that,
    or the answer be whole. */
 bool gw_response_read(struct gw_worker *worker, struct conn *conn, struct upstream *upstream);

@@ -67,7 +67,7 @@ enum conn_flag {
     CONN_SEND_BROKEN = 1 << 4,    /* the upstream takes no more; it may have answered all the same */
     CONN_REPEATABLE = 1 << 5,     /* Idempotency-Key */
     CONN_UPGRADE = 1 << 6,        /* the request asks for another protocol */
-    CONN_FIRST_BYTE = 1 << 7,     /* the upstream has begun to answer this attempt */
+    CONN_ANSWERED = 1 << 7,       /* a whole head has come in answer to this attempt */
     CONN_BEGUN = 1 << 8,          /* bytes of the final answer went to the client */
     CONN_RESPONSE_WHOLE = 1 << 9, /* all bytes of the response have been received */
     CONN_KEEP_UPSTREAM = 1 << 10, /* the upstream connection may be used again after this response */
@@ -135,7 +135,7 @@ struct conn {
     uint32_t endpoint, endpoint_generation;
     uint16_t status; /* of the answer; 0: none yet */
     uint16_t tried_len;
-    uint32_t prev, next; /* list of held, or of those that wait for a verdict; free list */
+    uint32_t prev, next; /* list of those that wait: held, at a service, for a verdict; free list */
     uint32_t ready_next;
     uint64_t in_left, out_left; /* body bytes still to come, with a length */
     struct http1_chunked in_chunked, out_chunked;
@@ -158,10 +158,13 @@ struct conn {
     int64_t answer_ns;       /* CONNECTING, SENDING: when it has failed; 0: never */
     uint64_t sent;           /* bytes of this exchange that went to the client */
     int64_t held_ns;         /* how long it was held; HELD: less the time it began */
+    uint64_t key;            /* what binds the request to an endpoint (affinity.h); 0: nothing */
     uint32_t serial;         /* of the request, on this connection */
     uint32_t routes_version; /* of the board when the head of this attempt began to go out */
+    uint32_t queue;          /* HELD: the service at which it waits for room; GW_NONE: it waits for something else */
+    uint32_t pad_end;
 };
-static_assert(sizeof(struct conn) == 440, "layout");
+static_assert(sizeof(struct conn) == 456, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 

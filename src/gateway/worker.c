@@ -11,6 +11,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
+#include "gateway/hold.h"
 #include "gateway/limit.h"
 #include "gateway/listen.h"
 #include "gateway/mark.h"
@@ -23,13 +24,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 enum {
     EVENTS = 256,       /* taken in one turn */
-    TRIAL_MS = 2,       /* the longest sleep while suspects wait for their turn, which another worker may give */
+    OTHERS_MS = 2,      /* the longest sleep while what is waited for may come from another worker: a turn, or room */
     HEARTBEAT_MS = 150, /* the longest sleep: who watches the heart sees it beat (base/guard.h) */
 };
 
@@ -245,7 +247,7 @@ static void refresh_board(struct gw_worker *worker)
         leave_rotation(worker, i);
     gw_balance_rebuild(&worker->balance);
     gw_routes_update(&worker->routes, worker->view);
-    gw_exchange_wake(worker);
+    gw_hold_wake(worker);
 }
 
 /* --- the channel ------------------------------------------------------------------------------------------------ */
@@ -425,7 +427,8 @@ static void drive_ready(struct gw_worker *worker)
 static int timeout_ms(const struct gw_worker *worker)
 {
     int64_t next = gw_timers_next(&worker->timers);
-    int64_t longest = worker->suspects_held ? TRIAL_MS : HEARTBEAT_MS;
+    bool others = worker->suspects_held || (worker->queued > 0 && worker->setup->gauges->workers > 1);
+    int64_t longest = others ? OTHERS_MS : HEARTBEAT_MS;
     if (worker->ready_first != GW_NONE || next <= worker->now)
         return 0;
     int64_t ms = (next - worker->now + NS_PER_MS - 1) / NS_PER_MS;
@@ -437,6 +440,7 @@ static void turn(struct gw_worker *worker)
     struct epoll_event events[EVENTS];
     int n = epoll_wait(worker->epoll_fd, events, EVENTS, timeout_ms(worker));
     worker->now = clock_now();
+    atomic_store_explicit(&worker->gauges->heartbeat_ns, worker->now, memory_order_relaxed);
     if (guard_beat(worker->guard, worker->now))
         tend_guard(worker);
     /* Before anything else, whether its bell is among the events or not: what follows goes by the latest news. */
@@ -447,9 +451,21 @@ static void turn(struct gw_worker *worker)
     expire(worker);
     drive_ready(worker);
     if (worker->suspects_held)
-        gw_exchange_wake(worker);
+        gw_hold_wake(worker);
+    if (worker->queued > 0)
+        gw_hold_serve(worker);
     if (worker->draining && worker->slots.arena->used_conns == 0)
         worker->over = true;
+}
+
+/* As far as it may be raised. */
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* else descriptors run out sooner, which is lived with */
 }
 
 /* Memory of our own, which neither the guard nor a successor is to inherit. */
@@ -472,6 +488,10 @@ static int prepare(struct gw_worker *worker)
     worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
     worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
     worker->now = clock_now();
+    for (uint32_t i = 0; i < BOARD_SERVICES; i++) {
+        worker->queues[i] = worker->held;
+        atomic_store_explicit(&worker->gauges->waiting_ns[i], 0, memory_order_relaxed);
+    }
     worker->listeners = arena->listeners;
     worker->view = map_private(sizeof(struct board));
     if (!worker->view)
@@ -479,7 +499,7 @@ static int prepare(struct gw_worker *worker)
     int result = gw_timers_init(&worker->timers, 2 * worker->slots.count + 1, worker->slots.due);
     if (result < 0)
         return result;
-    gw_balance_init(&worker->balance, worker->view, worker->gauges, worker->slots.local, rng_entropy());
+    gw_balance_init(&worker->balance, worker->view, setup->gauges, setup->number, worker->slots.local, rng_entropy());
     gw_routes_update(&worker->routes, worker->view);
     result = gw_adopt_epoll(worker);
     if (result == 0)
@@ -531,8 +551,9 @@ int gateway_worker_run(const struct gateway_worker_setup *setup)
 {
     static struct guard guard;
     static struct place place;
-    uint32_t files = gw_limit_files(), conns = setup->connections > 0 ? setup->connections : files;
+    uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
 
+    raise_files();
     place.setup = setup;
     /* Only address space, but there may be a limit on that, too. */
     int result = gw_slots_new(&place.slots, conns, NULL);

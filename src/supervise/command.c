@@ -124,8 +124,8 @@ int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, 
 static bool leads_to(const struct spec *spec, const struct spec_route *route, const char *service)
 {
     uint16_t port;
-    for (char **to = route->to; *to; to++) {
-        const struct spec_service *target = spec_target_service(spec, *to, &port);
+    for (size_t t = 0; t < route->to_len; t++) {
+        const struct spec_service *target = spec_target_service(spec, route->to[t].name, &port);
         if (target && strcmp(target->name, service) == 0)
             return true;
     }

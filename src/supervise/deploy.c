@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How often the two versions' answers are compared. */
+#define COMPARE_NS (250 * NS_PER_MS)
+
 static int64_t now_of(const struct service *service)
 {
     return loop_now(service->supervisor->peers.loop);
@@ -18,6 +21,7 @@ const char *deploy_phase_name(enum deploy_phase phase)
     static const char *const names[] = {
         [DEPLOY_NONE] = "none",     [DEPLOY_ROLLING] = "rolling",   [DEPLOY_GOING_BACK] = "going back",
         [DEPLOY_PAUSED] = "paused", [DEPLOY_DEPLOYED] = "deployed", [DEPLOY_ROLLED_BACK] = "rolled back",
+        [DEPLOY_FAILED] = "failed",
     };
     return (unsigned)phase < ARRAY_LEN(names) ? names[phase] : "?";
 }
@@ -228,6 +232,7 @@ static void shift(struct service *service, size_t step)
     deploy->share = rules->strategy == SPEC_CANARY ? rules->steps[step] : 1000;
     deploy_weights(deploy->share, count[0], count[1], &deploy->weights[0], &deploy->weights[1]);
     share_out(service);
+    deploy_begin_comparison(service);
     tell(service, "version %u gets %g %% of the requests", service->version.number, deploy->share / 10.0);
 }
 
@@ -286,6 +291,7 @@ static void hand_out_receipt(const struct service *service)
         .started = deploy->started,
         .failed = deploy->failed,
         .traffic = traffic_since(&now, &deploy->before),
+        .answers = { deploy->seen[0], deploy->seen[1] },
     };
     memcpy(receipt.reason, deploy->reason, sizeof(receipt.reason));
     memcpy(receipt.last_words, deploy->last_words, sizeof(receipt.last_words));
@@ -293,48 +299,69 @@ static void hand_out_receipt(const struct service *service)
     peers->deployed(peers->data, &receipt);
 }
 
+static void tell_end(const struct service *service)
+{
+    const struct deploy *deploy = &service->deploy;
+    char span[CLOCK_TEXT];
+
+    clock_format_span(deploy->ended_ns - deploy->began_ns, span);
+    if (deploy->phase == DEPLOY_DEPLOYED)
+        tell(service, "version %u deployed in %s", service->version.number, span);
+    else if (deploy->phase == DEPLOY_ROLLED_BACK)
+        tell(service, "back at version %u after %s: %.150s", service->version.number, span, deploy->reason);
+    else if (deploy->phase == DEPLOY_FAILED)
+        tell(service, "version %u was not deployed, nothing was touched: %.150s", deploy->to, deploy->reason);
+    else
+        tell(service, "paused with both versions running: %.150s; \"daruma rollback %s\" goes back", deploy->reason,
+             service->name);
+}
+
 static void finish(struct service *service, enum deploy_phase phase)
 {
     struct deploy *deploy = &service->deploy;
-    char span[CLOCK_TEXT];
 
     loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
+    if (deploy->job)
+        instance_stop(deploy->job, CAUSE_DEPLOY, false);
+    deploy_prune(service);
     deploy->phase = phase;
     deploy->ended_ns = now_of(service);
     hand_out_receipt(service);
     if (phase != DEPLOY_PAUSED)
         forget_version(&deploy->from);
-    clock_format_span(deploy->ended_ns - deploy->began_ns, span);
-    if (phase == DEPLOY_DEPLOYED)
-        tell(service, "version %u deployed in %s", service->version.number, span);
-    else if (phase == DEPLOY_ROLLED_BACK)
-        tell(service, "back at version %u after %s: %.150s", service->version.number, span, deploy->reason);
-    else
-        tell(service, "paused with both versions running: %.150s; \"daruma rollback %s\" goes back", deploy->reason,
-             service->name);
-    service->came_back = true; /* dependents with `restart: true` follow */
+    tell_end(service);
+    service->came_back = phase != DEPLOY_FAILED; /* dependents with `restart: true` follow */
     service_update(service);
     if (phase != DEPLOY_PAUSED)
         service_take_pending(service);
     supervisor_settle_soon(service->supervisor);
 }
 
+/* The service has the version again that it had before; the present one is the old one now. */
+static void restore_version(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+
+    spec_ref_drop(&service->version.ref);
+    service->version = deploy->from;
+    deploy->from = (struct version){ .number = service->version.number };
+    for (size_t i = 0; i < service->len; i++)
+        service->instances[i]->at_fault = false;
+    if (deploy->job)
+        instance_stop(deploy->job, CAUSE_DEPLOY, false);
+    service_use_version(service);
+}
+
 static void go_back(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
-    struct version bad = service->version;
 
     deploy->phase = DEPLOY_GOING_BACK;
+    tell(service, "version %u goes back to %u: %.150s", service->version.number, deploy->from.number, deploy->reason);
     deploy->batch_ns = 0;
     deploy->settled = 0;
     deploy->step = SIZE_MAX;
-    tell(service, "version %u goes back to %u: %.150s", bad.number, deploy->from.number, deploy->reason);
-    service->version = deploy->from;
-    deploy->from = (struct version){ .number = service->version.number };
-    spec_ref_drop(&bad.ref);
-    for (size_t i = 0; i < service->len; i++)
-        service->instances[i]->at_fault = false;
-    service_use_version(service);
+    restore_version(service);
     share_out(service);
 }
 
@@ -363,11 +390,56 @@ static void on_timer(struct loop_timer *timer)
     supervisor_settle_soon(service->supervisor);
 }
 
+/* pre_deploy has ended well. If it cannot, that is the end, with nothing touched. */
+static bool before(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+
+    if (deploy->phase == DEPLOY_GOING_BACK)
+        return true;
+    if (!deploy->pre_done && deploy_job_failed(service)) {
+        restore_version(service);
+        finish(service, DEPLOY_FAILED);
+        return false;
+    }
+    return deploy_job_done(service, service->version.spec->deploy.pre_deploy, &deploy->pre_done);
+}
+
+/* post_deploy has ended well. If it cannot, the version is as bad as one that crashes. */
+static bool after(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+
+    if (deploy_job_failed(service)) {
+        fail(service);
+        return false;
+    }
+    return deploy_job_done(service, service->version.spec->deploy.post_deploy, &deploy->post_done);
+}
+
+/* When the plan says, or sooner to compare answers. */
+static void look_again(struct service *service, int64_t at_ns)
+{
+    struct deploy *deploy = &service->deploy;
+    int64_t soon = now_of(service) + COMPARE_NS;
+
+    if (deploy->phase == DEPLOY_ROLLING && soon < at_ns)
+        at_ns = soon;
+    if (at_ns != INT64_MAX)
+        loop_timer_set(service->supervisor->peers.loop, &deploy->timer, at_ns);
+}
+
 /* One step; false: there is none to be taken now. */
 static bool take_step(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
 
+    if (!before(service))
+        return false;
+    if (deploy_compare(service)) {
+        fail(service);
+        return deploy_is_active(service);
+    }
     judge_overdue(service);
     struct deploy_view view = look(service);
     struct deploy_step step = deploy_plan(&service->version.spec->deploy, deploy->phase == DEPLOY_GOING_BACK, &view);
@@ -385,11 +457,13 @@ static bool take_step(struct service *service)
         fail(service);
         return deploy_is_active(service);
     case DEPLOY_DONE:
-        finish(service, deploy->phase == DEPLOY_GOING_BACK ? DEPLOY_ROLLED_BACK : DEPLOY_DEPLOYED);
-        return false;
+        if (deploy->phase == DEPLOY_GOING_BACK)
+            finish(service, DEPLOY_ROLLED_BACK);
+        else if (after(service))
+            finish(service, DEPLOY_DEPLOYED);
+        return deploy->phase == DEPLOY_GOING_BACK;
     case DEPLOY_WAIT:
-        if (step.at_ns != INT64_MAX)
-            loop_timer_set(service->supervisor->peers.loop, &deploy->timer, step.at_ns);
+        look_again(service, step.at_ns);
         return false;
     }
     return false;
@@ -419,10 +493,13 @@ void deploy_begin(struct service *service, struct version *from)
         .before = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
         .began_ns = now_of(service),
         .began_wall_ns = clock_wall(),
+        .job = deploy->job, /* still on its way out, if there is one */
         .step = SIZE_MAX,
         .timer = { .fn = on_timer, .data = service },
     };
     *from = (struct version){ 0 };
+    deploy_sum_answers(service, deploy->before_all);
+    deploy_begin_comparison(service);
     tell(service, "version %u goes to %u, %s", deploy->from.number, service->version.number,
          service->version.spec->deploy.update.stop_first ? "stop-first" : "start-first");
     supervisor_settle_soon(service->supervisor);
@@ -443,8 +520,19 @@ int deploy_turn_round(struct service *service, const char *reason)
 
 void deploy_end(struct service *service)
 {
-    loop_timer_cancel(service->supervisor->peers.loop, &service->deploy.timer);
+    struct deploy *deploy = &service->deploy;
+
+    loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
     if (deploy_is_active(service))
-        service->deploy.phase = DEPLOY_NONE;
-    forget_version(&service->deploy.from);
+        deploy->phase = DEPLOY_NONE;
+    if (deploy->job)
+        instance_stop(deploy->job, CAUSE_STOP, false);
+    forget_version(&deploy->from);
+}
+
+void deploy_free(struct service *service)
+{
+    deploy_end(service);
+    instance_free(service->deploy.job);
+    service->deploy.job = NULL;
 }

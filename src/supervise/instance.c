@@ -92,13 +92,20 @@ bool instance_serves(const struct instance *instance)
 
 /* --- starting --- */
 
+static void configure_health(struct instance *instance)
+{
+    const struct spec_healthcheck *check = &instance->spec->healthcheck;
+    bool image = check->test == SPEC_TEST_NONE && instance->image_check;
+    health_configure(&instance->health, image ? instance->image_check : check);
+}
+
 void instance_take_version(struct instance *instance, const struct version *version)
 {
     struct spec_ref *old = instance->ref;
     instance->version = version->number;
     instance->ref = spec_ref_take(version->ref);
     instance->spec = version->spec;
-    health_configure(&instance->health, &version->spec->healthcheck);
+    configure_health(instance);
     spec_ref_drop(&old);
 }
 
@@ -162,7 +169,7 @@ void instance_try_start(struct instance *instance)
 {
     struct supervisor *supervisor = supervisor_of(instance);
 
-    if (!wants_start(instance) || supervisor->down)
+    if (!wants_start(instance) || supervisor->down || deploy_holds_back(instance))
         return;
     /* Whatever changes one of the answers settles the supervisor again. */
     if (instance_waits_for(instance) || !supervisor_may_start_one(supervisor))
@@ -447,6 +454,13 @@ static void resume(struct instance *instance)
     }
 }
 
+static void on_healthcheck(void *owner, const struct spec_healthcheck *check)
+{
+    struct instance *instance = owner;
+    instance->image_check = check;
+    configure_health(instance);
+}
+
 static void on_started(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len)
 {
     struct instance *instance = owner;
@@ -515,6 +529,7 @@ static void tell_exit(struct instance *instance, const struct runtime_exit *how)
 static void died(struct instance *instance, const struct runtime_exit *how)
 {
     enum cause cause = cause_of_death(instance, how);
+    deploy_endpoints_go(instance);
     endpoint_set(instance, BOARD_ENDPOINT_GONE, cause);
 
     health_end(&instance->health);
@@ -530,6 +545,8 @@ static void died(struct instance *instance, const struct runtime_exit *how)
     if (instance->handle)
         runtime->release(runtime, instance->handle);
     instance->handle = NULL;
+    instance->image_check = NULL;
+    configure_health(instance);
     instance->pid = 0;
     instance->restored = false;
     instance_trace(instance, 0, 0, NULL, 0);
@@ -614,6 +631,7 @@ static void on_progress(void *owner, const char *text)
 const struct runtime_events supervisor_runtime_events = {
     .traced = on_traced,
     .started = on_started,
+    .healthcheck = on_healthcheck,
     .lost = on_lost,
     .exited = on_exited,
     .room = on_room,
@@ -623,7 +641,7 @@ const struct runtime_events supervisor_runtime_events = {
 
 /* --- --- */
 
-struct instance *instance_new(struct service *service, int number)
+struct instance *instance_new(struct service *service, const struct version *version, int number)
 {
     struct instance *instance = calloc(1, sizeof(*instance));
     if (!instance)
@@ -634,8 +652,8 @@ struct instance *instance_new(struct service *service, int number)
     instance->timer.data = instance;
     instance->health.events = &health_events;
     instance->health.data = instance;
-    (void)snprintf(instance->name, sizeof(instance->name), "%.52s-%d", service->name, number);
-    instance_take_version(instance, &service->version);
+    (void)snprintf(instance->name, sizeof(instance->name), "%.52s-%d", version->spec->name, number);
+    instance_take_version(instance, version);
     return instance;
 }
 

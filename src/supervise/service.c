@@ -34,7 +34,7 @@ void service_free(struct service *service)
 {
     if (!service)
         return;
-    deploy_end(service);
+    deploy_free(service);
     for (size_t i = 0; i < service->len; i++)
         instance_free(service->instances[i]);
     free(service->instances);
@@ -174,7 +174,7 @@ static int make_room(struct service *service)
 
 static struct instance *insert(struct service *service, size_t at, int number)
 {
-    struct instance *instance = make_room(service) < 0 ? NULL : instance_new(service, number);
+    struct instance *instance = make_room(service) < 0 ? NULL : instance_new(service, &service->version, number);
     if (!instance)
         return NULL;
     memmove(service->instances + at + 1, service->instances + at, (service->len - at) * sizeof(service->instances[0]));
@@ -333,6 +333,7 @@ static struct tally count(const struct service *service)
         tally.failed += instance->state == INSTANCE_FAILED;
         tally.candidates += deploying && !instance->served && instance->version == service->version.number;
     }
+    tally.there += deploy_job_runs(service);
     size_t beyond = tally.wanted > (size_t)service->replicas ? tally.wanted - (size_t)service->replicas : 0;
     tally.wanted -= beyond < tally.candidates ? beyond : tally.candidates;
     return tally;
@@ -440,6 +441,7 @@ void service_keep(struct service *service)
 
 void service_prune(struct service *service)
 {
+    deploy_prune(service);
     size_t kept = 0, len = service->len;
 
     for (size_t i = 0; i < len; i++) {

@@ -52,7 +52,8 @@ struct instance {
     int endpoints[RUNTIME_PORTS]; /* the board's slots, one for each port */
     size_t endpoints_len;
     struct health health;
-    int64_t started_ns, ready_ns; /* 0: not yet */
+    const struct spec_healthcheck *image_check; /* where the file has none; the runtime's, NULL: none */
+    int64_t started_ns, ready_ns;               /* 0: not yet */
 
     /* its past */
     uint32_t starts;
@@ -176,7 +177,8 @@ uint32_t endpoint_inflight(const struct instance *instance);
 bool endpoint_hung(const struct instance *instance); /* as the gateway finds */
 
 /* instance.c */
-struct instance *instance_new(struct service *service, int number);
+/* Of that version, named after what that version calls the service. */
+struct instance *instance_new(struct service *service, const struct version *version, int number);
 void instance_free(struct instance *instance);
 /* Starts it if it wants to and may. */
 void instance_try_start(struct instance *instance);

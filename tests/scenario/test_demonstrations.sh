@@ -73,7 +73,7 @@ story_a_killed_app_of_the_first_demonstration_costs_nothing() {
     first_demonstration
     up
     url=$direct
-    load 50 5
+    load 50 5 --timeout 20s
     sleep 0.5
     docker kill app1 >/dev/null
     becomes 15 '[[ $(instance app1-1 .restarts) -eq 1 ]]'

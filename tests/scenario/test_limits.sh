@@ -89,8 +89,9 @@ story_more_clients_than_there_is_room_for_are_told_so() {
     assert_eq "$(http_status "$url/health" -D head)" 503
     assert_contains "$(cat head)" "Retry-After: 1"
     assert_eq "$(counted connections)" 1
-    sed -i 's/max_connections: 10/max_connections: 20/' compose.yaml
+    sed -i 's/max_connections: 10/max_connections: 4000000000/' compose.yaml
     up
+    assert_contains "$(cat out err)" "compose.yaml:9:20: warning: 4000000000 connections are more than" "a promise too many"
     becomes 5 '[[ $(http_status "$url/health") == 200 ]]'
     let_go
 }

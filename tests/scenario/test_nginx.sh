@@ -26,12 +26,13 @@ http {
     $(temp_paths "echo-$1")
     access_log off;
     default_type text/plain;
-    log_format unused '';
     server {
         listen 127.0.0.1:$1;
         large_client_header_buffers 4 16k;
         merge_slashes off;
-        location ~ ^/status/(4|5)(\d\d) { add_header X-Echo yes always; return \$1\$2; }
+        location = /status/404 { add_header X-Echo yes always; return 404; }
+        location = /status/500 { add_header X-Echo yes always; return 500; }
+        location = /status/503 { add_header X-Echo yes always; return 503; }
         location / {
             add_header X-Echo yes always;
             add_header Server-Note "of the upstream" always;
@@ -74,7 +75,7 @@ answer_of() { # PORT OTHER-PORT HOST PATH [CURL-OPTIONS…]
     shift 4
     [[ $path != OTHER* ]] || { port=$other path=${path#OTHER}; }
     curl -s -i --path-as-is --max-time 10 -H "Host: $host" "$@" "http://127.0.0.1:$port$path" | tr -d '\r' |
-        sed -n "1s/ [A-Za-z].*//; s/:$port/:PORT/g; s/:$other/:OTHER/g; s/\b$port\b/PORT/g; 1p; /^\(Location\|X-[A-Z].*\|Server-Note\|Retry-After\): /p; /^[A-Z]* .* HTTP/,\$p; /^text /p" |
+        sed -n "1s/ [A-Za-z].*//; s/ HTTP\/1\.0$/ HTTP\/1.1/; s/^Location: http:..$host:$port/Location: /; s/:$port/:PORT/g; s/:$other/:OTHER/g; s/\b$port\b/PORT/g; 1p; /^\(Location\|X-[A-Z].*\|Server-Note\|Retry-After\): /p; /^[A-Z]* .* HTTP/,\$p; /^text /p" |
         grep -v '^X-Served-By: ' | sort
 }
 
@@ -130,6 +131,15 @@ http {
         location /text { return 200 "text {plain}\n"; }
         location /moved { return 302 https://$host$request_uri; }
         location /moved/307 { return 307 /there$is_args$args; }
+        location /errors {
+            proxy_pass http://app/status;
+            proxy_intercept_errors on;
+            error_page 404 =200 /text;
+            error_page 500 /wrong.html;
+            error_page 503 http://elsewhere.example.org/down;
+        }
+        location /dead { proxy_pass http://127.0.0.1:1; error_page 502 /wrong.html; }
+        location = /wrong.html { internal; return 200 "text of the error\n"; }
         location /created { return 201; }
         location /quiet { return 204; }
         location /status { proxy_pass http://app; add_header X-Always yes always; add_header X-Good yes; }
@@ -159,14 +169,54 @@ END
         for path in / /only /only/x; do same "$host" "$path"; done
     done
     for path in /exact /exact/ /exact?a=b /api /api/ /apix /api/x/y?z=1 /api/deep /api/deep/x /static/a.png /a.png /a.png?x /x/a.jpg/ \
-        /CASE/abc /case/123 /u/42/x/y?z /u/x /headers /headers/a%20b?q=1%202 /gone /text /moved /moved?x=1 /moved/307 /moved/307?a=b \
-        /created /quiet /status/404 /status/503 /status/500 //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
+        /CASE/abc /case/123 /u/42/x/y?z /u/x /headers /headers/a?q=1%202 /gone /text /moved /moved?x=1 /moved/307 /moved/307?a=b \
+        /created /quiet /status/404 /status/503 /status/500 /errors/404 /errors/500 /errors/503 /errors/x /dead /wrong.html //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
         same main.example.org "$path"
     done
     same main.example.org /headers -H 'X-B: theirs' -H 'X-C: theirs' -H 'Cookie: a=b; sid=42' -H 'X-Forwarded-For: 10.1.2.3' -H 'Accept: text/x'
     same main.example.org / -H 'X-A: theirs' -H 'X-Forwarded-Proto: https' -X DELETE
     same main.example.org /text -I
     same main.example.org OTHER/x?y
+    assert_eq "$different" 0 "different answers"
+    expect_exit 0 daruma -p project down
+}
+
+story_paths_are_rewritten_as_nginx_does() {
+    local path different=0
+    both_start <<'END'
+events {}
+http {
+    upstream app { server UP1; }
+    server {
+        listen PORT;
+        server_name one.example.org;
+        rewrite ^/first/(.*)$ /second/$1;
+        rewrite ^/gone$ /now permanent;
+        rewrite ^/chain/a /chain/b;
+        rewrite ^/chain/b /third/from-chain last;
+        location / { proxy_pass http://app; }
+        location /second/ { rewrite ^/second/(\w+)$ /third/$1 last; proxy_pass http://app/s/; }
+        location /third/ { proxy_pass http://app/t/; }
+        location /stay/ { rewrite ^/stay/(?<rest>.*)$ /kept/$rest?x=1 break; proxy_pass http://app/ignored/; }
+        location /drop/ { rewrite ^/drop/(.*)$ /dropped/$1? break; proxy_pass http://app; }
+        location /away { rewrite ^/away/(.*) http://other.example.org/$1; return 410; }
+        location /moved { rewrite ^/moved/(.*)$ /there/$1?from=moved redirect; return 410; }
+        location /many { rewrite ^/many/a(.*)$ /many/b$1; rewrite ^/many/b(.*)$ /manyc$1; rewrite ^/manyc(.*) /many/x$1 break; proxy_pass http://app; }
+        location /loop { rewrite ^ /loop/$uri last; }
+        location /nothing { rewrite ^/nothing/(.*)$ /files/$1 break; }
+        location ~ ^/re/(\d+)$ { rewrite ^/re/(.)(.*)$ /re/$2/$1 break; proxy_set_header X-B "$1-$2"; proxy_pass http://app; }
+    }
+    server {
+        listen OTHER;
+        rewrite ^(.*)$ http://one.example.org$1 permanent;
+    }
+}
+END
+    for path in /first/x /first/x/y?q=1 /gone /gone?a=b /chain/a/x /chain/b?z /second/word /second/word?q /second/two/words /third/x \
+        /stay/a/b /stay/?q=2 /drop/x?y=1 /away/x?y=1 /away /moved/x /moved/x?y=1 /many/ace /many/be /many/x /loop/x /nothing/x /re/123 /re/x /plain; do
+        same one.example.org "$path"
+    done
+    same one.example.org OTHER/x/y?z=1
     assert_eq "$different" 0 "different answers"
     expect_exit 0 daruma -p project down
 }

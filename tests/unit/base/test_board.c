@@ -58,7 +58,7 @@ static void a_reader_copies_only_when_something_changed(void **unused)
 {
     (void)unused;
     assert_false(board_refresh(board, view));
-    int service = board_service_add(board, "app", BOARD_ROUND_ROBIN);
+    int service = board_service_add(board, "app");
     struct board_address address = loopback(8000);
     assert_int_equal(board_endpoint_add(board, service, "app-1", &address, 1), 0);
 
@@ -88,11 +88,10 @@ static void a_dead_endpoint_stays_readable_and_a_new_one_has_another_slot(void *
 static void a_service_has_one_slot_however_often_it_is_added(void **unused)
 {
     (void)unused;
-    int app = board_service_add(board, "app", BOARD_P2C_EWMA);
-    int db = board_service_add(board, "db", BOARD_P2C_EWMA);
+    int app = board_service_add(board, "app");
+    int db = board_service_add(board, "db");
     assert_int_not_equal(app, db);
-    assert_int_equal(board_service_add(board, "app", BOARD_LEAST_INFLIGHT), app);
-    assert_int_equal(board->services[app].placement, BOARD_LEAST_INFLIGHT);
+    assert_int_equal(board_service_add(board, "app"), app);
 }
 
 static void full_is_an_error_and_not_an_overflow(void **unused)

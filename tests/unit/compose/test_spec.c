@@ -161,9 +161,9 @@ static void listeners_are_declared_or_come_from_ports(void **unused)
     const struct spec *spec = story.spec;
     assert_false(spec->served_by);
     assert_int_equal(spec->listeners_len, 3);
-    assert_int_equal(spec->listeners[0].placement, BOARD_LEAST_INFLIGHT);
+    assert_int_equal(spec->listeners[0].routes[0].balance.placement, BOARD_LEAST_INFLIGHT);
     const struct spec_route *route = &spec->listeners[0].routes[0];
-    assert_string_equal(route->to[1], "b");
+    assert_string_equal(route->to[1].name, "b");
     assert_int_equal(route->retry_on, BOARD_RETRY_ERROR | BOARD_RETRY_500);
     assert_int_equal(route->attempts, 5);
     assert_true(route->connect_timeout_ns == 2 * NS_PER_S && route->hold_ns == 0);

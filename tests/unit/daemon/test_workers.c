@@ -72,7 +72,7 @@ static void publish(struct fixture *f)
     struct board_route route = {
         .listener = (uint32_t)slot, .targets = 1, .attempts = 1, .connect_timeout_ns = NS_PER_S
     };
-    route.service[0] = (uint16_t)board_service_add(f->board, "nobody", BOARD_ROUND_ROBIN);
+    route.service[0] = (uint16_t)board_service_add(f->board, "nobody");
     assert_true(board_route_add(f->board, &route) >= 0);
     f->listeners.list = calloc(1, sizeof(struct listener));
     assert_non_null(f->listeners.list);

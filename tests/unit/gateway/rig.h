@@ -236,6 +236,17 @@ static inline void serve_badly(struct session *session)
         (void)kill(getpid(), SIGKILL);
 }
 
+/* A byte of the answer a second, for longer than anybody waits. */
+static inline bool serve_dripping(const struct session *session)
+{
+    for (const char *byte = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"; *byte; byte++) {
+        if (!put(session->fd, byte, 1))
+            return false;
+        clock_sleep(NS_PER_S);
+    }
+    return true;
+}
+
 /* One exchange. False when the connection is over. */
 static inline bool serve_one(struct session *session)
 {
@@ -252,6 +263,8 @@ static inline bool serve_one(struct session *session)
     }
     if (session_path(session, "/upgrade"))
         return serve_tunnel(session);
+    if (session_path(session, "/drip-1") && strcmp(session->server->name, "app-1") == 0)
+        return serve_dripping(session);
     bool echo = session_path(session, "/echo"), early = session_path(session, "/early");
     bool hello = false, mirror = session_path(session, "/mirror");
     enum http1_framing big = session_path(session, "/big")               ? HTTP1_LENGTH
@@ -436,7 +449,8 @@ struct rig {
     int listener;
     uint16_t port;
     int service, route;
-    pid_t worker;
+    pid_t worker;             /* with a guard: that one */
+    struct guard_area *guard; /* NULL: none */
     struct upstream_child up[4];
     int endpoint[4];
 };
@@ -487,8 +501,15 @@ struct rig_options {
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
     bool served_by;
+    bool guarded; /* the worker has a guard, and comes back when it dies */
     enum board_access access;
 };
+
+/* The worker itself, as it is now. */
+static inline pid_t rig_role(const struct rig *rig)
+{
+    return rig->guard ? rig->guard->member[GUARD_SIDE_ROLE].pid : rig->worker;
+}
 
 static inline void rig_start(struct rig *rig, const struct rig_options *options)
 {
@@ -515,13 +536,14 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     listener.proxy_from[0] = options->proxy_from;
     listener.proxy_from_len = options->proxy_from.family != 0;
     rig->board->served_by = options->served_by;
-    rig->service = board_service_add(rig->board, "app", options->placement);
+    rig->service = board_service_add(rig->board, "app");
     rig->board->services[rig->service].proxy = options->service_proxy;
     int index = board_listener_add(rig->board, &listener);
     struct board_route route = {
         .listener = (uint32_t)index,
         .targets = 1,
         .service = { (uint16_t)rig->service },
+        .placement = options->placement,
         .retry_on = BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT | BOARD_RETRY_500,
         .attempts = 3,
         .connect_timeout_ns = NS_PER_S,
@@ -536,10 +558,16 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     rig->listener = listen_on(&address);
     (void)setsockopt(rig->listener, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)); /* as the contract says */
     rig->port = ntohs(((struct sockaddr_in *)(void *)&address.u)->sin_port);
+    if (options->guarded) {
+        rig->guard = mmap(NULL, sizeof(*rig->guard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(rig->guard, MAP_FAILED);
+        guard_area_init(rig->guard);
+    }
     rig->worker = fork();
     assert_true(rig->worker >= 0);
     if (rig->worker == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (!rig->guard)
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)close(channel[0]);
         if (options->files > 0)
             (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ options->files, options->files });
@@ -552,6 +580,10 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
             .supervisor_bell_fd = rig->supervisor_bell,
             .channel_fd = channel[1],
             .connections = options->connections > 0 ? options->connections : 256,
+            .guard = rig->guard,
+            .name = "test-gw",
+            .guard_name = "test-guard",
+            .hang_ns = 30 * NS_PER_S, /* who is traced is slow */
         };
         _exit(gateway_worker_run(&setup));
     }
@@ -597,6 +629,8 @@ static inline void rig_end(struct rig *rig)
     gauges_free(rig->gauges);
     gateway_shared_free(rig->shared);
     access_rings_free(rig->access, 1);
+    if (rig->guard)
+        (void)munmap(rig->guard, sizeof(*rig->guard));
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
@@ -607,6 +641,7 @@ struct client {
     size_t len;
     struct http1_head head;
     size_t body_len;
+    char head_text[16384]; /* of the response read last; `head` says what is where in it */
     char buf[262144];
     char body[262144];
 };
@@ -665,8 +700,7 @@ static inline int client_response(struct client *client, enum http1_method metho
             return 0;
     if (len < 0)
         fail_msg("malformed response: %.*s", (int)client->len, client->buf);
-    static char head_text[16384];
-    memcpy(head_text, client->buf, (size_t)len < sizeof(head_text) ? (size_t)len : sizeof(head_text));
+    memcpy(client->head_text, client->buf, (size_t)len); /* it was within the limits */
     size_t at = (size_t)len;
     struct http1_chunked chunked = { 0 };
     client->body_len = 0;
@@ -699,6 +733,20 @@ static inline int client_response(struct client *client, enum http1_method metho
     client->len -= at;
     client->body[client->body_len] = '\0';
     return client->head.status;
+}
+
+/* A field of the response read last, or NULL. Valid until the next call. */
+static inline const char *client_header(const struct client *client, const char *name)
+{
+    static char value[1024];
+    for (unsigned i = 0; i < client->head.headers; i++) {
+        const struct http1_header *header = &client->head.header[i];
+        if (!http1_slice_is(client->head_text, header->name, name))
+            continue;
+        (void)snprintf(value, sizeof(value), "%.*s", (int)header->value.len, client->head_text + header->value.at);
+        return value;
+    }
+    return NULL;
 }
 
 static inline bool client_ended(struct client *client)

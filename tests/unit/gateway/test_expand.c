@@ -36,6 +36,7 @@ static const char *filled_from(const char *raw, const char *template, const char
                               .peer = { "192.0.2.7", 9 },
                               .made_id = "0123456789abcdef0123456789abcdef",
                               .port = 8080,
+                              .target = { raw + head.path.at, head.path.len },
                               .path = &path };
     struct board *board = board_new(NULL);
     struct board_route route = { 0 };
@@ -66,6 +67,7 @@ static void gaps_are_filled_from_the_request(void **unused)
     assert_string_equal(filled("{method} {uri} {protocol}"), "GET /a//b%20c?x=1&name=value%20&y HTTP/1.1");
     assert_string_equal(filled("{path}"), "/a/b%20c?x=1&name=value%20&y");
     assert_string_equal(filled("{plain_path}|{query}"), "/a/b%20c|x=1&name=value%20&y");
+    assert_string_equal(filled("{plain_path}{?}{query}"), "/a/b%20c?x=1&name=value%20&y");
     assert_string_equal(filled("{query.name}|{query.y}|{query.nam}"), "value%20||");
     assert_string_equal(filled("{request_id}"), "known");
     assert_string_equal(filled("{1}{2}{3}"), "first");

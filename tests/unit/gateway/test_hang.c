@@ -185,6 +185,21 @@ static void a_client_that_leaves_takes_both_attempts_with_it(void **unused)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, ready, over)
 
+static void a_dripping_answer_is_no_answer(void **unused)
+{
+    (void)unused;
+    warm_up();
+    int64_t begun = clock_now();
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(fetch(&rig, &client, "GET", "/drip-1"), 200);
+        assert_string_equal(client.body, "hello from app-2\n");
+    }
+    assert_true(clock_now() - begun < 10 * NS_PER_S); /* half a second, where there is time */
+    assert_true(route_gauge()->retried >= 3);
+    assert_int_equal(rig_gauge(&rig, 0)->ejected, 1);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig_gauge(&rig, 1)->inflight == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +209,7 @@ int main(void)
         T(slowness_of_all_of_them_makes_no_storm),
         T(either_attempt_may_die),
         T(a_client_that_leaves_takes_both_attempts_with_it),
+        T(a_dripping_answer_is_no_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,65 @@ static void header_fields_and_paths_are_changed_on_the_way(void **unused)
     assert_non_null(strstr(raw_answer("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n"), "X-App"));
 }
 
+static void paths_are_rewritten(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    struct board_route front = like_the_first("^"), in = like_the_first("/in");
+    front.match = BOARD_REGEX;
+    front.flags = BOARD_FIRST;
+    front.action = BOARD_PASS;
+    front.rewrites = template_of("n^/old/(.*)$\n/in/{1}\n"
+                                 "p^/away/(.*)$\n//there/{1}?x=1\n");
+    in.request.add = template_of("X-Query: {query}\r\nX-Group: {1}\r\n");
+    in.flags = BOARD_USES_PATH;
+    in.rewrites = template_of("n^/in/a(.*)$\n/in/b{1}\n"
+                              "b^/in/b(.*)$\n/mirror{1}?\n"
+                              "l^/in/circle$\n/in/circle\n"
+                              "b^/in/none$\n{query.none}\n");
+    put_route(&front);
+    put_route(&in);
+    assert_non_null(strstr(raw_answer("GET /old/a?q HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
+    assert_non_null(strstr(raw_answer("GET /in/b HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
+    assert_int_equal(exchange("GET /in/circle HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
+    assert_int_equal(exchange("GET /in/none HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
+    const char *answer = raw_answer("GET /away/x?y HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_non_null(strstr(answer, "HTTP/1.1 301 "));
+    assert_non_null(strstr(answer, "\r\nLocation: /there/x?x=1&y\r\n"));
+    assert_int_equal(exchange("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 200);
+}
+
+static void errors_have_pages(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    struct board_route mine = like_the_first("/mine"), sent = like_the_first("/sent"), left = like_the_first("/left");
+    const struct board_error_page page = { .statuses = 2, .on = { 404, 500 }, .page = { .body = text_of("a page") } };
+    const struct board_error_page good = { .statuses = 1,
+                                           .on = { 410 },
+                                           .page = { .status = 200, .body = text_of("good") } };
+    const struct board_error_page elsewhere = {
+        .statuses = 1, .on = { 404 }, .page = { .status = 302 }, .location = template_of("/from{path}")
+    };
+    mine.action = sent.action = BOARD_RESPOND;
+    mine.page.status = sent.page.status = 404;
+    left.action = BOARD_RESPOND;
+    left.page.status = 410;
+    assert_int_equal(board_error_page_add(rig.board, &good, &mine), 0);
+    assert_int_equal(board_error_page_add(rig.board, &page, &mine), 0);
+    assert_int_equal(board_error_page_add(rig.board, &elsewhere, &sent), 0);
+    left.errors = mine.errors;
+    put_route(&mine);
+    put_route(&sent);
+    put_route(&left);
+    assert_int_equal(exchange("GET /mine HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 404);
+    assert_string_equal(client.body, "a page");
+    assert_int_equal(exchange("GET /left HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 200);
+    assert_string_equal(client.body, "good");
+    assert_non_null(
+        strstr(raw_answer("GET /sent/x?y HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\nLocation: /from/sent/x?y\r\n"));
+}
+
 static void requests_in_circles_are_stopped(void **unused)
 {
     (void)unused;
@@ -283,6 +342,8 @@ int main(void)
         ROUTING_TEST(maintenance_is_switched_on_and_off_while_it_runs),
         ROUTING_TEST(a_body_over_the_limit_is_refused_before_or_while_it_comes),
         ROUTING_TEST(header_fields_and_paths_are_changed_on_the_way),
+        ROUTING_TEST(paths_are_rewritten),
+        ROUTING_TEST(errors_have_pages),
         ROUTING_TEST(requests_in_circles_are_stopped),
         ROUTING_TEST(only_named_networks_are_believed),
         ROUTING_TEST(request_ids_name_requests),

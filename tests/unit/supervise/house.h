@@ -54,7 +54,7 @@ static inline void ring(void *data)
 
 static inline int board_service(void *data, const char *service)
 {
-    return board_service_add(house.board, service, BOARD_ROUND_ROBIN);
+    return board_service_add(house.board, service);
 }
 
 static inline void output(void *data, const char *service, const char *instance, int stream, const char *text,
