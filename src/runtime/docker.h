@@ -97,6 +97,7 @@ struct runtime_handle {
     int64_t pause_ns;
     int looks;
     char id[DOCKER_ID], old_id[DOCKER_ID];
+    bool adopting; /* it is looked for, not made */
     bool taken_over, told, ended;
     bool heard;            /* an event came since the Engine was asked how it is */
     pid_t engine_pid, pid; /* its main process as the Engine numbers it; on this machine, or 0 */
