@@ -74,8 +74,8 @@ answer_of() { # PORT OTHER-PORT HOST PATH [CURL-OPTIONS…]
     local port=$1 other=$2 host=$3 path=$4
     shift 4
     [[ $path != OTHER* ]] || { port=$other path=${path#OTHER}; }
-    curl -s -i --path-as-is --max-time 10 -H "Host: $host" "$@" "http://127.0.0.1:$port$path" | tr -d '\r' |
-        sed -n "1s/ [A-Za-z].*//; s/ HTTP\/1\.0$/ HTTP\/1.1/; s/^Location: http:..$host:$port/Location: /; s/:$port/:PORT/g; s/:$other/:OTHER/g; s/\b$port\b/PORT/g; 1p; /^\(Location\|X-[A-Z].*\|Server-Note\|Retry-After\): /p; /^[A-Z]* .* HTTP/,\$p; /^text /p" |
+    { curl -s -i --path-as-is --max-time 10 -H "Host: $host" "$@" "http://127.0.0.1:$port$path" || echo "curl $?"; } | tr -d '\r' |
+        sed -n "1s/ [A-Za-z].*//; s/ HTTP\/1\.0$/ HTTP\/1.1/; s/^Location: http:..$host:$port/Location: /; s/:$port/:PORT/g; s/:$other/:OTHER/g; s/\b$port\b/PORT/g; 1p; /^\(Location\|X-[A-Z].*\|Server-Note\|Retry-After\): /p; /^[A-Z]* .* HTTP/,\$p; /^\(text\|curl\) /p" |
         grep -v '^X-Served-By: ' | sort
 }
 
@@ -128,6 +128,7 @@ http {
             add_header X-Seen "$host" always;
         }
         location /gone { return 410; }
+        location /closed { return 444; }
         location /text { return 200 "text {plain}\n"; }
         location /moved { return 302 https://$host$request_uri; }
         location /moved/307 { return 307 /there$is_args$args; }
@@ -170,7 +171,7 @@ END
     done
     for path in /exact /exact/ /exact?a=b /api /api/ /apix /api/x/y?z=1 /api/deep /api/deep/x /static/a.png /a.png /a.png?x /x/a.jpg/ \
         /CASE/abc /case/123 /u/42/x/y?z /u/x /headers /headers/a?q=1%202 /gone /text /moved /moved?x=1 /moved/307 /moved/307?a=b \
-        /created /quiet /status/404 /status/503 /status/500 /errors/404 /errors/500 /errors/503 /errors/x /dead /wrong.html //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
+        /created /quiet /status/404 /status/503 /status/500 /errors/404 /errors/500 /errors/503 /errors/x /dead /wrong.html /closed //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
         same main.example.org "$path"
     done
     same main.example.org /headers -H 'X-B: theirs' -H 'X-C: theirs' -H 'Cookie: a=b; sid=42' -H 'X-Forwarded-For: 10.1.2.3' -H 'Accept: text/x'
@@ -219,4 +220,109 @@ END
     same one.example.org OTHER/x/y?z=1
     assert_eq "$different" 0 "different answers"
     expect_exit 0 daruma -p project down
+}
+
+# The nginx.conf of the first demonstration as people write it.
+demonstration() { # UPSTREAM-1 UPSTREAM-2 LISTEN
+    cat <<END
+events {
+    worker_connections 1024;
+}
+
+http {
+    upstream app {
+        server $1;
+        server $2;
+    }
+
+    server {
+        listen $3;
+
+        location / {
+            proxy_pass http://app;
+            proxy_set_header Host \$host;
+            proxy_set_header X-Real-IP \$remote_addr;
+            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
+            proxy_connect_timeout 1s;
+            proxy_next_upstream error timeout http_500;
+        }
+    }
+}
+END
+}
+
+story_the_demonstrations_nginx_is_left_out_by_up() { # sanitized
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    demonstration app1:5000 app2:5000 80 >nginx.conf
+    compose <<END
+services:
+  nginx:
+    image: nginx:latest
+    container_name: nginx
+    ports: ["127.0.0.1:$port:80"]
+    volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
+    depends_on: [app1, app2]
+  app1: &app
+    hostname: instance-01
+    restart: always
+    x-daruma: {process: {command: ["$app"]}}
+  app2:
+    <<: *app
+    hostname: instance-02
+END
+    expect_exit 2 daruma up -d --keep-nginx --runtime process
+    assert_contains "$(cat err)" "nginx" "what is missing"
+    up
+    assert_contains "$(cat err)" '`nginx` is not started: the gateway does what its configuration says' "what is said"
+    assert_eq "$(daruma ps --json | jq -r '[.[].service] | sort | join(" ")')" "app1 app2" "the services"
+    load 200 2
+    local i
+    for i in 1 2 3; do
+        sleep 0.5
+        kill_instance app$((i % 2 + 1))-1
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed requests"
+    assert_eq "$(receipt '.instances | length')" 2 "who answered"
+    # A change of the configuration is a change of the project.
+    sed -i 's|location / {|location = /gone { return 410; }\n        location / {|' nginx.conf
+    up
+    assert_eq "$(http_status "$url/gone")" 410
+    # One that is wrong changes nothing, and nginx cannot run here.
+    sed -i 's|proxy_connect_timeout|proxy_conect_timeout|' nginx.conf
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" 'did you mean `proxy_connect_timeout`?' "the hint"
+    assert_eq "$(http_status "$url/")" 200
+    expect_exit 0 daruma down
+}
+
+story_the_gateway_runs_alone() {
+    local up1 up2 first second
+    up1=$(free_port) up2=$(free_port) port=$(free_port)
+    url=http://127.0.0.1:$port
+    PORT=$up1 HOST=127.0.0.1 HOSTNAME=one "$app" >/dev/null &
+    first=$!
+    PORT=$up2 HOST=127.0.0.1 HOSTNAME=two "$app" >/dev/null &
+    second=$!
+    demonstration "127.0.0.1:$up1" "localhost:$up2" "$port" >my.conf
+    wait_for 5 curl -sf "http://127.0.0.1:$up1/health"
+    wait_for 5 curl -sf "http://127.0.0.1:$up2/health"
+    expect_exit 0 daruma -p alone gateway --nginx-conf my.conf --print
+    assert_contains "$(cat out)" "connect_timeout: 1s" "the file in our words"
+    expect_exit 0 daruma -p alone gateway --nginx-conf my.conf -d
+    load 50 1
+    sleep 0.4
+    kill -KILL $first
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed requests"
+    assert_eq "$(receipt '.instances | length')" 2 "who answered"
+    kill -KILL $second
+    assert_eq "$(http_status "$url/")" 502
+    sed -i "s/listen $port/listen $port; listen nowhere/" my.conf
+    expect_exit 2 daruma -p alone gateway --nginx-conf my.conf -d
+    sed -i "s/localhost:$up2/no-such-host.invalid:$up2/; s/; listen nowhere//" my.conf
+    expect_exit 2 daruma -p alone gateway --nginx-conf my.conf -d
+    assert_contains "$(cat err)" '`no-such-host.invalid`: no service has that name' "a name that is not found"
+    expect_exit 0 daruma -p alone down
 }
