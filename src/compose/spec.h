@@ -80,6 +80,8 @@ struct spec_ulimit {
     struct place place;
 };
 
+/* What the new version's answers are compared with the old one's for. LATENCY: for failures as well. */
+enum spec_compare { SPEC_COMPARE_NOTHING, SPEC_COMPARE_FAILURES, SPEC_COMPARE_LATENCY };
 enum spec_strategy { SPEC_ROLLING, SPEC_BLUE_GREEN, SPEC_CANARY };
 /* What follows when a new version turns out worse than the old one. */
 enum spec_on_failure { SPEC_GO_BACK, SPEC_PAUSE, SPEC_GO_ON };
@@ -101,10 +103,11 @@ struct spec_deploy {
     struct spec_update update, rollback;
     uint32_t *steps; /* CANARY: the new version's share of the requests, in 1/1000, rising to 1000 */
     size_t steps_len;
-    int64_t dwell_ns;         /* how long each share is watched; 30 s unless given */
-    int64_t keep_ns;          /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
-    int64_t ready_timeout_ns; /* a new instance that isn't ready by then has failed; 60 s unless given */
-    uint32_t min_requests;    /* fewer answers say nothing about a version; 50 unless given */
+    int64_t dwell_ns;          /* how long each share is watched; 30 s unless given */
+    int64_t keep_ns;           /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
+    int64_t ready_timeout_ns;  /* a new instance that isn't ready by then has failed; 60 s unless given */
+    enum spec_compare compare; /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
+    uint32_t min_requests;     /* fewer answers say nothing about a version; 50 unless given */
     struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
 };
 

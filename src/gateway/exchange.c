@@ -10,6 +10,7 @@
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
 #include "gateway/proxy.h"
@@ -339,6 +340,8 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
         conn->flags |= CONN_HTTP10;
     if (head->upgrade)
         conn->flags |= CONN_UPGRADE;
+    if (head->expect_continue)
+        conn->flags |= CONN_EXPECTS;
     for (unsigned i = 0; i < head->headers; i++)
         if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY)
             conn->flags |= CONN_REPEATABLE;
@@ -397,6 +400,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
 
 void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
 {
+    gw_mark(worker, conn);
     conn->route = worker->view->listeners[conn->listener].route;
     conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
     begin_active(worker, conn);
@@ -424,6 +428,7 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
     } else {
         gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+        gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
         gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
     }
 }

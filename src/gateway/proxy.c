@@ -3,14 +3,17 @@
 
 #include "base/proxy_header.h"
 #include "gateway/answer.h"
+#include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static_assert((int)PROXY_HEADER_LONGEST == (int)GW_BLOCK, "it is read into one block");
 
@@ -42,7 +45,8 @@ void gw_proxy_peer(struct conn *conn, const struct sockaddr *peer)
 bool gw_proxy_allowed(const struct gw_worker *worker, const struct conn *conn)
 {
     const struct board_listener *listener = &worker->view->listeners[conn->listener];
-    return listener->proxy_from_len == 0 || gw_limit_is_in(conn, listener->proxy_from, listener->proxy_from_len);
+    const struct gw_client peer = gw_client_peer(conn);
+    return listener->proxy_from_len == 0 || gw_client_is_in(&peer, listener->proxy_from, listener->proxy_from_len);
 }
 
 /* --- the client's side ------------------------------------------------------------------------------------------ */
@@ -89,7 +93,7 @@ bool gw_proxy_read(struct gw_worker *worker, struct conn *conn)
         conn->in_len = 0;
     }
     char *block = gw_block(&worker->slots, conn->in);
-    ssize_t n = gw_recv(conn->fd, &conn->io, block + conn->in_len, GW_BLOCK - conn->in_len);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, block + conn->in_len, GW_BLOCK - conn->in_len);
     if (n < 0) {
         gw_conn_close(worker, conn);
         return false;
@@ -103,6 +107,7 @@ bool gw_proxy_read(struct gw_worker *worker, struct conn *conn)
         gw_conn_abort(worker, conn);
         return false;
     }
+    gw_mark_bytes(worker, conn->in, 0, conn->in_len);
     conn->in_len -= (uint32_t)len;
     memmove(block, block + len, conn->in_len);
     take_over(conn, &header);
@@ -144,6 +149,7 @@ int gw_proxy_send(struct gw_worker *worker, struct conn *conn)
     size_t len = proxy_header_format(&header, version, text);
     /* The request's head follows at once and goes into the same segment; a TCP client may wait for the service to speak. */
     int more = conn->flags & CONN_TCP ? 0 : MSG_MORE;
-    ssize_t n = send(gw_conn_upstream(worker, conn)->fd, text, len, MSG_NOSIGNAL | more);
-    return n < 0 ? -errno : (size_t)n == len ? 0 : -EPIPE; /* the buffer of a fresh connection has room for it */
+    const struct iovec piece = { text, len };
+    ssize_t n = gw_send(worker, conn, &gw_conn_upstream(worker, conn)->socket, &piece, 1, more);
+    return n == (ssize_t)len ? 0 : -EPIPE; /* the buffer of a fresh connection has room for it */
 }

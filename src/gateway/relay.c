@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "gateway/access.h"
 #include "gateway/answer.h"
+#include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
@@ -14,7 +15,6 @@
 #include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -68,28 +68,6 @@ bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *
     return head->framing == HTTP1_LENGTH ? head->content_length > limit : conn->in_chunked.data > limit;
 }
 
-size_t gw_relay_peer(const struct conn *conn, char *text)
-{
-    if (conn->peer_family == AF_INET) {
-        char *at = text;
-        for (int i = 0; i < 4; i++) {
-            unsigned byte = conn->peer[i];
-            if (i > 0)
-                *at++ = '.';
-            if (byte >= 100)
-                *at++ = (char)('0' + byte / 100);
-            if (byte >= 10)
-                *at++ = (char)('0' + byte / 10 % 10);
-            *at++ = (char)('0' + byte % 10);
-        }
-        return (size_t)(at - text);
-    }
-    if (conn->peer_family == AF_INET6 && inet_ntop(AF_INET6, conn->peer, text, INET6_ADDRSTRLEN))
-        return strlen(text);
-    memcpy(text, "unknown", 7);
-    return 7;
-}
-
 static uint16_t listener_port(const struct board *view, uint32_t listener)
 {
     const struct board_address *address = &view->listeners[listener].address;
@@ -104,10 +82,11 @@ static uint16_t listener_port(const struct board *view, uint32_t listener)
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
 {
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
-    uint64_t half = hash_mix(worker->id_seed[0] ^ hash_mix((uint64_t)conn->begun_ns ^ hash_mix(slot + conn->serial)));
+    const uint64_t *seed = worker->slots.arena->id_seed;
+    uint64_t half = hash_mix(seed[0] ^ hash_mix((uint64_t)conn->begun_ns ^ hash_mix(slot + conn->serial)));
     for (int i = 0; i < GW_REQUEST_ID; i++) {
         if (i == GW_REQUEST_ID / 2)
-            half = hash_mix(worker->id_seed[1] + hash_mix(half ^ conn->serial));
+            half = hash_mix(seed[1] + hash_mix(half ^ conn->serial));
         id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
     }
 }
@@ -149,9 +128,10 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
 
 void gw_relay_gather_request(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
 {
+    const struct gw_client client = gw_client_peer(conn);
     ret->facts = (struct gw_facts){ .buf = gw_block(&worker->slots, conn->in),
                                     .head = &worker->head,
-                                    .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
+                                    .peer = { ret->peer, gw_client_text(&client, ret->peer) },
                                     .made_id = ret->id,
                                     .port = conn->local_port > 0 ? conn->local_port
                                                                  : listener_port(worker->view, conn->listener) };
@@ -203,12 +183,15 @@ bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gath
 static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
+    const struct gw_client client = gw_client_peer(conn);
     struct gw_gathered gathered;
     if (!gw_relay_gather(worker, conn, &gathered))
         return -EBADMSG;
+    const char *service = worker->view->services[worker->view->endpoints[conn->endpoint].service].name;
     struct gw_forward_request facts = {
+        .service = { service, strlen(service) },
         .peer = gathered.facts.peer,
-        .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
+        .trusted = gw_client_is_in(&client, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
         .own = route->own,
         .port = gathered.facts.port,
@@ -251,7 +234,7 @@ static ssize_t send_from_block(struct gw_worker *worker, struct conn *conn, stru
     if (conn->in_sent < conn->request_end)
         pieces[count++] =
             (struct iovec){ gw_block(&worker->slots, conn->in) + conn->in_sent, conn->request_end - conn->in_sent };
-    ssize_t n = gw_send(upstream->fd, &upstream->io, pieces, count);
+    ssize_t n = gw_send(worker, conn, &upstream->socket, pieces, count, 0);
     if (n > 0 && (size_t)n < head_left) {
         conn->head_sent += (uint32_t)n;
     } else if (n > 0) {
@@ -270,7 +253,7 @@ static bool in_block(const struct conn *conn)
 static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
 {
     ssize_t n = in_block(conn) ? send_from_block(worker, conn, upstream)
-                               : gw_pipe_drain(worker, &conn->up, upstream->fd, &upstream->io);
+                               : gw_pipe_drain(worker, conn, &conn->up, &upstream->socket);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
@@ -279,7 +262,6 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     }
     if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
-    upstream->sent += (uint64_t)n;
     return n > 0;
 }
 
@@ -302,7 +284,7 @@ static void refuse_body(struct gw_worker *worker, struct conn *conn, int error)
 /* As read_body(), past the block. */
 static bool pipe_body(struct gw_worker *worker, struct conn *conn, uint64_t most)
 {
-    ssize_t n = gw_pipe_fill(worker, &conn->up, conn->fd, &conn->io, most);
+    ssize_t n = gw_pipe_fill(worker, conn, &conn->up, &conn->socket, most);
     if (n < 0)
         conn->io |= GW_ERROR;
     if (n <= 0)
@@ -328,7 +310,7 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
     if ((conn->flags & CONN_REPLAY_LOST) && !in_block(conn) && gw_pipe_worth(worker, conn->io, to_come))
         return pipe_body(worker, conn, to_come);
     uint32_t at = conn->in_len;
-    ssize_t n = gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
     if (n < 0) {
         conn->io |= GW_ERROR; /* gone in the middle of its request */
         return false;
@@ -400,9 +382,11 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
         if (flushed == 0)
             return moved;
         moved = true;
-        if (conn->state == CONN_SENDING && !gw_response_head(worker, conn)) {
-            gw_exchange_fail(worker, conn, RETRY_BROKEN);
-            return conn->generation == generation;
+        if (conn->state == CONN_SENDING) { /* that was an interim answer; what came behind it has been waiting */
+            if (!gw_response_head(worker, conn))
+                gw_exchange_fail(worker, conn, RETRY_BROKEN);
+            if (conn->generation != generation || conn->state != CONN_SENDING)
+                return conn->generation == generation;
         }
     }
     if (conn->flags & CONN_RESPONSE_WHOLE) {
@@ -412,7 +396,9 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     if (upstream && (upstream->io & GW_READABLE) && conn->state != CONN_CONNECTING)
         moved |= gw_response_read(worker, conn, upstream);
-    if (moved && conn->generation == generation && conn->state == CONN_RELAYING)
+    if (moved && conn->generation == generation && conn->state == CONN_RELAYING) {
+        conn->deaths = 0; /* it gets on */
         gw_conn_touch(worker, conn);
+    }
     return moved;
 }

@@ -38,11 +38,13 @@ uint64_t gw_source_key(const struct gw_sources *sources, uint32_t listener, int 
    `limit` (0: any) already: then nothing is counted. */
 bool gw_source_enter(struct gw_sources *sources, unsigned worker, uint64_t key, uint32_t limit, int64_t now_ns,
                      uint32_t *ret_cell);
+/* Counts one that was counted in that cell before gw_source_forget(). */
+void gw_source_again(struct gw_sources *sources, unsigned worker, uint32_t cell);
 /* One connection less. */
 void gw_source_leave(struct gw_sources *sources, unsigned worker, uint32_t cell);
 
-/* A request: 0 when it may pass, else how long from now one may. */
-int64_t gw_source_request(struct gw_sources *sources, uint32_t cell, int64_t interval_ns, uint32_t burst,
+/* A request of that address: 0 when it may pass, else how long from now one may. */
+int64_t gw_source_request(struct gw_sources *sources, uint64_t key, int64_t interval_ns, uint32_t burst,
                           int64_t now_ns);
 
 /* Strikes off what an earlier worker of that number had. */
