@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 6u
+#define BOARD_LAYOUT 7u
 
 enum {
     BOARD_LISTENERS = 256,
