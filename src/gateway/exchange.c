@@ -439,6 +439,7 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
                                   int elsewhere)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
+    bool late = route->retry_timeout_ns > 0 && worker->now - conn->begun_ns >= route->retry_timeout_ns;
     return (struct retry_case){
         .failure = failure,
         .idempotent = (conn->flags & CONN_TCP) || http1_method_idempotent((enum http1_method)conn->method),
@@ -453,7 +454,7 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
         .retry_on = route->retry_on,
         .status = conn->status,
         .attempts = conn->attempts,
-        .max_attempts = route->attempts,
+        .max_attempts = late ? conn->attempts : route->attempts,
         .suspects = worker->view->endpoints[conn->endpoint].suspects,
         .strikes = conn->strikes,
     };
