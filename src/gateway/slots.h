@@ -76,6 +76,7 @@ enum conn_flag {
     CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
     CONN_SEEN = 1 << 21,          /* this endpoint got bytes of the request in an earlier attempt */
     CONN_OVERDUE = 1 << 22,       /* this attempt has outlasted the patience */
+    CONN_LATER = 1 << 24,         /* HELD: waits for room in the retry budget */
     CONN_ENCHUNK = 1 << 23,       /* the upstream ends its answer by closing; the client gets it in chunks */
 };
 
