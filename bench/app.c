@@ -11,6 +11,8 @@
  * PORT and HOST (127.0.0.1) say where it listens, or SOCKET a path, or LISTEN_FDS with a socket at descriptor 3. START_LOG is a file to
  * which it appends "PID NANOSECONDS" (CLOCK_MONOTONIC) first of all. Each append is a single write with O_APPEND.
  *
+ * FAULTY: so many of a hundred answers are 500, from the start.
+ *
  * At SIGUSR1 it falls ill in the way that ILLNESS says, and stays so:
  *     errors     half of its answers are 500
  *     closes     accepts, and closes at once
@@ -52,6 +54,7 @@ struct conn {
 
 static struct loop *loop;
 static struct http1_head head;
+static unsigned faulty;
 static int64_t delay_ns;
 static int post_log = -1;
 static char answer[256];
@@ -147,7 +150,8 @@ static bool send_answer(struct conn *conn)
 
     if (ill && illness == DRIPS)
         return drip(conn);
-    if (ill && illness == ERRORS && count++ % 2 == 0) {
+    unsigned now = count++;
+    if ((ill && illness == ERRORS && now % 2 == 0) || now * faulty % 100 < faulty) {
         text = error;
         len = sizeof(error) - 1;
     }
@@ -333,6 +337,7 @@ int main(void)
 
     const char *delay = getenv("DELAY_MS"), *port = getenv("PORT");
     delay_ns = delay ? atol(delay) * NS_PER_MS : 0;
+    faulty = getenv("FAULTY") ? (unsigned)atoi(getenv("FAULTY")) : 0;
     post_log = open_log("POST_LOG");
     answer_len = (size_t)snprintf(answer, sizeof(answer),
                                   "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"

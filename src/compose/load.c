@@ -301,6 +301,7 @@ void spec_free(struct spec *spec)
         return;
     struct job *job = spec->memory;
     json_decref(spec->model);
+    json_decref(spec->jobs);
     pool_free(&job->pool);
     free(job);
 }

@@ -9,6 +9,7 @@
 static const struct schema contexts = {
     .kinds = NODE_LIST | NODE_MAP, .items = &string, .others = &any_scalar, .canonical = canonical_contexts
 };
+static const struct schema tags = { .kinds = NODE_LIST, .items = &string, .identity = identity_text };
 static const struct attribute build_fields[] = {
     { "additional_contexts", &contexts, N, "more named contexts" },
     { "args", &mapping, D, "build arguments" },
@@ -32,7 +33,7 @@ static const struct attribute build_fields[] = {
     { "secrets", &build_secrets, N, "secrets of the build" },
     { "shm_size", &bytes_integer, N, "size of /dev/shm" },
     { "ssh", &ssh, N, "SSH agents and keys" },
-    { "tags", &strings, N, "more tags" },
+    { "tags", &tags, N, "more tags" },
     { "target", &string, D, "stage to build" },
     { "ulimits", &ulimits, N, "resource limits" },
     END,

@@ -291,11 +291,14 @@ static const struct attribute process_fields[] = {
     END,
 };
 static const struct schema strict_percent = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_FLOAT, .max = 100 };
+static const struct schema once = { .kinds = NODE_STRING | NODE_LIST, .items = &string, .merge = MERGE_REPLACE };
 static const struct attribute daruma_deploy_fields[] = {
     { "dwell", &duration, P, "canary: how long each step is watched" },
     { "exclusive", &boolean, P, "there may never be two at once" },
     { "keep", &duration, P, "blue-green: how long the old version stays after the switch" },
     { "min_requests", &count, P, "fewer answers say nothing about a version" },
+    { "post_deploy", &once, P, "a command that runs once, after the new version took over" },
+    { "pre_deploy", &once, P, "a command that runs once, before anything is touched" },
     { "ready_timeout", &duration, P, "a new instance that isn't ready by then has failed" },
     { "steps", &(const struct schema){ .kinds = NODE_LIST, .items = &strict_percent }, P,
       "canary: the new version's share of the requests, in percent" },

@@ -105,6 +105,7 @@ struct spec_deploy {
     int64_t keep_ns;          /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
     int64_t ready_timeout_ns; /* a new instance that isn't ready by then has failed; 60 s unless given */
     uint32_t min_requests;    /* fewer answers say nothing about a version; 50 unless given */
+    struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
 };
 
 struct spec_service {
@@ -290,6 +291,7 @@ struct spec {
     size_t listeners_len;
     struct spec_outside *outside;
     size_t outside_len;
+    json_t *jobs;            /* the models of the services' jobs, which are no part of the project's */
     json_t *model;           /* the whole normalised model, as `daruma config --format json` prints it */
     const struct node *tree; /* the same with places; the loader's */
     struct node *variables; /* NAME → what the files say about it, when that was asked for; else NULL; the loader's */

@@ -137,7 +137,7 @@ static bool attach_model(struct spec *spec, const struct node *project)
     for (size_t i = 0; i < spec->services_len; i++) {
         struct spec_service *service = &spec->services[i];
         service->model = json_object_get(services, service->name);
-        if (!spec_hash(service->model, service->config_hash))
+        if (!spec_hash(service->model, service->config_hash) || !spec_complete_jobs(spec, service))
             return false;
     }
     return true;

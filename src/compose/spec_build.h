@@ -35,6 +35,10 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
 void spec_build_healthcheck(struct loading *load, const struct node *service, struct spec_service *ret);
 /* `service` has its ports and its container_name already. */
 void spec_build_deploy(struct loading *load, const struct node *node, struct spec_service *service);
+/* Makes the service's jobs, once it is whole, services of their own. False: no memory. */
+bool spec_complete_jobs(struct spec *spec, struct spec_service *service);
+/* A command as argv: a list as it is, a line for /bin/sh. NULL for none. */
+char **read_argv(struct pool *pool, const struct node *command);
 /* A target of a route in its usual form: "service", "service:port" or the name of one in spec->outside, which is added. */
 char *spec_build_target(struct loading *load, struct spec *spec, const struct node *name);
 void spec_build_listeners(struct loading *load, const struct node *gateway, struct spec *spec);

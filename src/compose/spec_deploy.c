@@ -104,6 +104,62 @@ static void read_steps(struct loading *load, const struct node *list, struct spe
         ret->steps[ret->steps_len++] = 1000;
 }
 
+/* A job is the service itself, but for what it runs, and that it runs once: nobody waits for its ports or its health. */
+static struct spec_service *read_job(struct loading *load, const struct node *own, const char *key,
+                                     const struct spec_service *service)
+{
+    const struct node *command = node_get(own, key);
+    struct spec_service *job = command ? POOL_NEW(load->pool, struct spec_service) : NULL;
+
+    if (!job)
+        return NULL;
+    job->name = pool_printf(load->pool, "%s-%s", service->name, key);
+    job->place = command->place;
+    job->process_command = read_argv(load->pool, command);
+    if (!job->process_command || !job->process_command[0])
+        problem_error(load->problems, command->place, "x-daruma.deploy.%s is empty; write what to run", key);
+    return job;
+}
+
+static bool complete_job(struct spec *spec, const struct spec_service *service, struct spec_service *job)
+{
+    static const char *const none[] = { "entrypoint", "ports",  "expose", "healthcheck", "container_name",
+                                        "restart",    "deploy", "scale",  "depends_on",  "x-daruma" };
+    const struct spec_service given = *job;
+
+    *job = *service;
+    job->name = given.name;
+    job->place = given.place;
+    job->process_command = given.process_command;
+    job->container_name = job->name + strlen(job->name); /* "" */
+    job->process_socket = false;
+    job->process_port = 0;
+    job->ports_len = job->depends_on_len = 0;
+    job->replicas = 1;
+    job->restart = (struct spec_restart_policy){ .condition = SPEC_RESTART_NO };
+    job->healthcheck = (struct spec_healthcheck){ .test = SPEC_TEST_NONE };
+    job->deploy = (struct spec_deploy){ 0 };
+    json_t *model = json_deep_copy(service->model), *argv = json_array();
+    for (char **word = job->process_command; word && *word; word++)
+        (void)json_array_append_new(argv, json_string(*word));
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        (void)json_object_del(model, none[i]);
+    bool ok = json_object_set_new(model, "entrypoint", json_array()) == 0 &&
+              json_object_set_new(model, "command", argv) == 0 && spec_hash(model, job->config_hash);
+    job->model = model;
+    if (!spec->jobs)
+        spec->jobs = json_array();
+    return json_array_append_new(spec->jobs, model) == 0 && ok;
+}
+
+bool spec_complete_jobs(struct spec *spec, struct spec_service *service)
+{
+    struct spec_deploy *deploy = &service->deploy;
+
+    return (!deploy->pre_deploy || complete_job(spec, service, deploy->pre_deploy)) &&
+           (!deploy->post_deploy || complete_job(spec, service, deploy->post_deploy));
+}
+
 void spec_build_deploy(struct loading *load, const struct node *node, struct spec_service *service)
 {
     const struct node *deploy = node_get(node, "deploy"), *own = node_get(node_get(node, "x-daruma"), "deploy");
@@ -123,6 +179,8 @@ void spec_build_deploy(struct loading *load, const struct node *node, struct spe
         .ready_timeout_ns = read_duration(own, "ready_timeout", 60 * NS_PER_S),
         .min_requests = (uint32_t)read_int(own, "min_requests", 50),
     };
+    ret->pre_deploy = read_job(load, own, "pre_deploy", service);
+    ret->post_deploy = read_job(load, own, "post_deploy", service);
     read_update(load, update, service, false, &ret->update);
     read_update(load, rollback, service, true, &ret->rollback);
     read_steps(load, node_get(own, "steps"), ret);

@@ -270,8 +270,12 @@ static void build_depends_on(struct loading *load, const struct node *map, struc
 
 /* --- What is run --- */
 
-static char **shell_command(struct pool *pool, const char *line)
+char **read_argv(struct pool *pool, const struct node *command)
 {
+    const char *line = node_str(command);
+
+    if (!line)
+        return read_strings(pool, command);
     char **argv = POOL_ARRAY(pool, char *, 4);
     argv[0] = pool_strdup(pool, "/bin/sh");
     argv[1] = pool_strdup(pool, "-c");
@@ -288,7 +292,7 @@ static void build_command(struct loading *load, const struct node *node, struct 
     service->command_place = own                         ? own->place
                              : node_get(node, "command") ? place_of(node, "command")
                                                          : place_of(node, "entrypoint");
-    service->process_command = node_str(own) ? shell_command(load->pool, node_str(own)) : read_strings(load->pool, own);
+    service->process_command = read_argv(load->pool, own);
     if (own && !service->process_command[0])
         problem_error(load->problems, own->place, "x-daruma.process.command is empty; write what to run");
     service->process_socket = read_bool(process, "socket", false);

@@ -296,7 +296,8 @@ static struct node *read_map(struct reader *reader)
         struct node *value = read_node(reader);
         if (!value)
             return NULL;
-        if (value->kind == NODE_NULL && value->place.line < place.line)
+        if (value->kind == NODE_NULL &&
+            (value->place.line < place.line || (value->place.line == place.line && value->place.column < place.column)))
             value->place = place; /* nothing is written there; the parser knows no place for it */
         const struct entry *before = node_entry(map, key);
         if (merge) {

@@ -18,6 +18,7 @@ const char *deploy_phase_name(enum deploy_phase phase)
     static const char *const names[] = {
         [DEPLOY_NONE] = "none",     [DEPLOY_ROLLING] = "rolling",   [DEPLOY_GOING_BACK] = "going back",
         [DEPLOY_PAUSED] = "paused", [DEPLOY_DEPLOYED] = "deployed", [DEPLOY_ROLLED_BACK] = "rolled back",
+        [DEPLOY_FAILED] = "failed",
     };
     return (unsigned)phase < ARRAY_LEN(names) ? names[phase] : "?";
 }
@@ -293,48 +294,69 @@ static void hand_out_receipt(const struct service *service)
     peers->deployed(peers->data, &receipt);
 }
 
+static void tell_end(const struct service *service)
+{
+    const struct deploy *deploy = &service->deploy;
+    char span[CLOCK_TEXT];
+
+    clock_format_span(deploy->ended_ns - deploy->began_ns, span);
+    if (deploy->phase == DEPLOY_DEPLOYED)
+        tell(service, "version %u deployed in %s", service->version.number, span);
+    else if (deploy->phase == DEPLOY_ROLLED_BACK)
+        tell(service, "back at version %u after %s: %.150s", service->version.number, span, deploy->reason);
+    else if (deploy->phase == DEPLOY_FAILED)
+        tell(service, "version %u was not deployed, nothing was touched: %.150s", deploy->to, deploy->reason);
+    else
+        tell(service, "paused with both versions running: %.150s; \"daruma rollback %s\" goes back", deploy->reason,
+             service->name);
+}
+
 static void finish(struct service *service, enum deploy_phase phase)
 {
     struct deploy *deploy = &service->deploy;
-    char span[CLOCK_TEXT];
 
     loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
+    if (deploy->job)
+        instance_stop(deploy->job, CAUSE_DEPLOY, false);
+    deploy_prune(service);
     deploy->phase = phase;
     deploy->ended_ns = now_of(service);
     hand_out_receipt(service);
     if (phase != DEPLOY_PAUSED)
         forget_version(&deploy->from);
-    clock_format_span(deploy->ended_ns - deploy->began_ns, span);
-    if (phase == DEPLOY_DEPLOYED)
-        tell(service, "version %u deployed in %s", service->version.number, span);
-    else if (phase == DEPLOY_ROLLED_BACK)
-        tell(service, "back at version %u after %s: %.150s", service->version.number, span, deploy->reason);
-    else
-        tell(service, "paused with both versions running: %.150s; \"daruma rollback %s\" goes back", deploy->reason,
-             service->name);
-    service->came_back = true; /* dependents with `restart: true` follow */
+    tell_end(service);
+    service->came_back = phase != DEPLOY_FAILED; /* dependents with `restart: true` follow */
     service_update(service);
     if (phase != DEPLOY_PAUSED)
         service_take_pending(service);
     supervisor_settle_soon(service->supervisor);
 }
 
+/* The service has the version again that it had before; the present one is the old one now. */
+static void restore_version(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+
+    spec_ref_drop(&service->version.ref);
+    service->version = deploy->from;
+    deploy->from = (struct version){ .number = service->version.number };
+    for (size_t i = 0; i < service->len; i++)
+        service->instances[i]->at_fault = false;
+    if (deploy->job)
+        instance_stop(deploy->job, CAUSE_DEPLOY, false);
+    service_use_version(service);
+}
+
 static void go_back(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
-    struct version bad = service->version;
 
     deploy->phase = DEPLOY_GOING_BACK;
+    tell(service, "version %u goes back to %u: %.150s", service->version.number, deploy->from.number, deploy->reason);
     deploy->batch_ns = 0;
     deploy->settled = 0;
     deploy->step = SIZE_MAX;
-    tell(service, "version %u goes back to %u: %.150s", bad.number, deploy->from.number, deploy->reason);
-    service->version = deploy->from;
-    deploy->from = (struct version){ .number = service->version.number };
-    spec_ref_drop(&bad.ref);
-    for (size_t i = 0; i < service->len; i++)
-        service->instances[i]->at_fault = false;
-    service_use_version(service);
+    restore_version(service);
     share_out(service);
 }
 
@@ -363,11 +385,40 @@ static void on_timer(struct loop_timer *timer)
     supervisor_settle_soon(service->supervisor);
 }
 
+/* pre_deploy has ended well. If it cannot, that is the end, with nothing touched. */
+static bool before(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+
+    if (deploy->phase == DEPLOY_GOING_BACK)
+        return true;
+    if (!deploy->pre_done && deploy_job_failed(service)) {
+        restore_version(service);
+        finish(service, DEPLOY_FAILED);
+        return false;
+    }
+    return deploy_job_done(service, service->version.spec->deploy.pre_deploy, &deploy->pre_done);
+}
+
+/* post_deploy has ended well. If it cannot, the version is as bad as one that crashes. */
+static bool after(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+
+    if (deploy_job_failed(service)) {
+        fail(service);
+        return false;
+    }
+    return deploy_job_done(service, service->version.spec->deploy.post_deploy, &deploy->post_done);
+}
+
 /* One step; false: there is none to be taken now. */
 static bool take_step(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
 
+    if (!before(service))
+        return false;
     judge_overdue(service);
     struct deploy_view view = look(service);
     struct deploy_step step = deploy_plan(&service->version.spec->deploy, deploy->phase == DEPLOY_GOING_BACK, &view);
@@ -385,8 +436,11 @@ static bool take_step(struct service *service)
         fail(service);
         return deploy_is_active(service);
     case DEPLOY_DONE:
-        finish(service, deploy->phase == DEPLOY_GOING_BACK ? DEPLOY_ROLLED_BACK : DEPLOY_DEPLOYED);
-        return false;
+        if (deploy->phase == DEPLOY_GOING_BACK)
+            finish(service, DEPLOY_ROLLED_BACK);
+        else if (after(service))
+            finish(service, DEPLOY_DEPLOYED);
+        return deploy->phase == DEPLOY_GOING_BACK;
     case DEPLOY_WAIT:
         if (step.at_ns != INT64_MAX)
             loop_timer_set(service->supervisor->peers.loop, &deploy->timer, step.at_ns);
@@ -419,6 +473,7 @@ void deploy_begin(struct service *service, struct version *from)
         .before = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
         .began_ns = now_of(service),
         .began_wall_ns = clock_wall(),
+        .job = deploy->job, /* still on its way out, if there is one */
         .step = SIZE_MAX,
         .timer = { .fn = on_timer, .data = service },
     };
@@ -443,8 +498,19 @@ int deploy_turn_round(struct service *service, const char *reason)
 
 void deploy_end(struct service *service)
 {
-    loop_timer_cancel(service->supervisor->peers.loop, &service->deploy.timer);
+    struct deploy *deploy = &service->deploy;
+
+    loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
     if (deploy_is_active(service))
-        service->deploy.phase = DEPLOY_NONE;
-    forget_version(&service->deploy.from);
+        deploy->phase = DEPLOY_NONE;
+    if (deploy->job)
+        instance_stop(deploy->job, CAUSE_STOP, false);
+    forget_version(&deploy->from);
+}
+
+void deploy_free(struct service *service)
+{
+    deploy_end(service);
+    instance_free(service->deploy.job);
+    service->deploy.job = NULL;
 }

@@ -32,13 +32,14 @@ enum deploy_phase {
     DEPLOY_PAUSED,   /* failed, and asked to leave it at that */
     DEPLOY_DEPLOYED, /* ended */
     DEPLOY_ROLLED_BACK,
+    DEPLOY_FAILED, /* ended before anything was touched */
 };
 
 /* What is left of a deploy that ended: plain data. */
 struct deploy_receipt {
     char service[EVENT_NAME];
     uint32_t from, to;         /* versions, as it was asked for */
-    enum deploy_phase outcome; /* PAUSED, DEPLOYED, ROLLED_BACK */
+    enum deploy_phase outcome; /* PAUSED, DEPLOYED, ROLLED_BACK, FAILED */
     enum spec_strategy strategy;
     bool stop_first;
     int64_t began_wall_ns, took_ns;
@@ -51,11 +52,13 @@ struct deploy_receipt {
 struct deploy {
     struct service *service;
     enum deploy_phase phase;
-    struct version from; /* what it goes back to */
-    uint32_t to;         /* the version that was asked for */
-    int started, failed; /* new instances; those that failed */
-    bool tolerant;       /* failure_action: continue, and something failed */
-    int settled;         /* new instances that stood firm when last looked at */
+    struct version from;      /* what it goes back to */
+    uint32_t to;              /* the version that was asked for */
+    int started, failed;      /* new instances; those that failed */
+    struct instance *job;     /* pre_deploy or post_deploy, as it runs; NULL: none */
+    bool pre_done, post_done; /* or there is no such job */
+    bool tolerant;            /* failure_action: continue, and something failed */
+    int settled;              /* new instances that stood firm when last looked at */
     int64_t began_ns, ended_ns, batch_ns, step_ns;
     size_t step;         /* CANARY, BLUE_GREEN: which share the new version has; SIZE_MAX: none yet */
     uint32_t share;      /* the same in 1/1000 */
@@ -79,8 +82,19 @@ int deploy_turn_round(struct service *service, const char *reason);
 void deploy_instance_died(struct instance *instance);
 /* It goes on, in either direction. */
 bool deploy_is_active(const struct service *service);
+/* deploy_job.c: runs a job of the present version once. True when it has ended well (`done` remembers that), or there is
+   none. */
+bool deploy_job_done(struct service *service, const struct spec_service *spec, bool *done);
+bool deploy_job_failed(const struct service *service);
+/* Nothing of the new version starts before pre_deploy has ended well. */
+bool deploy_holds_back(const struct instance *instance);
+/* One of its jobs has a process. */
+bool deploy_job_runs(const struct service *service);
 /* Stops looking after it; for the end of the service or of the project. */
 void deploy_end(struct service *service);
+/* Frees a job that has ended and is not wanted any more. Part of settling. */
+void deploy_prune(struct service *service);
+void deploy_free(struct service *service);
 
 /* "rolling", "rolled back" … Never NULL. */
 const char *deploy_phase_name(enum deploy_phase phase);

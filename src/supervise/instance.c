@@ -161,7 +161,7 @@ void instance_try_start(struct instance *instance)
 {
     struct supervisor *supervisor = supervisor_of(instance);
 
-    if (!wants_start(instance) || supervisor->down)
+    if (!wants_start(instance) || supervisor->down || deploy_holds_back(instance))
         return;
     /* Whatever changes one of the answers settles the supervisor again. */
     if (instance_waits_for(instance) || !supervisor_may_start_one(supervisor))
@@ -540,7 +540,7 @@ const struct runtime_events supervisor_runtime_events = {
 
 /* --- --- */
 
-struct instance *instance_new(struct service *service, int number)
+struct instance *instance_new(struct service *service, const struct version *version, int number)
 {
     struct instance *instance = calloc(1, sizeof(*instance));
     if (!instance)
@@ -550,8 +550,8 @@ struct instance *instance_new(struct service *service, int number)
     instance->timer.data = instance;
     instance->health.events = &health_events;
     instance->health.data = instance;
-    (void)snprintf(instance->name, sizeof(instance->name), "%.52s-%d", service->name, number);
-    instance_take_version(instance, &service->version);
+    (void)snprintf(instance->name, sizeof(instance->name), "%.52s-%d", version->spec->name, number);
+    instance_take_version(instance, version);
     return instance;
 }
 

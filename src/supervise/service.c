@@ -33,7 +33,7 @@ void service_free(struct service *service)
 {
     if (!service)
         return;
-    deploy_end(service);
+    deploy_free(service);
     for (size_t i = 0; i < service->len; i++)
         instance_free(service->instances[i]);
     free(service->instances);
@@ -177,7 +177,7 @@ struct instance *service_add_instance(struct service *service)
         return NULL;
     while (at < service->len && service->instances[at]->number == (int)at + 1)
         at++;
-    struct instance *instance = instance_new(service, (int)at + 1);
+    struct instance *instance = instance_new(service, &service->version, (int)at + 1);
     if (!instance)
         return NULL;
     memmove(service->instances + at + 1, service->instances + at, (service->len - at) * sizeof(service->instances[0]));
@@ -316,6 +316,7 @@ static struct tally count(const struct service *service)
         tally.failed += instance->state == INSTANCE_FAILED;
         tally.candidates += deploying && !instance->served && instance->version == service->version.number;
     }
+    tally.there += deploy_job_runs(service);
     size_t beyond = tally.wanted > (size_t)service->replicas ? tally.wanted - (size_t)service->replicas : 0;
     tally.wanted -= beyond < tally.candidates ? beyond : tally.candidates;
     return tally;
@@ -397,6 +398,7 @@ void service_update(struct service *service)
 
 void service_prune(struct service *service)
 {
+    deploy_prune(service);
     size_t kept = 0, len = service->len;
 
     for (size_t i = 0; i < len; i++) {

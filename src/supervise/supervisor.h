@@ -154,7 +154,8 @@ uint32_t endpoint_inflight(const struct instance *instance);
 bool endpoint_hung(const struct instance *instance); /* as the gateway finds */
 
 /* instance.c */
-struct instance *instance_new(struct service *service, int number);
+/* Of that version, named after what that version calls the service. */
+struct instance *instance_new(struct service *service, const struct version *version, int number);
 void instance_free(struct instance *instance);
 /* Starts it if it wants to and may. */
 void instance_try_start(struct instance *instance);

@@ -324,6 +324,7 @@ static void a_wrong_type_is_told_with_what_to_write(void **unused)
         { "services: {a: {image: i, ports: \"80:80\"}}", "must be a list, not a string; write [\"80:80\"]" },
         { "services: {a: {image: i, ports: 80}}", "must be a list, not an integer; write [80]" },
         { "services: {a: {image: i, environment: [{B: 2}]}}", "write `B=2`, or leave all dashes away" },
+        { "services: {a: {image: i, environment: }}", ":1:26: services.a.environment must be a list or a mapping" },
         { "services: [a]", "write names with a colon behind them in place of dashes" },
         { "services:\n  a:\n  image: i", "nothing stands below it: is what follows indented far enough?" },
         { "services:\n  a:\n  image: i", "`image` belongs to a service: indent it below one" },

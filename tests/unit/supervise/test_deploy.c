@@ -237,6 +237,72 @@ static void a_canary_gets_its_share(void **unused)
     take_down();
 }
 
+#define JOBS(pre, post) ", deploy: {pre_deploy: '" pre "', post_deploy: '" post "'}"
+
+static bool there(const char *name)
+{
+    char path[400];
+    (void)snprintf(path, sizeof(path), "%s/%s", house.folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static void jobs_run_before_and_after(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    /* Each finds what has to be there by then. */
+    apply("services:\n" WEB("app", JOBS("echo $$V >$F/before", "test -e $F/new && touch $F/after"),
+                            "test -e $F/before && touch $F/new; " SERVER) "    environment: {V: two}\n" QUICK);
+    WAIT_FOR(ended("deployed"));
+    assert_true(there("before") && there("new") && there("after"));
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, "app-pre_deploy-1"), 1);
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, "app-post_deploy-1"), 1);
+    assert_true(ready() && instances() == 2);
+    take_down();
+}
+
+static void a_pre_deploy_that_fails_leaves_all_as_it_was(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    pid_t first = info_of("app-1").pid, second = info_of("app-2").pid;
+    apply("services:\n" WEB("app", JOBS("echo no such column >&2; exit 4", "true"), "V=2; " SERVER) QUICK);
+    WAIT_FOR(ended("failed"));
+    assert_int_equal(house.receipt.outcome, DEPLOY_FAILED);
+    assert_string_equal(house.receipt.last_words, "no such column");
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, "app-3"), 0);
+    assert_true(info_of("app-1").pid == first && info_of("app-2").pid == second && ready());
+    /* The same again, with a file that works, is a deploy of its own. */
+    apply("services:\n" WEB("app", JOBS("true", "true"), "V=2; " SERVER) QUICK);
+    WAIT_FOR(ended("deployed"));
+    take_down();
+}
+
+static void a_post_deploy_that_fails_brings_the_old_one_back(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", JOBS("true", "exit 5"), "V=2; " SERVER) QUICK);
+    assert_true(fewest_until("app", "rolled back") >= 2);
+    assert_int_equal(house.receipt.outcome, DEPLOY_ROLLED_BACK);
+    WAIT_FOR(ready() && instances() == 2);
+    take_down();
+}
+
+static void a_job_is_ended_when_the_deploy_turns_round(void **unused)
+{
+    struct err err = { 0 };
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", JOBS("sleep 60", "true"), "V=2; " SERVER) QUICK);
+    WAIT_FOR(events_of(EVENT_INSTANCE_SPAWN, "app-pre_deploy-1") == 1);
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 0, &err), 0);
+    WAIT_FOR(ended("rolled back"));
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, "app-pre_deploy-1") == 1);
+    assert_int_equal(events_of(EVENT_INSTANCE_EXIT, NULL), 1);
+    take_down();
+}
+
 static void down_in_the_middle_ends_all(void **unused)
 {
     apply("services:\n" WEB("app", "", SERVER) QUICK);
@@ -275,6 +341,10 @@ int main(void)
         STORY(a_second_change_waits_for_the_first),
         STORY(blue_green_changes_over_in_one_write),
         STORY(a_canary_gets_its_share),
+        STORY(jobs_run_before_and_after),
+        STORY(a_pre_deploy_that_fails_leaves_all_as_it_was),
+        STORY(a_post_deploy_that_fails_brings_the_old_one_back),
+        STORY(a_job_is_ended_when_the_deploy_turns_round),
         STORY(down_in_the_middle_ends_all),
         STORY(scaling_in_the_middle_counts),
     };
