@@ -14,8 +14,12 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  4u
+#define GAUGES_LAYOUT  5u
 #define GAUGES_WORKERS 64
+
+/* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
+   beyond 2 s, all that took longer. */
+#define GAUGES_LATENCY 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
    belong to an earlier instance and count as zero. The worker zeroes the slot when it first sees a new generation. */
@@ -31,6 +35,8 @@ struct endpoint_gauge {
     _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
                                   rung to ask it */
     uint32_t pad;
+    _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
+    _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 
 struct route_gauge {
@@ -61,10 +67,20 @@ enum gauge_limit {
     GAUGE_LIMITS
 };
 
+/* What became of the connections of workers that died. Written by the successor that took over, `adoptions` last. */
+struct adoption_gauge {
+    _Atomic uint32_t adoptions;
+    _Atomic uint32_t adopted; /* the last time: connections */
+    _Atomic uint32_t state;   /* … and the state of the one that the dead worker had in hand; 0: none */
+    _Atomic uint32_t dropped; /* in all: slots that did not pass their checks, or in whose hands two workers died */
+    _Atomic int64_t took_ns;  /* the last time, from the successor's first look at the arena */
+};
+
 struct worker_gauges {
     alignas(64) _Atomic int64_t heartbeat_ns; /* monotonic; written each turn of the worker's loop */
     _Atomic uint32_t connections;             /* client connections now */
     _Atomic uint32_t holding;                 /* requests waiting for an endpoint now */
+    struct adoption_gauge adoption;
     _Atomic uint64_t accepted;
     _Atomic uint64_t bad_requests;  /* refused by the parser */
     _Atomic uint64_t accept_errors; /* accepting failed, for want of descriptors or memory */
@@ -94,6 +110,10 @@ uint32_t gauges_connections(const struct gauges *gauges);
 
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
+
+/* The cell of a latency, and the longest latency in a cell. */
+unsigned gauges_latency_cell(uint64_t us);
+uint64_t gauges_latency_us(unsigned cell);
 
 /* Does any worker find that it hangs? */
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation);

@@ -240,7 +240,7 @@ static void wait_for_news(struct guard *guard, const sigset_t *waiting)
     struct timespec timeout = { .tv_sec = span > 0 ? span / NS_PER_S : 0, .tv_nsec = span > 0 ? span % NS_PER_S : 0 };
 
     if (ppoll(fds, 2, &timeout, waiting) > 0 && (fds[1].revents & (POLLHUP | POLLERR | POLLNVAL))) {
-        guard_over(guard, EXIT_FAILURE);
+        guard_over(guard, EXIT_SUCCESS);
         (void)signal_other(guard, SIGKILL);
     }
     if (asked && guard->state == GUARD_WATCHING)

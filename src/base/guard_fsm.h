@@ -64,7 +64,7 @@ struct guard_step guard_fsm(enum guard_state state, enum guard_event event);
  * that is killed again and again by a hand from outside comes back at once each time; one that cannot live does not
  * spin. Zeroed: full.
  */
-enum { GUARD_BURST = 12, GUARD_PER_S = 4 };
+enum { GUARD_BURST = 20, GUARD_PER_S = 5 };
 struct guard_budget {
     int64_t spent; /* in ns of refilling */
     int64_t at_ns; /* as of then */

@@ -305,6 +305,14 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
     };
 }
 
+static uint32_t max_inflight_outside(const struct spec *spec, const char *name)
+{
+    for (size_t i = 0; i < spec->outside_len; i++)
+        if (strcmp(spec->outside[i].name, name) == 0)
+            return spec->outside[i].max_inflight;
+    return 0;
+}
+
 /* Whoever serves the service's port `target`; 0: the one that is named, or its first one. */
 static int add_target(struct board *board, const struct spec *spec, const struct spec_target *to, uint16_t target,
                       struct board_route *route)
@@ -317,7 +325,7 @@ static int add_target(struct board *board, const struct spec *spec, const struct
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
     board->services[index].proxy = service ? service->proxy_protocol : 0;
-    board->services[index].max_inflight = service ? service->max_inflight : 0;
+    board->services[index].max_inflight = service ? service->max_inflight : max_inflight_outside(spec, to->name);
     board->services[index].slow_start_ns = service ? service->slow_start_ns : 0;
     route->backups |= (uint32_t)to->backup << route->targets;
     route->weight[route->targets] = (uint16_t)to->weight;

@@ -3,50 +3,53 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "gateway/conn_fsm.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* A worker that ended after less than this is forked again with a delay, which doubles up to the cap. */
+/* A pair that ended after less than this is forked again with a delay, which doubles up to the cap. */
 #define STEADY_NS    (2 * NS_PER_S)
 #define DELAY_MIN_NS (50 * NS_PER_MS)
 #define DELAY_MAX_NS (5 * NS_PER_S)
 
-/* A worker whose heart has not beaten for so many checks in a row hangs. Counted in checks, not in time, so that a
-   machine that slept finds nobody guilty. */
+/* How often it is looked whether a worker dies again and again without getting to tell anybody. */
 #define CHECK_NS NS_PER_S
-enum { CHECKS_MISSED = 5 };
 
+/* One worker and its guard (base/guard.h): two processes that restore each other. What is known of them here is their
+   process group, and that the channel hangs up when the last of them has ended. */
 struct worker {
     struct workers *all;
     unsigned number;
-    pid_t pid;   /* 0: none */
-    int pidfd;   /* -1: none */
+    pid_t group; /* of the pair, and its first process; 0: none */
     int channel; /* our end; -1: none */
     int bell;    /* eventfd that lives as long as we do: successors inherit it */
-    struct loop_io exit_io, channel_io;
+    struct guard_area *area;
+    struct loop_io channel_io;
     struct loop_timer again;
     int64_t forked_ns, delay_ns;
     uint32_t told[BOARD_LISTENERS]; /* generation + 1 of what it listens on; 0: nothing */
     bool told_drain;
-    int64_t beat_ns; /* its last heartbeat that a check saw */
-    int missed;      /* checks in a row that saw no other */
+    uint32_t deaths[GUARD_SIDES], hung, adoptions, dropped; /* of those, what was told */
+    char name[GUARD_SIDES][24];
 };
 
 struct workers {
     struct workers_setup setup;
+    struct guard_area *areas; /* MAP_SHARED, by worker */
     int drained_bell;
     struct loop_io drained_io;
     struct loop_timer limit; /* of the drain */
-    struct loop_timer check; /* do they live? */
+    struct loop_timer check;
     bool draining;
     struct worker worker[GAUGES_WORKERS];
 };
@@ -115,7 +118,7 @@ static int tell_slot(struct worker *worker, uint32_t i)
 }
 
 /* Tells what the worker does not know yet. A full channel is gone on with when there is room; a broken one means that
-   the worker has ended, which its pidfd will say. */
+   the pair has ended, which its hang-up will say. */
 static void tell(struct worker *worker)
 {
     int r = 0;
@@ -131,12 +134,14 @@ static void tell(struct worker *worker)
     (void)loop_io_change(worker->all->setup.loop, &worker->channel_io, r == -EAGAIN ? EPOLLOUT : 0);
 }
 
+static void on_pair_ended(struct worker *worker);
+
 static void on_channel(struct loop_io *io, uint32_t events)
 {
     struct worker *worker = io->data;
 
     if (events & (EPOLLHUP | EPOLLERR))
-        loop_io_remove(worker->all->setup.loop, io);
+        on_pair_ended(worker);
     else
         tell(worker);
 }
@@ -155,27 +160,96 @@ void workers_sync(struct workers *workers)
     }
 }
 
-static void emit(struct worker *worker, const char *what, const siginfo_t *info);
+/* ---- what is told ---- */
 
-/* A hung worker is a dead worker: another one takes its place. */
-static void check_one(struct worker *worker)
+static void emit(struct worker *worker, const char *text)
 {
-    const struct worker_gauges *gauges = &worker->all->setup.gauges->worker[worker->number];
-    int64_t beat = atomic_load_explicit(&gauges->heartbeat_ns, memory_order_relaxed);
+    struct event event = { .kind = EVENT_GATEWAY, .pid = worker->area->member[GUARD_SIDE_ROLE].pid };
 
-    worker->missed = worker->pid > 0 && beat == worker->beat_ns ? worker->missed + 1 : 0;
-    worker->beat_ns = beat;
-    if (worker->missed != CHECKS_MISSED)
-        return;
-    emit(worker, "it hangs and is killed", NULL);
-    (void)kill(worker->pid, SIGKILL);
+    (void)snprintf(event.text, sizeof(event.text), "gateway worker %u%.200s", worker->number, text);
+    event_emit(worker->all->setup.events, &event);
+}
+
+/* "ended by SIGKILL", into `text`. */
+static const char *how_it_ended(const struct guard_member *member, bool hung, char text[32])
+{
+    const char *name = sigabbrev_np(member->last_status);
+
+    if (hung)
+        return "hung and was killed";
+    if (member->last_code == CLD_EXITED)
+        (void)snprintf(text, 32, "exited with status %d", member->last_status);
+    else if (member->last_code == CLD_KILLED || member->last_code == CLD_DUMPED)
+        (void)snprintf(text, 32, "ended by SIG%s", name ? name : "?");
+    else
+        (void)snprintf(text, 32, "ended");
+    return text;
+}
+
+static void tell_of_worker(struct worker *worker, bool taken_over)
+{
+    const struct guard_member *role = &worker->area->member[GUARD_SIDE_ROLE];
+    const struct adoption_gauge *adoption = &worker->all->setup.gauges->worker[worker->number].adoption;
+    uint32_t hung = atomic_load(&role->hung), dropped = atomic_load(&adoption->dropped),
+             state = atomic_load(&adoption->state);
+    char end[32], text[200], lost[32] = "", doing[48] = "", took[CLOCK_TEXT];
+
+    if (state != 0)
+        (void)snprintf(doing, sizeof(doing), " with a connection in hand (%s)",
+                       conn_state_name((enum conn_state)state));
+    if (dropped != worker->dropped)
+        (void)snprintf(lost, sizeof(lost), ", %u dropped", dropped - worker->dropped);
+    int64_t span = role->restored_ns - role->died_ns + atomic_load(&adoption->took_ns);
+    if (taken_over)
+        (void)snprintf(text, sizeof(text), " %s%s; its successor took over %u connections within %s%s",
+                       how_it_ended(role, hung != worker->hung, end), doing, atomic_load(&adoption->adopted),
+                       clock_format_span(span, took), lost);
+    else
+        (void)snprintf(text, sizeof(text),
+                       " %s, and so did its successors; another one will take its place in a moment",
+                       how_it_ended(role, hung != worker->hung, end));
+    worker->hung = hung;
+    worker->dropped = dropped;
+    emit(worker, text);
+}
+
+/* Members that died and were replaced since the last look. */
+static void tell_news(struct worker *worker, bool late)
+{
+    const struct guard_member *members = worker->area->member;
+    uint32_t adoptions = atomic_load(&worker->all->setup.gauges->worker[worker->number].adoption.adoptions);
+    uint32_t deaths = atomic_load(&members[GUARD_SIDE_ROLE].deaths),
+             guards = atomic_load(&members[GUARD_SIDE_GUARD].deaths);
+
+    if (deaths != worker->deaths[GUARD_SIDE_ROLE] && (adoptions != worker->adoptions || late)) {
+        tell_of_worker(worker, adoptions != worker->adoptions);
+        worker->deaths[GUARD_SIDE_ROLE] = deaths;
+        worker->adoptions = adoptions;
+    }
+    if (guards != worker->deaths[GUARD_SIDE_GUARD]) {
+        worker->deaths[GUARD_SIDE_GUARD] = guards;
+        emit(worker, "'s guard ended; the worker restored it");
+    }
+}
+
+/* Reaps those of the pair that have become our children. */
+static void reap(const struct worker *worker, int options)
+{
+    siginfo_t info;
+    do
+        info.si_pid = 0;
+    while (worker->group > 0 &&
+           (waitid(P_PGID, (id_t)worker->group, &info, WEXITED | options) == 0 || errno == EINTR) &&
+           (info.si_pid != 0 || !(options & WNOHANG)));
 }
 
 static void on_check(struct loop_timer *timer)
 {
     struct workers *workers = timer->data;
-    for (unsigned i = 0; i < workers->setup.count; i++)
-        check_one(&workers->worker[i]);
+    for (unsigned i = 0; i < workers->setup.count; i++) {
+        tell_news(&workers->worker[i], true);
+        reap(&workers->worker[i], WNOHANG);
+    }
     loop_timer_set(workers->setup.loop, timer, clock_now() + CHECK_NS);
 }
 
@@ -201,17 +275,19 @@ static int close_others(int *keep, size_t n)
     return syscall(SYS_close_range, from, ~0U, 0) < 0 ? -errno : 0;
 }
 
+static int64_t hang_ns(void)
+{
+    const char *asked = getenv("DARUMA_HANG_MS");
+    long ms = asked ? strtol(asked, NULL, 10) : 0;
+    return ms > 0 ? ms * NS_PER_MS : 0;
+}
+
 static void __attribute__((noreturn)) run_worker(const struct worker *worker, int channel)
 {
     const struct workers_setup *setup = &worker->all->setup;
     int keep[] = { worker->bell, worker->all->drained_bell, channel };
-    char name[16];
-    sigset_t none;
 
-    (void)snprintf(name, sizeof(name), "daruma-gw%u", worker->number);
-    (void)prctl(PR_SET_NAME, name);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)setpgid(0, 0);
     if (close_others(keep, ARRAY_LEN(keep)) < 0)
         _exit(EXIT_FAILURE);
     const struct gateway_worker_setup worker_setup = {
@@ -224,13 +300,15 @@ static void __attribute__((noreturn)) run_worker(const struct worker *worker, in
         .supervisor_bell_fd = worker->all->drained_bell,
         .channel_fd = channel,
         .connections = setup->connections,
+        .guard = worker->area,
+        .name = worker->name[GUARD_SIDE_ROLE],
+        .guard_name = worker->name[GUARD_SIDE_GUARD],
+        .hang_ns = hang_ns(),
     };
     _exit(gateway_worker_run(&worker_setup));
 }
 
-static void on_exit_of(struct loop_io *io, uint32_t events);
-
-/* What a dead worker had in flight is not in flight any more. */
+/* What a pair that has ended had in flight is not in flight any more. */
 static void forget_gauges(struct worker *worker)
 {
     struct worker_gauges *gauges = &worker->all->setup.gauges->worker[worker->number];
@@ -248,6 +326,9 @@ static int fork_worker(struct worker *worker, struct err *err)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return err_errno(err, -errno, "cannot open a channel for a gateway worker");
+    guard_area_init(worker->area);
+    memset(worker->deaths, 0, sizeof(worker->deaths));
+    worker->hung = 0;
     pid_t pid = fork();
     if (pid == 0)
         run_worker(worker, pair[1]);
@@ -257,58 +338,40 @@ static int fork_worker(struct worker *worker, struct err *err)
         (void)close(pair[0]);
         return err_fork(err, r, "a gateway worker");
     }
-    worker->pid = pid;
+    (void)setpgid(pid, pid); /* as the child does: whoever comes first */
+    worker->group = pid;
     worker->channel = pair[0];
     worker->forked_ns = clock_now();
     worker->told_drain = false;
-    worker->missed = 0;
     memset(worker->told, 0, sizeof(worker->told));
-    worker->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    r = worker->pidfd < 0 ? -errno : loop_io_add(loop, &worker->exit_io, worker->pidfd, EPOLLIN);
-    if (r == 0)
-        r = loop_io_add(loop, &worker->channel_io, worker->channel, 0);
+    r = loop_io_add(loop, &worker->channel_io, worker->channel, 0);
     if (r < 0)
         return err_errno(err, r, "cannot watch a gateway worker");
     tell(worker);
     return 0;
 }
 
-/* Forgets a worker that has ended, or ends it first. How it ended goes to `info`. */
-static void bury(struct worker *worker, bool kill_first, siginfo_t *info)
+/* As long as the channel has not hung up, somebody of the pair lives, and the group's number means it. */
+static void kill_pair(const struct worker *worker)
+{
+    struct pollfd channel = { .fd = worker->channel };
+    if (worker->group > 0 && worker->channel >= 0 && poll(&channel, 1, 0) == 0)
+        (void)kill(-worker->group, SIGKILL);
+}
+
+/* Forgets a pair that has ended, or ends it first. */
+static void bury(struct worker *worker)
 {
     struct loop *loop = worker->all->setup.loop;
 
-    loop_io_remove(loop, &worker->exit_io);
+    kill_pair(worker);
     loop_io_remove(loop, &worker->channel_io);
     loop_timer_cancel(loop, &worker->again);
     if (worker->channel >= 0)
         (void)close(worker->channel);
     worker->channel = -1;
-    if (worker->pid > 0) {
-        if (kill_first)
-            (void)kill(worker->pid, SIGKILL);
-        while (waitid(P_PID, (id_t)worker->pid, info, WEXITED) < 0 && errno == EINTR)
-            ;
-    }
-    worker->pid = 0;
-    if (worker->pidfd >= 0)
-        (void)close(worker->pidfd);
-    worker->pidfd = -1;
-}
-
-static void emit(struct worker *worker, const char *what, const siginfo_t *info)
-{
-    struct event event = { .kind = EVENT_GATEWAY, .pid = worker->pid };
-
-    if (info && info->si_code == CLD_EXITED)
-        (void)snprintf(event.text, sizeof(event.text), "gateway worker %u exited with status %d; %s", worker->number,
-                       info->si_status, what);
-    else if (info)
-        (void)snprintf(event.text, sizeof(event.text), "gateway worker %u ended by SIG%s; %s", worker->number,
-                       sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?", what);
-    else
-        (void)snprintf(event.text, sizeof(event.text), "gateway worker %u: %.200s", worker->number, what);
-    event_emit(worker->all->setup.events, &event);
+    reap(worker, 0);
+    worker->group = 0;
 }
 
 static void fork_later(struct worker *worker)
@@ -324,9 +387,10 @@ static void fork_again(struct worker *worker)
     struct err err = { 0 };
 
     if (fork_worker(worker, &err) < 0) {
-        siginfo_t info = { 0 };
-        bury(worker, true, &info);
-        emit(worker, err.message, NULL);
+        char text[sizeof(err.message) + 2];
+        bury(worker);
+        (void)snprintf(text, sizeof(text), ": %s", err.message);
+        emit(worker, text);
         fork_later(worker);
     }
 }
@@ -339,18 +403,16 @@ static void on_again(struct loop_timer *timer)
 static bool any_left(const struct workers *workers)
 {
     for (unsigned i = 0; i < workers->setup.count; i++)
-        if (workers->worker[i].pid > 0)
+        if (workers->worker[i].group > 0)
             return true;
     return false;
 }
 
-static void on_exit_of(struct loop_io *io, uint32_t events)
+static void on_pair_ended(struct worker *worker)
 {
-    struct worker *worker = io->data;
     struct workers *workers = worker->all;
-    siginfo_t info = { 0 };
 
-    bury(worker, false, &info);
+    bury(worker);
     forget_gauges(worker);
     if (workers->draining) {
         if (!any_left(workers))
@@ -359,10 +421,10 @@ static void on_exit_of(struct loop_io *io, uint32_t events)
     }
     if (clock_now() - worker->forked_ns >= STEADY_NS) {
         worker->delay_ns = 0;
-        emit(worker, "another one takes its place", &info);
+        emit(worker, " and its guard have both ended; others take their place");
         fork_again(worker);
     } else {
-        emit(worker, "another one will take its place in a moment", &info);
+        emit(worker, " and its guard have both ended; others will take their place in a moment");
         fork_later(worker);
     }
     /* What waited for its requests to end need not wait longer. */
@@ -376,16 +438,41 @@ static void on_drained(struct loop_io *io, uint32_t events)
     struct workers *workers = io->data;
     uint64_t count;
 
-    if (read(io->fd, &count, sizeof(count)) == sizeof(count))
-        workers->setup.drained(workers->setup.data);
+    if (read(io->fd, &count, sizeof(count)) != sizeof(count))
+        return;
+    for (unsigned i = 0; i < workers->setup.count; i++) {
+        tell_news(&workers->worker[i], false);
+        reap(&workers->worker[i], WNOHANG);
+    }
+    workers->setup.drained(workers->setup.data);
 }
 
 static void on_limit(struct loop_timer *timer)
 {
     struct workers *workers = timer->data;
     for (unsigned i = 0; i < workers->setup.count; i++)
-        if (workers->worker[i].pid > 0)
-            (void)kill(workers->worker[i].pid, SIGKILL);
+        kill_pair(&workers->worker[i]);
+}
+
+static size_t areas_size(const struct workers *workers)
+{
+    return workers->setup.count * sizeof(struct guard_area);
+}
+
+static int prepare(struct worker *worker, struct workers *workers, unsigned number)
+{
+    *worker = (struct worker){
+        .all = workers,
+        .number = number,
+        .channel = -1,
+        .bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .area = &workers->areas[number],
+        .channel_io = { .fn = on_channel, .data = worker },
+        .again = { .fn = on_again, .data = worker },
+    };
+    (void)snprintf(worker->name[GUARD_SIDE_ROLE], sizeof(worker->name[0]), "daruma-gw%u", number);
+    (void)snprintf(worker->name[GUARD_SIDE_GUARD], sizeof(worker->name[0]), "daruma-guard%u", number);
+    return worker->bell < 0 ? -errno : 0;
 }
 
 struct workers *workers_new(const struct workers_setup *setup, struct err *err)
@@ -402,20 +489,14 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err)
     workers->check = (struct loop_timer){ .fn = on_check, .data = workers };
     workers->drained_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = workers->drained_bell < 0 ? -errno : 0;
-    for (unsigned i = 0; i < setup->count; i++) {
-        struct worker *worker = &workers->worker[i];
-        *worker = (struct worker){
-            .all = workers,
-            .number = i,
-            .pidfd = -1,
-            .channel = -1,
-            .bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-            .exit_io = { .fn = on_exit_of, .data = worker },
-            .channel_io = { .fn = on_channel, .data = worker },
-            .again = { .fn = on_again, .data = worker },
-        };
-        if (r == 0 && worker->bell < 0)
-            r = -errno;
+    workers->areas = mmap(NULL, areas_size(workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (workers->areas == MAP_FAILED) {
+        workers->areas = NULL;
+        r = -errno;
+    }
+    for (unsigned i = 0; workers->areas && i < setup->count; i++) {
+        int prepared = prepare(&workers->worker[i], workers, i);
+        r = r < 0 ? r : prepared;
     }
     if (r == 0)
         r = loop_io_add(setup->loop, &workers->drained_io, workers->drained_bell, EPOLLIN);
@@ -447,12 +528,10 @@ void workers_drain(struct workers *workers, int64_t limit_ns)
 
 void workers_free(struct workers *workers)
 {
-    siginfo_t info;
-
     if (!workers)
         return;
-    for (unsigned i = 0; i < workers->setup.count; i++) {
-        bury(&workers->worker[i], true, &info);
+    for (unsigned i = 0; workers->areas && i < workers->setup.count; i++) {
+        bury(&workers->worker[i]);
         if (workers->worker[i].bell >= 0)
             (void)close(workers->worker[i].bell);
     }
@@ -461,5 +540,7 @@ void workers_free(struct workers *workers)
     loop_timer_cancel(workers->setup.loop, &workers->check);
     if (workers->drained_bell >= 0)
         (void)close(workers->drained_bell);
+    if (workers->areas)
+        (void)munmap(workers->areas, areas_size(workers));
     free(workers);
 }

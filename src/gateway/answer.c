@@ -216,22 +216,26 @@ static size_t make_location(struct gw_worker *worker, struct conn *conn, struct 
     return text.full ? 0 : len - doubled;
 }
 
-static void give_redirect(struct gw_worker *worker, struct conn *conn, struct board_text to, unsigned status)
+void gw_answer_location(struct gw_worker *worker, struct conn *conn, unsigned status, struct gw_span location)
 {
-    size_t len = make_location(worker, conn, to);
-
-    if (len == 0) {
-        give(worker, conn, (struct gw_answer){ .status = 414 });
-        return;
-    }
     char *block = begin(worker, conn);
     struct text text = { .at = block, .end = block + GW_BLOCK };
     put_head(&text, status);
     text_put(&text, "Location: ");
-    text_add(&text, worker->scratch, len);
+    text_add(&text, location.text, location.len);
     text_put(&text, "\r\n");
     end_head(worker, conn, &text, status, 0);
     finish(worker, conn, status, (size_t)(text.at - block));
+}
+
+static void give_redirect(struct gw_worker *worker, struct conn *conn, struct board_text to, unsigned status)
+{
+    size_t len = make_location(worker, conn, to);
+
+    if (len == 0)
+        give(worker, conn, (struct gw_answer){ .status = 414 });
+    else
+        gw_answer_location(worker, conn, status, (struct gw_span){ worker->scratch, len });
 }
 
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn)

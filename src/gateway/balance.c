@@ -10,16 +10,16 @@
 /* --- what is in rotation ---------------------------------------------------------------------------------------- */
 
 void gw_balance_init(struct balance *balance, const struct board *view, struct gauges *gauges, unsigned number,
-                     uint64_t seed)
+                     struct endpoint_local *local, uint64_t seed)
 {
     balance->view = view;
     balance->all = gauges;
     balance->gauges = &gauges->worker[number];
+    balance->local = local;
     rng_seed(&balance->rng, seed);
     memset(balance->turn, 0, sizeof(balance->turn));
     memset(balance->shares, 0, sizeof(balance->shares));
     memset(balance->services, 0, sizeof(balance->services));
-    memset(balance->local, 0, sizeof(balance->local));
     for (uint32_t i = 0; i < BOARD_ENDPOINTS; i++)
         balance->local[i].idle_first = GW_NONE;
 }
@@ -40,6 +40,9 @@ static void begin_generation(struct balance *balance, uint32_t endpoint)
     atomic_store_explicit(&gauge->ewma_us, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->hung, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->failures, 0, memory_order_relaxed);
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++)
+        atomic_store_explicit(&gauge->latency[i], 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->generation, begun->generation, memory_order_release);
 }
 
@@ -172,12 +175,19 @@ void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_
         add_latency(balance, endpoint, waited_ns, now_ns);
 }
 
+static void count_latency(struct endpoint_gauge *gauge, uint64_t us)
+{
+    _Atomic uint32_t *cell = &gauge->latency[gauges_latency_cell(us)];
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns)
 {
     struct endpoint_local *local = &balance->local[endpoint];
     uint64_t us = (uint64_t)(latency_ns / NS_PER_US);
 
     add_latency(balance, endpoint, latency_ns, now_ns);
+    count_latency(&balance->gauges->endpoints[endpoint], us);
     gw_latency_add(&local->latency, us);
     gw_latency_add(&balance->services[balance->view->endpoints[endpoint].service].latency, us);
     local->answered_ns = now_ns;

@@ -64,14 +64,15 @@ struct balance {
     uint32_t shares[BOARD_ROUTES]; /* how many were given to the targets by their weights */
     struct balance_service services[BOARD_SERVICES];
     uint16_t up[BOARD_ENDPOINTS]; /* endpoints in rotation, by service */
-    struct endpoint_local local[BOARD_ENDPOINTS];
+    struct endpoint_local *local; /* [BOARD_ENDPOINTS], by index on the board; not owned: it outlives a worker */
     struct gw_ring_point points[BOARD_ENDPOINTS * GW_RING_POINTS]; /* only those that a ring needs are ever touched */
     struct gw_ring_point scratch[BOARD_ENDPOINTS * GW_RING_POINTS];
 };
 
-/* For worker `number`, whose part of the gauges this is. */
+/* For worker `number`, whose part of the gauges this is. `local` is zeroes, or what a worker before has left: latencies and
+   ejections stay, idle connections are forgotten. */
 void gw_balance_init(struct balance *balance, const struct board *view, struct gauges *gauges, unsigned number,
-                     uint64_t seed);
+                     struct endpoint_local *local, uint64_t seed);
 
 /* The view has changed: sorts the endpoints anew. What belonged to an earlier generation is forgotten, but for the
    idle connections, which the caller has closed before. */

@@ -7,6 +7,7 @@
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
@@ -164,9 +165,12 @@ int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const stru
         return admitted;
     }
     conn->fd = fd;
+    conn->cookie = gw_cookie(fd);
     conn->io = GW_WRITABLE;
+    conn->is_unix = peer->sa_family == AF_UNIX;
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
     const struct board_listener *from = &worker->view->listeners[listener];
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* from here on the slot says whose socket it is (mark.h) */
     conn->state = from->proxy ? CONN_PROXY : CONN_IDLE;
     conn->due_ns = head_due(worker, conn);
     if (conn->state == CONN_IDLE && from->protocol == BOARD_TCP)
@@ -185,10 +189,12 @@ void gw_conn_close(struct gw_worker *worker, struct conn *conn)
     gw_block_put(&worker->slots, &conn->in);
     gw_block_put(&worker->slots, &conn->out);
     gw_limit_leave(worker, conn);
-    (void)close(conn->fd);
     if (worker->parsed == index)
         worker->parsed = GW_NONE;
+    int fd = conn->fd;
     gw_conn_put(&worker->slots, index);
+    gw_mark_none(worker); /* whoever comes after us closes a descriptor that is no slot's */
+    (void)close(fd);
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
 }
 
@@ -240,8 +246,8 @@ static bool await_request(struct gw_worker *worker, struct conn *conn)
         conn->in = gw_block_take(&worker->slots);
         conn->in_len = 0;
     }
-    ssize_t n =
-        gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + conn->in_len, GW_BLOCK - conn->in_len);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, gw_block(&worker->slots, conn->in) + conn->in_len,
+                        GW_BLOCK - conn->in_len);
     if (n < 0) {
         gw_conn_close(worker, conn);
         return false;
@@ -271,9 +277,9 @@ bool gw_conn_has_output(const struct conn *conn)
 static ssize_t send_output(struct gw_worker *worker, struct conn *conn)
 {
     if (conn->out_at == conn->out_ready)
-        return gw_pipe_drain(worker, &conn->down, conn->fd, &conn->io);
+        return gw_pipe_drain(worker, conn, &conn->down, &conn->socket);
     struct iovec piece = { gw_block(&worker->slots, conn->out) + conn->out_at, conn->out_ready - conn->out_at };
-    ssize_t n = gw_send(conn->fd, &conn->io, &piece, 1);
+    ssize_t n = gw_send(worker, conn, &conn->socket, &piece, 1, 0);
     if (n > 0)
         conn->out_at += (uint32_t)n;
     return n;
@@ -314,6 +320,9 @@ void gw_conn_next(struct gw_worker *worker, struct conn *conn)
         gw_conn_step(worker, conn, CONN_EV_LINGER);
         return;
     }
+    if (left > 0) /* what follows moves in its block */
+        gw_mark_bytes(worker, conn->in, 0, conn->in_len);
+    conn->deaths = 0;
     conn->flags &= CONN_TCP | CONN_READY;
     conn->method = HTTP1_OTHER;
     conn->route = GW_NONE;
@@ -340,7 +349,7 @@ static bool linger(struct gw_worker *worker, struct conn *conn)
 {
     if (!(conn->io & GW_READABLE))
         return false;
-    if (gw_recv(conn->fd, &conn->io, worker->scratch, sizeof(worker->scratch)) < 0) {
+    if (gw_recv(worker, conn, &conn->socket, worker->scratch, sizeof(worker->scratch)) < 0) {
         gw_conn_close(worker, conn);
         return false;
     }

@@ -10,10 +10,12 @@
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/poison.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
+#include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
@@ -273,17 +275,25 @@ static void place(struct gw_worker *worker, struct conn *conn)
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
 
-/* Where the request leads to; what it says is in worker->path afterwards. The status to refuse it with, or 0. */
-static unsigned find_route(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head)
+/* Where the request leads to; what it says is in worker->path afterwards. `ret` is what came of rewriting. */
+static void find_route(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head,
+                       struct gw_rewritten *ret)
 {
+    ret->status = 0;
     conn->route = worker->routes.only[conn->listener];
+    if (worker->routes.rewrites[conn->listener]) {
+        *ret = gw_rewrite_find(worker, conn);
+        conn->route = ret->route;
+        return;
+    }
     bool looked = conn->route == GW_NONE || worker->view->routes[conn->route].action == BOARD_REDIRECT;
     if (looked && !gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
-        return 400;
-    if (conn->route == GW_NONE)
+        ret->status = 400;
+    else if (conn->route == GW_NONE)
         conn->route = gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
-                                    &worker->path);
-    return conn->route == GW_NONE ? 404 : 0;
+                                    false, &worker->path);
+    if (conn->route == GW_NONE && ret->status == 0)
+        ret->status = 404;
 }
 
 /* What the route answers by itself, or does not let through. True when that was the answer. */
@@ -358,7 +368,9 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     conn->in_left = head->content_length;
     conn->in_chunked = (struct http1_chunked){ 0 };
     conn->serial++;
-    unsigned refused = find_route(worker, conn, buf, head);
+    struct gw_rewritten found;
+    find_route(worker, conn, buf, head, &found);
+    unsigned refused = found.status >= 400 ? found.status : 0;
     if (refused == 400 || gw_relay_take_body(worker, conn, head->len) < 0) {
         gw_count(&worker->gauges->bad_requests);
         conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
@@ -374,6 +386,10 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
         return;
     }
     begin_active(worker, conn);
+    if (found.status > 0) {
+        gw_answer_location(worker, conn, found.status, found.target);
+        return;
+    }
     if (answer_here(worker, conn, buf, head))
         return;
     if (gw_poison_any(&worker->shared->quarantine, worker->now) &&
@@ -388,6 +404,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
 
 void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
 {
+    gw_mark(worker, conn);
     conn->route = worker->view->listeners[conn->listener].route;
     conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
     begin_active(worker, conn);
@@ -415,6 +432,7 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
     } else {
         gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+        gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
         gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
     }
 }

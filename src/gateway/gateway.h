@@ -7,6 +7,7 @@
 
 #include "base/board.h"
 #include "base/gauges.h"
+#include "base/guard.h"
 
 /* What a worker is given. All of it is inherited over fork(2). */
 struct gateway_worker_setup {
@@ -19,6 +20,9 @@ struct gateway_worker_setup {
     int supervisor_bell_fd;     /* eventfd: to ring when a draining endpoint has nothing in flight any more */
     int channel_fd;             /* SOCK_SEQPACKET: struct gateway_message with a descriptor; EOF: end at once */
     unsigned connections;       /* client connections it may hold; 0: gateway_worker_room() */
+    struct guard_area *guard;   /* the worker is one half of a pair (base/guard.h); NULL: alone, and never comes back */
+    const char *name, *guard_name; /* of the processes of that pair */
+    int64_t hang_ns;               /* struct guard_setup */
 };
 
 /* The supervisor's words to a worker. */
@@ -44,8 +48,11 @@ void gateway_shared_free(void *shared);
    each; some are left for connections to instances. */
 uint32_t gateway_worker_room(void);
 
-/* Runs a worker until it is told to end; returns its exit status. The caller is a fresh child that has closed every
-   descriptor but those above and 0 … 2. */
+/*
+ * Runs a worker until it is told to end; returns its exit status. The caller is a fresh child that has closed every
+ * descriptor but those above and 0 … 2. With a guard, it is that, and the worker a child of its own: whichever of the
+ * two dies, the other puts it back, and a new worker goes on with every connection where the dead one stood (adopt.h).
+ */
 int gateway_worker_run(const struct gateway_worker_setup *setup);
 
 #endif

@@ -4,6 +4,7 @@
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/mark.h"
 
 #include <errno.h>
 
@@ -51,6 +52,13 @@ void gw_hold_enter(struct gw_worker *worker, struct conn *conn)
 {
     add(worker, conn);
     conn->held_ns -= worker->now;
+    count(worker);
+}
+
+void gw_hold_adopt(struct gw_worker *worker, struct conn *conn)
+{
+    worker->turns_held = true; /* the first look will tell */
+    add(worker, conn);
     count(worker);
 }
 
@@ -102,7 +110,9 @@ void gw_hold(struct gw_worker *worker, struct conn *conn, int why)
 /* One that waits already gets its turn. False when it has to go on waiting, for whatever it is now. */
 static bool try_again(struct gw_worker *worker, struct conn *conn)
 {
+    gw_mark(worker, conn);
     int why = gw_exchange_try(worker, conn);
+    gw_mark_none(worker);
     if (why == 0) {
         gw_worker_again(worker, conn);
         return true;
@@ -134,7 +144,9 @@ void gw_hold_wake(struct gw_worker *worker)
     for (uint32_t left = worker->verdicts.count; left > 0 && next != GW_NONE; left--) {
         struct conn *conn = &worker->slots.conns[next];
         next = conn->next;
+        gw_mark(worker, conn);
         gw_exchange_judge(worker, conn, false);
+        gw_mark_none(worker);
         gw_worker_again(worker, conn);
     }
     worker->turns_held = false;

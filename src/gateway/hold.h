@@ -22,6 +22,9 @@ void gw_hold_expired(struct gw_worker *worker, struct conn *conn);
 void gw_hold_enter(struct gw_worker *worker, struct conn *conn);
 void gw_hold_leave(struct gw_worker *worker, struct conn *conn);
 
+/* One that was held by a worker before us, in the order in which they came. */
+void gw_hold_adopt(struct gw_worker *worker, struct conn *conn);
+
 /* The board has changed, or it may be the turn of somebody: tries all that wait, judges those that wait for a verdict. */
 void gw_hold_wake(struct gw_worker *worker);
 

@@ -5,6 +5,7 @@
 #include "gateway/answer.h"
 #include "gateway/conn.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,7 +24,8 @@ static void watch(struct gw_worker *worker, uint32_t index)
         .data.u64 = (uint64_t)GW_KIND_LISTENER << 56 | index,
     };
     if (listener->fd >= 0 && !listener->watched)
-        listener->watched = epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) == 0;
+        listener->watched =
+            epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) == 0 || errno == EEXIST; /* adopted */
 }
 
 static void unwatch(struct gw_worker *worker, uint32_t index)
@@ -97,17 +99,38 @@ static void turn_away(struct gw_worker *worker, uint32_t index, int fd, int erro
     (void)close(fd);
 }
 
+union client_address {
+    struct sockaddr any;
+    struct sockaddr_storage storage;
+};
+
+static void take(struct gw_worker *worker, uint32_t index, int fd, const union client_address *peer)
+{
+    gw_count(&worker->gauges->accepted);
+    int opened = gw_conn_open(worker, fd, index, &peer->any);
+    if (opened < 0)
+        turn_away(worker, index, fd, opened);
+}
+
+void gw_listen_take(struct gw_worker *worker, uint32_t index, int fd)
+{
+    union client_address peer = { .any.sa_family = AF_UNIX };
+    socklen_t len = sizeof(peer);
+    (void)getpeername(fd, &peer.any, &len);
+    gw_mark_accept(worker, index);
+    take(worker, index, fd, &peer);
+    gw_mark_none(worker);
+}
+
 void gw_listen_accept(struct gw_worker *worker, uint32_t index)
 {
     for (int i = 0; i < BATCH; i++) {
-        union {
-            struct sockaddr any;
-            struct sockaddr_storage storage;
-        } peer;
+        union client_address peer;
         socklen_t len = sizeof(peer);
         peer.any.sa_family = AF_UNIX; /* a Unix client has no name: accept4() then writes nothing */
         if (!worker->listeners[index].watched)
             return;
+        gw_mark_accept(worker, index);
         int fd = accept4(worker->listeners[index].fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EAGAIN)
@@ -119,9 +142,6 @@ void gw_listen_accept(struct gw_worker *worker, uint32_t index)
             }
             continue; /* this one was lost on its way: ECONNABORTED, EINTR, network errors */
         }
-        gw_count(&worker->gauges->accepted);
-        int opened = gw_conn_open(worker, fd, index, &peer.any);
-        if (opened < 0)
-            turn_away(worker, index, fd, opened);
+        take(worker, index, fd, &peer);
     }
 }

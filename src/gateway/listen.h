@@ -16,6 +16,9 @@ void gw_listen_close_all(struct gw_worker *worker);
 /* Accepts a few. */
 void gw_listen_accept(struct gw_worker *worker, uint32_t index);
 
+/* Takes in a client that was accepted on board listener `index` and has no slot yet. */
+void gw_listen_take(struct gw_worker *worker, uint32_t index, int fd);
+
 /* The pause after a lack of descriptors is over. */
 void gw_listen_resume(struct gw_worker *worker);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/pipe.h"
 
+#include "gateway/mark.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -15,12 +17,14 @@ static void close_both(const struct gw_pipe *pipe)
 }
 
 /* An empty one goes back to the pool. */
-static void put_back(struct gw_worker *worker, const struct gw_pipe *pipe)
+static void put_back(struct gw_worker *worker, struct gw_pipe *pipe)
 {
+    const struct gw_pipe empty = *pipe;
+    *pipe = GW_NO_PIPE;
     if (worker->pipes_idle < GW_PIPES_IDLE)
-        worker->pipes[worker->pipes_idle++] = *pipe;
+        worker->pipes[worker->pipes_idle++] = empty;
     else
-        close_both(pipe);
+        close_both(&empty);
 }
 
 bool gw_pipe_worth(struct gw_worker *worker, uint8_t io, uint64_t to_come)
@@ -36,25 +40,37 @@ bool gw_pipe_worth(struct gw_worker *worker, uint8_t io, uint64_t to_come)
     return true;
 }
 
-ssize_t gw_pipe_fill(struct gw_worker *worker, struct gw_pipe *pipe, int fd, uint8_t *io, uint64_t most)
+ssize_t gw_pipe_fill(struct gw_worker *worker, struct conn *conn, struct gw_pipe *pipe, struct gw_socket *socket,
+                     uint64_t most)
 {
-    *pipe = worker->pipes[--worker->pipes_idle];
-    ssize_t n = splice(fd, NULL, pipe->write_fd, NULL, most < MOST ? (size_t)most : MOST, SPLICE_F_NONBLOCK);
+    if (pipe->read_fd < 0) /* else a worker before us has begun to fill it */
+        *pipe = worker->pipes[--worker->pipes_idle];
+    gw_mark(worker, conn);
+    ssize_t n = (ssize_t)gw_replayed(worker, socket, false);
+    if (n == 0)
+        n = splice(socket->fd, NULL, pipe->write_fd, NULL, most < MOST ? (size_t)most : MOST, SPLICE_F_NONBLOCK);
     if (n > 0) {
+        socket->taken += (uint64_t)n;
         pipe->held = (uint32_t)n;
         if (n < GW_BLOCK)
-            *io &= (uint8_t)~GW_BULK;
+            socket->io &= (uint8_t)~GW_BULK;
         return n;
     }
+    int error = errno;
     put_back(worker, pipe);
-    return gw_read_nothing(io, n);
+    errno = error;
+    return gw_read_nothing(&socket->io, n);
 }
 
-ssize_t gw_pipe_drain(struct gw_worker *worker, struct gw_pipe *pipe, int fd, uint8_t *io)
+ssize_t gw_pipe_drain(struct gw_worker *worker, struct conn *conn, struct gw_pipe *pipe, struct gw_socket *socket)
 {
-    ssize_t n = splice(pipe->read_fd, NULL, fd, NULL, pipe->held, SPLICE_F_NONBLOCK);
+    gw_mark(worker, conn);
+    ssize_t n = (ssize_t)gw_replayed(worker, socket, true);
+    if (n == 0)
+        n = splice(pipe->read_fd, NULL, socket->fd, NULL, pipe->held, SPLICE_F_NONBLOCK);
     if (n <= 0)
-        return gw_wrote_nothing(io);
+        return gw_wrote_nothing(&socket->io);
+    socket->given += (uint64_t)n;
     pipe->held -= (uint32_t)n;
     if (pipe->held == 0)
         put_back(worker, pipe);
@@ -63,7 +79,7 @@ ssize_t gw_pipe_drain(struct gw_worker *worker, struct gw_pipe *pipe, int fd, ui
 
 void gw_pipe_drop(struct gw_pipe *pipe)
 {
-    if (pipe->held > 0)
+    if (pipe->read_fd >= 0)
         close_both(pipe);
-    pipe->held = 0;
+    *pipe = GW_NO_PIPE;
 }

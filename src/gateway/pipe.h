@@ -13,10 +13,11 @@
 bool gw_pipe_worth(struct gw_worker *worker, uint8_t io, uint64_t to_come);
 
 /* Fills `pipe`, which is empty, from a socket, with `most` bytes at the most; only after gw_pipe_worth(). As gw_recv(). */
-ssize_t gw_pipe_fill(struct gw_worker *worker, struct gw_pipe *pipe, int fd, uint8_t *io, uint64_t most);
+ssize_t gw_pipe_fill(struct gw_worker *worker, struct conn *conn, struct gw_pipe *pipe, struct gw_socket *socket,
+                     uint64_t most);
 
 /* Sends what it holds to a socket. As gw_send(). */
-ssize_t gw_pipe_drain(struct gw_worker *worker, struct gw_pipe *pipe, int fd, uint8_t *io);
+ssize_t gw_pipe_drain(struct gw_worker *worker, struct conn *conn, struct gw_pipe *pipe, struct gw_socket *socket);
 
 /* Forgets what it holds. Idempotent. */
 void gw_pipe_drop(struct gw_pipe *pipe);

@@ -6,11 +6,13 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static_assert((int)PROXY_HEADER_LONGEST == (int)GW_BLOCK, "it is read into one block");
 
@@ -89,7 +91,7 @@ bool gw_proxy_read(struct gw_worker *worker, struct conn *conn)
         conn->in_len = 0;
     }
     char *block = gw_block(&worker->slots, conn->in);
-    ssize_t n = gw_recv(conn->fd, &conn->io, block + conn->in_len, GW_BLOCK - conn->in_len);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, block + conn->in_len, GW_BLOCK - conn->in_len);
     if (n < 0) {
         gw_conn_close(worker, conn);
         return false;
@@ -103,6 +105,7 @@ bool gw_proxy_read(struct gw_worker *worker, struct conn *conn)
         gw_conn_abort(worker, conn);
         return false;
     }
+    gw_mark_bytes(worker, conn->in, 0, conn->in_len);
     conn->in_len -= (uint32_t)len;
     memmove(block, block + len, conn->in_len);
     take_over(conn, &header);
@@ -144,6 +147,7 @@ int gw_proxy_send(struct gw_worker *worker, struct conn *conn)
     size_t len = proxy_header_format(&header, version, text);
     /* The request's head follows at once and goes into the same segment; a TCP client may wait for the service to speak. */
     int more = conn->flags & CONN_TCP ? 0 : MSG_MORE;
-    ssize_t n = send(gw_conn_upstream(worker, conn)->fd, text, len, MSG_NOSIGNAL | more);
-    return n < 0 ? -errno : (size_t)n == len ? 0 : -EPIPE; /* the buffer of a fresh connection has room for it */
+    const struct iovec piece = { text, len };
+    ssize_t n = gw_send(worker, conn, &gw_conn_upstream(worker, conn)->socket, &piece, 1, more);
+    return n == (ssize_t)len ? 0 : -EPIPE; /* the buffer of a fresh connection has room for it */
 }

@@ -11,6 +11,7 @@
 #include "gateway/pipe.h"
 #include "gateway/proxy.h"
 #include "gateway/response.h"
+#include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
 #include <arpa/inet.h>
@@ -103,10 +104,11 @@ static uint16_t listener_port(const struct board *view, uint32_t listener)
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID])
 {
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
-    uint64_t half = hash_mix(worker->id_seed[0] ^ hash_mix((uint64_t)conn->begun_ns ^ hash_mix(slot + conn->serial)));
+    const uint64_t *seed = worker->slots.arena->id_seed;
+    uint64_t half = hash_mix(seed[0] ^ hash_mix((uint64_t)conn->begun_ns ^ hash_mix(slot + conn->serial)));
     for (int i = 0; i < GW_REQUEST_ID; i++) {
         if (i == GW_REQUEST_ID / 2)
-            half = hash_mix(worker->id_seed[1] + hash_mix(half ^ conn->serial));
+            half = hash_mix(seed[1] + hash_mix(half ^ conn->serial));
         id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
     }
 }
@@ -146,39 +148,55 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
     return true;
 }
 
-/* The path in normal form, and what the route finds in it, into worker->path. */
-static bool look_at_path(struct gw_worker *worker, const struct conn *conn, const char *buf)
+void gw_relay_gather_request(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
 {
-    const struct http1_head *head = &worker->head;
-    if (!gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
+    ret->facts = (struct gw_facts){ .buf = gw_block(&worker->slots, conn->in),
+                                    .head = &worker->head,
+                                    .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
+                                    .made_id = ret->id,
+                                    .port = conn->local_port > 0 ? conn->local_port
+                                                                 : listener_port(worker->view, conn->listener) };
+    gw_relay_make_id(worker, conn, ret->id);
+}
+
+/* What the route sees of the target, and its path in normal form in worker->path. */
+static bool look_at_target(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
+{
+    const struct http1_slice path = worker->head.path;
+    const struct board_route *route = gw_conn_route(worker, conn);
+
+    ret->facts.target = (struct gw_span){ ret->facts.buf + path.at, path.len };
+    if (worker->routes.rewrites[conn->listener] || route->match == BOARD_REGEX) {
+        /* The same as before, unless the routes are others by now. */
+        struct gw_rewritten rewritten = gw_rewrite_find(worker, conn);
+        if (rewritten.status == 400 || rewritten.status == 500)
+            return false;
+        ret->facts.target = rewritten.target;
+        ret->whole = rewritten.whole;
+    } else if (!gw_path_normalise(ret->facts.target.text, ret->facts.target.len, &worker->path)) {
         return false;
-    if (gw_conn_route(worker, conn)->match == BOARD_REGEX)
-        (void)gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
-                            &worker->path);
+    }
+    ret->facts.path = &worker->path;
+    gw_route_replace(worker->view, route, (struct gw_span){ "", 0 }, ret->facts.target.text, ret->facts.target.len,
+                     &worker->path, ret->facts.rest);
     return true;
 }
 
 bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gathered *ret)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    ret->facts = (struct gw_facts){ .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
-                                    .made_id = ret->id,
-                                    .port = conn->local_port > 0 ? conn->local_port
-                                                                 : listener_port(worker->view, conn->listener) };
-    gw_relay_make_id(worker, conn, ret->id);
-    if (!gw_relay_read_head(worker, conn))
+    bool there = gw_relay_read_head(worker, conn);
+
+    gw_relay_gather_request(worker, conn, ret);
+    ret->whole = false;
+    if (!there) {
+        ret->facts.head = NULL;
         return false;
-    ret->facts.buf = gw_block(&worker->slots, conn->in);
-    ret->facts.head = &worker->head;
-    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT && route->errors == 0)
+    }
+    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT && route->errors == 0 &&
+        !worker->routes.rewrites[conn->listener])
         return true;
-    const struct http1_slice target = worker->head.path;
-    if (!look_at_path(worker, conn, ret->facts.buf))
-        return false;
-    ret->facts.path = &worker->path;
-    gw_route_replace(worker->view, route, (struct gw_span){ "", 0 }, ret->facts.buf + target.at, target.len,
-                     &worker->path, ret->facts.rest);
-    return true;
+    return look_at_target(worker, conn, ret);
 }
 
 /* The head for the upstream, into worker->scratch. It is a function of what is in `in`, so that a head which went out
@@ -189,7 +207,9 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     struct gw_gathered gathered;
     if (!gw_relay_gather(worker, conn, &gathered))
         return -EBADMSG;
+    const char *service = worker->view->services[worker->view->endpoints[conn->endpoint].service].name;
     struct gw_forward_request facts = {
+        .service = { service, strlen(service) },
         .peer = gathered.facts.peer,
         .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
@@ -204,12 +224,13 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     else if (conn->routes_version != worker->view->routes_version)
         return -EBADMSG;
     memcpy(facts.made_id, gathered.id, sizeof(facts.made_id));
-    if (route->flags & BOARD_REPLACE) {
-        const struct http1_slice target = worker->head.path;
+    if ((route->flags & BOARD_REPLACE) && !gathered.whole) {
         struct gw_span with;
         with.text = board_text(worker->view, route->replace, &with.len);
-        gw_route_replace(worker->view, route, with, gathered.facts.buf + target.at, target.len, &worker->path,
-                         facts.target);
+        gw_route_replace(worker->view, route, with, gathered.facts.target.text, gathered.facts.target.len,
+                         &worker->path, facts.target);
+    } else if (gathered.facts.target.text == worker->target) {
+        facts.target[0] = gathered.facts.target;
     }
     return gw_forward_request(gathered.facts.buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }
@@ -233,7 +254,7 @@ static ssize_t send_from_block(struct gw_worker *worker, struct conn *conn, stru
     if (conn->in_sent < conn->request_end)
         pieces[count++] =
             (struct iovec){ gw_block(&worker->slots, conn->in) + conn->in_sent, conn->request_end - conn->in_sent };
-    ssize_t n = gw_send(upstream->fd, &upstream->io, pieces, count);
+    ssize_t n = gw_send(worker, conn, &upstream->socket, pieces, count, 0);
     if (n > 0 && (size_t)n < head_left) {
         conn->head_sent += (uint32_t)n;
     } else if (n > 0) {
@@ -252,7 +273,7 @@ static bool in_block(const struct conn *conn)
 static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
 {
     ssize_t n = in_block(conn) ? send_from_block(worker, conn, upstream)
-                               : gw_pipe_drain(worker, &conn->up, upstream->fd, &upstream->io);
+                               : gw_pipe_drain(worker, conn, &conn->up, &upstream->socket);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
@@ -261,7 +282,6 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     }
     if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
-    upstream->sent += (uint64_t)n;
     return n > 0;
 }
 
@@ -284,7 +304,7 @@ static void refuse_body(struct gw_worker *worker, struct conn *conn, int error)
 /* As read_body(), past the block. */
 static bool pipe_body(struct gw_worker *worker, struct conn *conn, uint64_t most)
 {
-    ssize_t n = gw_pipe_fill(worker, &conn->up, conn->fd, &conn->io, most);
+    ssize_t n = gw_pipe_fill(worker, conn, &conn->up, &conn->socket, most);
     if (n < 0)
         conn->io |= GW_ERROR;
     if (n <= 0)
@@ -310,7 +330,7 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
     if ((conn->flags & CONN_REPLAY_LOST) && !in_block(conn) && gw_pipe_worth(worker, conn->io, to_come))
         return pipe_body(worker, conn, to_come);
     uint32_t at = conn->in_len;
-    ssize_t n = gw_recv(conn->fd, &conn->io, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
+    ssize_t n = gw_recv(worker, conn, &conn->socket, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
     if (n < 0) {
         conn->io |= GW_ERROR; /* gone in the middle of its request */
         return false;
@@ -382,9 +402,11 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
         if (flushed == 0)
             return moved;
         moved = true;
-        if (conn->state == CONN_SENDING && !gw_response_head(worker, conn)) {
-            gw_exchange_fail(worker, conn, RETRY_BROKEN);
-            return conn->generation == generation;
+        if (conn->state == CONN_SENDING) { /* that was an interim answer; what came behind it has been waiting */
+            if (!gw_response_head(worker, conn))
+                gw_exchange_fail(worker, conn, RETRY_BROKEN);
+            if (conn->generation != generation || conn->state != CONN_SENDING)
+                return conn->generation == generation;
         }
     }
     if (conn->flags & CONN_RESPONSE_WHOLE) {
@@ -394,7 +416,9 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
     struct upstream *upstream = gw_conn_upstream(worker, conn);
     if (upstream && (upstream->io & GW_READABLE) && conn->state != CONN_CONNECTING)
         moved |= gw_response_read(worker, conn, upstream);
-    if (moved && conn->generation == generation && conn->state == CONN_RELAYING)
+    if (moved && conn->generation == generation && conn->state == CONN_RELAYING) {
+        conn->deaths = 0; /* it gets on */
         gw_conn_touch(worker, conn);
+    }
     return moved;
 }

@@ -29,6 +29,9 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn);
    only what does not come from it is there. */
 bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gathered *ret);
 
+/* The part of it that needs no route, over worker->head. */
+void gw_relay_gather_request(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret);
+
 /* The bytes on the board of what a route does to header fields. */
 struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_rewrite *on_board);
 /* Has any of them a gap? */

@@ -7,6 +7,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
+#include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/relay.h"
 #include "gateway/upstream.h"
@@ -35,6 +36,7 @@ static bool replace_head(struct gw_worker *worker, struct conn *conn, const stru
                                       sizeof(worker->scratch));
     if (len < 0 || (uint32_t)len > end)
         return false;
+    gw_mark_bytes(worker, conn->out, conn->out_ready, conn->out_len - conn->out_ready);
     conn->out_at = end - (uint32_t)len;
     conn->out_ready = end;
     memcpy(block + conn->out_at, worker->scratch, (size_t)len);
@@ -227,6 +229,8 @@ static bool count_body(struct gw_worker *worker, struct conn *conn)
         break;
     case HTTP1_CHUNKED: {
         size_t data = len;
+        if (conn->flags & CONN_DECHUNK)
+            gw_mark_bytes(worker, conn->out, conn->out_ready, len);
         ssize_t fed = conn->flags & CONN_DECHUNK ? http1_chunked_data(&conn->out_chunked, bytes, len, bytes, &data)
                                                  : http1_chunked_feed(&conn->out_chunked, bytes, len);
         if (fed < 0)
@@ -239,8 +243,10 @@ static bool count_body(struct gw_worker *worker, struct conn *conn)
         break;
     }
     case HTTP1_UNTIL_CLOSE:
-        if (conn->flags & CONN_ENCHUNK)
-            len = make_chunk(gw_block(&worker->slots, conn->out), conn);
+        if (!(conn->flags & CONN_ENCHUNK))
+            break;
+        gw_mark_bytes(worker, conn->out, conn->out_ready, len);
+        len = make_chunk(gw_block(&worker->slots, conn->out), conn);
         break;
     }
     conn->out_ready += len;
@@ -267,7 +273,7 @@ static void response_ended(struct gw_worker *worker, struct conn *conn)
 /* As gw_response_read(), past the block. */
 static bool pipe_response(struct gw_worker *worker, struct conn *conn, struct upstream *upstream, uint64_t most)
 {
-    ssize_t n = gw_pipe_fill(worker, &conn->down, upstream->fd, &upstream->io, most);
+    ssize_t n = gw_pipe_fill(worker, conn, &conn->down, &upstream->socket, most);
     if (n < 0)
         response_ended(worker, conn);
     else if (n > 0 && gw_bytes_came(conn->out_framing, &conn->out_left, &conn->out_chunked, (size_t)n))
@@ -289,12 +295,13 @@ bool gw_response_read(struct gw_worker *worker, struct conn *conn, struct upstre
         /* Behind an interim answer: what has come of the next head begins the block anew. */
         char *block = gw_block(&worker->slots, conn->out);
         uint32_t rest = conn->out_len - conn->out_ready;
+        gw_mark_bytes(worker, conn->out, GW_HEADROOM, conn->out_len - GW_HEADROOM);
         memmove(block + GW_HEADROOM, block + conn->out_ready, rest);
         conn->out_at = conn->out_ready = GW_HEADROOM;
         conn->out_len = GW_HEADROOM + rest;
     }
-    ssize_t n =
-        gw_recv(upstream->fd, &upstream->io, gw_block(&worker->slots, conn->out) + conn->out_len, ROOM - conn->out_len);
+    ssize_t n = gw_recv(worker, conn, &upstream->socket, gw_block(&worker->slots, conn->out) + conn->out_len,
+                        ROOM - conn->out_len);
     if (n == 0)
         return false;
     if (n < 0) {

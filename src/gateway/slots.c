@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/slots.h"
 
+#include "base/rng.h"
+#include "gateway/balance.h"
+
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 
 static size_t page_up(size_t size)
@@ -14,7 +16,9 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
 {
     size_t at_conns = page_up(sizeof(struct arena));
     size_t at_upstreams = at_conns + page_up(conns * sizeof(struct conn));
-    size_t at_next = at_upstreams + page_up(conns * sizeof(struct upstream));
+    size_t at_due = at_upstreams + page_up(conns * sizeof(struct upstream));
+    size_t at_local = at_due + page_up((2 * (size_t)conns + 1) * sizeof(int64_t));
+    size_t at_next = at_local + page_up(BOARD_ENDPOINTS * sizeof(struct endpoint_local));
     size_t at_blocks = at_next + page_up(2 * (size_t)conns * sizeof(uint32_t));
     size_t size = at_blocks + 2 * (size_t)conns * GW_BLOCK;
 
@@ -25,8 +29,12 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
         .arena = (struct arena *)base,
         .conns = (struct conn *)(base + at_conns),
         .upstreams = (struct upstream *)(base + at_upstreams),
+        .due = (int64_t *)(base + at_due),
+        .local = (struct endpoint_local *)(base + at_local),
         .free_next = (uint32_t *)(base + at_next),
         .blocks = base + at_blocks,
+        .count = conns,
+        .size = size,
     };
     *slots->arena = (struct arena){
         .magic = GW_ARENA_MAGIC,
@@ -37,15 +45,18 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
         .free_conn = GW_NONE,
         .free_upstream = GW_NONE,
         .free_block = GW_NONE,
-        .size = size,
+        .epoll_fd = -1,
+        .id_seed = { rng_entropy(), rng_entropy() },
     };
+    for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
+        slots->arena->listeners[i].fd = -1;
     return 0;
 }
 
 void gw_slots_free(struct slots *slots)
 {
     if (slots->arena)
-        (void)munmap(slots->arena, slots->arena->size);
+        (void)munmap(slots->arena, slots->size);
     *slots = (struct slots){ 0 };
 }
 
@@ -81,6 +92,8 @@ uint32_t gw_conn_take(struct slots *slots)
         .rival = GW_NONE,
         .in = GW_NONE,
         .out = GW_NONE,
+        .up = GW_NO_PIPE,
+        .down = GW_NO_PIPE,
         .prev = GW_NONE,
         .next = GW_NONE,
         .endpoint = GW_NONE,

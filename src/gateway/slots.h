@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * The arena of a worker: everything about its connections, in shared memory that outlives it, so that a successor can
- * read where each of them stood. No pointers, only indices; fixed-size slots; a layout version.
+ * read where each of them stood (adopt.h). No pointers, only indices; fixed-size slots; a layout version.
  *
- *     struct arena ┌ header: magic, layout, sizes, heads of the free lists
+ *     struct arena ┌ header: magic, layout, sizes, listeners, heads of the free lists, the marks (mark.h)
  *                  ├ conns[]      one client connection each
  *                  ├ upstreams[]  one connection to an endpoint each
+ *                  ├ due[]        deadlines of both (timers.h)
+ *                  ├ local[]      what is known of each endpoint (balance.h)
  *                  ├ free_next[]  the free list through the blocks
  *                  └ blocks[]     16 KiB of bytes each; taken only while there are bytes to hold
+ *
+ * What a successor can find out anew is not trusted: free lists, lists of connections, pools and counts are links that a
+ * death may have left half done. It builds them from what the slots say of themselves.
  *
  * The two blocks of a connection:
  *
@@ -22,11 +27,13 @@
 #ifndef DARUMA_GATEWAY_SLOTS_H
 #define DARUMA_GATEWAY_SLOTS_H
 
+#include "base/board.h"
 #include "base/err.h"
 #include "base/http1.h"
 
 #include <assert.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
 #define GW_ARENA_LAYOUT 6u
@@ -76,29 +83,48 @@ enum conn_flag {
     CONN_LEFTOVER = 1 << 20,      /* bytes of the next request are in `in` already */
     CONN_SEEN = 1 << 21,          /* this endpoint got bytes of the request in an earlier attempt */
     CONN_OVERDUE = 1 << 22,       /* this attempt has outlasted the patience */
-    CONN_LATER = 1 << 24,         /* HELD: waits for room in the retry budget */
     CONN_ENCHUNK = 1 << 23,       /* the upstream ends its answer by closing; the client gets it in chunks */
+    CONN_LATER = 1 << 24,         /* HELD: waits for room in the retry budget */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */
 struct gw_pipe {
-    int32_t read_fd, write_fd; /* open while `held` is not 0 */
+    int32_t read_fd, write_fd; /* -1: none. Open while it is being filled and until all of it is out */
     uint32_t held;             /* bytes */
 };
+#define GW_NO_PIPE ((struct gw_pipe){ .read_fd = -1, .write_fd = -1 })
 
 struct conn_tried {
     uint32_t endpoint, generation;
 };
 
+/* What a slot says of its socket: the same in both kinds, as `socket`, or each by its own name. */
+#define GW_SOCKET_FIELDS                                                                                               \
+    int32_t fd;                                                                                                        \
+    uint8_t io;      /* enum gw_io */                                                                                  \
+    uint8_t is_unix; /* not TCP */                                                                                     \
+    uint16_t socket_pad;                                                                                               \
+    uint64_t taken, given; /* bytes read from it and written to it; the kernel knows them, too */                      \
+    uint64_t cookie        /* SO_COOKIE: which socket the descriptor is */
+
+struct gw_socket {
+    GW_SOCKET_FIELDS;
+};
+
 struct conn {
-    int32_t fd;
+    union {
+        struct gw_socket socket;
+        struct {
+            GW_SOCKET_FIELDS;
+        };
+    };
     uint32_t generation; /* of the slot; part of what epoll hands back */
     uint8_t state;       /* enum conn_state; set only by gw_conn_step() */
-    uint8_t io;          /* enum gw_io */
     uint8_t method;      /* enum http1_method */
     uint8_t in_framing, out_framing;
     uint8_t failure; /* VERDICT: enum retry_failure, should the instance turn out to live */
     uint8_t attempts, strikes;
+    uint8_t deaths; /* workers that died with this connection in hand since it last got on */
     uint32_t flags; /* enum conn_flag */
     uint32_t listener, route;
     uint32_t upstream; /* GW_NONE: none */
@@ -139,27 +165,45 @@ struct conn {
     uint32_t queue;          /* HELD: the service at which it waits for room; GW_NONE: it waits for something else */
     uint32_t pad_end;
 };
-static_assert(sizeof(struct conn) == 424, "layout");
+static_assert(sizeof(struct conn) == 456, "layout");
 
 enum upstream_state { UPSTREAM_FREE, UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE };
 
 struct upstream {
-    int32_t fd;
+    union {
+        struct gw_socket socket;
+        struct {
+            GW_SOCKET_FIELDS;
+        };
+    };
     uint32_t generation;
-    uint8_t state; /* enum upstream_state */
-    uint8_t io;    /* enum gw_io */
-    uint8_t local; /* a Unix socket */
-    uint8_t pad;
+    uint32_t state;  /* enum upstream_state */
     uint32_t served; /* exchanges that ended well on it */
     uint32_t keep_s; /* how long the endpoint keeps it when it is idle, as it says; 0: it does not say */
     uint32_t conn;   /* GW_NONE: none */
     uint32_t endpoint, endpoint_generation;
-    uint32_t prev, next;  /* list of idle ones of the endpoint, newest first; free list */
-    int64_t idle_ns;      /* IDLE: since when; BUSY: for how long it had been idle */
-    uint64_t sent;        /* bytes that were handed to it in all */
-    uint64_t sent_before; /* and before the present request */
+    uint32_t prev, next;   /* list of idle ones of the endpoint, newest first; free list */
+    int64_t idle_ns;       /* IDLE: since when; BUSY: for how long it had been idle */
+    uint64_t given_before; /* the present request */
 };
-static_assert(sizeof(struct upstream) == 64, "layout");
+static_assert(sizeof(struct upstream) == 88, "layout");
+
+struct gw_listener {
+    int32_t fd; /* -1: none */
+    uint32_t generation;
+    uint32_t watched; /* bool: it is in the epoll set */
+};
+
+/* What a connection was before it was taken in hand, or since the last system call that moved its bytes (mark.h). */
+struct gw_mark {
+    uint32_t conn;
+    uint32_t kept_block, kept_at, kept_len; /* bytes of a block before they are changed in place; len 0: none */
+    struct conn before;
+    struct upstream upstream, rival; /* those of `before`, if any */
+    char kept[GW_BLOCK];
+};
+
+enum gw_hand { GW_HAND_NONE, GW_HAND_MARK_0, GW_HAND_MARK_1, GW_HAND_ACCEPT };
 
 struct arena {
     uint64_t magic;
@@ -168,16 +212,33 @@ struct arena {
     uint32_t free_conn, free_upstream, free_block;    /* GW_NONE: none has been given back */
     uint32_t fresh_conn, fresh_upstream, fresh_block; /* from these on none was ever taken, and no memory touched */
     uint32_t used_conns;                              /* in use now */
-    uint64_t size;                                    /* of the mapping */
+    uint32_t lives;                                   /* workers that have begun on it */
+    uint32_t adopting;                                /* of those, in a row, that did not get to the end of adoption */
+    int32_t epoll_fd;                                 /* -1: none */
+    uint32_t draining;                                /* bool */
+    uint64_t id_seed[2];                              /* what request ids are made from */
+    uint32_t hand; /* what the worker has in hand: enum gw_hand; with a listener's index above its 8 bits */
+    /* The last call on a Unix socket since the mark; the kernel itself writes call.msg_len, how many bytes moved. */
+    uint32_t call_given; /* bool: they were written, not read */
+    uint64_t call_cookie;
+    struct mmsghdr call;
+    struct gw_listener listeners[BOARD_LISTENERS];
+    struct gw_mark mark[2];
 };
+
+struct endpoint_local;
 
 /* Where the parts lie in this process's mapping. */
 struct slots {
     struct arena *arena;
     struct conn *conns;
     struct upstream *upstreams;
+    int64_t *due;
+    struct endpoint_local *local;
     uint32_t *free_next;
     char *blocks;
+    uint32_t count; /* of connections that there is room for */
+    size_t size;    /* of the mapping */
 };
 
 /* Maps an arena for `conns` clients, with as many upstreams and two blocks for each. 0 or a negative errno. */

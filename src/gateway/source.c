@@ -70,6 +70,13 @@ bool gw_source_enter(struct gw_sources *sources, unsigned worker, uint64_t key, 
     return true;
 }
 
+void gw_source_again(struct gw_sources *sources, unsigned worker, uint32_t cell)
+{
+    _Atomic uint16_t *mine = &sources->source[cell].connections[worker];
+    atomic_store_explicit(&sources->counted[worker], 1, memory_order_relaxed);
+    atomic_store_explicit(mine, (uint16_t)(atomic_load_explicit(mine, memory_order_relaxed) + 1), memory_order_relaxed);
+}
+
 void gw_source_leave(struct gw_sources *sources, unsigned worker, uint32_t cell)
 {
     _Atomic uint16_t *mine = &sources->source[cell].connections[worker];

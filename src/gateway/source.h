@@ -38,6 +38,8 @@ uint64_t gw_source_key(const struct gw_sources *sources, uint32_t listener, int 
    `limit` (0: any) already: then nothing is counted. */
 bool gw_source_enter(struct gw_sources *sources, unsigned worker, uint64_t key, uint32_t limit, int64_t now_ns,
                      uint32_t *ret_cell);
+/* Counts one that was counted in that cell before gw_source_forget(). */
+void gw_source_again(struct gw_sources *sources, unsigned worker, uint32_t cell);
 /* One connection less. */
 void gw_source_leave(struct gw_sources *sources, unsigned worker, uint32_t cell);
 

@@ -2,27 +2,33 @@
 #include "gateway/timers.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
-int gw_timers_init(struct timers *timers, uint32_t ids)
+static size_t size_of(uint32_t ids)
 {
+    return ((size_t)ids + 1) * sizeof(struct timer_entry) + ids * sizeof(uint32_t);
+}
+
+int gw_timers_init(struct timers *timers, uint32_t ids, int64_t *due)
+{
+    char *memory = mmap(NULL, size_of(ids), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    (void)madvise(memory, size_of(ids), MADV_DONTFORK);
     *timers = (struct timers){
-        .heap = calloc((size_t)ids + 1, sizeof(timers->heap[0])),
-        .due = calloc(ids, sizeof(timers->due[0])),
-        .place = calloc(ids, sizeof(timers->place[0])),
+        .heap = (struct timer_entry *)memory,
+        .due = due,
+        .place = (uint32_t *)(memory + ((size_t)ids + 1) * sizeof(struct timer_entry)),
+        .ids = ids,
     };
-    if (!timers->heap || !timers->due || !timers->place) {
-        gw_timers_free(timers);
-        return -ENOMEM;
-    }
     return 0;
 }
 
 void gw_timers_free(struct timers *timers)
 {
-    free(timers->heap);
-    free(timers->due);
-    free(timers->place);
+    if (timers->heap)
+        (void)munmap(timers->heap, size_of(timers->ids));
     *timers = (struct timers){ 0 };
 }
 

@@ -3,7 +3,7 @@
  * Deadlines by number: each owner (a slot) has one. A binary heap of numbers, lazy about what moves later: a deadline
  * that is put off, as nearly all are, costs one store, and its entry is corrected when it comes up.
  *
- * Owns: its arrays. Does not know: what the numbers mean, or a clock.
+ * Owns: its arrays but for `due`. Does not know: what the numbers mean, or a clock.
  */
 #ifndef DARUMA_GATEWAY_TIMERS_H
 #define DARUMA_GATEWAY_TIMERS_H
@@ -18,13 +18,14 @@ struct timer_entry {
 
 struct timers {
     struct timer_entry *heap; /* heap[1 … count] */
-    int64_t *due;             /* by id; 0: not armed */
+    int64_t *due;             /* by id; 0: not armed. Not owned: it outlives a worker */
     uint32_t *place;          /* by id: where in the heap, 0: not there */
-    uint32_t count;
+    uint32_t count, ids;
 };
 
-/* For ids 0 … ids-1. 0 or -ENOMEM. */
-int gw_timers_init(struct timers *timers, uint32_t ids);
+/* For ids 0 … ids-1, whose deadlines are kept in `due`, which is the caller's: zeroes, or those of an earlier owner, which
+   come up once they are set anew. 0 or -ENOMEM. Forked children do not inherit the rest. */
+int gw_timers_init(struct timers *timers, uint32_t ids, int64_t *due);
 void gw_timers_free(struct timers *timers);
 
 /* O(1) when the new deadline is not earlier than the old one, else O(log n). */

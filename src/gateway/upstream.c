@@ -54,9 +54,21 @@ static int64_t keep_span(const struct upstream *upstream)
     return upstream->keep_s > 0 && span < IDLE_NS ? span : IDLE_NS;
 }
 
-void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
+void gw_upstream_link(struct gw_worker *worker, struct upstream *upstream)
 {
     uint32_t index = index_of(worker, upstream);
+    struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
+
+    upstream->prev = GW_NONE;
+    upstream->next = local->idle_first;
+    if (local->idle_first != GW_NONE)
+        worker->slots.upstreams[local->idle_first].prev = index;
+    local->idle_first = index;
+    gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), upstream->idle_ns + keep_span(upstream));
+}
+
+void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
+{
     struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
 
     if (local->idle_life_ns > 0 && upstream->idle_ns > local->idle_life_ns)
@@ -64,13 +76,8 @@ void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
     leave_conn(worker, upstream);
     upstream->state = UPSTREAM_IDLE;
     upstream->served++;
-    upstream->prev = GW_NONE;
-    upstream->next = local->idle_first;
-    if (local->idle_first != GW_NONE)
-        worker->slots.upstreams[local->idle_first].prev = index;
-    local->idle_first = index;
     upstream->idle_ns = worker->now;
-    gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), worker->now + keep_span(upstream));
+    gw_upstream_link(worker, upstream);
 }
 
 void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
@@ -80,9 +87,10 @@ void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream)
         unlink_idle(worker, upstream);
     leave_conn(worker, upstream);
     gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
-    if (upstream->fd >= 0)
-        (void)close(upstream->fd);
+    int fd = upstream->fd;
     gw_upstream_put(&worker->slots, index);
+    if (fd >= 0)
+        (void)close(fd); /* it is no slot's any more: whoever comes after us would do the same */
 }
 
 void gw_upstream_closed(struct gw_worker *worker, struct upstream *upstream)
@@ -135,7 +143,7 @@ bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain
         gw_timers_cancel(&worker->timers, gw_timer_upstream(worker, index));
         upstream->state = UPSTREAM_BUSY;
         upstream->idle_ns = worker->now - upstream->idle_ns;
-        upstream->sent_before = upstream->sent;
+        upstream->given_before = upstream->given;
         upstream->conn = gw_conn_index(worker, conn);
         conn->upstream = index;
         return true;
@@ -146,12 +154,12 @@ bool gw_upstream_closed_before(const struct upstream *upstream)
 {
     struct tcp_info info;
     socklen_t size = sizeof(info);
-    if (upstream->local || (upstream->io & (GW_EOF | GW_ERROR)) != GW_EOF ||
+    if (upstream->is_unix || (upstream->io & (GW_EOF | GW_ERROR)) != GW_EOF ||
         getsockopt(upstream->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return false;
     /* Our SYN counts as one byte. */
     return size >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked) &&
-           info.tcpi_bytes_acked <= upstream->sent_before + 1;
+           info.tcpi_bytes_acked <= upstream->given_before + 1;
 }
 
 /* Closes one idle connection, whosever. False when there is none. */
@@ -191,10 +199,11 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
     struct upstream *upstream = &worker->slots.upstreams[index];
     upstream->endpoint = conn->endpoint;
     upstream->endpoint_generation = conn->endpoint_generation;
-    upstream->local = address->u.any.sa_family == AF_UNIX;
+    upstream->is_unix = address->u.any.sa_family == AF_UNIX;
     upstream->fd = open_socket(worker, address->u.any.sa_family);
+    upstream->cookie = upstream->fd < 0 ? 0 : gw_cookie(upstream->fd);
     int result = upstream->fd < 0 ? upstream->fd : 0;
-    if (result == 0 && !upstream->local)
+    if (result == 0 && !upstream->is_unix)
         (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     if (result == 0)
         result = connect(upstream->fd, &address->u.any, address->len) == 0 ? 1 : -errno;
@@ -202,7 +211,7 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
         result = 0;
     /* While it is on its way EPOLLOUT tells of its arrival; TCP then reports it only after a write that would block. A
        Unix socket reports it each time the peer has read, so there it is added when it is needed. */
-    uint32_t events = EPOLLIN | EPOLLRDHUP | (upstream->local ? 0 : EPOLLOUT);
+    uint32_t events = EPOLLIN | EPOLLRDHUP | (upstream->is_unix ? 0 : EPOLLOUT);
     if (result >= 0) {
         int watched = gw_watch(worker, upstream->fd, events, GW_KIND_UPSTREAM, upstream->generation, index);
         result = watched < 0 ? watched : result;
@@ -211,7 +220,7 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
         gw_upstream_close(worker, upstream);
         return result;
     }
-    upstream->io = (uint8_t)((result > 0 ? GW_WRITABLE : 0) | (upstream->local ? 0 : GW_WANT_OUT));
+    upstream->io = (uint8_t)((result > 0 ? GW_WRITABLE : 0) | (upstream->is_unix ? 0 : GW_WANT_OUT));
     upstream->state = result > 0 ? UPSTREAM_BUSY : UPSTREAM_CONNECTING;
     upstream->conn = gw_conn_index(worker, conn);
     conn->upstream = index;
@@ -236,6 +245,6 @@ int gw_upstream_connected(struct gw_worker *worker, struct upstream *upstream)
 
 void gw_upstream_acknowledge(const struct upstream *upstream)
 {
-    if (!upstream->local)
+    if (!upstream->is_unix)
         (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
 }

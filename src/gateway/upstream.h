@@ -28,6 +28,9 @@ void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream);
 /* The endpoint has closed an idle one. */
 void gw_upstream_closed(struct gw_worker *worker, struct upstream *upstream);
 
+/* Puts one that is idle on the endpoint's list, and arms its end. */
+void gw_upstream_link(struct gw_worker *worker, struct upstream *upstream);
+
 /* Closes it, idle or not. Its `conn`, if any, forgets it. */
 void gw_upstream_close(struct gw_worker *worker, struct upstream *upstream);
 

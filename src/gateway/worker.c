@@ -7,12 +7,14 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "gateway/adopt.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
 #include "gateway/limit.h"
 #include "gateway/listen.h"
+#include "gateway/mark.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
@@ -30,10 +32,17 @@
 enum {
     EVENTS = 256,       /* taken in one turn */
     OTHERS_MS = 2,      /* the longest sleep while what is waited for may come from another worker: a turn, or room */
-    HEARTBEAT_MS = 250, /* the longest sleep: who watches the heartbeat sees a live worker's move */
+    HEARTBEAT_MS = 150, /* the longest sleep: who watches the heart sees it beat (base/guard.h) */
 };
 
 /* --- input and output ------------------------------------------------------------------------------------------- */
+
+uint64_t gw_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof(cookie);
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
 
 static uint64_t tag(enum gw_kind kind, uint32_t generation, uint32_t index)
 {
@@ -43,7 +52,10 @@ static uint64_t tag(enum gw_kind kind, uint32_t generation, uint32_t index)
 int gw_watch(struct gw_worker *worker, int fd, uint32_t events, enum gw_kind kind, uint32_t generation, uint32_t index)
 {
     struct epoll_event event = { .events = events | EPOLLET, .data.u64 = tag(kind, generation, index) };
-    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+    int r = epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    if (r < 0 && errno == EEXIST) /* by a worker before us */
+        r = epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    return r < 0 ? -errno : 0;
 }
 
 void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind kind, uint32_t generation, uint32_t index)
@@ -69,6 +81,53 @@ void gw_io_event(uint8_t *io, uint32_t events)
         *io |= GW_READABLE | GW_HUP;
 }
 
+size_t gw_replayed(struct gw_worker *worker, const struct gw_socket *socket, bool given)
+{
+    for (int i = 0; i < 2; i++) {
+        struct gw_replay *replay = &worker->replay[i];
+        uint64_t *moved = given ? &replay->given : &replay->taken, n = *moved;
+        if (replay->socket == socket && n > 0) {
+            *moved = 0;
+            return n;
+        }
+    }
+    return 0;
+}
+
+/* The message in shared memory, for a Unix socket: who dies in the call leaves its result there. */
+static struct mmsghdr *unix_call(struct gw_worker *worker, const struct gw_socket *socket, bool given,
+                                 const struct iovec *pieces, int count)
+{
+    struct arena *arena = worker->slots.arena;
+    struct mmsghdr *call = &arena->call;
+    arena->call_cookie = socket->cookie;
+    arena->call_given = given;
+    call->msg_hdr = (struct msghdr){ .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count };
+    return call;
+}
+
+static ssize_t receive(struct gw_worker *worker, const struct gw_socket *socket, char *buf, size_t len)
+{
+    if (!socket->is_unix)
+        return recv(socket->fd, buf, len, 0);
+    struct mmsghdr *call = unix_call(worker, socket, false, &(struct iovec){ buf, len }, 1);
+    int n = recvmmsg(socket->fd, call, 1, 0, NULL);
+    return n < 0 ? n : (ssize_t)call->msg_len;
+}
+
+static ssize_t transmit(struct gw_worker *worker, const struct gw_socket *socket, const struct iovec *pieces, int count,
+                        int flags)
+{
+    if (socket->is_unix) {
+        struct mmsghdr *call = unix_call(worker, socket, true, pieces, count);
+        int n = sendmmsg(socket->fd, call, 1, flags);
+        return n < 0 ? n : (ssize_t)call->msg_len;
+    }
+    const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count };
+    return count == 1 ? send(socket->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+                      : sendmsg(socket->fd, &message, flags);
+}
+
 ssize_t gw_read_nothing(uint8_t *io, ssize_t n)
 {
     if (n < 0 && errno == EINTR)
@@ -80,16 +139,22 @@ ssize_t gw_read_nothing(uint8_t *io, ssize_t n)
     return -1;
 }
 
-ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len)
+ssize_t gw_recv(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, char *buf, size_t len)
 {
-    ssize_t n = recv(fd, buf, len, 0);
+    gw_mark(worker, conn);
+    size_t before = gw_replayed(worker, socket, false);
+    ssize_t n = before > 0 ? (ssize_t)before : receive(worker, socket, buf, len);
     if (n <= 0)
-        return gw_read_nothing(io, n);
-    if ((size_t)n == len) {
-        *io |= GW_BULK;
-        return n;
+        return gw_read_nothing(&socket->io, n);
+    if ((size_t)n > len) {
+        socket->io |= GW_EOF | GW_ERROR; /* they are not where they should be */
+        return -1;
     }
-    *io &= (uint8_t) ~(*io & GW_HUP ? GW_BULK : GW_BULK | GW_READABLE);
+    socket->taken += (uint64_t)n;
+    if ((size_t)n == len)
+        socket->io |= GW_BULK;
+    else if (before == 0) /* else nobody has told us what else there is */
+        socket->io &= (uint8_t) ~(socket->io & GW_HUP ? GW_BULK : GW_BULK | GW_READABLE);
     return n;
 }
 
@@ -101,12 +166,17 @@ ssize_t gw_wrote_nothing(uint8_t *io)
     return errno == EAGAIN ? 0 : -1;
 }
 
-ssize_t gw_send(int fd, uint8_t *io, const struct iovec *pieces, int count)
+ssize_t gw_send(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, const struct iovec *pieces,
+                int count, int flags)
 {
-    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count };
-    ssize_t n = count == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
-                           : sendmsg(fd, &message, MSG_NOSIGNAL);
-    return n >= 0 ? n : gw_wrote_nothing(io);
+    gw_mark(worker, conn);
+    ssize_t n = (ssize_t)gw_replayed(worker, socket, true);
+    if (n == 0)
+        n = transmit(worker, socket, pieces, count, MSG_NOSIGNAL | flags);
+    if (n < 0)
+        return gw_wrote_nothing(&socket->io);
+    socket->given += (uint64_t)n;
+    return n;
 }
 
 /* --- lists ------------------------------------------------------------------------------------------------------ */
@@ -185,6 +255,7 @@ static void refresh_board(struct gw_worker *worker)
 static void begin_drain(struct gw_worker *worker)
 {
     worker->draining = true;
+    worker->slots.arena->draining = true;
     gw_listen_close_all(worker);
     for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
         if (worker->slots.conns[i].state == CONN_IDLE || worker->slots.conns[i].state == CONN_PROXY)
@@ -213,6 +284,7 @@ static void take_message(struct gw_worker *worker, const struct gateway_message 
     }
 }
 
+/* A message is looked at, carried out, and only then taken off the channel: a death in between repeats it. */
 static void read_channel(struct gw_worker *worker)
 {
     for (;;) {
@@ -228,7 +300,7 @@ static void read_channel(struct gw_worker *worker)
             .msg_control = &control,
             .msg_controllen = sizeof(control),
         };
-        ssize_t n = recvmsg(worker->setup->channel_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        ssize_t n = recvmsg(worker->setup->channel_fd, &envelope, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -245,6 +317,7 @@ static void read_channel(struct gw_worker *worker)
             take_message(worker, &message, fd);
         else if (fd >= 0)
             (void)close(fd);
+        (void)!recv(worker->setup->channel_fd, &message, sizeof(message), MSG_DONTWAIT); /* without its descriptor */
     }
 }
 
@@ -255,6 +328,7 @@ static void conn_event(struct gw_worker *worker, uint32_t index, uint32_t genera
     struct conn *conn = &worker->slots.conns[index];
     if (conn->generation != generation || conn->state == CONN_FREE)
         return;
+    gw_mark(worker, conn);
     gw_io_event(&conn->io, events);
     if (events & EPOLLERR)
         conn->io |= GW_ERROR;
@@ -266,14 +340,16 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
     struct upstream *upstream = &worker->slots.upstreams[index];
     if (upstream->generation != generation || upstream->state == UPSTREAM_FREE)
         return;
-    gw_io_event(&upstream->io, events);
     if (upstream->state == UPSTREAM_IDLE) {
+        gw_io_event(&upstream->io, events);
         if (upstream->io & (GW_READABLE | GW_HUP))
             gw_upstream_closed(worker, upstream);
         return;
     }
     struct conn *conn = &worker->slots.conns[upstream->conn];
     uint32_t conn_generation = conn->generation;
+    gw_mark(worker, conn);
+    gw_io_event(&upstream->io, events);
     if (conn->rival == index)
         gw_hedge_rival_event(worker, conn);
     else if (upstream->state == UPSTREAM_CONNECTING)
@@ -282,15 +358,20 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
         gw_conn_drive(worker, conn);
 }
 
-static void take_event(struct gw_worker *worker, const struct epoll_event *event)
+static void tend_guard(struct gw_worker *worker)
 {
-    uint32_t index = (uint32_t)event->data.u64, generation = (uint32_t)(event->data.u64 >> 32) & 0xffffff;
-    switch ((enum gw_kind)(event->data.u64 >> 56)) {
+    if (guard_tend(worker->guard))
+        (void)gw_watch(worker, guard_fd(worker->guard), EPOLLIN, GW_KIND_GUARD, 0, 0);
+}
+
+void gw_worker_event(struct gw_worker *worker, enum gw_kind kind, uint32_t generation, uint32_t index, uint32_t events)
+{
+    switch (kind) {
     case GW_KIND_CONN:
-        conn_event(worker, index, generation, event->events);
+        conn_event(worker, index, generation, events);
         break;
     case GW_KIND_UPSTREAM:
-        upstream_event(worker, index, generation, event->events);
+        upstream_event(worker, index, generation, events);
         break;
     case GW_KIND_LISTENER:
         gw_listen_accept(worker, index);
@@ -304,16 +385,22 @@ static void take_event(struct gw_worker *worker, const struct epoll_event *event
         refresh_board(worker); /* again: the bell may have rung since the beginning of this turn */
         break;
     }
+    case GW_KIND_GUARD:
+        tend_guard(worker);
+        break;
     }
+    gw_mark_none(worker);
 }
 
 static void expire(struct gw_worker *worker)
 {
     uint32_t id, conns = worker->slots.arena->conns;
     while (gw_timers_pop(&worker->timers, worker->now, &id)) {
-        if (id < conns)
+        if (id < conns) {
+            gw_mark(worker, &worker->slots.conns[id]);
             gw_conn_expire(worker, &worker->slots.conns[id]);
-        else if (id == gw_timer_accept(worker))
+            gw_mark_none(worker);
+        } else if (id == gw_timer_accept(worker))
             gw_listen_resume(worker);
         else
             gw_upstream_close(worker, &worker->slots.upstreams[id - conns]);
@@ -329,8 +416,11 @@ static void drive_ready(struct gw_worker *worker)
         struct conn *conn = &worker->slots.conns[next];
         next = conn->ready_next;
         conn->flags &= ~(uint32_t)CONN_READY;
-        if (conn->state != CONN_FREE)
-            gw_conn_drive(worker, conn);
+        if (conn->state == CONN_FREE)
+            continue;
+        gw_mark(worker, conn);
+        gw_conn_drive(worker, conn);
+        gw_mark_none(worker);
     }
 }
 
@@ -351,10 +441,13 @@ static void turn(struct gw_worker *worker)
     int n = epoll_wait(worker->epoll_fd, events, EVENTS, timeout_ms(worker));
     worker->now = clock_now();
     atomic_store_explicit(&worker->gauges->heartbeat_ns, worker->now, memory_order_relaxed);
+    if (guard_beat(worker->guard, worker->now))
+        tend_guard(worker);
     /* Before anything else, whether its bell is among the events or not: what follows goes by the latest news. */
     refresh_board(worker);
     for (int i = 0; i < n && !worker->over; i++)
-        take_event(worker, &events[i]);
+        gw_worker_event(worker, (enum gw_kind)(events[i].data.u64 >> 56), events[i].data.u64 >> 32 & 0xffffff,
+                        (uint32_t)events[i].data.u64, events[i].events);
     expire(worker);
     drive_ready(worker);
     if (worker->turns_held)
@@ -375,65 +468,110 @@ static void raise_files(void)
     (void)setrlimit(RLIMIT_NOFILE, &files); /* else descriptors run out sooner, which is lived with */
 }
 
-static int prepare(struct gw_worker *worker, const struct gateway_worker_setup *setup)
+/* Memory of our own, which neither the guard nor a successor is to inherit. */
+static void *map_private(size_t size)
 {
-    uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
-    raise_files();
-    worker->setup = setup;
-    worker->shared = setup->shared;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    (void)madvise(memory, size, MADV_DONTFORK);
+    return memory;
+}
+
+static int prepare(struct gw_worker *worker)
+{
+    const struct gateway_worker_setup *setup = worker->setup;
+    struct arena *arena = worker->slots.arena;
+
     worker->gauges = &setup->gauges->worker[setup->number];
+    worker->shared = setup->shared;
     worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
     worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
     worker->now = clock_now();
-    /* What is now, not what was counted: a worker before us may have died with other numbers. */
-    atomic_store_explicit(&worker->gauges->connections, 0, memory_order_relaxed);
-    atomic_store_explicit(&worker->gauges->holding, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < BOARD_SERVICES; i++) {
         worker->queues[i] = worker->held;
         atomic_store_explicit(&worker->gauges->waiting_ns[i], 0, memory_order_relaxed);
     }
-    gw_source_forget(&worker->shared->sources, setup->number);
-    for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
-        worker->listeners[i].fd = -1;
-    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (worker->epoll_fd < 0)
-        return -errno;
-    /* Only address space, but there may be a limit on that, too. */
-    int result = gw_slots_new(&worker->slots, conns, NULL);
-    for (; result == -ENOMEM && conns > 1; conns /= 2)
-        result = gw_slots_new(&worker->slots, conns / 2, NULL);
-    if (result == 0)
-        result = gw_timers_init(&worker->timers, 2 * conns + 1);
+    worker->listeners = arena->listeners;
+    worker->view = map_private(sizeof(struct board));
+    if (!worker->view)
+        return -ENOMEM;
+    int result = gw_timers_init(&worker->timers, 2 * worker->slots.count + 1, worker->slots.due);
     if (result < 0)
         return result;
-    worker->view = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (worker->view == MAP_FAILED)
-        return -errno;
-    gw_balance_init(&worker->balance, worker->view, setup->gauges, setup->number, rng_entropy());
-    worker->id_seed[0] = rng_entropy();
-    worker->id_seed[1] = rng_entropy();
+    gw_balance_init(&worker->balance, worker->view, setup->gauges, setup->number, worker->slots.local, rng_entropy());
     gw_routes_update(&worker->routes, worker->view);
-    result = gw_watch(worker, setup->channel_fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CHANNEL, 0, 0);
+    result = gw_adopt_epoll(worker);
     if (result == 0)
         result = gw_watch(worker, setup->bell_fd, EPOLLIN, GW_KIND_BELL, 0, 0);
+    if (result == 0 && worker->guard)
+        result = gw_watch(worker, guard_fd(worker->guard), EPOLLIN, GW_KIND_GUARD, 0, 0);
     if (result < 0)
         return result;
+    gw_source_forget(&worker->shared->sources, setup->number); /* those that are there are counted anew */
     refresh_board(worker);
+    return gw_adopt(worker);
+}
+
+/* What one worker after the other works on. */
+struct place {
+    const struct gateway_worker_setup *setup;
+    struct slots slots;
+};
+
+static int serve(struct guard *guard, void *data)
+{
+    const struct place *place = data;
+
+    /* The supervisor decides about the end; a Ctrl-C at the terminal reaches all of its foreground. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+
+    struct gw_worker *worker = map_private(sizeof(*worker));
+    if (!worker)
+        return 1;
+    worker->setup = place->setup;
+    worker->slots = place->slots;
+    worker->guard = guard;
+    if (!gw_adopt_possible(worker)) {
+        guard_over(guard, 1); /* the supervisor begins anew, with another arena */
+        return 1;
+    }
+    if (prepare(worker) < 0)
+        return 1;
+    while (!worker->over)
+        turn(worker);
+    guard_over(guard, 0);
     return 0;
 }
 
 int gateway_worker_run(const struct gateway_worker_setup *setup)
 {
-    /* The supervisor decides about the end; a Ctrl-C at the terminal reaches all of its foreground. */
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN);
-    (void)signal(SIGPIPE, SIG_IGN);
+    static struct guard guard;
+    static struct place place;
+    uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
 
-    struct gw_worker *worker =
-        mmap(NULL, sizeof(*worker), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (worker == MAP_FAILED || prepare(worker, setup) < 0)
+    raise_files();
+    place.setup = setup;
+    /* Only address space, but there may be a limit on that, too. */
+    int result = gw_slots_new(&place.slots, conns, NULL);
+    for (; result == -ENOMEM && conns > 1; conns /= 2)
+        result = gw_slots_new(&place.slots, conns / 2, NULL);
+    if (result < 0)
         return 1;
-    while (!worker->over)
-        turn(worker);
-    return 0;
+    if (!setup->guard)
+        return serve(NULL, &place);
+    const struct guard_setup pair = {
+        .area = setup->guard,
+        .role = serve,
+        .data = &place,
+        .guard_name = setup->guard_name,
+        .role_name = setup->name,
+        .owner_fd = setup->channel_fd,
+        .bell_fd = setup->supervisor_bell_fd,
+        .hang_ns = setup->hang_ns,
+    };
+    return guard_run(&guard, &pair);
 }

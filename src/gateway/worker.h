@@ -16,7 +16,7 @@
 
 /* What an epoll event is about: kind (8 bits), generation of the slot (24), index (32). Never a pointer: an event may
    be older than the slot's present use. */
-enum gw_kind { GW_KIND_LISTENER, GW_KIND_CHANNEL, GW_KIND_BELL, GW_KIND_CONN, GW_KIND_UPSTREAM };
+enum gw_kind { GW_KIND_LISTENER, GW_KIND_CHANNEL, GW_KIND_BELL, GW_KIND_GUARD, GW_KIND_CONN, GW_KIND_UPSTREAM };
 
 enum { GW_PIPES_IDLE = 32 }; /* empty ones that are kept */
 
@@ -25,23 +25,27 @@ struct gw_list {
     uint32_t first, last, count;
 };
 
-struct gw_listener {
-    int fd; /* -1: none */
-    uint32_t generation;
-    bool watched;
+/* Bytes that a worker before us has moved without living to see it: the next call on that socket and in that direction
+   returns their number and is not made. */
+struct gw_replay {
+    const struct gw_socket *socket; /* NULL: nothing to replay */
+    uint64_t taken, given;
 };
 
 struct gw_worker {
     const struct gateway_worker_setup *setup;
+    struct guard *guard; /* NULL: none */
     struct worker_gauges *gauges;
     struct gw_shared *shared;
     struct board *view; /* private copy of the board */
     struct slots slots;
     struct timers timers; /* ids: connections, then upstreams, then GW_TIMER_ACCEPT */
     int epoll_fd;
-    int64_t now; /* of this turn */
+    int64_t now;       /* of this turn */
+    bool epoll_is_new; /* nothing of what the arena holds is registered in it */
     bool draining, accept_paused, over;
-    struct gw_listener listeners[BOARD_LISTENERS];
+    struct gw_listener *listeners; /* in the arena, by index on the board */
+    struct gw_replay replay[2];    /* of the client, of the upstream */
     struct gw_list held, verdicts;
     struct gw_list queues[BOARD_SERVICES]; /* of those that wait for room at a service */
     uint32_t queued;                       /* in all of them */
@@ -54,9 +58,10 @@ struct gw_worker {
     struct balance balance;
     struct gw_routes routes;
     struct gw_path path; /* of the request that is being looked at */
-    uint64_t id_seed[2]; /* what request ids are made from */
     struct gw_pipe pipes[GW_PIPES_IDLE];
     uint32_t pipes_idle;
+    char matched[GW_ROUTE_PATH]; /* the path that its groups lie in, when it is another one by now */
+    char target[GW_ROUTE_PATH];  /* what became of its path and query (rewrite.h) */
     char scratch[GW_FORWARD_MAX];
 };
 
@@ -96,24 +101,34 @@ static inline void gw_count(_Atomic uint64_t *gauge)
     atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* Registers a descriptor. 0 or a negative errno. */
+/* SO_COOKIE: the number of the socket behind a descriptor, never used twice. 0: there is none. */
+uint64_t gw_cookie(int fd);
+
+/* Registers a descriptor; one that is registered already gets what is said now. 0 or a negative errno. */
 int gw_watch(struct gw_worker *worker, int fd, uint32_t events, enum gw_kind kind, uint32_t generation, uint32_t index);
 /* Adds EPOLLOUT to the registration of a slot's descriptor that would block, once: nearly none ever does. */
 void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind kind, uint32_t generation,
                   uint32_t index);
 
 /*
- * The two calls that everything is read and written with. More than 0: bytes. 0: nothing now, the next edge will tell.
+ * The two calls that everything is read and written with; they mark the connection first (mark.h). `flags` are send(2)'s.
+ * More than 0: bytes. 0: nothing now, the next edge will tell.
  * -1: gw_recv: end (GW_EOF, and GW_ERROR when it was a reset); gw_send: the other side takes no more (GW_ERROR).
  */
-ssize_t gw_recv(int fd, uint8_t *io, char *buf, size_t len);
+ssize_t gw_recv(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, char *buf, size_t len);
 struct iovec;
-ssize_t gw_send(int fd, uint8_t *io, const struct iovec *pieces, int count);
+ssize_t gw_send(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, const struct iovec *pieces,
+                int count, int flags);
+/* For others like them: the number of bytes that a worker before us has moved, instead of a call. 0: make the call. */
+size_t gw_replayed(struct gw_worker *worker, const struct gw_socket *socket, bool given);
 /* What they return when no byte has moved; `n` is what the system call returned, errno as it left it. */
 ssize_t gw_read_nothing(uint8_t *io, ssize_t n);
 ssize_t gw_wrote_nothing(uint8_t *io);
 /* Takes the bits of an epoll event into `io`. */
 void gw_io_event(uint8_t *io, uint32_t events);
+
+/* What epoll has to say, or would have had. */
+void gw_worker_event(struct gw_worker *worker, enum gw_kind kind, uint32_t generation, uint32_t index, uint32_t events);
 
 /* Puts the connection on the list of those to be driven in the next turn: it could go on, but others want to as well. */
 void gw_worker_again(struct gw_worker *worker, struct conn *conn);

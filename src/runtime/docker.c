@@ -90,6 +90,7 @@ static void handle_free(struct runtime_handle *handle)
     engine_cancel(handle->logs);
     engine_cancel(handle->kill);
     docker_forget_process(handle);
+    docker_check_free(&handle->check);
     docker_plan_free(handle);
     if (handle->link) {
         *handle->link = handle->next;

@@ -141,11 +141,16 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
         docker_go(handle, DOCKER_START);
         return;
     }
-    docker_take_state(handle, json);
+    if (docker_take_state(handle, json) < 0) {
+        docker_fail_memory(handle);
+        return;
+    }
     docker_follow_logs(handle);
     if (handle->taken_over)
         handle->docker->events->progress(handle->owner, "its container runs already and is taken over");
     handle->step = DOCKER_RUN;
+    if (handle->check.test != SPEC_TEST_NONE)
+        handle->docker->events->healthcheck(handle->owner, &handle->check);
     handle->docker->events->started(handle->owner, handle->pid, handle->ports, handle->ports_len);
     if (!json_is_true(json_object_get(state, "Running"))) {
         take_end(handle, state);

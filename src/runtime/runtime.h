@@ -37,6 +37,8 @@ struct runtime_exit {
 struct runtime_events {
     /* The program runs (exec succeeded; the container started). `pid` is 0 where there is none on this host. */
     void (*started)(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len);
+    /* What it was made from declares a health check, and the file has none. Before started(); valid until exited(). */
+    void (*healthcheck)(void *owner, const struct spec_healthcheck *check);
     /* Its main process is dead, and exited() follows as soon as it is known how. Not every runtime has a gap there. */
     void (*lost)(void *owner);
     /* It is gone, or (cause SPAWN) never ran. The last call for this handle; the supervisor then frees it. All output

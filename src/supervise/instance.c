@@ -92,13 +92,20 @@ bool instance_serves(const struct instance *instance)
 
 /* --- starting --- */
 
+static void configure_health(struct instance *instance)
+{
+    const struct spec_healthcheck *check = &instance->spec->healthcheck;
+    bool image = check->test == SPEC_TEST_NONE && instance->image_check;
+    health_configure(&instance->health, image ? instance->image_check : check);
+}
+
 void instance_take_version(struct instance *instance, const struct version *version)
 {
     struct spec_ref *old = instance->ref;
     instance->version = version->number;
     instance->ref = spec_ref_take(version->ref);
     instance->spec = version->spec;
-    health_configure(&instance->health, &version->spec->healthcheck);
+    configure_health(instance);
     spec_ref_drop(&old);
 }
 
@@ -397,6 +404,13 @@ static const struct health_events health_events = {
 
 /* --- what the runtime says --- */
 
+static void on_healthcheck(void *owner, const struct spec_healthcheck *check)
+{
+    struct instance *instance = owner;
+    instance->image_check = check;
+    configure_health(instance);
+}
+
 static void on_started(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len)
 {
     struct instance *instance = owner;
@@ -453,6 +467,7 @@ static void tell_exit(struct instance *instance, const struct runtime_exit *how)
 static void died(struct instance *instance, const struct runtime_exit *how)
 {
     enum cause cause = cause_of_death(instance, how);
+    deploy_endpoints_go(instance);
     endpoint_set(instance, BOARD_ENDPOINT_GONE, cause);
 
     health_end(&instance->health);
@@ -468,6 +483,8 @@ static void died(struct instance *instance, const struct runtime_exit *how)
     if (instance->handle)
         runtime->release(runtime, instance->handle);
     instance->handle = NULL;
+    instance->image_check = NULL;
+    configure_health(instance);
     instance->pid = 0;
     instance->ports = NULL;
     instance->ports_len = 0;
@@ -532,6 +549,7 @@ static void on_progress(void *owner, const char *text)
 
 const struct runtime_events supervisor_runtime_events = {
     .started = on_started,
+    .healthcheck = on_healthcheck,
     .lost = on_lost,
     .exited = on_exited,
     .output = on_output,

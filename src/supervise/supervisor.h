@@ -51,7 +51,8 @@ struct instance {
     int endpoints[RUNTIME_PORTS]; /* the board's slots, one for each port */
     size_t endpoints_len;
     struct health health;
-    int64_t started_ns, ready_ns; /* 0: not yet */
+    const struct spec_healthcheck *image_check; /* where the file has none; the runtime's, NULL: none */
+    int64_t started_ns, ready_ns;               /* 0: not yet */
 
     /* its past */
     uint32_t starts;

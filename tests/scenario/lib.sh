@@ -157,13 +157,13 @@ END
     nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
 }
 
-worker_pids() {
-    local supervisor pid
-    supervisor=$(daruma ps --json | jq -r '.[0].pid' | xargs -I{} sed 's/.*) //' /proc/{}/stat | cut -d' ' -f2)
-    for pid in $(cat "/proc/$supervisor/task/$supervisor/children"); do
-        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *daruma* ]] && echo "$pid"
-    done
+supervisor_pid() { curl_admin project | jq .pid; }
+
+# The gateway's processes, workers and their guards: those of the supervisor's session that are called so.
+gateway_pids() { # [NAME]
+    ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" | awk -v n="${1:-daruma-g}" '$2 ~ n { print $1 }'
 }
+worker_pids() { gateway_pids daruma-gw; }
 
 # The memory of the largest worker, in KiB.
 worker_kb() {

@@ -180,3 +180,43 @@ END
     assert_eq "$different" 0 "different answers"
     expect_exit 0 daruma -p project down
 }
+
+story_paths_are_rewritten_as_nginx_does() {
+    local path different=0
+    both_start <<'END'
+events {}
+http {
+    upstream app { server UP1; }
+    server {
+        listen PORT;
+        server_name one.example.org;
+        rewrite ^/first/(.*)$ /second/$1;
+        rewrite ^/gone$ /now permanent;
+        rewrite ^/chain/a /chain/b;
+        rewrite ^/chain/b /third/from-chain last;
+        location / { proxy_pass http://app; }
+        location /second/ { rewrite ^/second/(\w+)$ /third/$1 last; proxy_pass http://app/s/; }
+        location /third/ { proxy_pass http://app/t/; }
+        location /stay/ { rewrite ^/stay/(?<rest>.*)$ /kept/$rest?x=1 break; proxy_pass http://app/ignored/; }
+        location /drop/ { rewrite ^/drop/(.*)$ /dropped/$1? break; proxy_pass http://app; }
+        location /away { rewrite ^/away/(.*) http://other.example.org/$1; return 410; }
+        location /moved { rewrite ^/moved/(.*)$ /there/$1?from=moved redirect; return 410; }
+        location /many { rewrite ^/many/a(.*)$ /many/b$1; rewrite ^/many/b(.*)$ /manyc$1; rewrite ^/manyc(.*) /many/x$1 break; proxy_pass http://app; }
+        location /loop { rewrite ^ /loop/$uri last; }
+        location /nothing { rewrite ^/nothing/(.*)$ /files/$1 break; }
+        location ~ ^/re/(\d+)$ { rewrite ^/re/(.)(.*)$ /re/$2/$1 break; proxy_set_header X-B "$1-$2"; proxy_pass http://app; }
+    }
+    server {
+        listen OTHER;
+        rewrite ^(.*)$ http://one.example.org$1 permanent;
+    }
+}
+END
+    for path in /first/x /first/x/y?q=1 /gone /gone?a=b /chain/a/x /chain/b?z /second/word /second/word?q /second/two/words /third/x \
+        /stay/a/b /stay/?q=2 /drop/x?y=1 /away/x?y=1 /away /moved/x /moved/x?y=1 /many/ace /many/be /many/x /loop/x /nothing/x /re/123 /re/x /plain; do
+        same one.example.org "$path"
+    done
+    same one.example.org OTHER/x/y?z=1
+    assert_eq "$different" 0 "different answers"
+    expect_exit 0 daruma -p project down
+}

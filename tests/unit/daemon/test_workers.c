@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The gateway's workers as processes: real ones, without services behind them, so that whoever asks gets 503.
+ * The gateway's workers as processes, each with its guard: real ones, without services behind them, so that whoever asks gets 503.
  */
 #include "base/clock.h"
 #include "daemon/workers.h"
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,18 +123,23 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Our children: the workers. */
-static size_t children(pid_t pids[8])
+static size_t children_of(pid_t parent, pid_t pids[8])
 {
     char path[64];
     size_t n = 0;
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
     while (n < 8 && fscanf(file, "%d", &pids[n]) == 1)
         n++;
     (void)fclose(file);
     return n;
+}
+
+/* Our children: the guards. */
+static size_t children(pid_t pids[8])
+{
+    return children_of(getpid(), pids);
 }
 
 /* Turns the loop until `done` holds. */
@@ -162,16 +168,21 @@ static bool answers(struct fixture *f)
     return strncmp(answer, "HTTP/1.1 503", 12) == 0;
 }
 
-static bool two_children(struct fixture *f)
+static bool told(struct fixture *f)
 {
-    pid_t pids[8];
-    (void)f;
-    return children(pids) == 2;
+    return f->events > 0;
 }
 
-static bool replaced(struct fixture *f)
+static bool told_twice(struct fixture *f)
 {
-    return f->events > 0 && two_children(f);
+    return f->events > 1;
+}
+
+static bool two_pairs(struct fixture *f)
+{
+    pid_t pids[8], roles[8];
+    (void)f;
+    return children(pids) == 2 && children_of(pids[0], roles) == 1 && children_of(pids[1], roles) == 1;
 }
 
 static bool all_gone(struct fixture *f)
@@ -184,17 +195,63 @@ static void workers_get_their_sockets(void **state)
     assert_true(until(*state, answers));
 }
 
-static void a_killed_worker_is_replaced_and_told_everything(void **state)
+static void a_killed_worker_is_replaced_by_its_guard(void **state)
 {
     struct fixture *f = *state;
-    pid_t pids[8];
-    assert_int_equal(children(pids), 2);
-    /* Both, so that only successors can answer. */
-    assert_int_equal(kill(pids[0], SIGKILL), 0);
-    assert_int_equal(kill(pids[1], SIGKILL), 0);
-    assert_true(until(f, replaced));
+    pid_t guards[8], roles[2][8], after[8];
+    assert_true(until(f, two_pairs));
     assert_true(until(f, answers));
-    pid_t after[8];
+    assert_int_equal(children(guards), 2);
+    /* Both, so that only successors can answer. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(children_of(guards[i], roles[i]), 1);
+        assert_int_equal(kill(roles[i][0], SIGKILL), 0);
+    }
+    assert_true(until(f, told_twice));
+    assert_true(until(f, answers));
+    assert_int_equal(children(after), 2);
+    for (int i = 0; i < 2; i++) {
+        assert_true(after[i] == guards[i]);
+        assert_int_equal(children_of(guards[i], after), 1);
+        assert_int_not_equal(after[0], roles[i][0]);
+        assert_int_equal(children(after), 2);
+    }
+}
+
+static bool told_of_guards(struct fixture *f)
+{
+    pid_t pids[8];
+    return f->events > 1 && children(pids) == 2;
+}
+
+static void a_killed_guard_is_replaced_by_its_worker(void **state)
+{
+    struct fixture *f = *state;
+    pid_t guards[8], roles[2][8], after[8];
+    assert_true(until(f, two_pairs));
+    assert_true(until(f, answers));
+    assert_int_equal(children(guards), 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(children_of(guards[i], roles[i]), 1);
+        assert_int_equal(kill(guards[i], SIGKILL), 0);
+    }
+    /* The workers are our children now, and the new guards theirs. */
+    assert_true(until(f, told_of_guards));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(children_of(roles[i][0], after), 1);
+    assert_true(until(f, answers));
+}
+
+static void a_pair_that_is_killed_at_once_is_replaced_and_told_everything(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[8], after[8];
+    assert_int_equal(children(pids), 2);
+    assert_int_equal(kill(-pids[0], SIGKILL), 0);
+    assert_int_equal(kill(-pids[1], SIGKILL), 0);
+    assert_true(until(f, told));
+    assert_true(until(f, two_pairs));
+    assert_true(until(f, answers));
     assert_int_equal(children(after), 2);
     for (int i = 0; i < 2; i++)
         assert_true(after[i] != pids[0] && after[i] != pids[1]);
@@ -203,12 +260,15 @@ static void a_killed_worker_is_replaced_and_told_everything(void **state)
 static void a_worker_that_hangs_is_replaced(void **state)
 {
     struct fixture *f = *state;
-    pid_t pids[8];
+    pid_t guards[8], roles[8];
+    assert_true(until(f, two_pairs));
     assert_true(until(f, answers));
-    assert_int_equal(children(pids), 2);
-    assert_int_equal(kill(pids[0], SIGSTOP), 0);
-    assert_int_equal(kill(pids[1], SIGSTOP), 0);
-    assert_true(until(f, replaced));
+    assert_int_equal(children(guards), 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(children_of(guards[i], roles), 1);
+        assert_int_equal(kill(roles[0], SIGSTOP), 0);
+    }
+    assert_true(until(f, told_twice));
     assert_true(until(f, answers));
 }
 
@@ -227,7 +287,7 @@ static void a_worker_that_does_not_drain_is_ended_at_the_limit(void **state)
     struct fixture *f = *state;
     pid_t pids[8];
     assert_int_equal(children(pids), 2);
-    assert_int_equal(kill(pids[0], SIGSTOP), 0);
+    assert_int_equal(kill(-pids[0], SIGSTOP), 0);
     workers_drain(f->workers, 50 * NS_PER_MS);
     assert_true(until(f, all_gone));
     assert_int_equal(children(pids), 0);
@@ -237,9 +297,12 @@ static void a_worker_that_does_not_drain_is_ended_at_the_limit(void **state)
 
 int main(void)
 {
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* as the supervisor is */
     const struct CMUnitTest tests[] = {
         TEST(workers_get_their_sockets),
-        TEST(a_killed_worker_is_replaced_and_told_everything),
+        TEST(a_killed_worker_is_replaced_by_its_guard),
+        TEST(a_killed_guard_is_replaced_by_its_worker),
+        TEST(a_pair_that_is_killed_at_once_is_replaced_and_told_everything),
         TEST(a_worker_that_hangs_is_replaced),
         TEST(drained_workers_end),
         TEST(a_worker_that_does_not_drain_is_ended_at_the_limit),

@@ -451,7 +451,8 @@ struct rig {
     int listener;
     uint16_t port;
     int service, route;
-    pid_t worker;
+    pid_t worker;             /* with a guard: that one */
+    struct guard_area *guard; /* NULL: none */
     struct upstream_child up[4];
     int endpoint[4];
 };
@@ -502,8 +503,15 @@ struct rig_options {
     unsigned connections;
     unsigned files; /* descriptors that the worker may have; 0: as many as the test */
     bool served_by;
+    bool guarded; /* the worker has a guard, and comes back when it dies */
     enum board_access access;
 };
+
+/* The worker itself, as it is now. */
+static inline pid_t rig_role(const struct rig *rig)
+{
+    return rig->guard ? rig->guard->member[GUARD_SIDE_ROLE].pid : rig->worker;
+}
 
 static inline void rig_start(struct rig *rig, const struct rig_options *options)
 {
@@ -552,10 +560,16 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     rig->listener = listen_on(&address);
     (void)setsockopt(rig->listener, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)); /* as the contract says */
     rig->port = ntohs(((struct sockaddr_in *)(void *)&address.u)->sin_port);
+    if (options->guarded) {
+        rig->guard = mmap(NULL, sizeof(*rig->guard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(rig->guard, MAP_FAILED);
+        guard_area_init(rig->guard);
+    }
     rig->worker = fork();
     assert_true(rig->worker >= 0);
     if (rig->worker == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (!rig->guard)
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)close(channel[0]);
         if (options->files > 0)
             (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ options->files, options->files });
@@ -568,6 +582,10 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
             .supervisor_bell_fd = rig->supervisor_bell,
             .channel_fd = channel[1],
             .connections = options->connections > 0 ? options->connections : 256,
+            .guard = rig->guard,
+            .name = "test-gw",
+            .guard_name = "test-guard",
+            .hang_ns = 30 * NS_PER_S, /* who is traced is slow */
         };
         _exit(gateway_worker_run(&setup));
     }
@@ -613,6 +631,8 @@ static inline void rig_end(struct rig *rig)
     gauges_free(rig->gauges);
     gateway_shared_free(rig->shared);
     access_rings_free(rig->access, 1);
+    if (rig->guard)
+        (void)munmap(rig->guard, sizeof(*rig->guard));
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 

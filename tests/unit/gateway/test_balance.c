@@ -21,6 +21,7 @@ static struct board *board;
 static struct gauges *gauges;
 static struct balance *balance;
 
+static struct endpoint_local local[BOARD_ENDPOINTS];
 enum { ROUTE = 0 };
 
 static void begin(enum board_placement placement, int endpoints)
@@ -37,7 +38,8 @@ static void begin(enum board_placement placement, int endpoints)
         (void)snprintf(name, sizeof(name), "app-%d", i + 1);
         assert_int_equal(board_endpoint_add(board, 0, name, &(struct board_address){ 0 }, 0), i);
     }
-    gw_balance_init(balance, board, gauges, 0, 7);
+    memset(local, 0, sizeof(local));
+    gw_balance_init(balance, board, gauges, 0, local, 7);
     gw_balance_rebuild(balance);
 }
 

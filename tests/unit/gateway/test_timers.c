@@ -17,7 +17,8 @@ static void they_come_up_in_order_and_once(void **unused)
     (void)unused;
     struct timers timers;
     uint32_t id;
-    assert_int_equal(gw_timers_init(&timers, 4), 0);
+    int64_t due[4] = { 0 };
+    assert_int_equal(gw_timers_init(&timers, 4, due), 0);
     gw_timers_set(&timers, 0, 30);
     gw_timers_set(&timers, 1, 10);
     gw_timers_set(&timers, 2, 20);
@@ -36,7 +37,8 @@ static void one_that_is_put_off_waits_and_one_that_is_brought_forward_does_not(v
     (void)unused;
     struct timers timers;
     uint32_t id;
-    assert_int_equal(gw_timers_init(&timers, 2), 0);
+    int64_t due[2] = { 0 };
+    assert_int_equal(gw_timers_init(&timers, 2, due), 0);
     gw_timers_set(&timers, 0, 10);
     gw_timers_set(&timers, 0, 50);
     assert_false(gw_timers_pop(&timers, 49, &id));
@@ -54,9 +56,9 @@ static void any_sequence_does_as_a_plain_array_would(void **unused)
     enum { IDS = 50, STEPS = 20000 };
     struct timers timers;
     struct rng rng;
-    int64_t due[IDS], now = 0;
+    int64_t due[IDS], kept[IDS] = { 0 }, now = 1;
     rng_seed(&rng, 1);
-    assert_int_equal(gw_timers_init(&timers, IDS), 0);
+    assert_int_equal(gw_timers_init(&timers, IDS, kept), 0);
     for (int i = 0; i < IDS; i++)
         due[i] = INT64_MAX;
     for (int step = 0; step < STEPS; step++) {

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+# The gateway's own processes are killed, and nobody who asks notices.
+
+# Two workers and their guards are there.
+gateway_is_whole() { [[ $(gateway_pids | wc -l) -eq 4 ]]; }
+
+# Kills one of the gateway's processes and waits until it has a successor.
+strike() { # PID [SIGNAL]
+    kill "-${2:-KILL}" "$1"
+    becomes 5 "! gateway_pids | grep -qx $1"
+    wait_for 5 gateway_is_whole
+}
+
+a_random_one() { gateway_pids "${1:-}" | shuf -n 1; }
+
+# Strikes COUNT of them at random, one every MS milliseconds, but never before the last one has its successor.
+assassin() { # COUNT MS
+    local session
+    session=$(ps -o sid= -p "$(supervisor_pid)")
+    "$BUILD/bench/assassin" "${session// /}" daruma-g "$1" "$2"
+}
+
+story_two_hundred_deaths_of_the_gateway_under_load_cost_nothing() {
+    export DARUMA_WORKERS=2
+    two_instances
+    with_redis
+    up
+    wait_for 5 gateway_is_whole
+    daruma watch "$url/slow?ms=20" --rate 100 --duration 14s --json >receipt 2>watch-err &
+    load=$!
+    # Each order has an id of its own, and the app counts how often it was executed.
+    daruma watch "$url/orders/{n}" -X POST --data 1 --expect 201 --rate 100 --duration 14s --json >receipt-posts 2>>watch-err &
+    local posts=$!
+    assert_eq "$(assassin 200 40)" 200 "deaths"
+    kill -0 "$load" "$posts" || fail "the load was over before the last death"
+    load_ended
+    wait "$posts" || true
+    assert_eq "$(receipt .failed)" 0 "failed GETs of $(receipt .sent)"
+    assert_eq "$(jq .failed receipt-posts)" 0 "failed POSTs of $(jq .sent receipt-posts)"
+    local executed twice
+    executed=$(redis KEYS 'order:*' | grep -c .)
+    twice=$(redis EVAL "local n = 0 for _, k in ipairs(redis.call('KEYS', 'order:*')) do
+        if tonumber(redis.call('GET', k)) > 1 then n = n + 1 end end return n" 0)
+    assert_eq "$twice" 0 "orders that were executed twice"
+    assert_eq "$executed" "$(jq .ok receipt-posts)" "orders that were executed"
+    assert_number "$(events gateway '.text | test("took over")')" '> 20' "adoptions that were told"
+    assert_eq "$(events gateway '.text | test("dropped|both ended")')" 0 "losses that were told"
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+}
+
+story_a_gateway_process_that_is_stopped_is_replaced_within_a_second() {
+    export DARUMA_WORKERS=2
+    two_instances
+    up
+    wait_for 5 gateway_is_whole
+    load 200 6
+    sleep 0.3
+    local i begun
+    for i in 1 2; do
+        begun=$(now_ms)
+        strike "$(a_random_one daruma-gw)" STOP
+        assert_number $(($(now_ms) - begun)) '< 2500' "ms until a stopped worker was replaced"
+        strike "$(a_random_one daruma-guard)" STOP
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_number "$(receipt .latency_ms.max)" '< 2500' "the longest wait, in ms"
+    assert_eq "$(events gateway '.text | test("hung")')" 2 "hung workers that were told of"
+}
+
+story_a_download_goes_on_where_it_stood() {
+    export DARUMA_WORKERS=1
+    port=$(free_port)
+    head -c 20000000 /dev/urandom >file
+    compose <<END
+services:
+  files:
+    ports: ["127.0.0.1:$port:5000"]
+    x-daruma: {process: {command: "exec python3 -m http.server \$\$PORT --bind 127.0.0.1"}}
+END
+    up
+    # Who reads it stops now and then, so that it is under way whenever the worker dies.
+    cat >slow.py <<'PY'
+import sys, time
+while piece := sys.stdin.buffer.read(400000):
+    sys.stdout.buffer.write(piece)
+    time.sleep(0.04)
+PY
+    curl -s "http://127.0.0.1:$port/file" | python3 slow.py >got &
+    local download=$!
+    assert_eq "$(assassin 10 80)" 10 "deaths"
+    kill -0 $download || fail "the download was over before the last death"
+    wait $download
+    cmp file got || fail "what was downloaded is not what was there"
+}
+
+story_after_down_no_process_of_the_gateway_comes_back() {
+    two_instances
+    up
+    local pids
+    pids=$(gateway_pids)
+    kill -KILL "$(a_random_one)"
+    expect_exit 0 daruma down
+    local pid
+    for pid in $pids; do becomes 5 "! kill -0 $pid"; done
+    wait_for 5 nothing_left
+}
