@@ -346,6 +346,8 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
         conn->flags |= CONN_HTTP10;
     if (head->upgrade)
         conn->flags |= CONN_UPGRADE;
+    if (head->expect_continue)
+        conn->flags |= CONN_EXPECTS;
     for (unsigned i = 0; i < head->headers; i++)
         if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY)
             conn->flags |= CONN_REPEATABLE;

@@ -83,12 +83,19 @@ story_heads_and_bodies_have_their_size() {
 
 story_more_clients_than_there_is_room_for_are_told_so() {
     limited '{}' '  max_connections: 10'
-    up
+    DARUMA_WORKERS=1 up
+    # Who is idle, at the same worker, makes room; who is in the middle of a request does not.
     hold_open 10 ''
     becomes 5 '[[ $(connections) -eq 10 ]]'
-    assert_eq "$(http_status "$url/health" -D head)" 503
+    assert_eq "$(http_status "$url/health")" 200 "one more than there may be"
+    assert_eq "$(counted made_room)" 1
+    let_go
+    becomes 5 '[[ $(connections) -eq 0 ]]'
+    hold_open 10 'GET / HT'
+    becomes 5 '[[ $(connections) -eq 10 ]]'
+    becomes 5 '[[ $(http_status "$url/health" -D head) == 503 ]]'
     assert_contains "$(cat head)" "Retry-After: 1"
-    assert_eq "$(counted connections)" 1
+    assert_number "$(counted connections)" '>= 1' "what is counted"
     sed -i 's/max_connections: 10/max_connections: 4000000000/' compose.yaml
     up
     assert_contains "$(cat out err)" "compose.yaml:9:20: warning: 4000000000 connections are more than" "a promise too many"
