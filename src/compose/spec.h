@@ -324,6 +324,7 @@ struct compose_request {
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
     const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
+    const char *const *origins;     /* what spec->files is to say instead: a model that was printed is loaded again */
     bool replace_nginx;             /* the gateway does the work of services that are nginx, if it can */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool stdin_as_dash;             /* the file `-` is standard input */

@@ -162,7 +162,7 @@ static bool has_bytes(const struct conn *conn)
 
 /* Closes an idle connection for a new one: of those that are looked at, which would be closed first anyway. False when
    there is none. */
-static bool make_room(struct gw_worker *worker)
+static bool make_room(struct gw_worker *worker, uint32_t listener)
 {
     struct conn *conns = worker->slots.conns, *first = NULL;
     uint32_t count = worker->slots.arena->fresh_conn;
@@ -177,13 +177,14 @@ static bool make_room(struct gw_worker *worker)
         return false;
     gw_limit_count(worker, GAUGE_MADE_ROOM);
     gw_conn_close(worker, first);
+    gw_mark_accept(worker, listener); /* what is in hand is still the new one */
     return true;
 }
 
 int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer)
 {
     bool room = gw_limit_room(worker) && worker->slots.arena->used_conns < worker->slots.arena->conns;
-    uint32_t index = room || make_room(worker) ? gw_conn_take(&worker->slots) : GW_NONE;
+    uint32_t index = room || make_room(worker, listener) ? gw_conn_take(&worker->slots) : GW_NONE;
     if (index == GW_NONE)
         return -ENOBUFS;
     struct conn *conn = &worker->slots.conns[index];

@@ -97,6 +97,7 @@ struct runtime_handle {
     int64_t pause_ns;
     int looks;
     char id[DOCKER_ID], old_id[DOCKER_ID];
+    bool adopting; /* it is looked for, not made */
     bool taken_over, told, ended;
     bool heard;            /* an event came since the Engine was asked how it is */
     pid_t engine_pid, pid; /* its main process as the Engine numbers it; on this machine, or 0 */
@@ -204,6 +205,9 @@ void docker_fail(struct runtime_handle *handle, const struct err *err);
 void docker_fail_memory(struct runtime_handle *handle);
 /* It was to end before it ran: */
 void docker_give_up(struct runtime_handle *handle);
+
+/* docker_hears.c */
+bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo);
 
 /* docker_plan.c: takes from the spec what the start needs. -ENOMEM, -E2BIG with `err`. */
 int docker_plan(struct runtime_handle *handle, const struct runtime_start *start, struct err *err);

@@ -106,8 +106,6 @@ story_more_clients_than_there_is_room_for_are_told_so() {
 # The ticks of CPU that a process has used, of 10 ms each.
 ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
-gateway_worker() { pgrep -f -n "^$BUILD/daruma up" -P "$(curl_admin project | jq .pid)"; }
-
 # One answer with a length from a kept connection: its first line.
 ask() { # DESCRIPTOR
     local line first='' length=0
@@ -127,7 +125,7 @@ story_without_descriptors_the_gateway_serves_whom_it_has_and_does_not_spin() { #
     one_instance
     DARUMA_WORKERS=1 up
     local worker before
-    worker=$(gateway_worker)
+    worker=$(worker_pids)
     hold_open 1 ''
     kept=${held[0]}
     assert_eq "$(ask "$kept")" "HTTP/1.1 200 OK"
