@@ -83,7 +83,7 @@ build/tests/fuzz/%: tests/fuzz/%.c build/fuzz/libdaruma.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)clang $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< \
-	    build/fuzz/libdaruma.a $(LDLIBS)
+	    build/fuzz/libdaruma.a $(LDLIBS) -lhttp_parser
 
 build/fuzz/libdaruma.a: $(patsubst %.c,build/fuzz/obj/%.o,$(filter-out src/cli/main.c,$(SOURCES)))
 	@rm -f $@

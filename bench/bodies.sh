@@ -3,7 +3,7 @@
 #
 # Throughput of large bodies through the front: 1 MiB over several connections (wrk), and 100 MiB over one (curl, GET and
 # POST). The front has one worker on the first core; the client and the origin (for GETs an nginx with the files, for
-# POSTs bench/app.c) are on the second.
+# POSTs bench/app.c) are on the second, and may well be what limits it: so the front's CPU time for a MiB is shown, too.
 #
 #   LENGTH (5)  seconds for each run of 1 MiB    TIMES (5)  transfers of 100 MiB in a run    ROUNDS (3)
 #   FRONTS (relay daruma nginx haproxy caddy)
@@ -41,35 +41,49 @@ services:
 END
         on_core "$all_cores"
         wait_for 10 answers "$port"
+        front_pids=$(worker_pids)
         return
     fi
     where=$(free_port)
     origin_conf "127.0.0.1:$where" >"$dir/origin.conf"
-    taskset -c 1 nginx -c "$dir/origin.conf" -e /dev/null &
+    setsid taskset -c 1 nginx -c "$dir/origin.conf" -e /dev/null &
     started=($! "${started[@]}")
     wait_for 5 answers "$where"
     on_core 0
     WORKERS=1 start_peer "$1" "$where"
     on_core "$all_cores"
+    front_pids="$front_pid $(cat /proc/"$front_pid"/task/*/children)"
 }
 
-# MiB/s of TIMES transfers on one connection.
-transfer() { # CURL-OPTIONS…
-    local options=() i before=${EPOCHREALTIME/./}
+# "MiB/s ms": the throughput of a command that says how many MiB it has moved, and the front's CPU time for one.
+paced() { # COMMAND…
+    local before=${EPOCHREALTIME/./} cpu moved
+    # shellcheck disable=SC2086
+    cpu=$(ticks $front_pids)
+    moved=$("$@")
+    # shellcheck disable=SC2086
+    awk -v us=$((${EPOCHREALTIME/./} - before)) -v ticks=$(($(ticks $front_pids) - cpu)) -v hz="$ticks_per_second" \
+        -v moved="$moved" 'BEGIN { print moved / us * 1e6, ticks / hz * 1e3 / moved }'
+}
+
+many() { taskset -c 1 wrk -t1 -c8 -d"${LENGTH}s" "http://127.0.0.1:$port/1M" | awk '/requests in/ { print $1 }'; }
+
+# TIMES transfers on one connection.
+transfer() { # PATH CURL-OPTIONS…
+    local options=() i
     for ((i = 0; i < TIMES; i++)); do options+=("http://127.0.0.1:$port/$1" -o /dev/null); done
     taskset -c 1 curl -sSf "${@:2}" "${options[@]}"
-    awk -v us=$((${EPOCHREALTIME/./} - before)) -v n="$TIMES" 'BEGIN { print 100 * n / us * 1e6 }'
+    echo $((100 * TIMES))
 }
 
 measure() { # FRONT
     local small large up
     start_before_origin "$1"
-    small=$(taskset -c 1 wrk -t1 -c8 -d"${LENGTH}s" "http://127.0.0.1:$port/1M" |
-        awk '/^Requests\/sec/ { print $2 }')
-    large=$(transfer 100M)
+    small=$(paced many)
+    large=$(paced transfer 100M)
     stop_front "$1"
     start_pinned "$1"
-    up=$(transfer '?id=1' -H 'Expect:' -X POST --data-binary "@$dir/files/100M")
+    up=$(paced transfer '?id=1' -H 'Expect:' -X POST --data-binary "@$dir/files/100M")
     stop_front "$1"
     echo "$small $large $up" >>"$dir/$1"
 }
@@ -86,11 +100,12 @@ done
 
 echo "## Throughput of large bodies, one worker, medians of $ROUNDS rounds"
 echo
-echo "| front | 1 MiB down, 8 connections: MiB/s | 100 MiB down: MiB/s | 100 MiB up: MiB/s |"
-echo "|---|---|---|---|"
+echo "| front | 1 MiB down, 8 connections: MiB/s | 100 MiB down: MiB/s | 100 MiB up: MiB/s | CPU ms a MiB of each |"
+echo "|---|---|---|---|---|"
 for front in $FRONTS; do
-    printf '| %s | %.0f | %.0f | %.0f |\n' "$front" "$(column "$dir/$front" 1)" "$(column "$dir/$front" 2)" \
-        "$(column "$dir/$front" 3)"
+    printf '| %s | %.0f | %.0f | %.0f | %.2f, %.2f, %.2f |\n' "$front" \
+        "$(column "$dir/$front" 1)" "$(column "$dir/$front" 3)" "$(column "$dir/$front" 5)" \
+        "$(column "$dir/$front" 2)" "$(column "$dir/$front" 4)" "$(column "$dir/$front" 6)"
     plot "MiB/s of 1 MiB bodies" "$front" "$(column "$dir/$front" 1)"
 done
 echo

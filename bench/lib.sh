@@ -91,6 +91,7 @@ plot() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"${PLOT:-/dev/null}"; } # CHART 
 column() { awk -v n="$2" '{ print $n }' "$1" | median; } # FILE NUMBER
 
 # ---- fronts: each listens on $port and spreads over its backends: ports on 127.0.0.1, or paths of Unix sockets ----
+# Each has a session of its own, as daruma and its instances have: the kernel divides a busy core by sessions.
 
 # A backend as nginx, HAProxy and Caddy write it.
 backend() { # PREFIX BACKEND
@@ -113,7 +114,7 @@ start_nginx() { # BACKEND…
         echo "proxy_http_version 1.1; proxy_set_header Connection ''; proxy_connect_timeout 1s;"
         echo "proxy_next_upstream error timeout http_500; } } }"
     } >"$dir/nginx.conf"
-    nginx -c "$dir/nginx.conf" -e /dev/null &
+    setsid nginx -c "$dir/nginx.conf" -e /dev/null &
     started=($! "${started[@]}")
     front_pid=$!
     wait_for 5 answers "$port"
@@ -142,7 +143,7 @@ start_haproxy() { # VARIANT BACKEND…; VARIANT "l7" also retries what was sent
         echo "    balance roundrobin"
         for each in "$@"; do echo "    server s$((++number)) $(backend unix@ "$each") check inter 200ms"; done
     } >"$dir/haproxy.cfg"
-    haproxy ${MASTER:+-W} -q -db -f "$dir/haproxy.cfg" 2>/dev/null &
+    setsid haproxy ${MASTER:+-W} -q -db -f "$dir/haproxy.cfg" 2>/dev/null &
     started=($! "${started[@]}")
     front_pid=$!
     wait_for 5 answers "$port"
@@ -169,14 +170,14 @@ start_caddy() { # BACKEND…
         echo "}"
     } >"$dir/Caddyfile"
     XDG_DATA_HOME=$dir/xdg XDG_CONFIG_HOME=$dir/xdg GOMAXPROCS=${WORKERS:-2} \
-        caddy run --config "$dir/Caddyfile" --adapter caddyfile >/dev/null 2>&1 &
+        setsid caddy run --config "$dir/Caddyfile" --adapter caddyfile >/dev/null 2>&1 &
     started=($! "${started[@]}")
     front_pid=$!
     wait_for 10 answers "$port"
 }
 
 start_relay() { # BACKEND
-    "$root/build/bench/relay" "$port" "$1" &
+    setsid "$root/build/bench/relay" "$port" "$1" &
     started=($! "${started[@]}")
     front_pid=$!
     wait_for 5 answers "$port"
@@ -186,7 +187,7 @@ start_relay() { # BACKEND
 start_app() { # BACKEND [NAME=VALUE…]
     local where=PORT=$1
     [[ $1 != /* ]] || where=SOCKET=$1
-    env "$where" "${@:2}" "$app" &
+    setsid env "$where" "${@:2}" "$app" &
     app_pid=$!
     started=("$app_pid" "${started[@]}")
     if [[ $1 == /* ]]; then wait_for 5 test -S "$1"; else wait_for 5 answers "$1"; fi

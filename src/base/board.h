@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 4u
+#define BOARD_LAYOUT 7u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -45,6 +45,7 @@ enum {
     BOARD_PAGE = 12 * 1024, /* bytes of a page of one's own */
     BOARD_TRUSTED = 64,
     BOARD_ERROR_PAGES = 1024,
+    BOARD_RULES = 1024,       /* of all routes together */
     BOARD_ERROR_STATUSES = 8, /* of one page */
     BOARD_PROXY_FROM = 16,
     BOARD_HEADER_SIZE = 16 * 1024,
@@ -124,7 +125,17 @@ struct board_listener {
     char name[BOARD_NAME]; /* for messages: "0.0.0.0:8080" */
 };
 
-enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND };
+/* PASS: it only rewrites; the search goes on without it. */
+enum board_action { BOARD_FORWARD, BOARD_REDIRECT, BOARD_RESPOND, BOARD_PASS };
+
+/* What follows when a rule has rewritten the path; the byte that such a rule begins with. */
+enum board_then {
+    BOARD_THEN_NEXT = 'n',      /* the next rule; behind the last one the route is found again */
+    BOARD_THEN_LAST = 'l',      /* the route is found again */
+    BOARD_THEN_BREAK = 'b',     /* this route, without further rules */
+    BOARD_THEN_REDIRECT = 'r',  /* 302 */
+    BOARD_THEN_PERMANENT = 'p', /* 301 */
+};
 
 enum board_access { BOARD_ACCESS_NONE, BOARD_ACCESS_JSON, BOARD_ACCESS_COMBINED };
 
@@ -198,6 +209,7 @@ struct board_route {
     struct board_text hash_name;    /* of the header field or cookie */
     struct board_text sticky;       /* name of the cookie that keeps clients at their endpoint; none: nothing does */
     struct board_text sticky_more;  /* what stands behind its value in Set-Cookie: "; Path=/ …" */
+    int64_t retry_timeout_ns;       /* since the request came: then nothing is tried again; 0: no limit */
     int64_t connect_timeout_ns;
     int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
     int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */
@@ -216,7 +228,8 @@ struct board_route {
     struct board_page page;     /* REDIRECT: its status; RESPOND: the answer */
     struct board_page closed;   /* with BOARD_MAINTENANCE */
     struct board_rewrite request, response;
-    uint32_t errors; /* its first error page; index + 1, 0: none */
+    struct board_text rewrites; /* its rules: enum board_then, a regex, LF, a template, LF, each */
+    uint32_t errors;            /* its first error page; index + 1, 0: none */
     uint32_t pad;
 };
 

@@ -47,6 +47,28 @@ bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation)
     return false;
 }
 
+/* The ends of the quarters of an octave, in 1/256 of its beginning: 2^(1/4), 2^(2/4), 2^(3/4), 2. */
+static const unsigned quarters[] = { 304, 362, 431, 512 };
+
+enum { FIRST_BIT = 5 }; /* 32 µs */
+
+uint64_t gauges_latency_us(unsigned cell)
+{
+    return (uint64_t)quarters[cell % 4] << (FIRST_BIT + cell / 4) >> 8;
+}
+
+unsigned gauges_latency_cell(uint64_t us)
+{
+    if (us <= 1U << FIRST_BIT)
+        return 0;
+    unsigned octave = 63 - (unsigned)__builtin_clzll(us - 1), cell = (octave - FIRST_BIT) * 4;
+    if (cell >= GAUGES_LATENCY)
+        return GAUGES_LATENCY - 1;
+    while (us > gauges_latency_us(cell))
+        cell++;
+    return cell;
+}
+
 const char *gauges_limit_name(enum gauge_limit limit)
 {
     static const char *const names[GAUGE_LIMITS] = {
@@ -56,6 +78,7 @@ const char *gauges_limit_name(enum gauge_limit limit)
         [GAUGE_HEADER_TIMEOUT] = "header_timeout",
         [GAUGE_BODY_TIMEOUT] = "body_timeout",
         [GAUGE_KEEP_ALIVE] = "keep_alive",
+        [GAUGE_MADE_ROOM] = "made_room",
         [GAUGE_HEADER_SIZE] = "header_size",
         [GAUGE_BODY_SIZE] = "body_size",
         [GAUGE_PROXY] = "proxy",

@@ -14,8 +14,12 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  4u
+#define GAUGES_LAYOUT  5u
 #define GAUGES_WORKERS 64
+
+/* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
+   beyond 2 s, all that took longer. */
+#define GAUGES_LATENCY 64
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
    belong to an earlier instance and count as zero. The worker zeroes the slot when it first sees a new generation. */
@@ -31,6 +35,8 @@ struct endpoint_gauge {
     _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
                                   rung to ask it */
     uint32_t pad;
+    _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
+    _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 
 struct route_gauge {
@@ -55,6 +61,7 @@ enum gauge_limit {
     GAUGE_HEADER_TIMEOUT,     /* 408, or closed before it had said anything to answer to */
     GAUGE_BODY_TIMEOUT,       /* 408 */
     GAUGE_KEEP_ALIVE,         /* closed: it had nothing more to ask */
+    GAUGE_MADE_ROOM,          /* closed while it was idle, for another one when there were as many as there may be */
     GAUGE_HEADER_SIZE,        /* 431, 414 */
     GAUGE_BODY_SIZE,          /* 413 */
     GAUGE_PROXY, /* reset: no PROXY header where there has to be one, or from somebody who may not send it */
@@ -104,6 +111,10 @@ uint32_t gauges_connections(const struct gauges *gauges);
 
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
+
+/* The cell of a latency, and the longest latency in a cell. */
+unsigned gauges_latency_cell(uint64_t us);
+uint64_t gauges_latency_us(unsigned cell);
 
 /* Does any worker find that it hangs? */
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation);

@@ -45,6 +45,15 @@ int deploys_look(const struct cli *cli, const struct client *client, struct depl
     return CLI_DONE;
 }
 
+static void print_answers(const json_t *receipt, const char *key, const char *title)
+{
+    const json_t *side = json_object_get(receipt, key);
+
+    if (integer_of(side, "answers") > 0)
+        printf("  %-13s %lld answers, %lld of them 5xx, p50 %.1f, p99 %.1f ms\n", title, integer_of(side, "answers"),
+               integer_of(side, "failures"), number_of(side, "p50_ms"), number_of(side, "p99_ms"));
+}
+
 void deploys_print(const struct cli *cli, const json_t *receipt)
 {
     const char *outcome = json_text(receipt, "outcome"), *words = json_text(receipt, "last_words");
@@ -61,6 +70,8 @@ void deploys_print(const struct cli *cli, const json_t *receipt)
            json_text(receipt, "order"), integer_of(receipt, "started"), integer_of(receipt, "failed_instances"));
     printf("  requests      %lld, %lld failed, %lld held, %lld retried\n", integer_of(receipt, "requests"),
            integer_of(receipt, "failed"), integer_of(receipt, "held"), integer_of(receipt, "retried"));
+    print_answers(receipt, "old", "old version");
+    print_answers(receipt, "new", "new version");
     if (*json_text(receipt, "reason"))
         printf("  reason        %s\n", json_text(receipt, "reason"));
     if (*words)

@@ -57,7 +57,8 @@ static void prepare_service(struct loading *load, struct entry *entry)
         interpolate_mentions(load->pool, entry->value, load->variables);
     if (!load->no_interpolate)
         interpolate_tree(&with, entry->value);
-    schema_validate(load->pool, load->problems, &schema_service, entry->value, entry->key);
+    schema_validate(load->pool, load->problems, &schema_service, entry->value,
+                    pool_printf(load->pool, "services.%s", entry->key));
     entry->value = canonical_tree(load, &schema_service, entry->value);
 }
 

@@ -4,531 +4,13 @@
  */
 #include "compose/nginx_gateway.h"
 
-#include "compose/nginx_config.h"
 #include "compose/nginx_files.h"
-#include "compose/value.h"
+#include "compose/nginx_make.h"
 
 #include "base/board.h"
-#include "base/cleanup.h"
-#include "base/clock.h"
 
 #include <string.h>
 #include <strings.h>
-
-/* The tree that is being made. */
-struct making {
-    struct loading *load;
-    struct nginx_config *config;
-    const struct nginx_surroundings *around;
-};
-
-/* --- nodes ------------------------------------------------------------------------------------------------------ */
-
-static void set(struct making *making, struct node *map, const char *key, struct node *value)
-{
-    (void)node_set(making->load->pool, map, key, value->place, value);
-}
-
-static void set_text(struct making *making, struct node *map, const char *key, struct place place, const char *text)
-{
-    set(making, map, key, node_string(making->load->pool, place, text));
-}
-
-static void set_int(struct making *making, struct node *map, const char *key, struct place place, int64_t value)
-{
-    set(making, map, key, node_int(making->load->pool, place, value));
-}
-
-static void set_bool(struct making *making, struct node *map, const char *key, struct place place, bool value)
-{
-    set(making, map, key, node_bool(making->load->pool, place, value));
-}
-
-static void set_time(struct making *making, struct node *map, const char *key, struct place place, int64_t ns)
-{
-    set_text(making, map, key, place, value_format_duration(making->load->pool, ns));
-}
-
-static struct node *new_map(struct making *making, struct place place)
-{
-    return node_new(making->load->pool, NODE_MAP, place);
-}
-
-static struct node *new_list(struct making *making, struct place place)
-{
-    return node_new(making->load->pool, NODE_LIST, place);
-}
-
-/* The map or list behind the key, made when it is not there. */
-static struct node *inner(struct making *making, struct node *map, const char *key, enum node_kind kind)
-{
-    struct node *there = node_get(map, key);
-    if (!there)
-        set(making, map, key, there = node_new(making->load->pool, kind, map->place));
-    return there;
-}
-
-/* --- where a location leads ------------------------------------------------------------------------------------- */
-
-/* What stands behind `proxy_pass`. */
-struct target {
-    const char *host; /* as it stands there: "backend", "app1:5000", "unix:/run/app.sock" */
-    const char *uri;  /* NULL: none */
-};
-
-static bool read_target(struct making *making, const struct nginx_settings *settings,
-                        const struct nginx_directive *directive, struct target *ret)
-{
-    const struct nginx_word *word = &directive->words[1];
-    struct problems *problems = making->load->problems;
-    const struct nginx_scope scope = { .config = making->config, .settings = settings };
-    const char *text = word->text;
-
-    if (strchr(text, '$')) {
-        text = nginx_template(&scope, word);
-        if (text && strchr(text, '{'))
-            problem_error(problems, word->place, "`proxy_pass` is understood with fixed targets only");
-        if (!text || strchr(text, '{'))
-            return false;
-    }
-    if (strncasecmp(text, "http://", 7) != 0) {
-        problem_error(problems, word->place,
-                      strncasecmp(text, "https://", 8) == 0
-                          ? "`proxy_pass https://…`: the gateway speaks plain HTTP to services"
-                          : "`proxy_pass` begins with http://");
-        return false;
-    }
-    text += 7;
-    const char *uri = strncmp(text, "unix:", 5) == 0 ? strchr(text + 5, ':') : strchr(text, '/');
-    ret->host = uri ? pool_strndup(making->load->pool, text, (size_t)(uri - text)) : text;
-    ret->uri = uri && *uri == ':' ? uri + 1 : uri;
-    return true;
-}
-
-/* "app" → "app:80". */
-static const char *with_port(struct making *making, const char *host)
-{
-    const char *bracket = strchr(host, ']');
-    if (strncmp(host, "unix:", 5) == 0 || strchr(bracket ? bracket : host, ':'))
-        return host;
-    return pool_printf(making->load->pool, "%s:80", host);
-}
-
-static void add_peers(struct making *making, const struct nginx_upstream *upstream, struct node *to)
-{
-    for (const struct nginx_peer *peer = upstream->peers; peer; peer = peer->next) {
-        if (peer->down)
-            continue;
-        node_append(making->load->pool, to,
-                    node_string(making->load->pool, peer->address.place, with_port(making, peer->address.text)));
-    }
-}
-
-static void make_retry(struct making *making, const struct nginx_settings *settings, size_t peers, struct place place,
-                       struct node *route)
-{
-    struct node *retry = inner(making, route, "retry", NODE_MAP);
-    int64_t attempts = settings->tries > 0 ? settings->tries : peers > 3 ? (int64_t)peers : 3;
-
-    if (settings->next_upstream.items)
-        set(making, retry, "on", settings->next_upstream.items);
-    set_int(making, retry, "attempts", place, attempts < 100 ? attempts : 100);
-}
-
-static void make_times(struct making *making, const struct nginx_settings *settings, struct place place,
-                       struct node *route)
-{
-    int64_t idle =
-        settings->read_timeout_ns > settings->send_timeout_ns ? settings->read_timeout_ns : settings->send_timeout_ns;
-    if (settings->connect_timeout_ns >= 0)
-        set_time(making, route, "connect_timeout", place, settings->connect_timeout_ns);
-    if (settings->read_timeout_ns >= 0)
-        set_time(making, route, "response_timeout", place, settings->read_timeout_ns);
-    set_time(making, route, "idle_timeout", place, idle >= 0 ? idle : 60 * NS_PER_S);
-}
-
-/* --- header fields ---------------------------------------------------------------------------------------------- */
-
-/* Upgrade, and the Connection that goes with it, are passed on without being asked. */
-static bool is_of_connection(struct making *making, const char *name, const char *value)
-{
-    static const char *const harmless[] = { "", "upgrade", "close", "keep-alive", "$http_connection", "$http_upgrade" };
-
-    if (strcasecmp(name, "Connection") != 0 && strcasecmp(name, "Upgrade") != 0)
-        return false;
-    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
-        if (strcasecmp(value, harmless[i]) == 0)
-            return true;
-    return value[0] == '$' && node_entry(making->config->ignored, value + 1);
-}
-
-static void make_request_headers(struct making *making, const struct nginx_scope *scope, struct place place,
-                                 struct node *route)
-{
-    const struct node *items = scope->settings->request.items;
-    struct node *fields = inner(making, inner(making, route, "headers", NODE_MAP), "request", NODE_MAP);
-    bool has_host = false;
-
-    for (size_t i = 0; items && i < items->len; i++) {
-        const struct node *name = node_get(node_at(items, i), "name"), *value = node_get(node_at(items, i), "value");
-        const struct nginx_word word = { node_str(value), value->place };
-        if (is_of_connection(making, node_str(name), word.text))
-            continue;
-        const char *text = nginx_template(scope, &word);
-        has_host = has_host || strcasecmp(node_str(name), "Host") == 0;
-        if (text && !*text)
-            node_append(making->load->pool, inner(making, fields, "remove", NODE_LIST),
-                        node_string(making->load->pool, name->place, node_str(name)));
-        else if (text)
-            set_text(making, inner(making, fields, "set", NODE_MAP), node_str(name), value->place, text);
-    }
-    if (!has_host)
-        set_text(making, inner(making, fields, "set", NODE_MAP), "Host", place, scope->proxy_host);
-}
-
-static void make_response_headers(struct making *making, const struct nginx_scope *scope, struct node *route)
-{
-    const struct node *items = scope->settings->response.items, *hidden = scope->settings->hidden.items;
-
-    for (size_t i = 0; items && i < items->len; i++) {
-        const struct node *item = node_at(items, i), *value = node_get(item, "value");
-        const struct nginx_word word = { node_str(value), value->place };
-        const char *key = node_get(item, "always")->u.boolean ? "add" : "add_on_success";
-        const char *text = nginx_template(scope, &word);
-        if (!text || !*text)
-            continue;
-        struct node *response = inner(making, inner(making, route, "headers", NODE_MAP), "response", NODE_MAP);
-        set_text(making, inner(making, response, key, NODE_MAP), node_str(node_get(item, "name")), value->place, text);
-    }
-    for (size_t i = 0; hidden && i < hidden->len; i++) {
-        struct node *response = inner(making, inner(making, route, "headers", NODE_MAP), "response", NODE_MAP);
-        node_append(making->load->pool, inner(making, response, "remove", NODE_LIST), node_at(hidden, i));
-    }
-}
-
-/* --- a location ------------------------------------------------------------------------------------------------- */
-
-static void make_forward(struct making *making, struct nginx_scope *scope, const struct nginx_location *location,
-                         struct node *route)
-{
-    const struct nginx_directive *directive = location->proxy_pass;
-    struct place place = directive->words[1].place;
-    struct node *to = new_list(making, place);
-    struct target target;
-
-    if (!read_target(making, &location->settings, directive, &target))
-        return;
-    const struct nginx_upstream *upstream = nginx_config_upstream(making->config, target.host);
-    const char *colon = strrchr(target.host, ':');
-    scope->proxy_host = strncmp(target.host, "unix:", 5) == 0 ? "localhost" : target.host;
-    scope->proxy_port = colon && strspn(colon + 1, "0123456789") == strlen(colon + 1) ? colon + 1 : "80";
-    if (upstream)
-        add_peers(making, upstream, to);
-    else
-        node_append(making->load->pool, to, node_string(making->load->pool, place, with_port(making, target.host)));
-    set(making, route, "to", to);
-    if (target.uri && (location->match == NGINX_REGEX || location->match == NGINX_REGEX_CASELESS))
-        problem_error(making->load->problems, place,
-                      "`proxy_pass` cannot have a path in a location with a regular expression");
-    else if (target.uri)
-        set_text(making, route, "replace", place, target.uri);
-    make_retry(making, &location->settings, to->len, place, route);
-    make_times(making, &location->settings, place, route);
-    if (location->settings.body_limit > 0)
-        set_int(making, route, "body_limit", place, location->settings.body_limit);
-    set_bool(making, route, "forwarded", place, false);
-    set_bool(making, route, "via", place, false);
-    make_request_headers(making, scope, place, route);
-}
-
-static bool is_redirect(int64_t status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-/* return CODE; return CODE text; return CODE url; return url; */
-static void make_return(struct making *making, const struct nginx_scope *scope, const struct nginx_directive *directive,
-                        struct node *route)
-{
-    const struct nginx_word *word = &directive->words[1], *more = directive->len > 2 ? &directive->words[2] : NULL;
-    struct node *action = new_map(making, directive->place);
-    int64_t status = 302;
-
-    if (value_int(word->text, &status) < 0)
-        more = word;
-    if (status < 200 || status > 599) {
-        problem_error(making->load->problems, word->place, "`return %s`: a status lies between 200 and 599",
-                      word->text);
-        return;
-    }
-    const char *text = more ? nginx_template(scope, more) : "";
-    if (!text)
-        return;
-    if (is_redirect(status) && more) {
-        set_text(making, action, "to", more->place, text);
-        set_int(making, action, "status", word->place, status);
-        set(making, route, "redirect", action);
-        return;
-    }
-    if (more && strchr(more->text, '$'))
-        problem_error(making->load->problems, more->place, "the text of `return` is understood without variables only");
-    set_int(making, action, "status", word->place, status);
-    if (more)
-        set_text(making, action, "body", more->place, more->text);
-    set(making, route, "respond", action);
-}
-
-/* What it answers to. */
-static void make_path(struct making *making, const struct nginx_location *location, struct node *route)
-{
-    static const char *const words[] = {
-        [NGINX_PREFIX] = "begins", [NGINX_PREFIX_FINAL] = "begins",  [NGINX_EXACT] = "exact",
-        [NGINX_REGEX] = "regex",   [NGINX_REGEX_CASELESS] = "regex",
-    };
-    const struct nginx_word *path = &location->path;
-    const char *text = path->text;
-
-    if (location->match == NGINX_REGEX_CASELESS)
-        text = pool_printf(making->load->pool, "(?i)%s", text);
-    set_text(making, route, "path", path->place, text);
-    set_text(making, route, "match", path->place, words[location->match]);
-    if (location->match == NGINX_PREFIX_FINAL)
-        set_bool(making, route, "first", path->place, true);
-}
-
-/* --- error pages ------------------------------------------------------------------------------------------------ */
-
-/* The location that nginx would take for the path of an error page; regular expressions are not asked. */
-static const struct nginx_location *find_location(const struct nginx_server *server, const char *path)
-{
-    const struct nginx_location *best = NULL;
-    size_t most = 0;
-    for (const struct nginx_location *location = server->locations; location; location = location->next) {
-        size_t len = strlen(location->path.text);
-        if (location->match == NGINX_EXACT && strcmp(location->path.text, path) == 0)
-            return location;
-        if (location->match > NGINX_PREFIX_FINAL || strncmp(location->path.text, path, len) != 0 || len < most)
-            continue;
-        best = location;
-        most = len;
-    }
-    return best;
-}
-
-/* Only files are asked for there. */
-static bool serves_files(const struct nginx_location *location)
-{
-    return !location->proxy_pass && !location->returns && !location->rewrites;
-}
-
-static const char *file_at(struct making *making, const struct nginx_server *server,
-                           const struct nginx_location *location, const char *path)
-{
-    const char *directory = location ? location->settings.root : server->root.settings.root;
-    return directory ? nginx_files_find(making->load, making->around,
-                                        pool_printf(making->load->pool, "%s%s", directory, path))
-                     : NULL;
-}
-
-/* What the client gets. False: nothing of the configuration's. */
-static bool make_error_page(struct making *making, const struct nginx_scope *scope, const struct nginx_server *server,
-                            const struct node *uri, struct node *page)
-{
-    const struct nginx_word word = { node_str(uri), uri->place };
-    if (word.text[0] != '/') {
-        const char *text = nginx_template(scope, &word);
-        if (word.text[0] == '@')
-            problem_error(making->load->problems, uri->place, "`%s`: named locations are not understood", word.text);
-        else if (text)
-            set_text(making, page, "redirect", uri->place, text);
-        return text;
-    }
-    const struct nginx_location *location = find_location(server, word.text);
-    if (location && location->returns && location->returns->len > 2 && !strchr(location->returns->words[2].text, '$')) {
-        set_text(making, page, "body", uri->place, location->returns->words[2].text);
-        return true;
-    }
-    if (location && !serves_files(location)) {
-        problem_error(making->load->problems, uri->place,
-                      "an error page is understood as a file, as a `return` with a text, or as a URL");
-        return false;
-    }
-    const char *file = file_at(making, server, location, word.text);
-    if (file)
-        set_text(making, page, "file", uri->place, file);
-    else
-        problem_warning(making->load->problems, uri->place,
-                        "the page %s is not there: the gateway answers with its own", word.text);
-    return file;
-}
-
-static void make_errors(struct making *making, const struct nginx_scope *scope, const struct nginx_server *server,
-                        struct node *route)
-{
-    const struct node *items = scope->settings->error_pages.items;
-
-    for (size_t i = 0; items && i < items->len; i++) {
-        const struct node *item = node_at(items, i), *codes = node_get(item, "codes");
-        struct node *page = new_map(making, item->place), *as = node_get(item, "as");
-        if (!make_error_page(making, scope, server, node_get(item, "uri"), page))
-            continue;
-        set(making, page, "on", node_get(item, "codes"));
-        if (as)
-            set(making, page, "status", as);
-        if (codes->len > BOARD_ERROR_STATUSES)
-            problem_error(making->load->problems, item->place, "at most %d statuses of one page are understood",
-                          BOARD_ERROR_STATUSES);
-        node_append(making->load->pool, inner(making, route, "error_pages", NODE_LIST), page);
-    }
-    if (scope->settings->intercept && node_get(route, "error_pages"))
-        set_bool(making, route, "intercept_errors", route->place, true);
-}
-
-/* Is it there for an error page only? */
-static bool is_error_page(const struct nginx_server *server, const struct nginx_location *location)
-{
-    const struct nginx_location *from = &server->root;
-    for (; from; from = from == &server->root ? server->locations : from->next) {
-        const struct node *items = from->settings.error_pages.items;
-        for (size_t i = 0; items && i < items->len; i++)
-            if (find_location(server, node_str(node_get(node_at(items, i), "uri"))) == location)
-                return true;
-    }
-    return false;
-}
-
-/* Told instead of being forgotten. */
-static void tell_missing(struct making *making, const struct nginx_location *location)
-{
-    if (location->rewrites)
-        problem_error(making->load->problems, location->rewrites->place, "`rewrite` is not understood yet");
-}
-
-static struct node *make_location(struct making *making, const struct nginx_server *server,
-                                  const struct nginx_location *location)
-{
-    struct node *route = new_map(making, location->place);
-    struct nginx_scope scope = {
-        .config = making->config,
-        .settings = &location->settings,
-        .server_name = server->names_len > 0 ? server->names[0].text : "",
-        .regex = location->match >= NGINX_REGEX ? location->path.text : NULL,
-    };
-
-    make_path(making, location, route);
-    tell_missing(making, location);
-    if (location->returns)
-        make_return(making, &scope, location->returns, route);
-    else if (location->proxy_pass)
-        make_forward(making, &scope, location, route);
-    else
-        problem_error(making->load->problems, location->files ? location->files->place : location->place,
-                      "this location has neither `proxy_pass` nor `return`: the gateway serves no files");
-    make_response_headers(making, &scope, route);
-    make_errors(making, &scope, server, route);
-    return route;
-}
-
-/* `internal`: nobody outside gets there. */
-static struct node *make_hidden(struct making *making, const struct nginx_location *location)
-{
-    struct node *route = new_map(making, location->place), *respond = new_map(making, location->place);
-    make_path(making, location, route);
-    set_int(making, respond, "status", location->place, 404);
-    set(making, route, "respond", respond);
-    return route;
-}
-
-/* A file that nginx would serve: understood as the page that it is, for errors mostly. */
-static void make_file(struct making *making, const struct nginx_server *server, const struct nginx_location *location,
-                      struct node *routes)
-{
-    const char *file = file_at(making, server, location, location->path.text);
-    if (!file)
-        return;
-    struct node *route = new_map(making, location->place), *respond = new_map(making, location->place);
-    make_path(making, location, route);
-    set_text(making, respond, "file", location->place, file);
-    set(making, route, "respond", respond);
-    node_append(making->load->pool, routes, route);
-}
-
-/* --- a server --------------------------------------------------------------------------------------------------- */
-
-/* Where no location is for a path, nginx looks for a file; here there is none. */
-static void make_rest(struct making *making, const struct nginx_server *server, struct node *routes)
-{
-    for (const struct nginx_location *location = server->locations; location; location = location->next)
-        if (strcmp(location->path.text, "/") == 0 &&
-            (location->match == NGINX_PREFIX || location->match == NGINX_PREFIX_FINAL))
-            return;
-    struct node *route = new_map(making, server->place), *respond = new_map(making, server->place);
-    set_int(making, respond, "status", server->place, 404);
-    set(making, route, "respond", respond);
-    node_append(making->load->pool, routes, route);
-}
-
-static bool has_location(const struct nginx_server *server, enum nginx_match match, const char *path, size_t len)
-{
-    for (const struct nginx_location *location = server->locations; location; location = location->next)
-        if (location->match == match && strlen(location->path.text) == len &&
-            strncmp(location->path.text, path, len) == 0)
-            return true;
-    return false;
-}
-
-/* Where `/folder/` leads to a service, nginx sends who asks for `/folder` there. */
-static void make_slash(struct making *making, const struct nginx_server *server, const struct nginx_location *location,
-                       struct node *routes)
-{
-    const char *path = location->path.text;
-    size_t len = strlen(path);
-
-    if (!location->proxy_pass || location->match > NGINX_PREFIX_FINAL || len < 2 || path[len - 1] != '/' ||
-        has_location(server, NGINX_EXACT, path, len - 1) || has_location(server, NGINX_PREFIX, path, len - 1))
-        return;
-    struct node *route = new_map(making, location->place), *redirect = new_map(making, location->place);
-    set_text(making, route, "path", location->path.place, pool_strndup(making->load->pool, path, len - 1));
-    set_text(making, route, "match", location->path.place, "exact");
-    set_text(making, redirect, "to", location->place, pool_printf(making->load->pool, "%s{?}{query}", path));
-    set_int(making, redirect, "status", location->place, 301);
-    set(making, route, "redirect", redirect);
-    make_response_headers(making, &(struct nginx_scope){ .config = making->config, .settings = &location->settings },
-                          route);
-    node_append(making->load->pool, routes, route);
-}
-
-static struct node *make_server(struct making *making, const struct nginx_server *server)
-{
-    struct node *routes = new_list(making, server->place);
-
-    tell_missing(making, &server->root);
-    if (server->root.returns) {
-        struct node *route = new_map(making, server->root.returns->place);
-        struct nginx_scope scope = { .config = making->config,
-                                     .settings = &server->root.settings,
-                                     .server_name = server->names_len > 0 ? server->names[0].text : "" };
-        make_return(making, &scope, server->root.returns, route);
-        make_response_headers(making, &scope, route);
-        node_append(making->load->pool, routes, route);
-        return routes;
-    }
-    for (const struct nginx_location *location = server->locations; location; location = location->next) {
-        if (location->internal) {
-            node_append(making->load->pool, routes, make_hidden(making, location));
-            continue;
-        }
-        if (serves_files(location) && is_error_page(server, location)) {
-            if (location->match == NGINX_EXACT)
-                make_file(making, server, location, routes);
-            continue;
-        }
-        node_append(making->load->pool, routes, make_location(making, server, location));
-        make_slash(making, server, location, routes);
-    }
-    make_rest(making, server, routes);
-    return routes;
-}
 
 /* --- listeners -------------------------------------------------------------------------------------------------- */
 
@@ -595,23 +77,50 @@ static bool listens_at(const struct nginx_server *server, const char *host, uint
     return false;
 }
 
+static int64_t within(int64_t value, int64_t least, int64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+/* What the server that everybody gets at first says about clients. */
+static void make_limits(struct making *making, const struct nginx_server *server, struct node *listener)
+{
+    const struct nginx_settings *settings = &server->root.settings;
+    struct node *limits = new_map(making, server->place);
+
+    if (settings->keep_alive_ns > 0)
+        set_time(making, limits, "keep_alive", server->place, settings->keep_alive_ns);
+    if (settings->header_timeout_ns >= 0)
+        set_time(making, limits, "header_timeout", server->place, settings->header_timeout_ns);
+    if (settings->target_size >= 0) {
+        set_int(making, limits, "target_size", server->place, within(settings->target_size, 256, BOARD_HEADER_SIZE));
+        set_int(making, limits, "header_size", server->place, within(settings->header_size, 256, BOARD_HEADER_SIZE));
+    }
+    if (limits->len > 0)
+        set(making, listener, "limits", limits);
+}
+
 /* `host` NULL: whoever listens at that port, whatever address. */
 static void make_listener(struct making *making, struct node *gateway, const char *address, struct place place,
                           const char *host, uint16_t port, const struct node *made)
 {
     struct node *listener = new_map(making, place);
+    const struct nginx_server *first = NULL;
     size_t count = 0, usual = 0, n = 0;
     bool is_default, found = false;
 
     for (const struct nginx_server *server = making->config->servers; server; server = server->next, n++)
         if (listens_at(server, host, port, &is_default)) {
-            if (count++ == 0 || (is_default && !found))
+            if (count++ == 0 || (is_default && !found)) {
                 usual = n;
+                first = server;
+            }
             found = found || is_default;
         }
     if (count == 0)
         return;
     set_text(making, listener, "address", place, address);
+    make_limits(making, first, listener);
     n = 0;
     for (const struct nginx_server *server = making->config->servers; server && count > 1; server = server->next, n++)
         if (listens_at(server, host, port, &is_default))
@@ -641,31 +150,56 @@ static void make_listeners(struct making *making, struct node *gateway, const st
 
 /* --- all of it -------------------------------------------------------------------------------------------------- */
 
+static void make_access_log(struct making *making, struct node *gateway)
+{
+    const struct nginx_directive *directive = making->config->access_log;
+    if (!directive)
+        return;
+    const struct nginx_word *word = &directive->words[1];
+    const char *file = NULL;
+    if (strncmp(word->text, "syslog:", 7) != 0 && strncmp(word->text, "/dev/", 5) != 0 && !strchr(word->text, '$'))
+        file = nginx_files_locate(making->load, making->around, word->text);
+    if (!file) {
+        problem_warning(making->load->problems, word->place, "`access_log` is left out: %s is no file of this machine",
+                        word->text);
+        return;
+    }
+    struct node *log = new_map(making, directive->place);
+    set_text(making, log, "path", word->place, file);
+    set_text(making, log, "format", word->place, "combined");
+    set(making, gateway, "access_log", log);
+}
+
 static struct node *make_gateway(struct making *making, struct place place)
 {
     struct node *gateway = new_map(making, place), *made = new_list(making, place);
 
     for (const struct nginx_server *server = making->config->servers; server; server = server->next)
-        node_append(making->load->pool, made, make_server(making, server));
+        node_append(making->load->pool, made, nginx_make_server(making, server));
     make_listeners(making, gateway, made);
+    make_access_log(making, gateway);
     if (!node_get(gateway, "listeners") && making->load->problems->errors == 0)
         problem_error(making->load->problems, place, "no server of this configuration listens at %s",
                       making->around->ports ? "a port that its service publishes" : "any address");
     return gateway;
 }
 
-struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
+struct node *nginx_gateway_make(struct loading *load, struct place place, const struct nginx_directive *directives,
                                 const struct nginx_surroundings *around)
 {
     struct nginx_config config = { .pool = load->pool, .problems = load->problems };
     struct making making = { .load = load, .config = &config, .around = around };
     size_t errors = load->problems->errors;
 
-    const struct nginx_directive *directives = nginx_files_parse(load, around, &place, path);
-    if (load->problems->errors == errors)
-        nginx_config_read(&config, directives);
-    if (load->problems->errors > errors)
-        return NULL;
-    struct node *gateway = make_gateway(&making, place);
+    nginx_config_read(&config, directives);
+    struct node *gateway = load->problems->errors == errors ? make_gateway(&making, place) : NULL;
     return load->problems->errors == errors ? gateway : NULL;
+}
+
+struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
+                                const struct nginx_surroundings *around)
+{
+    size_t errors = load->problems->errors;
+    const struct nginx_directive *directives = nginx_files_parse(load, around, &place, path);
+    return load->problems->errors == errors ? nginx_gateway_make(load, place, directives, around) : NULL;
 }

@@ -33,4 +33,8 @@ struct nginx_surroundings {
 struct node *nginx_gateway_load(struct loading *load, struct place place, const char *path,
                                 const struct nginx_surroundings *around);
 
+/* The same for directives that were read already. */
+struct node *nginx_gateway_make(struct loading *load, struct place place, const struct nginx_directive *directives,
+                                const struct nginx_surroundings *around);
+
 #endif

@@ -293,6 +293,8 @@ static const struct attribute process_fields[] = {
 static const struct schema strict_percent = { .kinds = NODE_INT | NODE_FLOAT, .format = FORMAT_FLOAT, .max = 100 };
 static const struct schema once = { .kinds = NODE_STRING | NODE_LIST, .items = &string, .merge = MERGE_REPLACE };
 static const struct attribute daruma_deploy_fields[] = {
+    { "compare", &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("nothing", "failures", "latency") }, P,
+      "what the new version's answers are compared for" },
     { "dwell", &duration, P, "canary: how long each step is watched" },
     { "exclusive", &boolean, P, "there may never be two at once" },
     { "keep", &duration, P, "blue-green: how long the old version stays after the switch" },
@@ -366,7 +368,7 @@ static const struct attribute service_fields[] = {
     { "environment", &mapping, P, "its environment" },
     { "expose", &unique_texts, P, "ports for other services" },
     { "extends", &extends, P, "a service to start from" },
-    { "external_links", &unique_strings, N, "containers of other projects" },
+    { "external_links", &unique_strings, D, "containers of other projects" },
     { "extra_hosts", &extra_hosts, D, "more host names" },
     { "gpus", &schema_gpus, N, "GPUs" },
     { "group_add", &unique_texts, D, "more groups" },

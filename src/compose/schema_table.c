@@ -26,6 +26,7 @@ static const struct attribute retry_fields[] = {
           .merge = MERGE_REPLACE,
           .canonical = canonical_strings },
       P, "what is tried again" },
+    { "timeout", &duration, P, "after this time nothing is tried again; 0s: no limit" },
     END,
 };
 static const struct attribute patience_fields[] = {
@@ -98,6 +99,14 @@ static const struct attribute error_page_fields[] = {
     { "status", &status_number, P, "its status, if it is another one" },
     END,
 };
+static const struct attribute rule_fields[] = {
+    { "match", &string, P, "a regular expression; the rule counts for paths that it matches" },
+    { "then",
+      &(const struct schema){ .kinds = NODE_STRING, .words = WORDS("next", "last", "break", "redirect", "permanent") },
+      P, "what follows" },
+    { "to", &string, P, "what the path becomes; a template" },
+    END,
+};
 static const struct attribute hash_fields[] = {
     { "cookie", &text, P, "the value of this cookie" },
     { "header", &text, P, "the value of this header field" },
@@ -122,6 +131,9 @@ static const struct attribute sticky_fields[] = {
 };
 static const struct attribute target_fields[] = {
     { "backup", &boolean, P, "used only while no other target can be" },
+    { "max_inflight",
+      &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = 1000000 }, P,
+      "requests at a time on each of its instances" },
     { "service", &text, P, "which one" },
     { "weight",
       &(const struct schema){
@@ -165,6 +177,12 @@ static const struct attribute route_fields[] = {
     { "replace", &string, P, "what the service gets in place of `path`" },
     { "response_timeout", &duration, P, "until the head of the answer" },
     { "retry", &(const struct schema){ .kinds = NODE_MAP, .fields = retry_fields }, P, "trying again" },
+    { "rewrite",
+      &(const struct schema){
+          .kinds = NODE_LIST,
+          .items =
+              &(const struct schema){ .kinds = NODE_MAP, .fields = rule_fields, .required = WORDS("match", "to") } },
+      P, "rules that change the path" },
     { "sticky",
       &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .fields = sticky_fields, .required = WORDS("cookie") },
       P, "a cookie that keeps a client at its instance" },

@@ -80,6 +80,8 @@ struct spec_ulimit {
     struct place place;
 };
 
+/* What the new version's answers are compared with the old one's for. LATENCY: for failures as well. */
+enum spec_compare { SPEC_COMPARE_NOTHING, SPEC_COMPARE_FAILURES, SPEC_COMPARE_LATENCY };
 enum spec_strategy { SPEC_ROLLING, SPEC_BLUE_GREEN, SPEC_CANARY };
 /* What follows when a new version turns out worse than the old one. */
 enum spec_on_failure { SPEC_GO_BACK, SPEC_PAUSE, SPEC_GO_ON };
@@ -101,10 +103,11 @@ struct spec_deploy {
     struct spec_update update, rollback;
     uint32_t *steps; /* CANARY: the new version's share of the requests, in 1/1000, rising to 1000 */
     size_t steps_len;
-    int64_t dwell_ns;         /* how long each share is watched; 30 s unless given */
-    int64_t keep_ns;          /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
-    int64_t ready_timeout_ns; /* a new instance that isn't ready by then has failed; 60 s unless given */
-    uint32_t min_requests;    /* fewer answers say nothing about a version; 50 unless given */
+    int64_t dwell_ns;          /* how long each share is watched; 30 s unless given */
+    int64_t keep_ns;           /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
+    int64_t ready_timeout_ns;  /* a new instance that isn't ready by then has failed; 60 s unless given */
+    enum spec_compare compare; /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
+    uint32_t min_requests;     /* fewer answers say nothing about a version; 50 unless given */
     struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
 };
 
@@ -174,7 +177,14 @@ struct spec_error_page {
 
 enum spec_match { SPEC_PREFIX, SPEC_EXACT, SPEC_BEGINS, SPEC_REGEX };
 
-enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND };
+/* SPEC_PASS: it only rewrites. */
+enum spec_action { SPEC_FORWARD, SPEC_REDIRECT, SPEC_RESPOND, SPEC_PASS };
+
+/* A rule that rewrites paths. */
+struct spec_rule {
+    char *regex, *to; /* `to` is a template */
+    int then;         /* enum board_then */
+};
 
 /* How a route chooses an instance. */
 struct spec_balance {
@@ -207,6 +217,7 @@ struct spec_route {
     struct spec_sticky sticky;
     uint32_t retry_on;           /* enum board_retry_on, or'ed */
     uint32_t attempts;           /* all tries, the first included */
+    int64_t retry_timeout_ns;    /* since the request came: then nothing is tried again; 0: no limit */
     int64_t connect_timeout_ns;  /* 1 s unless given */
     int64_t response_timeout_ns; /* 60 s unless given */
     int64_t idle_timeout_ns;     /* 5 min unless given */
@@ -225,6 +236,8 @@ struct spec_route {
     struct spec_page closed; /* filled in whether it is switched on or not */
     int64_t body_limit;      /* bytes; 0: any */
     struct spec_rewrite request, response;
+    struct spec_rule *rules;
+    size_t rules_len;
     struct spec_error_page *errors;
     size_t errors_len;
     bool intercept; /* they also replace answers of the service */
@@ -264,9 +277,10 @@ struct spec_access_log {
 
 /* Somebody outside of the project that a route leads to. */
 struct spec_outside {
-    char *name;    /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
-    char *host;    /* a name or an address without brackets; the path of a Unix socket */
-    uint16_t port; /* 0: a Unix socket */
+    char *name;            /* as the route says: "db.example.org:80", "[::1]:80", "unix:/run/app.sock" */
+    char *host;            /* a name or an address without brackets; the path of a Unix socket */
+    uint16_t port;         /* 0: a Unix socket */
+    uint32_t max_inflight; /* requests at a time on each of its addresses; 0: any number */
     struct place place;
 };
 
@@ -310,6 +324,7 @@ struct compose_request {
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
     const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
+    const char *const *origins;     /* what spec->files is to say instead: a model that was printed is loaded again */
     bool replace_nginx;             /* the gateway does the work of services that are nginx, if it can */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool stdin_as_dash;             /* the file `-` is standard input */

@@ -77,6 +77,15 @@ static void check_order(struct loading *load, const struct node *config, const c
     update->stop_first = true;
 }
 
+/* Side by side for a while, a slower version shows; an instance that has just started may well be slow at first. */
+static enum spec_compare read_compare(const struct node *own, enum spec_strategy strategy)
+{
+    const char *word = read_text(own, "compare", strategy == SPEC_ROLLING ? "failures" : "latency");
+    return strcmp(word, "latency") == 0    ? SPEC_COMPARE_LATENCY
+           : strcmp(word, "failures") == 0 ? SPEC_COMPARE_FAILURES
+                                           : SPEC_COMPARE_NOTHING;
+}
+
 /* "steps: [1, 10, 50]" in percent, rising; the last one, 100, need not be said. */
 static void read_steps(struct loading *load, const struct node *list, struct spec_deploy *ret)
 {
@@ -179,6 +188,7 @@ void spec_build_deploy(struct loading *load, const struct node *node, struct spe
         .ready_timeout_ns = read_duration(own, "ready_timeout", 60 * NS_PER_S),
         .min_requests = (uint32_t)read_int(own, "min_requests", 50),
     };
+    ret->compare = read_compare(own, ret->strategy);
     ret->pre_deploy = read_job(load, own, "pre_deploy", service);
     ret->post_deploy = read_job(load, own, "post_deploy", service);
     read_update(load, update, service, false, &ret->update);

@@ -32,6 +32,19 @@ static void check_together(struct loading *load, const struct node *to, const st
         problem_error(load->problems, to->place, "a `backup` stands in for other targets; this route has none");
 }
 
+/* It counts for whoever leads there. */
+static void limit_target(struct spec *spec, const char *name, uint32_t max_inflight)
+{
+    uint16_t port;
+    const struct spec_service *service = spec_target_service(spec, name, &port);
+
+    if (service)
+        spec->services[service - spec->services].max_inflight = max_inflight;
+    for (size_t i = 0; i < spec->outside_len; i++)
+        if (strcmp(spec->outside[i].name, name) == 0)
+            spec->outside[i].max_inflight = max_inflight;
+}
+
 void spec_build_targets(struct loading *load, struct spec *spec, const struct node *to, struct spec_route *ret)
 {
     ret->to_len = to ? to->len : 0;
@@ -45,6 +58,8 @@ void spec_build_targets(struct loading *load, struct spec *spec, const struct no
             .weight = (uint32_t)read_int(item, "weight", 0),
             .backup = read_bool(item, "backup", false),
         };
+        if (node_get(item, "max_inflight"))
+            limit_target(spec, ret->to[i].name, (uint32_t)read_int(item, "max_inflight", 0));
     }
     if (to)
         check_together(load, to, ret);

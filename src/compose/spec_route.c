@@ -240,6 +240,45 @@ static struct spec_rewrite read_rewrite(struct loading *load, const struct node 
     return rewrite;
 }
 
+/* --- rules ------------------------------------------------------------------------------------------------------ */
+
+static void read_rule(struct loading *load, const struct node *node, struct spec_rule *ret)
+{
+    /* What may hold a space would break the request line that it comes into. */
+    static const char broken[] = { TEMPLATE_COOKIE, TEMPLATE_FORWARDED_FOR, TEMPLATE_HEADER, TEMPLATE_PROTOCOL, '\0' };
+    static const struct {
+        const char *word;
+        enum board_then then;
+    } words[] = {
+        { "next", BOARD_THEN_NEXT },         { "last", BOARD_THEN_LAST },           { "break", BOARD_THEN_BREAK },
+        { "redirect", BOARD_THEN_REDIRECT }, { "permanent", BOARD_THEN_PERMANENT },
+    };
+    const struct node *match = node_get(node, "match"), *to = node_get(node, "to");
+    const char *word = read_text(node, "then", "next"), *text = read_text(node, "to", "");
+
+    ret->regex = read_regex(load, match);
+    (void)check_value(load, place_of(node, "match"), ret->regex);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(words[i].word, word) == 0)
+            ret->then = words[i].then;
+    ret->to = read_template(load, place_of(node, "to"), text);
+    bool away = ret->then == BOARD_THEN_REDIRECT || ret->then == BOARD_THEN_PERMANENT;
+    if (to && (strchr(text, ' ') || template_has(ret->to, broken)))
+        problem_error(load->problems, to->place, "a path holds no space, and no gap that may hold one");
+    if (to && !away && text[0] != '/' && text[0] != '{')
+        problem_error(load->problems, to->place, "`%s` is no path; it begins with a slash", text);
+}
+
+static void read_rules(struct loading *load, const struct node *node, struct spec_route *ret)
+{
+    const struct node *list = node_get(node, "rewrite");
+
+    ret->rules_len = list ? list->len : 0;
+    ret->rules = POOL_ARRAY(load->pool, struct spec_rule, ret->rules_len);
+    for (size_t i = 0; i < ret->rules_len; i++)
+        read_rule(load, node_at(list, i), &ret->rules[i]);
+}
+
 /* --- a route ---------------------------------------------------------------------------------------------------- */
 
 static void read_action(struct loading *load, const struct node *node, struct spec_route *ret)
@@ -249,10 +288,15 @@ static void read_action(struct loading *load, const struct node *node, struct sp
     int actions = (node_get(node, "to") != NULL) + (redirect != NULL) + (respond != NULL);
 
     ret->location = pool_strdup(load->pool, "");
-    if (actions > 1 || (actions == 0 && !maintenance))
+    bool passes = actions == 0 && !maintenance && node_get(node, "rewrite");
+    if (actions > 1 || (actions == 0 && !maintenance && !passes))
         problem_error(load->problems, node->place, "a route has one of `to`, `redirect` and `respond`");
+    if (passes && (ret->match != SPEC_REGEX || !ret->first))
+        problem_error(
+            load->problems, node->place,
+            "a route that only rewrites says `match: regex` and `first: true`, for others are asked behind it");
     ret->page = read_page(load, respond, 200, "");
-    ret->action = respond ? SPEC_RESPOND : SPEC_FORWARD;
+    ret->action = passes ? SPEC_PASS : respond ? SPEC_RESPOND : SPEC_FORWARD;
     if (redirect) {
         ret->action = SPEC_REDIRECT;
         read_redirect(load, redirect, ret);
@@ -345,6 +389,7 @@ void spec_build_route(struct loading *load, const struct node *node, struct spec
         problem_error(load->problems, node->place,
                       "`match`, `strip` and `replace` say what is done with a `path`, which is missing");
     read_action(load, node, ret);
+    read_rules(load, node, ret);
     read_error_pages(load, node, ret);
     ret->request = read_rewrite(load, node_get(headers, "request"), BOARD_REWRITE);
     ret->response = read_rewrite(load, node_get(headers, "response"), BOARD_REWRITE_RESPONSE);
@@ -366,7 +411,7 @@ static bool says_more_than_tcp(const struct spec_route *route)
     return *route->host || *route->path || route->action != SPEC_FORWARD || route->maintenance ||
            route->body_limit > 0 || route->request.set[0] || route->request.remove[0] || route->response.set[0] ||
            route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] || route->replace ||
-           *route->sticky.cookie || *route->balance.name;
+           route->rules_len > 0 || *route->sticky.cookie || *route->balance.name;
 }
 
 void spec_check_routes(struct loading *load, const struct spec_listener *listener)
@@ -409,7 +454,7 @@ static size_t rewrite_len(const struct spec_rewrite *rewrite)
 
 void spec_check_room(struct loading *load, const struct spec *spec)
 {
-    size_t routes = 0, text = 0, errors = 0;
+    size_t routes = 0, text = 0, errors = 0, rules = 0;
 
     for (size_t i = 0; i < spec->services_len; i++)
         routes += spec->services[i].ports_len; /* each has a private listener */
@@ -424,10 +469,13 @@ void spec_check_room(struct loading *load, const struct spec *spec)
             for (size_t e = 0; e < route->errors_len; e++)
                 text += text_len(route->errors[e].page.type) + text_len(route->errors[e].page.body) +
                         text_len(route->errors[e].location);
+            for (size_t e = 0; e < route->rules_len; e++)
+                text += text_len(route->rules[e].regex) + text_len(route->rules[e].to) + 3;
             errors += route->errors_len;
+            rules += route->rules_len;
             if (route->maintenance)
                 text += text_len(route->closed.type) + text_len(route->closed.body);
-            if (routes <= BOARD_ROUTES && text <= BOARD_TEXT && errors <= BOARD_ERROR_PAGES)
+            if (routes <= BOARD_ROUTES && text <= BOARD_TEXT && errors <= BOARD_ERROR_PAGES && rules <= BOARD_RULES)
                 continue;
             problem_error(
                 load->problems, route->place,

@@ -80,7 +80,7 @@ static void report_tree(const struct report *report, const struct schema *schema
         report_entry(report, schema, &node->entries[i], outer);
 }
 
-/* `links: [db:database]`: a dependency on `db`, which nobody calls `database`. */
+/* `links: [db:database]`: as processes a dependency on `db`, which nobody calls `database`. */
 static void report_link_names(const struct node *service, struct problems *problems)
 {
     const struct node *links = node_get(service, "links");
@@ -127,7 +127,8 @@ void compose_unsupported(const struct spec *spec, enum spec_runtime runtime, str
                       BOARD_LISTENERS);
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
-        report_link_names(node_get(services, service->name), problems);
+        if (process)
+            report_link_names(node_get(services, service->name), problems);
         if (process && !spec_service_is_process(service))
             problem_error(problems, service->place,
                           "service `%s` does not say what to run as a process; add `x-daruma: {process: {command: …}}`",

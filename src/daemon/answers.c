@@ -38,7 +38,7 @@ static json_t *last_exit(const struct instance_info *info)
 {
     if (info->last_cause == CAUSE_NONE)
         return json_null();
-    bool exited = !info->last_by_signal && info->last_cause != CAUSE_SPAWN;
+    bool exited = !info->last_by_signal && info->last_cause != CAUSE_SPAWN && info->last_status >= 0;
     return json_pack("{s:s, s:o, s:o}", "cause", cause_name(info->last_cause), "status",
                      exited ? json_integer(info->last_status) : json_null(), "signal",
                      info->last_by_signal ? json_integer(info->last_status) : json_null());

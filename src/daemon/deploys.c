@@ -36,18 +36,26 @@ static json_t *text_or_null(const char *text)
     return string ? string : json_string("(not UTF-8)");
 }
 
+static json_t *answers_json(const struct deploy_sample *sample)
+{
+    return json_pack("{s:I, s:I, s:f, s:f}", "answers", (json_int_t)sample->answers, "failures",
+                     (json_int_t)sample->failures, "p50_ms", (double)deploy_sample_quantile(sample, 0.5) / 1e3,
+                     "p99_ms", (double)deploy_sample_quantile(sample, 0.99) / 1e3);
+}
+
 static json_t *receipt_json(const struct deploy_receipt *receipt)
 {
     const struct traffic *traffic = &receipt->traffic;
 
-    return json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o}", "service",
-                     receipt->service, "from", (int)receipt->from, "to", (int)receipt->to, "outcome",
+    return json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+                     "service", receipt->service, "from", (int)receipt->from, "to", (int)receipt->to, "outcome",
                      deploy_phase_name(receipt->outcome), "strategy", strategy_name(receipt->strategy), "order",
                      order_name(receipt->stop_first), "began", (double)receipt->began_wall_ns / 1e9, "took_s",
                      (double)(receipt->took_ns / NS_PER_MS) / 1e3, "started", receipt->started, "failed_instances",
                      receipt->failed, "requests", (json_int_t)traffic->requests, "failed", (json_int_t)traffic->failed,
                      "held", (json_int_t)traffic->held, "retried", (json_int_t)traffic->retried, "reason",
-                     text_or_null(receipt->reason), "last_words", text_or_null(receipt->last_words));
+                     text_or_null(receipt->reason), "last_words", text_or_null(receipt->last_words), "old",
+                     answers_json(&receipt->answers[0]), "new", answers_json(&receipt->answers[1]));
 }
 
 int deploys_write(struct logfile *file, const struct deploy_receipt *receipt)

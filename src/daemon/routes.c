@@ -119,6 +119,26 @@ static bool uses_path(const struct spec_route *route)
     return false;
 }
 
+static int add_rules(struct board *board, const struct spec_route *route, struct board_text *ret)
+{
+    int r = 0;
+    *ret = (struct board_text){ 0 };
+    for (size_t i = 0; r == 0 && i < route->rules_len; i++) {
+        const struct spec_rule *rule = &route->rules[i];
+        char then = (char)rule->then;
+        r = append(board, &then, 1, ret);
+        if (r == 0)
+            r = append(board, rule->regex, strlen(rule->regex), ret);
+        if (r == 0)
+            r = append(board, "\n", 1, ret);
+        if (r == 0)
+            r = append(board, rule->to, strlen(rule->to), ret);
+        if (r == 0)
+            r = append(board, "\n", 1, ret);
+    }
+    return r;
+}
+
 int routes_fill_balance(struct board *board, const struct spec_balance *balance, struct board_route *ret)
 {
     ret->placement = (uint32_t)balance->placement;
@@ -163,6 +183,7 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
         [SPEC_FORWARD] = BOARD_FORWARD,
         [SPEC_REDIRECT] = BOARD_REDIRECT,
         [SPEC_RESPOND] = BOARD_RESPOND,
+        [SPEC_PASS] = BOARD_PASS,
     };
     static const enum board_match matches[] = {
         [SPEC_PREFIX] = BOARD_PREFIX,
@@ -191,6 +212,8 @@ int routes_fill(struct board *board, const struct spec_route *route, struct boar
         r = add_string(board, route->location, &ret->location);
     if (r == 0)
         r = fill_page(board, &route->page, &ret->page);
+    if (r == 0)
+        r = add_rules(board, route, &ret->rewrites);
     if (r == 0)
         r = add_errors(board, route, ret);
     if (r == 0 && route->maintenance)

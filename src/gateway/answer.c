@@ -187,9 +187,14 @@ static void give_page(struct gw_worker *worker, struct conn *conn, const struct 
     finish(worker, conn, status, (size_t)(text.at - block));
 }
 
-/* An error that has no text of its own may have a page. */
+/* An error that has no text of its own may have a page. 444 is no answer at all. */
 void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page)
 {
+    if (page->status == 444) {
+        conn->status = 444;
+        gw_conn_close(worker, conn);
+        return;
+    }
     const struct board_error_page *error =
         page->body.len == 0 ? gw_answer_error_page(worker, conn, page->status) : NULL;
     if (error)
@@ -216,22 +221,26 @@ static size_t make_location(struct gw_worker *worker, struct conn *conn, struct 
     return text.full ? 0 : len - doubled;
 }
 
-static void give_redirect(struct gw_worker *worker, struct conn *conn, struct board_text to, unsigned status)
+void gw_answer_location(struct gw_worker *worker, struct conn *conn, unsigned status, struct gw_span location)
 {
-    size_t len = make_location(worker, conn, to);
-
-    if (len == 0) {
-        give(worker, conn, (struct gw_answer){ .status = 414 });
-        return;
-    }
     char *block = begin(worker, conn);
     struct text text = { .at = block, .end = block + GW_BLOCK };
     put_head(&text, status);
     text_put(&text, "Location: ");
-    text_add(&text, worker->scratch, len);
+    text_add(&text, location.text, location.len);
     text_put(&text, "\r\n");
     end_head(worker, conn, &text, status, 0);
     finish(worker, conn, status, (size_t)(text.at - block));
+}
+
+static void give_redirect(struct gw_worker *worker, struct conn *conn, struct board_text to, unsigned status)
+{
+    size_t len = make_location(worker, conn, to);
+
+    if (len == 0)
+        give(worker, conn, (struct gw_answer){ .status = 414 });
+    else
+        gw_answer_location(worker, conn, status, (struct gw_span){ worker->scratch, len });
 }
 
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn)

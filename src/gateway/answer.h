@@ -14,6 +14,8 @@ void gw_answer(struct gw_worker *worker, struct conn *conn, unsigned status, con
 /* The answer that the route itself says: its page, or where it redirects to. `worker->head` and `worker->path` are
    those of the request. */
 void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page);
+/* Sends the client there; `location` may lie in worker->scratch or worker->target. */
+void gw_answer_location(struct gw_worker *worker, struct conn *conn, unsigned status, struct gw_span location);
 void gw_answer_redirect(struct gw_worker *worker, struct conn *conn);
 
 /* What the route answers in place of that status; NULL: nothing of its own. */

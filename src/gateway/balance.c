@@ -40,6 +40,9 @@ static void begin_generation(struct balance *balance, uint32_t endpoint)
     atomic_store_explicit(&gauge->ewma_us, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->hung, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->failures, 0, memory_order_relaxed);
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++)
+        atomic_store_explicit(&gauge->latency[i], 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->generation, begun->generation, memory_order_release);
 }
 
@@ -106,6 +109,8 @@ void gw_balance_rebuild(struct balance *balance)
         if (balance->local[i].generation != view->endpoints[i].generation)
             begin_generation(balance, i);
         balance->local[i].state = view->endpoints[i].state;
+        balance->local[i].weight = view->endpoints[i].weight;
+        balance->local[i].service = view->endpoints[i].service;
     }
     for (uint32_t i = 0; i < BOARD_SERVICES; i++)
         balance->services[i] =
@@ -170,12 +175,19 @@ void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_
         add_latency(balance, endpoint, waited_ns, now_ns);
 }
 
+static void count_latency(struct endpoint_gauge *gauge, uint64_t us)
+{
+    _Atomic uint32_t *cell = &gauge->latency[gauges_latency_cell(us)];
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns)
 {
     struct endpoint_local *local = &balance->local[endpoint];
     uint64_t us = (uint64_t)(latency_ns / NS_PER_US);
 
     add_latency(balance, endpoint, latency_ns, now_ns);
+    count_latency(&balance->gauges->endpoints[endpoint], us);
     gw_latency_add(&local->latency, us);
     gw_latency_add(&balance->services[balance->view->endpoints[endpoint].service].latency, us);
     local->answered_ns = now_ns;

@@ -15,6 +15,7 @@
 #include "gateway/poison.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
+#include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
@@ -250,11 +251,17 @@ void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn)
 
 int gw_exchange_try(struct gw_worker *worker, struct conn *conn)
 {
+    if ((conn->flags & CONN_LATER) && !gw_retry_budget(worker->retrying, worker->active))
+        return -EAGAIN;
     int endpoint = gw_exchange_elsewhere(worker, conn);
     if (endpoint < 0)
         return endpoint;
     if (!may_be_tried(worker, conn))
         return -EAGAIN;
+    if (conn->flags & CONN_LATER) {
+        conn->flags = (conn->flags & ~(uint32_t)CONN_LATER) | CONN_RETRYING;
+        worker->retrying++;
+    }
     attempt(worker, conn, (uint32_t)endpoint, false);
     return 0;
 }
@@ -268,17 +275,25 @@ static void place(struct gw_worker *worker, struct conn *conn)
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
 
-/* Where the request leads to; what it says is in worker->path afterwards. The status to refuse it with, or 0. */
-static unsigned find_route(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head)
+/* Where the request leads to; what it says is in worker->path afterwards. `ret` is what came of rewriting. */
+static void find_route(struct gw_worker *worker, struct conn *conn, const char *buf, const struct http1_head *head,
+                       struct gw_rewritten *ret)
 {
+    ret->status = 0;
     conn->route = worker->routes.only[conn->listener];
+    if (worker->routes.rewrites[conn->listener]) {
+        *ret = gw_rewrite_find(worker, conn);
+        conn->route = ret->route;
+        return;
+    }
     bool looked = conn->route == GW_NONE || worker->view->routes[conn->route].action == BOARD_REDIRECT;
     if (looked && !gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
-        return 400;
-    if (conn->route == GW_NONE)
+        ret->status = 400;
+    else if (conn->route == GW_NONE)
         conn->route = gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
-                                    &worker->path);
-    return conn->route == GW_NONE ? 404 : 0;
+                                    false, &worker->path);
+    if (conn->route == GW_NONE && ret->status == 0)
+        ret->status = 404;
 }
 
 /* What the route answers by itself, or does not let through. True when that was the answer. */
@@ -331,6 +346,8 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
         conn->flags |= CONN_HTTP10;
     if (head->upgrade)
         conn->flags |= CONN_UPGRADE;
+    if (head->expect_continue)
+        conn->flags |= CONN_EXPECTS;
     for (unsigned i = 0; i < head->headers; i++)
         if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY)
             conn->flags |= CONN_REPEATABLE;
@@ -353,7 +370,9 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     conn->in_left = head->content_length;
     conn->in_chunked = (struct http1_chunked){ 0 };
     conn->serial++;
-    unsigned refused = find_route(worker, conn, buf, head);
+    struct gw_rewritten found;
+    find_route(worker, conn, buf, head, &found);
+    unsigned refused = found.status >= 400 ? found.status : 0;
     if (refused == 400 || gw_relay_take_body(worker, conn, head->len) < 0) {
         gw_count(&worker->gauges->bad_requests);
         conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
@@ -369,6 +388,10 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
         return;
     }
     begin_active(worker, conn);
+    if (found.status > 0) {
+        gw_answer_location(worker, conn, found.status, found.target);
+        return;
+    }
     if (answer_here(worker, conn, buf, head))
         return;
     if (gw_poison_any(&worker->shared->quarantine, worker->now) &&
@@ -411,6 +434,7 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
     } else {
         gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
+        gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
         gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
     }
 }
@@ -421,6 +445,7 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
                                   int elsewhere)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
+    bool late = route->retry_timeout_ns > 0 && worker->now - conn->begun_ns >= route->retry_timeout_ns;
     return (struct retry_case){
         .failure = failure,
         .idempotent = (conn->flags & CONN_TCP) || http1_method_idempotent((enum http1_method)conn->method),
@@ -431,11 +456,12 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
         .elsewhere = elsewhere != -ENOENT,
         .alone = elsewhere == -ENOENT && conn->tried_len == 1,
         .died = conn->flags & CONN_DIED,
+        .patient = route->hold_ns > 0,
         .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
         .retry_on = route->retry_on,
         .status = conn->status,
         .attempts = conn->attempts,
-        .max_attempts = route->attempts,
+        .max_attempts = late ? conn->attempts : route->attempts,
         .suspects = worker->view->endpoints[conn->endpoint].suspects,
         .strikes = conn->strikes,
     };
@@ -491,6 +517,14 @@ void gw_exchange_refuse(struct gw_worker *worker, struct conn *conn, unsigned st
     gw_answer(worker, conn, status, why);
 }
 
+/* As many retries as the budget allows run already, all others wait: that stops a storm as well, and loses nothing. */
+static void wait_for_budget(struct gw_worker *worker, struct conn *conn)
+{
+    conn->flags |= CONN_LATER;
+    gw_block_put(&worker->slots, &conn->out);
+    gw_hold(worker, conn, -EAGAIN);
+}
+
 /* What the failure was is known: goes on as the rules say. */
 static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
 {
@@ -506,6 +540,9 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
     case RETRY_ELSEWHERE:
         count_retry(worker, conn, failure);
         place(worker, conn);
+        break;
+    case RETRY_LATER:
+        wait_for_budget(worker, conn);
         break;
     case RETRY_SAME:
         count_retry(worker, conn, failure);
@@ -560,8 +597,8 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
         else if (failure == RETRY_STALE)
             failure = RETRY_BROKEN;
     }
-    if (failure != RETRY_STALE)
-        count_failure(worker, conn, !gone);
+    if (conn->failure == RETRY_STALE && failure != RETRY_STALE)
+        count_failure(worker, conn, false);
     settle(worker, conn, failure);
 }
 
@@ -574,6 +611,9 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
         conn->head_sent = 0; /* as good as not sent */
     if (upstream)
         gw_upstream_close(worker, upstream);
+    /* At once, whatever the board will say: until then others would be placed on it. Who died is of no use anyway. */
+    if (!stale)
+        count_failure(worker, conn, true);
     /* The rival was there first: it has had its time as well. */
     if (failure == RETRY_TIMEOUT && conn->state == CONN_SENDING)
         gw_hedge_drop_rival(worker, conn);
@@ -584,7 +624,6 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
             attempt(worker, conn, conn->endpoint, true);
             return;
         }
-        count_failure(worker, conn, true);
         (void)gw_hedge_fall_back(worker, conn);
         return;
     }
@@ -596,7 +635,6 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
         gw_exchange_judge(worker, conn, false);
         return;
     }
-    count_failure(worker, conn, true);
     /* The table knows one way back to placement from a broken attempt. */
     gw_conn_step(worker, conn, CONN_EV_BROKEN);
     settle(worker, conn, failure);
@@ -611,7 +649,8 @@ bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsig
     conn->status = (uint16_t)status;
     struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);
     enum retry_verdict verdict = gw_retry_decide(&facts);
-    if (verdict != RETRY_ELSEWHERE || elsewhere < 0) { /* rather this answer than none for a while */
+    bool again = verdict == RETRY_ELSEWHERE || verdict == RETRY_LATER;
+    if (!again || elsewhere < 0) { /* rather this answer than none for a while */
         if (verdict == RETRY_DENIED)
             gw_count(&gw_conn_gauge(worker, conn)->retry_denied);
         return false;
@@ -619,8 +658,12 @@ bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsig
     gw_upstream_close(worker, gw_conn_upstream(worker, conn));
     gw_exchange_attempt_over(worker, conn);
     conn->status = 0;
-    count_retry(worker, conn, RETRY_STATUS);
     gw_conn_step(worker, conn, CONN_EV_BROKEN);
+    if (verdict == RETRY_LATER) {
+        wait_for_budget(worker, conn);
+        return true;
+    }
+    count_retry(worker, conn, RETRY_STATUS);
     attempt(worker, conn, (uint32_t)elsewhere, false);
     return true;
 }

@@ -86,9 +86,11 @@ static void add_host(struct text *text, const struct gw_facts *facts)
 
 /* --- the target ------------------------------------------------------------------------------------------------- */
 
-/* With its question mark; that of a rewritten path is its own. */
+/* With its question mark. */
 static struct gw_span query_of(const struct gw_facts *facts)
 {
+    if (facts->path)
+        return facts->path->query;
     const struct http1_slice target = facts->head->path;
     const char *begin = facts->buf + target.at, *mark = memchr(begin, '?', target.len);
     return mark ? (struct gw_span){ mark, (size_t)(begin + target.len - mark) } : (struct gw_span){ "", 0 };
@@ -111,12 +113,11 @@ static void add_uri(struct text *text, const struct gw_facts *facts)
 /* As it was written, unless that could be taken for another host. */
 static void add_path(struct text *text, const struct gw_facts *facts)
 {
-    const char *target = facts->buf + facts->head->path.at;
     if (!facts->path)
         return;
-    bool as_written = !facts->path->moved && facts->path->raw_len > 0 && *target == '/';
+    bool as_written = !facts->path->moved && facts->path->raw_len > 0 && *facts->target.text == '/';
     if (as_written)
-        text_add(text, target, facts->path->raw_len);
+        text_add(text, facts->target.text, facts->path->raw_len);
     else
         text_add(text, facts->path->text, facts->path->len);
     add_span(text, query_of(facts));

@@ -19,6 +19,7 @@ struct gw_facts {
     struct gw_span peer;           /* the client's address as text */
     const char *made_id;           /* X-Request-Id when it sent no usable one */
     uint16_t port;                 /* that it connected to */
+    struct gw_span target;         /* its path and query as the route sees them; with `path` */
     const struct gw_path *path;    /* normalised; NULL: not at hand */
     struct gw_span rest[3];        /* what follows the route's path; without text: the path */
 };
@@ -28,6 +29,7 @@ struct gw_gathered {
     struct gw_facts facts;
     char peer[INET6_ADDRSTRLEN];
     char id[GW_REQUEST_ID];
+    bool whole; /* all of the path was rewritten (rewrite.h) */
 };
 
 /* The request's Host without its port, as it was written. */

@@ -216,6 +216,18 @@ static void add_target(struct text *text, const char *buf, const struct http1_he
     add_slice(text, buf, head->path);
 }
 
+/* HTTP/1.0 knows no Host, but HTTP/1.1 must have one, and many servers insist that it is not empty. */
+static void add_host(struct text *text, const char *buf, const struct http1_head *head,
+                     const struct gw_forward_request *facts)
+{
+    text_put(text, "Host: ");
+    if (head->host.len > 0)
+        add_slice(text, buf, head->host);
+    else
+        text_add(text, facts->service.text, facts->service.len);
+    text_add(text, "\r\n", 2);
+}
+
 /* Which fields of the client's are replaced by ours. */
 static uint64_t replaced_fields(const struct gw_forward_request *facts)
 {
@@ -256,7 +268,7 @@ ssize_t gw_forward_request(const char *buf, struct http1_head *head, const struc
     add_target(&text, buf, head, facts);
     text_put(&text, " HTTP/1.1\r\n");
     if (!(facts->own & BOARD_OWN_HOST))
-        add_field(&text, "Host", buf, head->host);
+        add_host(&text, buf, head, facts);
     copy_fields(&text, buf, head, replaced_fields(facts));
     add_framing(&text, head);
     add_forwarded(&text, buf, head, facts);

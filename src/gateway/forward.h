@@ -32,6 +32,7 @@ enum { GW_REQUEST_ID = 32 };
 
 struct gw_forward_request {
     struct gw_span peer;         /* the client's address as text */
+    struct gw_span service;      /* the Host of requests that name none */
     bool trusted;                /* what it says about who was before it is believed and added to, else replaced */
     bool via;                    /* Via is added */
     uint32_t own;                /* enum board_own */

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "gateway/access.h"
 #include "gateway/answer.h"
+#include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
@@ -11,9 +12,9 @@
 #include "gateway/pipe.h"
 #include "gateway/proxy.h"
 #include "gateway/response.h"
+#include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -65,28 +66,6 @@ bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *
     if (limit == 0)
         return false;
     return head->framing == HTTP1_LENGTH ? head->content_length > limit : conn->in_chunked.data > limit;
-}
-
-size_t gw_relay_peer(const struct conn *conn, char *text)
-{
-    if (conn->peer_family == AF_INET) {
-        char *at = text;
-        for (int i = 0; i < 4; i++) {
-            unsigned byte = conn->peer[i];
-            if (i > 0)
-                *at++ = '.';
-            if (byte >= 100)
-                *at++ = (char)('0' + byte / 100);
-            if (byte >= 10)
-                *at++ = (char)('0' + byte / 10 % 10);
-            *at++ = (char)('0' + byte % 10);
-        }
-        return (size_t)(at - text);
-    }
-    if (conn->peer_family == AF_INET6 && inet_ntop(AF_INET6, conn->peer, text, INET6_ADDRSTRLEN))
-        return strlen(text);
-    memcpy(text, "unknown", 7);
-    return 7;
 }
 
 static uint16_t listener_port(const struct board *view, uint32_t listener)
@@ -147,39 +126,56 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
     return true;
 }
 
-/* The path in normal form, and what the route finds in it, into worker->path. */
-static bool look_at_path(struct gw_worker *worker, const struct conn *conn, const char *buf)
+void gw_relay_gather_request(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
 {
-    const struct http1_head *head = &worker->head;
-    if (!gw_path_normalise(buf + head->path.at, head->path.len, &worker->path))
+    const struct gw_client client = gw_client_peer(conn);
+    ret->facts = (struct gw_facts){ .buf = gw_block(&worker->slots, conn->in),
+                                    .head = &worker->head,
+                                    .peer = { ret->peer, gw_client_text(&client, ret->peer) },
+                                    .made_id = ret->id,
+                                    .port = conn->local_port > 0 ? conn->local_port
+                                                                 : listener_port(worker->view, conn->listener) };
+    gw_relay_make_id(worker, conn, ret->id);
+}
+
+/* What the route sees of the target, and its path in normal form in worker->path. */
+static bool look_at_target(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
+{
+    const struct http1_slice path = worker->head.path;
+    const struct board_route *route = gw_conn_route(worker, conn);
+
+    ret->facts.target = (struct gw_span){ ret->facts.buf + path.at, path.len };
+    if (worker->routes.rewrites[conn->listener] || route->match == BOARD_REGEX) {
+        /* The same as before, unless the routes are others by now. */
+        struct gw_rewritten rewritten = gw_rewrite_find(worker, conn);
+        if (rewritten.status == 400 || rewritten.status == 500)
+            return false;
+        ret->facts.target = rewritten.target;
+        ret->whole = rewritten.whole;
+    } else if (!gw_path_normalise(ret->facts.target.text, ret->facts.target.len, &worker->path)) {
         return false;
-    if (gw_conn_route(worker, conn)->match == BOARD_REGEX)
-        (void)gw_route_find(&worker->routes, worker->view, conn->listener, buf + head->host.at, head->host.len,
-                            &worker->path);
+    }
+    ret->facts.path = &worker->path;
+    gw_route_replace(worker->view, route, (struct gw_span){ "", 0 }, ret->facts.target.text, ret->facts.target.len,
+                     &worker->path, ret->facts.rest);
     return true;
 }
 
 bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gathered *ret)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    ret->facts = (struct gw_facts){ .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
-                                    .made_id = ret->id,
-                                    .port = conn->local_port > 0 ? conn->local_port
-                                                                 : listener_port(worker->view, conn->listener) };
-    gw_relay_make_id(worker, conn, ret->id);
-    if (!gw_relay_read_head(worker, conn))
+    bool there = gw_relay_read_head(worker, conn);
+
+    gw_relay_gather_request(worker, conn, ret);
+    ret->whole = false;
+    if (!there) {
+        ret->facts.head = NULL;
         return false;
-    ret->facts.buf = gw_block(&worker->slots, conn->in);
-    ret->facts.head = &worker->head;
-    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT && route->errors == 0)
+    }
+    if (!(route->flags & (BOARD_REPLACE | BOARD_USES_PATH)) && route->action != BOARD_REDIRECT && route->errors == 0 &&
+        !worker->routes.rewrites[conn->listener])
         return true;
-    const struct http1_slice target = worker->head.path;
-    if (!look_at_path(worker, conn, ret->facts.buf))
-        return false;
-    ret->facts.path = &worker->path;
-    gw_route_replace(worker->view, route, (struct gw_span){ "", 0 }, ret->facts.buf + target.at, target.len,
-                     &worker->path, ret->facts.rest);
-    return true;
+    return look_at_target(worker, conn, ret);
 }
 
 /* The head for the upstream, into worker->scratch. It is a function of what is in `in`, so that a head which went out
@@ -187,12 +183,15 @@ bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gath
 static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
+    const struct gw_client client = gw_client_peer(conn);
     struct gw_gathered gathered;
     if (!gw_relay_gather(worker, conn, &gathered))
         return -EBADMSG;
+    const char *service = worker->view->services[worker->view->endpoints[conn->endpoint].service].name;
     struct gw_forward_request facts = {
+        .service = { service, strlen(service) },
         .peer = gathered.facts.peer,
-        .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
+        .trusted = gw_client_is_in(&client, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
         .own = route->own,
         .port = gathered.facts.port,
@@ -205,12 +204,13 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     else if (conn->routes_version != worker->view->routes_version)
         return -EBADMSG;
     memcpy(facts.made_id, gathered.id, sizeof(facts.made_id));
-    if (route->flags & BOARD_REPLACE) {
-        const struct http1_slice target = worker->head.path;
+    if ((route->flags & BOARD_REPLACE) && !gathered.whole) {
         struct gw_span with;
         with.text = board_text(worker->view, route->replace, &with.len);
-        gw_route_replace(worker->view, route, with, gathered.facts.buf + target.at, target.len, &worker->path,
-                         facts.target);
+        gw_route_replace(worker->view, route, with, gathered.facts.target.text, gathered.facts.target.len,
+                         &worker->path, facts.target);
+    } else if (gathered.facts.target.text == worker->target) {
+        facts.target[0] = gathered.facts.target;
     }
     return gw_forward_request(gathered.facts.buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }

@@ -16,9 +16,6 @@ int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at)
 /* Is the body of this request, as far as is known, larger than its route allows? */
 bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *conn, const struct http1_head *head);
 
-/* The client's address as text; its length. `text` has room for INET6_ADDRSTRLEN. */
-size_t gw_relay_peer(const struct conn *conn, char *text);
-
 /* The id that this request gets when it brings none: the same for every attempt, and for no other request. */
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID]);
 
@@ -28,6 +25,9 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn);
 /* What templates are filled from, over worker->head and worker->path. False when the request is not at hand any more: then
    only what does not come from it is there. */
 bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gathered *ret);
+
+/* The part of it that needs no route, over worker->head. */
+void gw_relay_gather_request(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret);
 
 /* The bytes on the board of what a route does to header fields. */
 struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_rewrite *on_board);

@@ -103,6 +103,7 @@ bool gw_path_normalise(const char *target, size_t len, struct gw_path *ret)
     ret->text = target;
     ret->len = ret->raw_len;
     ret->changed = ret->moved = ret->grouped = false;
+    ret->query = (struct gw_span){ target + ret->raw_len, len - ret->raw_len };
     if (ret->len == 0 || *target != '/') { /* of an absolute form without a path; of OPTIONS * */
         ret->text = "/";
         ret->len = 1;
@@ -234,6 +235,30 @@ static void add_regex(struct gw_routes *routes, const struct board *view, uint32
     *at = index;
 }
 
+/* The rules stand on the board one behind the other, as they are carried out. */
+static void add_rules(struct gw_routes *routes, const struct board *view, uint32_t index)
+{
+    size_t len;
+    const char *at = board_text(view, view->routes[index].rewrites, &len), *end = at + len;
+    uint32_t *last = &routes->rules_of[index];
+
+    while (at < end && routes->rules < BOARD_RULES) {
+        const char *regex_end = memchr(at, '\n', (size_t)(end - at));
+        const char *to_end = regex_end ? memchr(regex_end + 1, '\n', (size_t)(end - regex_end - 1)) : NULL;
+        if (!to_end)
+            return;
+        routes->rule[routes->rules] = (struct gw_rule){
+            .regex = compile(at + 1, (size_t)(regex_end - at - 1), false),
+            .to = { regex_end + 1, (size_t)(to_end - regex_end - 1) },
+            .then = (enum board_then) * at,
+        };
+        *last = ++routes->rules;
+        last = &routes->rule[routes->rules - 1].next;
+        routes->rewrites[view->routes[index].listener] = true;
+        at = to_end + 1;
+    }
+}
+
 static void add_route(struct gw_routes *routes, const struct board *view, uint32_t index)
 {
     const struct board_route *route = &view->routes[index];
@@ -243,6 +268,7 @@ static void add_route(struct gw_routes *routes, const struct board *view, uint32
     const char *path = route_path(view, route, &len);
 
     routes->route_group[index] = group_index;
+    add_rules(routes, view, index);
     if (route->order < group->order)
         group->order = route->order;
     if (route->match == BOARD_REGEX) {
@@ -271,6 +297,10 @@ void gw_routes_free(struct gw_routes *routes)
     for (uint32_t i = 0; i < routes->groups; i++) {
         regex_free(routes->group[i].host_regex);
         routes->group[i].host_regex = NULL;
+    }
+    for (uint32_t i = 0; i < routes->rules; i++) {
+        regex_free(routes->rule[i].regex);
+        routes->rule[i].regex = NULL;
     }
 }
 
@@ -301,7 +331,9 @@ void gw_routes_update(struct gw_routes *routes, const struct board *view)
     gw_routes_free(routes);
     routes->built = true;
     routes->version = view->routes_version;
-    routes->groups = 0;
+    routes->groups = routes->rules = 0;
+    memset(routes->rules_of, 0, sizeof(routes->rules_of));
+    memset(routes->rewrites, 0, sizeof(routes->rewrites));
     memset(routes->wildcards, 0, sizeof(routes->wildcards));
     memset(routes->tails, 0, sizeof(routes->tails));
     memset(routes->group_slots, 0, sizeof(routes->group_slots));
@@ -315,7 +347,7 @@ void gw_routes_update(struct gw_routes *routes, const struct board *view)
             continue;
         add_route(routes, view, i);
         (void)route_path(view, route, &path_len);
-        bool alone = count[route->listener] == 0 && route->host.len == 0 && path_len == 0;
+        bool alone = count[route->listener] == 0 && route->host.len == 0 && path_len == 0 && route->rewrites.len == 0;
         routes->only[route->listener] = alone ? i : GW_ROUTE_NONE;
         count[route->listener] = 1;
     }
@@ -348,6 +380,16 @@ static void hash_path(struct path_hashes *hashes, const struct gw_path *path)
     hashes->whole = hash;
 }
 
+/* What is looked for. */
+struct search {
+    const struct gw_routes *routes;
+    const struct board *view;
+    uint32_t listener;
+    bool passed;
+    struct gw_path *path;
+    struct path_hashes hashes;
+};
+
 static uint32_t find_path(const struct gw_routes *routes, const struct board *view, uint32_t group, uint64_t hash,
                           enum board_match match, const char *path, size_t len)
 {
@@ -366,9 +408,10 @@ static uint32_t find_path(const struct gw_routes *routes, const struct board *vi
 }
 
 /* The longest route whose bytes the path begins with, and that is longer than `beyond`. */
-static uint32_t find_begins(const struct gw_routes *routes, const struct board *view, uint32_t group,
-                            const struct gw_path *path, size_t beyond)
+static uint32_t find_begins(const struct search *search, uint32_t group, size_t beyond)
 {
+    const struct gw_routes *routes = search->routes;
+    const struct gw_path *path = search->path;
     uint64_t hash = HASH_SEED;
     size_t most = routes->group[group].begins < path->len ? routes->group[group].begins : path->len;
     uint32_t found = GW_ROUTE_NONE;
@@ -376,16 +419,17 @@ static uint32_t find_begins(const struct gw_routes *routes, const struct board *
     for (size_t len = 1; len <= most; len++) {
         hash = hash_byte(hash, path->text[len - 1]);
         uint32_t index =
-            len > beyond ? find_path(routes, view, group, hash, BOARD_BEGINS, path->text, len) : GW_ROUTE_NONE;
+            len > beyond ? find_path(routes, search->view, group, hash, BOARD_BEGINS, path->text, len) : GW_ROUTE_NONE;
         found = index != GW_ROUTE_NONE ? index : found;
     }
     return found;
 }
 
 /* The longest prefix of either kind. */
-static uint32_t find_prefix(const struct gw_routes *routes, const struct board *view, uint32_t group,
-                            const struct gw_path *path, const struct path_hashes *hashes)
+static uint32_t find_prefix(const struct search *search, uint32_t group)
 {
+    const struct gw_routes *routes = search->routes;
+    const struct path_hashes *hashes = &search->hashes;
     uint32_t found = GW_ROUTE_NONE;
     unsigned deepest = routes->group[group].depth;
     size_t len = 0;
@@ -394,21 +438,26 @@ static uint32_t find_prefix(const struct gw_routes *routes, const struct board *
         deepest = hashes->count - 1;
     for (unsigned n = deepest + 1; found == GW_ROUTE_NONE && n > 0; n--) {
         len = hashes->len[n - 1];
-        found = find_path(routes, view, group, hashes->hash[n - 1], BOARD_PREFIX, path->text, len);
+        found = find_path(routes, search->view, group, hashes->hash[n - 1], BOARD_PREFIX, search->path->text, len);
     }
     if (routes->group[group].begins == 0)
         return found;
-    uint32_t begins = find_begins(routes, view, group, path, found == GW_ROUTE_NONE ? 0 : len);
+    uint32_t begins = find_begins(search, group, found == GW_ROUTE_NONE ? 0 : len);
     return begins != GW_ROUTE_NONE ? begins : found;
 }
 
 /* The first regular expression from `*at` on that matches, of those that want to be first or of the others. */
-static uint32_t find_regex(const struct gw_routes *routes, const struct board *view, uint32_t *at, bool first,
-                           struct gw_path *path)
+static uint32_t find_regex(const struct search *search, uint32_t *at, bool first)
 {
+    const struct gw_routes *routes = search->routes;
+    const struct board *view = search->view;
+    struct gw_path *path = search->path;
+
     for (; *at != GW_ROUTE_NONE; *at = routes->regex_next[*at]) {
         if (((view->routes[*at].flags & BOARD_FIRST) != 0) != first)
             break;
+        if (search->passed && view->routes[*at].action == BOARD_PASS)
+            continue;
         if (routes->regex[*at] && regex_match(routes->regex[*at], path->text, path->len, path->group) > 0) {
             path->grouped = true;
             return *at;
@@ -417,22 +466,30 @@ static uint32_t find_regex(const struct gw_routes *routes, const struct board *v
     return GW_ROUTE_NONE;
 }
 
-static uint32_t find_in_group(const struct gw_routes *routes, const struct board *view, uint32_t group,
-                              struct gw_path *path, const struct path_hashes *hashes)
+static uint32_t find_in_group(const struct search *search, uint32_t group)
 {
+    const struct gw_routes *routes = search->routes;
+    const struct board *view = search->view;
+
     if (group == GW_ROUTE_NONE)
         return GW_ROUTE_NONE;
     uint32_t regex = routes->group[group].regex;
-    uint32_t found = find_regex(routes, view, &regex, true, path);
+    uint32_t found = find_regex(search, &regex, true);
     if (found == GW_ROUTE_NONE)
-        found = find_path(routes, view, group, hashes->whole, BOARD_EXACT, path->text, path->len);
+        found =
+            find_path(routes, view, group, search->hashes.whole, BOARD_EXACT, search->path->text, search->path->len);
     if (found != GW_ROUTE_NONE)
         return found;
-    uint32_t prefix = find_prefix(routes, view, group, path, hashes);
+    uint32_t prefix = find_prefix(search, group);
     if (prefix != GW_ROUTE_NONE && (view->routes[prefix].flags & BOARD_FIRST))
         return prefix;
-    found = find_regex(routes, view, &regex, false, path);
+    found = find_regex(search, &regex, false);
     return found != GW_ROUTE_NONE ? found : prefix;
+}
+
+static uint32_t find_by_name(const struct search *search, const char *name, size_t len)
+{
+    return find_in_group(search, find_group(search->routes, search->view, search->listener, name, len));
 }
 
 /* Without its port and without the last dot, in lower case. Its length; 0: none that a route could name. */
@@ -452,8 +509,7 @@ static size_t plain_host(const char *host, size_t len, char name[HOST_MAX + 1])
 }
 
 /* "*.example.org": what stands behind each dot of the name, the longest first. One byte before the name is free. */
-static uint32_t find_by_tail(const struct gw_routes *routes, const struct board *view, uint32_t listener, char *name,
-                             size_t len, struct gw_path *path, const struct path_hashes *hashes)
+static uint32_t find_by_tail(const struct search *search, char *name, size_t len)
 {
     uint32_t found = GW_ROUTE_NONE;
     unsigned labels = 0;
@@ -463,8 +519,7 @@ static uint32_t find_by_tail(const struct gw_routes *routes, const struct board 
             continue;
         char before = name[at - 1];
         name[at - 1] = '*';
-        found =
-            find_in_group(routes, view, find_group(routes, view, listener, name + at - 1, len - at + 1), path, hashes);
+        found = find_by_name(search, name + at - 1, len - at + 1);
         name[at - 1] = before;
         labels++;
     }
@@ -472,8 +527,7 @@ static uint32_t find_by_tail(const struct gw_routes *routes, const struct board 
 }
 
 /* "www.example.*": what stands before each dot, the longest first. One byte behind the name is free. */
-static uint32_t find_by_head(const struct gw_routes *routes, const struct board *view, uint32_t listener, char *name,
-                             size_t len, struct gw_path *path, const struct path_hashes *hashes)
+static uint32_t find_by_head(const struct search *search, char *name, size_t len)
 {
     uint32_t found = GW_ROUTE_NONE;
     unsigned labels = 0;
@@ -483,28 +537,28 @@ static uint32_t find_by_head(const struct gw_routes *routes, const struct board 
             continue;
         char behind = name[at];
         name[at] = '*';
-        found = find_in_group(routes, view, find_group(routes, view, listener, name, at + 1), path, hashes);
+        found = find_by_name(search, name, at + 1);
         name[at] = behind;
         labels++;
     }
     return found;
 }
 
-static uint32_t find_by_regex(const struct gw_routes *routes, const struct board *view, uint32_t listener,
-                              const char *name, size_t len, struct gw_path *path, const struct path_hashes *hashes)
+static uint32_t find_by_regex(const struct search *search, const char *name, size_t len)
 {
+    const struct gw_routes *routes = search->routes;
     struct regex_group unused[REGEX_GROUPS];
     uint32_t found = GW_ROUTE_NONE;
 
-    for (uint32_t at = routes->host_regex[listener]; found == GW_ROUTE_NONE && at != GW_ROUTE_NONE;
+    for (uint32_t at = routes->host_regex[search->listener]; found == GW_ROUTE_NONE && at != GW_ROUTE_NONE;
          at = routes->group[at].next)
         if (routes->group[at].host_regex && regex_match(routes->group[at].host_regex, name, len, unused) > 0)
-            found = find_in_group(routes, view, at, path, hashes);
+            found = find_in_group(search, at);
     return found;
 }
 
 uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view, uint32_t listener, const char *host,
-                       size_t host_len, struct gw_path *path)
+                       size_t host_len, bool passed, struct gw_path *path)
 {
     if (routes->only[listener] != GW_ROUTE_NONE)
         return routes->only[listener];
@@ -512,20 +566,25 @@ uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view,
     /* A byte before the name and one behind it are left for the wildcard's asterisk. */
     char room[HOST_MAX + 3], *name = room + 1;
     size_t len = plain_host(host, host_len, name);
-    struct path_hashes hashes;
-    hash_path(&hashes, path);
+    struct search search;
+    search.routes = routes;
+    search.view = view;
+    search.listener = listener;
+    search.passed = passed;
+    search.path = path;
+    hash_path(&search.hashes, path);
 
     uint32_t found = GW_ROUTE_NONE;
     if (len > 0)
-        found = find_in_group(routes, view, find_group(routes, view, listener, name, len), path, &hashes);
+        found = find_by_name(&search, name, len);
     if (found == GW_ROUTE_NONE && routes->wildcards[listener])
-        found = find_by_tail(routes, view, listener, name, len, path, &hashes);
+        found = find_by_tail(&search, name, len);
     if (found == GW_ROUTE_NONE && routes->tails[listener])
-        found = find_by_head(routes, view, listener, name, len, path, &hashes);
+        found = find_by_head(&search, name, len);
     if (found == GW_ROUTE_NONE && len > 0)
-        found = find_by_regex(routes, view, listener, name, len, path, &hashes);
+        found = find_by_regex(&search, name, len);
     if (found == GW_ROUTE_NONE)
-        found = find_in_group(routes, view, find_group(routes, view, listener, "", 0), path, &hashes);
+        found = find_by_name(&search, "", 0);
     return found;
 }
 

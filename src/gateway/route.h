@@ -54,6 +54,14 @@ struct gw_route_group {
     struct board_text host;
 };
 
+/* A rule that rewrites paths, ready to be used. */
+struct gw_rule {
+    struct regex *regex;
+    struct gw_span to; /* a template; on the view */
+    enum board_then then;
+    uint32_t next; /* of the same route; index + 1, 0: none */
+};
+
 struct gw_routes {
     uint32_t version; /* of the board's routes when it was built */
     bool built;
@@ -67,6 +75,10 @@ struct gw_routes {
     uint64_t path_hash[BOARD_ROUTES]; /* of each route */
     uint32_t route_group[BOARD_ROUTES];
     struct regex *regex[BOARD_ROUTES]; /* NULL: none, or one that does not compile and never matches */
+    struct gw_rule rule[BOARD_RULES];
+    uint32_t rules;
+    uint32_t rules_of[BOARD_ROUTES];   /* the first of each route; index + 1, 0: none */
+    bool rewrites[BOARD_LISTENERS];    /* any of its routes does */
     uint32_t regex_next[BOARD_ROUTES]; /* of the same group, in the order in which they are asked */
 };
 
@@ -83,6 +95,7 @@ struct gw_path {
     bool changed;                           /* it is not as the client wrote it */
     bool moved;                             /* segments or slashes were dropped, not only escapes decoded */
     bool grouped;                           /* `group` counts */
+    struct gw_span query;                   /* with its question mark */
     struct regex_group group[REGEX_GROUPS]; /* of the regular expression that matched last */
     char room[GW_ROUTE_PATH];
 };
@@ -91,9 +104,9 @@ struct gw_path {
 bool gw_path_normalise(const char *target, size_t len, struct gw_path *ret);
 
 /* The route, or GW_ROUTE_NONE. `host` is that of the request, with its port, in any case. The groups of a regular expression
-   that matched are the path's afterwards. */
+   that matched are the path's afterwards. `passed`: routes that only rewrite have had their turn. */
 uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view, uint32_t listener, const char *host,
-                       size_t host_len, struct gw_path *path);
+                       size_t host_len, bool passed, struct gw_path *path);
 
 /*
  * The path with `with` in place of what the route's own path takes of it: three pieces, one behind the other, into `ret`; the

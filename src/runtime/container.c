@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/container.h"
+#include "runtime/container_parts.h"
 
 #include "base/cleanup.h"
 #include "base/version.h"
@@ -79,26 +80,7 @@ static const struct rule rules[] = {
     { "uts", "UTSMode", HOST, AS_IS },
 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static bool is_true(const json_t *object, const char *key)
-{
-    return json_is_true(json_object_get(object, key));
-}
-
-/* A number, or the string of one. */
-static double number_of(const json_t *value)
-{
-    return json_is_string(value) ? strtod(json_string_value(value), NULL) : json_number_value(value);
-}
-
-/* "text" of a format, as JSON. */
-static json_t *format_json(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static json_t *format_json(const char *format, ...)
+json_t *container_format(const char *format, ...)
 {
     char *text;
     va_list args;
@@ -171,7 +153,7 @@ static json_t *labels_of(const struct spec *spec, const struct spec_service *ser
     }
     if (!labels || !joined)
         return labels;
-    (void)json_object_set_new(labels, CONTAINER_LABEL "container-number", format_json("%d", number));
+    (void)json_object_set_new(labels, CONTAINER_LABEL "container-number", container_format("%d", number));
     (void)json_object_set_new(labels, CONTAINER_LABEL "oneoff", json_string("False"));
     (void)json_object_set_new(labels, CONTAINER_LABEL "config-hash", json_string(service->config_hash));
     (void)json_object_set_new(labels, CONTAINER_LABEL "project.working_dir", json_string(spec->working_dir));
@@ -191,7 +173,7 @@ static json_t *namespace_json(const struct spec *spec, const char *text)
 {
     const struct spec_service *other = strncmp(text, "service:", 8) == 0 ? spec_find_service(spec, text + 8) : NULL;
     CLEANUP_FREE char *name = other ? container_name(spec, other, 1) : NULL;
-    return name ? format_json("container:%s", name) : json_string(text);
+    return name ? container_format("container:%s", name) : json_string(text);
 }
 
 static json_t *hosts_json(const json_t *list)
@@ -204,7 +186,7 @@ static json_t *hosts_json(const json_t *list)
         const char *text = json_string_value(item);
         size_t len = text ? strcspn(text, "=") : 0;
         if (text && text[len])
-            (void)json_array_append_new(ret, format_json("%.*s:%s", (int)len, text, text + len + 1));
+            (void)json_array_append_new(ret, container_format("%.*s:%s", (int)len, text, text + len + 1));
         else
             (void)json_array_append(ret, item);
     }
@@ -272,24 +254,6 @@ static json_t *ulimits_json(const struct spec_service *service)
     return list;
 }
 
-/* "/tmp:size=64m" → {"/tmp": "size=64m"} */
-static json_t *tmpfs_json(const json_t *list)
-{
-    json_t *map = json_object(), *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
-        CLEANUP_FREE char *path = strdup(json_is_string(item) ? json_string_value(item) : "");
-        char *options = path ? strchr(path, ':') : NULL;
-        if (options)
-            *options++ = '\0';
-        if (path && *path)
-            (void)json_object_set_new(map, path, json_string(options ? options : ""));
-    }
-    return map;
-}
-
 static json_t *devices_json(const json_t *list)
 {
     json_t *ret = json_array(), *item;
@@ -302,107 +266,6 @@ static json_t *devices_json(const json_t *list)
         (void)json_array_append_new(ret, json_pack("{s:s, s:s, s:s}", "PathOnHost", text_of(item, "source"),
                                                    "PathInContainer", *target ? target : text_of(item, "source"),
                                                    "CgroupPermissions", *permissions ? permissions : "rwm"));
-    }
-    return ret;
-}
-
-/* A bind as "source:target:options", which makes a missing folder as Compose does; NULL when it needs a Mount. */
-static json_t *bind_json(const json_t *mount)
-{
-    const char *source = text_of(mount, "source"), *target = text_of(mount, "target");
-    const json_t *bind = json_object_get(mount, "bind");
-    const char *selinux = text_of(bind, "selinux"), *propagation = text_of(bind, "propagation");
-
-    if (strchr(source, ':') || strchr(target, ':') || json_is_false(json_object_get(bind, "create_host_path")))
-        return NULL;
-    return format_json("%s:%s:%s%s%s%s%s", source, target, is_true(mount, "read_only") ? "ro" : "rw",
-                       *selinux ? "," : "", selinux, *propagation ? "," : "", propagation);
-}
-
-static json_t *mount_json(const struct spec *spec, const json_t *mount)
-{
-    const char *type = text_of(mount, "type"), *source = text_of(mount, "source");
-    const json_t *volume = json_object_get(mount, "volume"), *tmpfs = json_object_get(mount, "tmpfs");
-    bool named = strcmp(type, "volume") == 0 && *source;
-    CLEANUP_FREE char *name = named ? container_real_name(spec, "volumes", source) : strdup(source);
-    json_t *ret = json_pack("{s:s, s:s, s:s, s:b}", "Type", type, "Source", name ? name : source, "Target",
-                            text_of(mount, "target"), "ReadOnly", is_true(mount, "read_only"));
-
-    if (json_object_size(volume) > 0)
-        (void)json_object_set_new(
-            ret, "VolumeOptions",
-            json_pack("{s:b, s:s}", "NoCopy", is_true(volume, "nocopy"), "Subpath", text_of(volume, "subpath")));
-    json_t *size = json_object_get(tmpfs, "size"), *mode = json_object_get(tmpfs, "mode");
-    if (size || mode) {
-        json_t *options = json_object();
-        if (size)
-            (void)json_object_set_new(options, "SizeBytes", json_integer((json_int_t)number_of(size)));
-        if (mode)
-            (void)json_object_set_new(options, "Mode",
-                                      json_integer(json_is_string(mode) ? strtol(json_string_value(mode), NULL, 8)
-                                                                        : json_integer_value(mode)));
-        (void)json_object_set_new(ret, "TmpfsOptions", options);
-    }
-    return ret;
-}
-
-/* Secrets and configs that are files of this machine. */
-static void mount_files(const struct spec *spec, const json_t *uses, const char *section, json_t *mounts)
-{
-    json_t *use;
-    size_t i;
-
-    json_array_foreach((json_t *)uses, i, use)
-    {
-        const char *source = text_of(use, "source"), *target = text_of(use, "target");
-        const char *file = text_of(container_definition(spec, section, source), "file");
-        bool secret = strcmp(section, "secrets") == 0;
-        if (!*file)
-            continue; /* told by the runtime's check() */
-        json_t *where = *target == '/' ? json_string(target)
-                                       : format_json("%s/%s", secret ? "/run/secrets" : "", *target ? target : source);
-        (void)json_array_append_new(
-            mounts, json_pack("{s:s, s:s, s:o, s:b}", "Type", "bind", "Source", file, "Target", where, "ReadOnly", 1));
-    }
-}
-
-static void add_mounts(const struct spec *spec, const struct spec_service *service, json_t *host)
-{
-    json_t *binds = json_array(), *mounts = json_array(), *mount;
-    size_t i;
-
-    json_array_foreach(json_object_get(service->model, "volumes"), i, mount)
-    {
-        json_t *bind = strcmp(text_of(mount, "type"), "bind") == 0 ? bind_json(mount) : NULL;
-        if (bind)
-            (void)json_array_append_new(binds, bind);
-        else
-            (void)json_array_append_new(mounts, mount_json(spec, mount));
-    }
-    mount_files(spec, json_object_get(service->model, "secrets"), "secrets", mounts);
-    mount_files(spec, json_object_get(service->model, "configs"), "configs", mounts);
-    (void)json_object_set_new(host, "Binds", binds);
-    (void)json_object_set_new(host, "Mounts", mounts);
-}
-
-/* "service:ro" and "container:name:ro" → "name:ro" */
-static json_t *volumes_from_json(const struct spec *spec, const json_t *list)
-{
-    json_t *ret = json_array(), *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
-        const char *text = json_is_string(item) ? json_string_value(item) : "";
-        if (strncmp(text, "container:", 10) == 0) {
-            (void)json_array_append_new(ret, json_string(text + 10));
-            continue;
-        }
-        CLEANUP_FREE char *key = strndup(text, strcspn(text, ":"));
-        const struct spec_service *other = key ? spec_find_service(spec, key) : NULL;
-        CLEANUP_FREE char *name = other ? container_name(spec, other, 1) : NULL;
-        if (name)
-            (void)json_array_append_new(ret, format_json("%s%s", name, text + strlen(key)));
     }
     return ret;
 }
@@ -431,6 +294,30 @@ static void add_resources(const struct spec_service *service, json_t *host)
 
 /* ---- networks ---- */
 
+/* Names that this container alone knows others by: "db:database" → "PROJECT-db-1:database". */
+static json_t *links_json(const struct spec *spec, const struct spec_service *service)
+{
+    json_t *ret = json_array(), *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(service->model, "links"), i, item)
+    {
+        const char *text = json_is_string(item) ? json_string_value(item) : "";
+        size_t len = strcspn(text, ":");
+        CLEANUP_FREE char *key = strndup(text, len);
+        const struct spec_service *other = key ? spec_find_service(spec, key) : NULL;
+        CLEANUP_FREE char *name = other ? container_name(spec, other, 1) : NULL;
+        if (name && text[len])
+            (void)json_array_append_new(ret, container_format("%s%s", name, text + len));
+    }
+    json_array_foreach(json_object_get(service->model, "external_links"), i, item)
+    {
+        const char *text = json_is_string(item) ? json_string_value(item) : "";
+        (void)json_array_append_new(ret, strchr(text, ':') ? json_string(text) : container_format("%s:%s", text, text));
+    }
+    return ret;
+}
+
 static json_t *endpoint_json(const struct spec *spec, const struct spec_service *service, int number,
                              const char *network)
 {
@@ -445,6 +332,8 @@ static json_t *endpoint_json(const struct spec *spec, const struct spec_service 
         (void)json_array_append_new(aliases, json_string(name));
     json_array_foreach(json_object_get(use, "aliases"), i, alias)(void) json_array_append(aliases, alias);
     endpoint = json_pack("{s:o}", "Aliases", aliases);
+    if (json_object_get(service->model, "links") || json_object_get(service->model, "external_links"))
+        (void)json_object_set_new(endpoint, "Links", links_json(spec, service));
     if (*ipv4 || *ipv6) {
         json_t *ipam = json_object();
         if (*ipv4)
@@ -486,6 +375,29 @@ static void add_network(const struct spec *spec, const struct spec_service *serv
     }
 }
 
+/* What daruma asks itself, the Engine need not ask once more. Where the file has no test, the image may have one, and the
+   file its times. */
+static json_t *healthcheck_json(const struct spec_service *service)
+{
+    const struct spec_healthcheck *check = &service->healthcheck;
+    const json_t *own = json_object_get(service->model, "healthcheck");
+    json_t *ret = json_object();
+
+    if (check->test != SPEC_TEST_NONE || is_true(own, "disable")) {
+        (void)json_object_set_new(ret, "Test", json_pack("[s]", "NONE"));
+        return ret;
+    }
+    if (json_object_get(own, "interval"))
+        (void)json_object_set_new(ret, "Interval", json_integer(check->interval_ns));
+    if (json_object_get(own, "timeout"))
+        (void)json_object_set_new(ret, "Timeout", json_integer(check->timeout_ns));
+    if (json_object_get(own, "start_period"))
+        (void)json_object_set_new(ret, "StartPeriod", json_integer(check->start_period_ns));
+    if (json_object_get(own, "retries"))
+        (void)json_object_set_new(ret, "Retries", json_integer(check->retries));
+    return ret;
+}
+
 json_t *container_body(const struct spec *spec, const struct spec_service *service, int number)
 {
     json_t *body = json_object(), *host = json_object();
@@ -502,19 +414,13 @@ json_t *container_body(const struct spec *spec, const struct spec_service *servi
     (void)json_object_set_new(body, "Env", environment_json(service));
     (void)json_object_set_new(body, "Labels", labels_of(spec, service, number));
     (void)json_object_set_new(body, "ExposedPorts", exposed_json(service));
-    /* What daruma asks itself, the Engine need not ask once more. */
-    if (service->healthcheck.test != SPEC_TEST_NONE || is_true(json_object_get(model, "healthcheck"), "disable"))
-        (void)json_object_set_new(body, "Healthcheck", json_pack("{s:[s]}", "Test", "NONE"));
+    (void)json_object_set_new(body, "Healthcheck", healthcheck_json(service));
     (void)json_object_set_new(host, "RestartPolicy", json_pack("{s:s}", "Name", "no"));
     (void)json_object_set_new(host, "Ulimits", ulimits_json(service));
-    add_mounts(spec, service, host);
+    container_add_mounts(spec, service, host);
     add_resources(service, host);
-    if (json_object_get(model, "tmpfs"))
-        (void)json_object_set_new(host, "Tmpfs", tmpfs_json(json_object_get(model, "tmpfs")));
     if (json_object_get(model, "devices"))
         (void)json_object_set_new(host, "Devices", devices_json(json_object_get(model, "devices")));
-    if (json_object_get(model, "volumes_from"))
-        (void)json_object_set_new(host, "VolumesFrom", volumes_from_json(spec, json_object_get(model, "volumes_from")));
     if (logging) {
         json_t *options = json_object_get(logging, "options");
         (void)json_object_set_new(host, "LogConfig",
@@ -524,28 +430,4 @@ json_t *container_body(const struct spec *spec, const struct spec_service *servi
     add_network(spec, service, number, body, host);
     (void)json_object_set_new(body, "HostConfig", host);
     return body;
-}
-
-void container_inherit(json_t *body, const char *name, const char *target)
-{
-    json_t *host = json_object_get(body, "HostConfig"), *mounts = json_object_get(host, "Mounts"), *mount;
-    size_t i, len = strlen(target);
-
-    json_array_foreach(mounts, i, mount)
-    {
-        if (strcmp(text_of(mount, "Target"), target) != 0)
-            continue;
-        if (strcmp(text_of(mount, "Type"), "volume") == 0 && !*text_of(mount, "Source"))
-            (void)json_object_set_new(mount, "Source", json_string(name));
-        return;
-    }
-    json_array_foreach(json_object_get(host, "Binds"), i, mount)
-    {
-        const char *at = strchr(json_string_value(mount), ':');
-        if (at && strncmp(at + 1, target, len) == 0 && strchr(":", at[1 + len]))
-            return;
-    }
-    if (!json_object_get(json_object_get(host, "Tmpfs"), target))
-        (void)json_array_append_new(mounts,
-                                    json_pack("{s:s, s:s, s:s}", "Type", "volume", "Source", name, "Target", target));
 }

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 
 struct packing {
-    const char *folder, *dockerfile;
+    const struct context_source *source;
     struct ignore ignore;
     struct archive *archive;
 };
@@ -38,12 +38,12 @@ static int read_text(const char *path, struct buf *text)
 /* The Dockerfile's own list, else the folder's. */
 static int read_ignore(struct packing *packing, struct err *err)
 {
-    const char *names[] = { packing->dockerfile, "" };
+    const char *names[] = { packing->source->dockerfile, "" };
     CLEANUP_BUF struct buf text = { 0 };
 
     for (size_t i = 0; i < ARRAY_LEN(names) && text.len == 0; i++) {
         CLEANUP_FREE char *path = NULL;
-        if (asprintf(&path, "%s/%s.dockerignore", packing->folder, names[i]) < 0)
+        if (asprintf(&path, "%s/%s.dockerignore", packing->source->folder, names[i]) < 0)
             path = NULL;
         int r = path ? read_text(path, &text) : -ENOMEM;
         if (r < 0)
@@ -95,14 +95,14 @@ static int pack_entry(struct packing *packing, const FTSENT *file, const char *n
 
 static int pack_tree(struct packing *packing, struct err *err)
 {
-    char *roots[] = { (char *)packing->folder, NULL };
+    char *roots[] = { (char *)packing->source->folder, NULL };
     FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    size_t prefix = strlen(packing->folder) + 1;
+    size_t prefix = strlen(packing->source->folder) + 1;
     FTSENT *file;
     int r = 0;
 
     if (!tree)
-        return err_errno(err, -errno, "cannot read %s", packing->folder);
+        return err_errno(err, -errno, "cannot read %s", packing->source->folder);
     while (r == 0 && (file = fts_read(tree))) {
         if (file->fts_info == FTS_DNR || file->fts_info == FTS_ERR || file->fts_info == FTS_NS)
             r = err_errno(err, -file->fts_errno, "cannot read %s", file->fts_path);
@@ -111,9 +111,9 @@ static int pack_tree(struct packing *packing, struct err *err)
         if (r < 0 || file->fts_info == FTS_DP || file->fts_level == 0 || !usable)
             continue;
         const char *name = file->fts_path + prefix;
-        bool needed = strcmp(name, packing->dockerfile) == 0 || strcmp(name, ".dockerignore") == 0;
+        bool needed = strcmp(name, packing->source->dockerfile) == 0 || strcmp(name, ".dockerignore") == 0;
         if (!needed && ignore_matches(&packing->ignore, name)) {
-            bool holds_needed = strncmp(packing->dockerfile, name, strlen(name)) == 0;
+            bool holds_needed = strncmp(packing->source->dockerfile, name, strlen(name)) == 0;
             if (type == S_IFDIR && !packing->ignore.takes_back && !holds_needed)
                 (void)fts_set(tree, file, FTS_SKIP);
             continue;
@@ -124,9 +124,37 @@ static int pack_tree(struct packing *packing, struct err *err)
     return r;
 }
 
-int context_pack(const char *folder, const char *dockerfile, int fd, struct err *err)
+/* A Dockerfile that is not in the folder. */
+static int pack_dockerfile(struct packing *packing, struct err *err)
 {
-    struct packing packing = { .folder = folder, .dockerfile = dockerfile, .archive = archive_write_new() };
+    const struct context_source *source = packing->source;
+    CLEANUP_BUF struct buf text = { 0 };
+    struct archive_entry *entry;
+    int r = 0;
+
+    if (source->outside && access(source->outside, R_OK) < 0)
+        return err_errno(err, -errno, "cannot read %s", source->outside);
+    if (source->outside)
+        r = read_text(source->outside, &text);
+    else
+        buf_puts(&text, source->text);
+    if (r < 0 || text.failed || !(entry = archive_entry_new()))
+        return err_errno(err, r < 0 ? r : -ENOMEM, "cannot pack the Dockerfile");
+    archive_entry_set_pathname(entry, source->dockerfile);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_size(entry, (la_int64_t)text.len);
+    if (archive_write_header(packing->archive, entry) != ARCHIVE_OK ||
+        archive_write_data(packing->archive, text.data ? text.data : "", text.len) < 0)
+        r = err_set(err, -EIO, "cannot pack the Dockerfile: %s", archive_error_string(packing->archive));
+    archive_entry_free(entry);
+    return r;
+}
+
+int context_pack(const struct context_source *source, int fd, struct err *err)
+{
+    const char *folder = source->folder;
+    struct packing packing = { .source = source, .archive = archive_write_new() };
     int r = packing.archive ? read_ignore(&packing, err) : err_errno(err, -ENOMEM, "cannot pack %s", folder);
 
     if (r == 0 && (archive_write_set_format_pax_restricted(packing.archive) != ARCHIVE_OK ||
@@ -134,6 +162,8 @@ int context_pack(const char *folder, const char *dockerfile, int fd, struct err 
         r = err_set(err, -EIO, "cannot pack %s: %s", folder, archive_error_string(packing.archive));
     if (r == 0)
         r = pack_tree(&packing, err);
+    if (r == 0 && (source->outside || source->text))
+        r = pack_dockerfile(&packing, err);
     if (r == 0 && archive_write_close(packing.archive) != ARCHIVE_OK)
         r = err_set(err, -EIO, "cannot pack %s: %s", folder, archive_error_string(packing.archive));
     if (packing.archive)
@@ -142,8 +172,9 @@ int context_pack(const char *folder, const char *dockerfile, int fd, struct err 
     return r;
 }
 
-int context_open(const char *folder, const char *dockerfile, struct context *ret, struct err *err)
+int context_open(const struct context_source *source, struct context *ret, struct err *err)
 {
+    const char *folder = source->folder;
     int fds[2];
 
     if (access(folder, R_OK | X_OK) < 0)
@@ -157,7 +188,7 @@ int context_open(const char *folder, const char *dockerfile, struct context *ret
         if (getppid() != parent)
             _exit(1);
         (void)close(fds[0]);
-        int r = context_pack(folder, dockerfile, fds[1], &why);
+        int r = context_pack(source, fds[1], &why);
         if (r < 0)
             (void)dprintf(STDERR_FILENO, "%s\n", why.message);
         _exit(r < 0);

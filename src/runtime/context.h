@@ -10,19 +10,26 @@
 
 #include <sys/types.h>
 
+struct context_source {
+    const char *folder;
+    const char *dockerfile; /* its name in the archive; sent in any case */
+    const char *outside;    /* the file that it is, where it is none of the folder's, or NULL */
+    const char *text;       /* or what it says, where it is no file at all; NULL */
+};
+
 struct context {
     int fd;    /* the archive; non-blocking, its end is the end of the file. -1: none */
     pid_t pid; /* 0: none */
 };
 
-/* Begins. `dockerfile` is relative to the folder and sent in any case. Negative errno with `err`. */
-int context_open(const char *folder, const char *dockerfile, struct context *ret, struct err *err);
+/* Begins. Negative errno with `err`. */
+int context_open(const struct context_source *source, struct context *ret, struct err *err);
 
 /* Ends the child, if it is still there, and closes the pipe. 0 when everything was packed, else -EIO with `err`: what
    the child had to say. Accepts a closed one. */
 int context_close(struct context *context, struct err *err);
 
 /* For tests: packs into `fd` and comes back. 0, or a negative errno with `err`. */
-int context_pack(const char *folder, const char *dockerfile, int fd, struct err *err);
+int context_pack(const struct context_source *source, int fd, struct err *err);
 
 #endif

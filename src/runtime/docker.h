@@ -97,6 +97,7 @@ struct runtime_handle {
     int64_t pause_ns;
     int looks;
     char id[DOCKER_ID], old_id[DOCKER_ID];
+    bool adopting; /* it is looked for, not made */
     bool taken_over, told, ended;
     bool heard;            /* an event came since the Engine was asked how it is */
     pid_t engine_pid, pid; /* its main process as the Engine numbers it; on this machine, or 0 */
@@ -107,6 +108,7 @@ struct runtime_handle {
     double logs_since; /* 0: from its beginning on */
     struct runtime_port ports[RUNTIME_PORTS];
     size_t ports_len;
+    struct spec_healthcheck check; /* the image's; test NONE: none */
     struct runtime_exit how;
 };
 
@@ -120,7 +122,7 @@ struct runtime_execution {
     int64_t timeout_ns;
     struct engine_call *call;
     struct loop_timer timer; /* its time is over, or the next try */
-    bool timed_out;
+    bool timed_out, refused;
     struct frames frames;
     char id[DOCKER_ID]; /* "" until the Engine has made it */
     size_t len;
@@ -174,11 +176,16 @@ void docker_needed(struct runtime_handle *handle, int status, const struct err *
 /* docker_events.c: listens to what happens to the project's containers, over and over. -ENOMEM. */
 int docker_events_begin(struct docker *docker, const char *project);
 void docker_events_end(struct docker *docker);
+/* As if there had been an event of this container. */
+void docker_look_at(struct docker *docker, const char *id);
 
 /* docker_inspect.c: "" when there is none. */
 const char *docker_text(const json_t *json, const char *key);
-/* Takes from an inspection the addresses, the process, and from where on its output is new. */
-void docker_take_state(struct runtime_handle *handle, const json_t *json);
+/* Takes from an inspection the addresses, the process, the image's health check, and from where on its output is new.
+   -ENOMEM. */
+int docker_take_state(struct runtime_handle *handle, const json_t *json);
+
+void docker_check_free(struct spec_healthcheck *check);
 
 /* docker_run.c */
 void docker_follow_logs(struct runtime_handle *handle);
@@ -198,6 +205,9 @@ void docker_fail(struct runtime_handle *handle, const struct err *err);
 void docker_fail_memory(struct runtime_handle *handle);
 /* It was to end before it ran: */
 void docker_give_up(struct runtime_handle *handle);
+
+/* docker_hears.c */
+bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo);
 
 /* docker_plan.c: takes from the spec what the start needs. -ENOMEM, -E2BIG with `err`. */
 int docker_plan(struct runtime_handle *handle, const struct runtime_start *start, struct err *err);

@@ -42,6 +42,15 @@ static void check_health(const struct spec_service *service, struct problems *pr
                       service->name);
 }
 
+static void check_build(const struct spec_service *service, struct problems *problems)
+{
+    const json_t *build = json_object_get(service->model, "build");
+
+    if (json_array_size(json_object_get(build, "platforms")) > 1)
+        problem_warning(problems, service->place, "service \"%s\" is built for the first of its platforms only",
+                        service->name);
+}
+
 /* Secrets and configs are mounted from files. */
 static void check_files(const struct spec *spec, const struct spec_service *service, const char *section,
                         struct problems *problems)
@@ -66,6 +75,7 @@ void docker_check(struct runtime *runtime, const struct spec *spec, struct probl
         const struct spec_service *service = &spec->services[i];
         check_ports(service, problems);
         check_health(service, problems);
+        check_build(service, problems);
         check_files(spec, service, "secrets", problems);
         check_files(spec, service, "configs", problems);
     }

@@ -14,7 +14,7 @@
 #define FIRST_PAUSE_NS (100 * NS_PER_MS)
 #define LAST_PAUSE_NS  (2 * NS_PER_S)
 
-static void look_at(struct docker *docker, const char *id)
+void docker_look_at(struct docker *docker, const char *id)
 {
     for (struct runtime_handle *handle = docker->handles; handle; handle = handle->next)
         if (strcmp(handle->id, id) == 0) {
@@ -32,7 +32,7 @@ static void take_lines(struct docker *docker)
         size_t len = (size_t)(end - lines->data);
         json_t *event = json_loadb(lines->data, len, 0, NULL);
         buf_consume(lines, len + 1);
-        look_at(docker, docker_text(json_object_get(event, "Actor"), "ID"));
+        docker_look_at(docker, docker_text(json_object_get(event, "Actor"), "ID"));
         json_decref(event);
     }
 }

@@ -131,6 +131,13 @@ static void on_made(void *owner, int status, const json_t *json, const struct er
         try_again(execution);
         return;
     }
+    if (status != 201 && !execution->refused) {
+        /* It does not run, or is frozen. If it has ended, that is found out before this counts. */
+        execution->refused = true;
+        docker_look_at(execution->docker, execution->container);
+        try_again(execution);
+        return;
+    }
     json_t *body = status == 201 && id ? json_pack("{s:b, s:b}", "Detach", 0, "Tty", 0) : NULL;
     if (!body) {
         finish(execution, status == 201 ? -ENOMEM : -ESRCH);

@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* What a Dockerfile is called in the archive that is no file of the folder. */
+#define SENT_DOCKERFILE ".daruma.Dockerfile"
+
 static void each_waiter(struct docker_job *job, void (*fn)(struct runtime_handle *handle, const char *text),
                         const char *text)
 {
@@ -123,40 +126,93 @@ static void add_query(struct buf *query, const char *name, const char *value)
 
 static void add_json(struct buf *query, const char *name, const json_t *value)
 {
-    CLEANUP_FREE char *text = json_object_size(value) > 0 ? json_dumps(value, JSON_COMPACT) : NULL;
+    bool some = json_object_size(value) > 0 || json_array_size(value) > 0;
+    CLEANUP_FREE char *text = some ? json_dumps(value, JSON_COMPACT) : NULL;
     if (text)
         add_query(query, name, text);
 }
 
+static void add_each(struct buf *query, const char *name, const json_t *list)
+{
+    json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item) if (json_is_string(item))
+        add_query(query, name, json_string_value(item));
+}
+
+static void add_number(struct buf *query, const char *name, const json_t *value)
+{
+    if (json_is_integer(value))
+        buf_printf(query, "&%s=%lld", name, (long long)json_integer_value(value));
+    else if (json_is_string(value))
+        add_query(query, name, json_string_value(value));
+}
+
+/* What `build` says becomes the query (https://docs.docker.com/engine/api/v1.41/#operation/ImageBuild). */
+static void build_query(const struct docker_need *need, const char *dockerfile, struct buf *query)
+{
+    const json_t *from = need->body;
+    const char *target = docker_text(from, "target"), *network = docker_text(from, "network");
+    const char *platform = json_string_value(json_array_get(json_object_get(from, "platforms"), 0));
+
+    buf_puts(query, "/build?rm=1&forcerm=1");
+    add_query(query, "t", need->name);
+    add_each(query, "t", json_object_get(from, "tags"));
+    add_query(query, "dockerfile", dockerfile);
+    if (*target)
+        add_query(query, "target", target);
+    if (*network)
+        add_query(query, "networkmode", network);
+    if (need->platform || platform)
+        add_query(query, "platform", need->platform ? need->platform : platform);
+    add_json(query, "buildargs", json_object_get(from, "args"));
+    add_json(query, "labels", json_object_get(from, "labels"));
+    add_json(query, "cachefrom", json_object_get(from, "cache_from"));
+    add_each(query, "extrahosts", json_object_get(from, "extra_hosts"));
+    add_number(query, "shmsize", json_object_get(from, "shm_size"));
+    if (json_is_true(json_object_get(from, "no_cache")))
+        buf_puts(query, "&nocache=1");
+    if (json_is_true(json_object_get(from, "pull")))
+        buf_puts(query, "&pull=1");
+}
+
+/* A Dockerfile that the folder has, that another one has, or that the compose file itself writes. */
+static struct context_source build_source(const json_t *from)
+{
+    const char *text = json_string_value(json_object_get(from, "dockerfile_inline"));
+    const char *dockerfile = docker_text(from, "dockerfile");
+    bool outside = *dockerfile == '/' || strncmp(dockerfile, "../", 3) == 0;
+
+    return (struct context_source){
+        .folder = json_string_value(json_object_get(from, "context")),
+        .dockerfile = text || outside ? SENT_DOCKERFILE
+                      : *dockerfile   ? dockerfile
+                                      : "Dockerfile",
+        .outside = outside && !text ? dockerfile : NULL,
+        .text = text,
+    };
+}
+
 static int build(struct docker_job *job)
 {
-    const json_t *from = job->need.body;
-    const char *folder = json_string_value(json_object_get(from, "context"));
-    const char *dockerfile = json_string_value(json_object_get(from, "dockerfile"));
-    const char *target = json_string_value(json_object_get(from, "target"));
+    struct context_source source = build_source(job->need.body);
     CLEANUP_BUF struct buf path = { 0 };
+    CLEANUP_FREE char *outside = NULL;
     char text[256];
 
-    if (!folder || strstr(folder, "://") || json_object_get(from, "dockerfile_inline"))
-        return err_set(&job->err, -EINVAL, "cannot build the image %s: daruma builds from folders with a Dockerfile",
+    if (!source.folder || strstr(source.folder, "://"))
+        return err_set(&job->err, -EINVAL, "cannot build the image %s: daruma builds from folders; clone it first",
                        job->need.name);
-    dockerfile = dockerfile ? dockerfile : "Dockerfile";
-    int r = context_open(folder, dockerfile, &job->context, &job->err);
+    if (source.outside && *source.outside != '/') {
+        if (asprintf(&outside, "%s/%s", source.folder, source.outside) < 0)
+            return -ENOMEM;
+        source.outside = outside;
+    }
+    int r = context_open(&source, &job->context, &job->err);
     if (r < 0)
         return r;
-    buf_puts(&path, "/build?rm=1&forcerm=1");
-    add_query(&path, "t", job->need.name);
-    add_query(&path, "dockerfile", dockerfile);
-    if (target)
-        add_query(&path, "target", target);
-    if (job->need.platform)
-        add_query(&path, "platform", job->need.platform);
-    add_json(&path, "buildargs", json_object_get(from, "args"));
-    add_json(&path, "labels", json_object_get(from, "labels"));
-    if (json_is_true(json_object_get(from, "no_cache")))
-        buf_puts(&path, "&nocache=1");
-    if (json_is_true(json_object_get(from, "pull")))
-        buf_puts(&path, "&pull=1");
+    build_query(&job->need, source.dockerfile, &path);
     const struct engine_request request = {
         .method = "POST",
         .path = path.data,
@@ -165,7 +221,7 @@ static int build(struct docker_job *job)
         .data = on_progress,
         .done = on_built,
     };
-    (void)snprintf(text, sizeof(text), "building %s from %s", job->need.name, folder);
+    (void)snprintf(text, sizeof(text), "building %s from %s", job->need.name, source.folder);
     each_waiter(job, tell_progress, text);
     r = path.failed ? -ENOMEM : engine_begin(job->docker->engine, &request, &job->call);
     if (r < 0)

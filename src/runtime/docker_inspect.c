@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -85,7 +86,50 @@ static bool is_its_process(const struct runtime_handle *handle, pid_t pid)
     return strstr(groups, handle->id) != NULL;
 }
 
-void docker_take_state(struct runtime_handle *handle, const json_t *json)
+void docker_check_free(struct spec_healthcheck *check)
+{
+    for (char **word = check->command; word && *word; word++)
+        free(*word);
+    free(check->command);
+    *check = (struct spec_healthcheck){ 0 };
+}
+
+static int64_t span_of(const json_t *check, const char *key, int64_t otherwise)
+{
+    int64_t span = json_integer_value(json_object_get(check, key));
+    return span > 0 ? span : otherwise;
+}
+
+/* ["CMD", WORDS…] or ["CMD-SHELL", TEXT]. What the file says, daruma has told the Engine to leave alone ("NONE"). */
+static int take_check(struct runtime_handle *handle, const json_t *check)
+{
+    const json_t *test = json_object_get(check, "Test");
+    const char *kind = json_string_value(json_array_get(test, 0));
+    int64_t retries = json_integer_value(json_object_get(check, "Retries"));
+    size_t words = json_array_size(test);
+
+    docker_check_free(&handle->check);
+    if (words < 2 || !kind || strncmp(kind, "CMD", 3) != 0)
+        return 0;
+    handle->check = (struct spec_healthcheck){
+        .test = strcmp(kind, "CMD") == 0 ? SPEC_TEST_CMD : SPEC_TEST_SHELL,
+        .command = calloc(words, sizeof(char *)),
+        .interval_ns = span_of(check, "Interval", 30 * NS_PER_S),
+        .timeout_ns = span_of(check, "Timeout", 30 * NS_PER_S),
+        .start_period_ns = span_of(check, "StartPeriod", 0),
+        .start_interval_ns = span_of(check, "StartInterval", 0),
+        .retries = retries > 0 ? (int32_t)retries : 3,
+    };
+    for (size_t i = 1; i < words && handle->check.command; i++) {
+        const char *word = json_string_value(json_array_get(test, i));
+        handle->check.command[i - 1] = strdup(word ? word : "");
+        if (!handle->check.command[i - 1])
+            return -ENOMEM;
+    }
+    return handle->check.command ? 0 : -ENOMEM;
+}
+
+int docker_take_state(struct runtime_handle *handle, const json_t *json)
 {
     const json_t *state = json_object_get(json, "State");
     pid_t pid = (pid_t)json_integer_value(json_object_get(state, "Pid"));
@@ -96,4 +140,5 @@ void docker_take_state(struct runtime_handle *handle, const json_t *json)
     take_ports(handle, json);
     handle->engine_pid = pid;
     handle->pid = pid > 0 && engine_is_local(handle->docker->engine) && is_its_process(handle, pid) ? pid : 0;
+    return take_check(handle, json_object_get(json_object_get(json, "Config"), "Healthcheck"));
 }

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How often the two versions' answers are compared. */
+#define COMPARE_NS (250 * NS_PER_MS)
+
 static int64_t now_of(const struct service *service)
 {
     return loop_now(service->supervisor->peers.loop);
@@ -229,6 +232,7 @@ static void shift(struct service *service, size_t step)
     deploy->share = rules->strategy == SPEC_CANARY ? rules->steps[step] : 1000;
     deploy_weights(deploy->share, count[0], count[1], &deploy->weights[0], &deploy->weights[1]);
     share_out(service);
+    deploy_begin_comparison(service);
     tell(service, "version %u gets %g %% of the requests", service->version.number, deploy->share / 10.0);
 }
 
@@ -287,6 +291,7 @@ static void hand_out_receipt(const struct service *service)
         .started = deploy->started,
         .failed = deploy->failed,
         .traffic = traffic_since(&now, &deploy->before),
+        .answers = { deploy->seen[0], deploy->seen[1] },
     };
     memcpy(receipt.reason, deploy->reason, sizeof(receipt.reason));
     memcpy(receipt.last_words, deploy->last_words, sizeof(receipt.last_words));
@@ -412,6 +417,18 @@ static bool after(struct service *service)
     return deploy_job_done(service, service->version.spec->deploy.post_deploy, &deploy->post_done);
 }
 
+/* When the plan says, or sooner to compare answers. */
+static void look_again(struct service *service, int64_t at_ns)
+{
+    struct deploy *deploy = &service->deploy;
+    int64_t soon = now_of(service) + COMPARE_NS;
+
+    if (deploy->phase == DEPLOY_ROLLING && soon < at_ns)
+        at_ns = soon;
+    if (at_ns != INT64_MAX)
+        loop_timer_set(service->supervisor->peers.loop, &deploy->timer, at_ns);
+}
+
 /* One step; false: there is none to be taken now. */
 static bool take_step(struct service *service)
 {
@@ -419,6 +436,10 @@ static bool take_step(struct service *service)
 
     if (!before(service))
         return false;
+    if (deploy_compare(service)) {
+        fail(service);
+        return deploy_is_active(service);
+    }
     judge_overdue(service);
     struct deploy_view view = look(service);
     struct deploy_step step = deploy_plan(&service->version.spec->deploy, deploy->phase == DEPLOY_GOING_BACK, &view);
@@ -442,8 +463,7 @@ static bool take_step(struct service *service)
             finish(service, DEPLOY_DEPLOYED);
         return deploy->phase == DEPLOY_GOING_BACK;
     case DEPLOY_WAIT:
-        if (step.at_ns != INT64_MAX)
-            loop_timer_set(service->supervisor->peers.loop, &deploy->timer, step.at_ns);
+        look_again(service, step.at_ns);
         return false;
     }
     return false;
@@ -478,6 +498,8 @@ void deploy_begin(struct service *service, struct version *from)
         .timer = { .fn = on_timer, .data = service },
     };
     *from = (struct version){ 0 };
+    deploy_sum_answers(service, deploy->before_all);
+    deploy_begin_comparison(service);
     tell(service, "version %u goes to %u, %s", deploy->from.number, service->version.number,
          service->version.spec->deploy.update.stop_first ? "stop-first" : "start-first");
     supervisor_settle_soon(service->supervisor);

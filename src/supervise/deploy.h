@@ -12,6 +12,7 @@
 #include "base/event.h"
 #include "base/loop.h"
 #include "compose/spec.h"
+#include "supervise/deploy_verdict.h"
 #include "supervise/traffic.h"
 
 struct instance;
@@ -43,10 +44,11 @@ struct deploy_receipt {
     enum spec_strategy strategy;
     bool stop_first;
     int64_t began_wall_ns, took_ns;
-    int started, failed;         /* new instances */
-    struct traffic traffic;      /* meanwhile */
-    char reason[EVENT_TEXT];     /* why it failed; "": it did not */
-    char last_words[EVENT_TEXT]; /* of the instance that failed; "": none */
+    int started, failed;             /* new instances */
+    struct traffic traffic;          /* meanwhile */
+    struct deploy_sample answers[2]; /* what the old and the new version answered meanwhile */
+    char reason[EVENT_TEXT];         /* why it failed; "": it did not */
+    char last_words[EVENT_TEXT];     /* of the instance that failed; "": none */
 };
 
 struct deploy {
@@ -65,6 +67,11 @@ struct deploy {
     uint32_t weights[2]; /* of the old and the new version's endpoints */
     int64_t began_wall_ns;
     struct traffic before; /* what had been counted when it began */
+
+    /* What the old [0] and the new version [1] had answered: through endpoints that are gone; when the deploy began; when
+       the comparison that goes on began; and since the deploy began, as last looked at. */
+    struct deploy_sample gone[2], before_all[2], base[2], seen[2];
+
     char reason[EVENT_TEXT], last_words[EVENT_TEXT];
     struct loop_timer timer;
 };
@@ -78,6 +85,8 @@ void deploy_settle(struct service *service);
 /* Turns round: back to the version before. `reason` is for people. -EALREADY: it does that already; -ENOENT: none goes
    on. */
 int deploy_turn_round(struct service *service, const char *reason);
+/* One of the service's instances is about to lose its endpoints. */
+void deploy_endpoints_go(const struct instance *instance);
 /* One of the service's instances died. */
 void deploy_instance_died(struct instance *instance);
 /* It goes on, in either direction. */
@@ -86,6 +95,12 @@ bool deploy_is_active(const struct service *service);
    none. */
 bool deploy_job_done(struct service *service, const struct spec_service *spec, bool *done);
 bool deploy_job_failed(const struct service *service);
+/* deploy_compare.c: what the old [0] and the new version [1] have answered since they run. */
+void deploy_sum_answers(const struct service *service, struct deploy_sample ret[2]);
+/* A comparison begins here. Blue-green compares with what the old version did before the switch. */
+void deploy_begin_comparison(struct service *service);
+/* True when the new version is found worse; the deploy's reason says how. */
+bool deploy_compare(struct service *service);
 /* Nothing of the new version starts before pre_deploy has ended well. */
 bool deploy_holds_back(const struct instance *instance);
 /* One of its jobs has a process. */

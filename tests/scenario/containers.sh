@@ -4,7 +4,7 @@
 # a rule in the machine's firewall; and images for it, made without a registry. Its data stay in build/engine, so that
 # images are made once and not for each story.
 
-engine_data=$root/build/engine
+engine_data=${ENGINE_DATA:-$root/build/engine}
 engine_pid=
 
 engine_runs() { [[ -S $dir/e/sock ]] && curl -s --unix-socket "$dir/e/sock" http://docker/_ping | grep -q OK; }
@@ -55,8 +55,15 @@ engine_end_old() {
         sleep 0.05
     done
     rm -f "$engine_data/pid"
+    end_containerd "$(cat "$engine_data/exec-root" 2>/dev/null || true)"
+    engine_unmount "$engine_data/data"
+    echo "$dir/e/run" >"$engine_data/exec-root"
+}
+
+# An Engine that was killed, and containers with the host's network, leave mounts behind.
+engine_unmount() { # FOLDER
     local mount
-    for mount in $(awk -v at="$engine_data/data" 'index($2, at) == 1 { print $2 }' /proc/mounts | sort -r); do
+    for mount in $(awk -v at="$1" 'index($2, at) == 1 { print $2 }' /proc/mounts | sort -r); do
         umount -l "$mount" || true
     done
 }
@@ -67,13 +74,25 @@ engine_fresh() { [[ -d $engine_data/data && $(cat "$engine_data/stamp" 2>/dev/nu
 
 engine_clean() {
     # shellcheck disable=SC2046
-    { docker rm -vf $(docker ps -aq); docker network prune -f; docker volume rm $(docker volume ls -q); } \
-        >/dev/null 2>&1 || true
+    { docker rm -vf $(docker ps -aq); docker network prune -f; docker volume rm $(docker volume ls -q)
+      docker rmi -f $(docker images --format '{{.Repository}}:{{.Tag}}' | grep '^project'); } >/dev/null 2>&1 || true
 }
 
+# Killed, it leaves the containerd that it has started, which a service manager would end with it.
 engine_stop() { # [SIGNAL]
     kill "-${1:-TERM}" $engine_pid 2>/dev/null || true
     wait $engine_pid 2>/dev/null || true
+    [[ ${1:-TERM} != KILL ]] || end_containerd "$dir/e/run"
+}
+
+end_containerd() { # EXEC-ROOT
+    local pid tries
+    pid=$(cat "$1/containerd/containerd.pid" 2>/dev/null) || return 0
+    for tries in {1..100}; do
+        [[ $(cat "/proc/$pid/comm" 2>/dev/null) == containerd ]] || return 0
+        kill -KILL "$pid" 2>/dev/null || true
+        sleep 0.02
+    done
 }
 
 # Before lib.sh ends what is left: containers and networks are no processes of the story.
@@ -87,6 +106,7 @@ engine_end() {
     kill -CONT "$engine_pid" 2>/dev/null
     ! engine_runs || engine_clean
     engine_stop
+    engine_unmount "$dir/e/run"
     (exit $status)
     story_end
 }
@@ -106,9 +126,10 @@ make_image() {
 # fetch, in a second. Without documents and translations.
 package_files() { # PACKAGES…
     local path
-    { dpkg-query -W -f='${Essential} ${Package}\n' | sed -n 's/^yes //p'
-      apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-          --no-enhances "$@" | sed -n '/^[a-z0-9]/p'; } | sort -u >"$dir/packages"
+    # shellcheck disable=SC2046
+    apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+        --no-enhances $(dpkg-query -W -f='${Essential} ${Package}\n' | sed -n 's/^yes //p') "$@" |
+        sed -n '/^[a-z0-9]/p' | sort -u >"$dir/packages"
     # Names that stand for other packages have no files.
     { xargs dpkg-query -L <"$dir/packages" 2>/dev/null || true; } |
         sed -E '\#^/usr/share/(doc|man|locale|info|lintian|zoneinfo|fonts|javascript)/|/gconv/#d
@@ -119,7 +140,10 @@ package_files() { # PACKAGES…
 
 # The images that the demonstrations' files name, with what the real ones are started with.
 make_demonstration_images() {
-    local package tree=$dir/debian
+    local package tree=$dir/debian built
+    # What the Dockerfile of daruma itself installs.
+    built="gcc make pkg-config libc6-dev libfyaml-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev
+        libarchive-dev"
     ! docker image inspect prom/prometheus:latest >/dev/null 2>&1 || return 0
     for package in python3-flask python3-redis python3-pip prometheus redis-server nginx curl; do
         [[ -n $(dpkg-query -W -f='${db:Status-Abbrev}' $package 2>/dev/null | grep ^ii) ]] || skip "there is no $package"
@@ -128,7 +152,8 @@ make_demonstration_images() {
     mkdir -p "$tree"/var/{tmp,log/nginx,lib/nginx,lib/apt/lists/partial,cache/apt/archives/partial}
     chmod 1777 "$tree/tmp" "$tree/var/tmp"
     ln -s python3 "$tree/usr/bin/python"
-    { package_files apt curl python3-flask python3-redis python3-pip prometheus redis-server nginx
+    # shellcheck disable=SC2086
+    { package_files apt curl python3-flask python3-redis python3-pip prometheus redis-server nginx $built
       find /etc/alternatives /etc/ld.so.c* /etc/passwd /etc/group /etc/nsswitch.conf /etc/ssl/certs ! -type d |
           sed 's,^/,,'; echo var/lib/dpkg/status; } | sort -u >"$dir/files"
     # apt is to see that nothing is missing; it has nowhere to fetch from.

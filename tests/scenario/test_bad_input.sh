@@ -33,6 +33,34 @@ END
     refused "compose.yaml:3:5:" "comand" "compose.yaml:7:" "`soon` is no duration" "nobody"
 }
 
+story_one_mistake_does_not_hide_another() { # sanitized
+    cat >base.yaml <<'END'
+services: {base: {image: x, stop_grace_period: 10}}
+END
+    cat >compose.override.yaml <<'END'
+services: {first: {imgae: x}}
+END
+    compose <<'END'
+services:
+  first: {image: x, depends_on: [frist], env_file: nowhere.env, restart: allways}
+  second: {extends: {file: base.yaml, service: base}, ports: ["${WEB_PORT}:80"]}
+  third:
+  image: x
+x-gateway: {listeners: [{address: ":0", routes: [{to: [frist]}]}]}
+END
+    echo "WEB_PORT=high" >.env
+    refused \
+        "base.yaml:1:48: services.base.stop_grace_period must be a string, not an integer; write it with its unit, like 10s" \
+        "extended at $PWD/compose.yaml:3:28" "compose.override.yaml:1:20: unknown attribute \`imgae\`" \
+        "compose.yaml:2:34: service \`first\` refers to the service \`frist\`, which is not defined; did you mean \`first\`?" \
+        "compose.yaml:2:52: cannot read $PWD/nowhere.env" "compose.yaml:2:74: \`allways\` is no restart rule" \
+        "compose.yaml:3:63: \`high:80\` is no port" "WEB_PORT comes from $PWD/.env:1" \
+        "compose.yaml:4:3: services.third must be a mapping, not null; nothing stands below it" \
+        "compose.yaml:5:10: services.image must be a mapping, not a string; \`image\` belongs to a service" \
+        "compose.yaml:6:35: \`:0\` is no address to listen at" "     5 |   image: x
+       |          ^"
+}
+
 story_a_cycle_is_refused_by_name() {
     compose <<'END'
 services:

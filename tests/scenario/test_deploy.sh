@@ -106,3 +106,16 @@ story_a_canary_gets_more_and_more() {
     fresh=$(receipt '.instances | (."app-3" // 0) + (."app-4" // 0)')
     [[ $fresh -gt 100 && $fresh -lt 450 ]] || fail "of 500 probes $fresh went to the new version"
 }
+
+story_a_version_that_fails_now_and_then_is_found_out() {
+    app=$BUILD/bench/app
+    deployable "" "deploy: {strategy: canary, steps: [10, 50], dwell: 20s}"
+    up
+    load 400 4
+    expect_exit 3 daruma deploy app --env FAULTY=20
+    load_ended
+    assert_contains "$(daruma deploy --history)" "it fails more"
+    # Those that it answered before it was found out, and not one after.
+    assert_number "$(receipt .failed)" '< 40' "failed probes"
+    assert_eq "$(daruma ps --json | jq length)" 2 "instances"
+}

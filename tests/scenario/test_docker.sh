@@ -232,6 +232,48 @@ END
     assert_contains "$(daruma logs)" "the word is hello" "the output of the build"
 }
 
+story_a_dockerfile_may_be_written_in_the_compose_file_or_lie_elsewhere() {
+    engine_start
+    mkdir src other
+    echo kept >src/kept
+    printf 'FROM daruma/app:1\nCOPY kept /kept\n' >other/Dockerfile
+    compose <<'END'
+services:
+  inline:
+    build:
+      context: src
+      dockerfile_inline: |
+        FROM daruma/app:1
+        COPY kept /inline
+      tags: [another/name:2]
+    command: [/bin/busybox, cat, /inline]
+  outside:
+    build: {context: src, dockerfile: ../other/Dockerfile}
+    command: [/bin/busybox, cat, /kept]
+END
+    expect_exit 0 daruma up -d
+    becomes 10 '[[ $(daruma logs | grep -c "| kept") -eq 2 ]]'
+    docker image inspect another/name:2 >/dev/null || fail "the tag is missing"
+}
+
+story_links_and_networks_name_others() {
+    engine_start
+    compose <<'END'
+services:
+  db: {image: "daruma/app:1", command: [/app], environment: {HOST: 0.0.0.0, PORT: "8080"}, networks: {back: {aliases: [store]}}}
+  asks:
+    image: daruma/app:1
+    links: ["db:database"]
+    networks: [back, front]
+    command: [/bin/busybox, sh, -c, "for name in db store database; do /bin/busybox wget -qO- http://$$name:8080/; echo; done"]
+    depends_on: [db]
+networks: {back: {}, front: {internal: true}}
+END
+    expect_exit 0 daruma up -d
+    becomes 10 '[[ $(daruma logs asks | grep -c "| ok") -eq 3 ]]'
+    assert_lacks "$(cat err)" "links" "the warnings"
+}
+
 story_a_build_that_fails_shows_its_output() {
     engine_start
     printf 'FROM daruma/app:1\nRUN ["/bin/busybox", "sh", "-c", "echo it broke; exit 3"]\n' >Dockerfile
@@ -255,6 +297,161 @@ END
     assert_contains "$(cat out err)" "/nowhere"
 }
 
+story_an_out_of_memory_kill_is_named() {
+    engine_start
+    compose <<'END'
+services:
+  a: {image: "daruma/app:1", command: [/bin/busybox, tail, /dev/zero], mem_limit: 16m, restart: always}
+END
+    expect_exit 0 daruma up -d
+    becomes 10 '[[ $(instance a-1 .last_exit.cause) == oom ]]'
+}
+
+story_what_cannot_hear_its_stop_signal_is_not_waited_for() {
+    engine_start
+    compose <<'END'
+services:
+  deaf: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], stop_grace_period: 60s}
+  hears: {image: "daruma/app:1", command: [/bin/busybox, sh, -c, "trap 'echo bye; exit 7' TERM; while :; do sleep 0.1; done"]}
+  init: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], init: true, stop_grace_period: 60s}
+END
+    up
+    becomes 5 '[[ $(docker inspect -f "{{.State.Running}}" project-hears-1) == true ]]'
+    sleep 0.2 # for the shell to come to its trap
+    expect_exit 0 timeout 30 "$BUILD/daruma" down
+    assert_contains "$(cat out err)" "deaf-1: is process 1 and has no handler for its stop signal"
+    assert_contains "$(cat out err)" "hears-1 exited with status 7"
+    assert_contains "$(cat out err)" "init-1 ended by SIGTERM"
+}
+
+story_the_health_check_of_an_image_counts() {
+    engine_start
+    printf '%s\n' "FROM daruma/app:1" \
+        'HEALTHCHECK --interval=300ms --retries=2 CMD ["/bin/busybox", "test", "!", "-e", "/run/sick"]' >Dockerfile
+    containers "    build: ."
+    sed -i '/image: daruma/d; /healthcheck:/,/retries:/d' compose.yaml
+    up
+    assert_eq "$(instance app-1 .health)" healthy
+    docker exec project-app-1 /bin/busybox touch /run/sick
+    becomes 15 '[[ $(instance app-1 .last_exit.cause) == unhealthy ]]'
+    wait_for 15 all_ready
+    up # the file again: nothing is restarted, and the check stays
+    assert_eq "$(instance app-1 .restarts)" 1
+    assert_eq "$(instance app-1 .health)" healthy
+}
+
+story_a_health_check_that_hangs_is_a_failed_one() {
+    engine_start
+    containers
+    sed -i 's,test: .*,test: ["CMD"\, "/bin/busybox"\, "sh"\, "-c"\, "test ! -e /run/sick || sleep 1000"],
+        s/timeout: 5s/timeout: 300ms/' compose.yaml
+    up
+    docker exec project-app-1 /bin/busybox touch /run/sick
+    becomes 15 '[[ $(instance app-1 .last_exit.cause) == unhealthy ]]'
+    assert_contains "$(daruma events)" "unhealthy: the command took too long" "the event"
+    wait_for 15 all_ready
+}
+
+# Someone who passes on what comes to a port, and can be ended.
+between() { # PORT
+    python3 - "$1" "$dir/e/sock" 2>/dev/null <<'END' &
+import socket, sys, threading
+def pump(a, b):
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+    except OSError:
+        pass
+    try:
+        b.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client = server.accept()[0]
+    engine = socket.socket(socket.AF_UNIX)
+    engine.connect(sys.argv[2])
+    threading.Thread(target=pump, args=(client, engine), daemon=True).start()
+    threading.Thread(target=pump, args=(engine, client), daemon=True).start()
+END
+    between=$!
+}
+
+story_what_happens_while_the_stream_of_events_is_cut_is_found_out() {
+    engine_start
+    containers
+    local tcp
+    tcp=$(free_port)
+    between "$tcp"
+    wait_for 5 curl -fs "http://127.0.0.1:$tcp/_ping"
+    DOCKER_HOST=tcp://127.0.0.1:$tcp up
+    kill -KILL $between
+    wait $between 2>/dev/null || true
+    docker kill project-app-1 >/dev/null
+    sleep 0.5 # the event is over
+    between "$tcp"
+    becomes 15 '[[ $(instance app-1 .restarts) -eq 1 ]]'
+    wait_for 15 all_ready
+    assert_eq "$(http_status "$url/")" 200
+    assert_eq "$(instance app-1 .last_exit.cause)" killed
+}
+
+story_an_engine_that_is_killed_in_the_middle_of_up_is_waited_for() {
+    engine_start
+    containers "    deploy: {replicas: 5}"
+    (expect_exit 0 daruma up -d) &
+    local up=$!
+    becomes 10 '[[ -n $(docker ps -aq) ]]'
+    engine_stop KILL
+    engine_launch || fail "dockerd does not start again: $(tail -n 1 "$dir/e/log")"
+    wait $up || fail "$(cat out err)"
+    wait_for 30 all_ready
+    assert_eq "$(docker ps -q | wc -l)" 5 "running containers"
+    expect_exit 0 daruma down
+    assert_eq "$(docker ps -aq | wc -l)" 0 "containers after down"
+}
+
+story_a_name_that_is_taken_is_told_and_a_second_up_mends_it() {
+    engine_start
+    docker create --name taken daruma/app:1 /app >/dev/null
+    containers "    container_name: taken"
+    sed -i '/restart:/d' compose.yaml
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat out err)" "cannot create the container taken"
+    assert_contains "$(cat out err)" "already in use"
+    docker rm taken >/dev/null
+    up
+    assert_eq "$(http_status "$url/")" 200
+}
+
+story_a_full_disk_while_building_is_told() {
+    mkdir -p "$dir/small"
+    [[ $(id -u) -ne 0 ]] || mount -t tmpfs -o size=40m tmpfs "$dir/small"
+    engine_data=$dir/small
+    engine_start
+    printf 'FROM daruma/app:1\nRUN ["/bin/busybox", "dd", "if=/dev/zero", "of=/large", "bs=1M", "count=64"]\n' >Dockerfile
+    compose <<'END'
+services:
+  a: {build: .}
+END
+    expect_exit 1 daruma up -d
+    engine_stop
+    umount -l "$dir/small"
+    assert_contains "$(cat out err)" "cannot build the image project-a"
+    assert_contains "$(cat out err)" "o space left on device"
+}
+
+story_a_user_who_may_not_use_the_engine_is_told() {
+    engine_start
+    containers
+    chmod 755 "$dir" "$dir/e"
+    mkdir "$dir/nobody"
+    chown nobody "$dir/nobody"
+    expect_exit 1 env DARUMA_RUN_DIR="$dir/nobody" setpriv --reuid nobody --clear-groups "$BUILD/daruma" up -d
+    assert_contains "$(cat err)" 'no permission for the Docker Engine'"'"'s socket'
+    assert_contains "$(cat err)" "add your user to its group"
+}
+
 story_without_an_engine_nothing_starts() {
     compose <<'END'
 services:
@@ -264,6 +461,36 @@ END
     assert_contains "$(cat err)" "no Docker Engine at unix://$dir/none; start it" "the refusal"
     DOCKER_HOST=nonsense expect_exit 2 daruma up -d
     assert_contains "$(cat err)" "DOCKER_HOST" "the refusal"
+}
+
+make_image_of_daruma() {
+    engine_start
+    make_demonstration_images
+    docker build -q -t daruma:1 "$root" >out 2>&1 || fail "$(cat out)"
+}
+
+story_the_image_of_daruma_is_built() {
+    make_image_of_daruma
+}
+
+story_daruma_runs_in_a_container() {
+    make_image_of_daruma
+    [[ $(docker image inspect -f '{{.Size}}' daruma:1) -lt 80000000 ]] || fail "the image is large"
+    containers
+    docker run -d --name daruma --network host -v "$dir/e/sock:/var/run/docker.sock" -v "$PWD:$PWD" -w "$PWD" \
+        -e DARUMA_RUN_DIR=/run/daruma daruma:1 >/dev/null
+    wait_for 20 curl -fs "$url/"
+    local before
+    before=$(docker inspect -f '{{.State.Pid}}' project-app-1)
+    docker kill project-app-1 >/dev/null
+    becomes 10 '[[ $(docker inspect -f "{{.State.Running}} {{.State.Pid}}" project-app-1) =~ true ]]'
+    [[ $(docker inspect -f '{{.State.Pid}}' project-app-1) != "$before" ]] || fail "it is the same process"
+    wait_for 10 curl -fs "$url/"
+    docker exec daruma /bin/daruma ps >out
+    assert_contains "$(cat out)" "SIGKILL (killed)"
+    docker stop -t 20 daruma >/dev/null
+    assert_eq "$(docker inspect -f '{{.State.ExitCode}}' daruma)" 0 "how daruma ended"
+    assert_eq "$(docker ps -a --format '{{.Names}}')" daruma "what is left"
 }
 
 story_the_gateway_does_the_work_of_an_nginx() {

@@ -364,6 +364,23 @@ static void a_chunked_body_is_followed_wherever_it_is_cut(void **unused)
     assert_memory_equal(place, data, got);
 }
 
+/* Data may go by unseen, all of it or a part. */
+static void chunk_data_need_not_be_looked_at(void **unused)
+{
+    (void)unused;
+    struct http1_chunked chunked = { 0 };
+    assert_int_equal(http1_chunked_run(&chunked), 0);
+    assert_int_equal(http1_chunked_feed(&chunked, "a\r\nxy", 5), 5);
+    assert_int_equal(http1_chunked_run(&chunked), 8);
+    http1_chunked_skip(&chunked, 5);
+    assert_int_equal(http1_chunked_run(&chunked), 3);
+    http1_chunked_skip(&chunked, 3);
+    assert_int_equal(http1_chunked_run(&chunked), 0);
+    assert_int_equal(http1_chunked_feed(&chunked, "\r\n0\r\n\r\nGET", 10), 7);
+    assert_true(chunked.done);
+    assert_int_equal(chunked.data, 10);
+}
+
 static void a_bad_chunk_is_refused_wherever_it_is_cut(void **unused)
 {
     (void)unused;
@@ -426,6 +443,7 @@ int main(void)
         cmocka_unit_test(responses_are_framed_by_request_and_status),
         cmocka_unit_test(a_bad_response_is_refused),
         cmocka_unit_test(a_chunked_body_is_followed_wherever_it_is_cut),
+        cmocka_unit_test(chunk_data_need_not_be_looked_at),
         cmocka_unit_test(a_bad_chunk_is_refused_wherever_it_is_cut),
         cmocka_unit_test(methods_know_whether_twice_is_as_once),
     };

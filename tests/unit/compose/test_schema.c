@@ -104,6 +104,23 @@ static void compare_maps(struct comparison *comparison, const struct schema *our
     }
 }
 
+/* Both know the same words, where one of them knows any. */
+static void compare_words(const struct schema *ours, const json_t *string, const char *path)
+{
+    const json_t *words = json_object_get(string, "enum");
+    size_t n = 0;
+
+    for (const char *const *word = ours->words; word && *word; word++, n++) {
+        size_t i = 0;
+        while (i < json_array_size(words) && strcmp(json_string_value(json_array_get(words, i)), *word) != 0)
+            i++;
+        if (i == json_array_size(words))
+            fail_msg("%s: the word %s is in the table alone", path, *word);
+    }
+    if (n != json_array_size(words))
+        fail_msg("%s: the table has %zu words, the schema %zu", path, n, json_array_size(words));
+}
+
 static void compare(struct comparison *comparison, const struct schema *ours, const json_t *theirs, const char *path)
 {
     unsigned kinds = kinds_of(comparison, theirs);
@@ -115,6 +132,14 @@ static void compare(struct comparison *comparison, const struct schema *ours, co
     const json_t *map = alternative(comparison, theirs, "object"), *list = alternative(comparison, theirs, "array");
     if (map)
         compare_maps(comparison, ours, map, path);
+    const json_t *string = alternative(comparison, theirs, "string");
+    const char *format = json_string_value(json_object_get(string, "format"));
+    if (string)
+        compare_words(ours, string, path);
+    if (format && strcmp(format, "duration") == 0 && ours->format != FORMAT_DURATION)
+        fail_msg("%s is a duration", path);
+    if (list && json_is_true(json_object_get(list, "uniqueItems")) && !ours->unique && !ours->canonical)
+        fail_msg("%s has no item twice", path);
     if (list && ours->items && json_object_get(list, "items"))
         compare(comparison, ours->items, json_object_get(list, "items"), path);
 }

@@ -8,6 +8,8 @@
 
 #include "rig.h"
 
+#include "base/http1_class.h"
+
 #include <fcntl.h>
 #include <http_parser.h>
 
@@ -41,7 +43,7 @@ static inline void note_put(struct note *note, const char *text)
  * All connections are read by one thread, and what one poll(2) reports is worked off under the lock: so who holds the
  * lock after an answer came sees everything that had been sent before it.
  *
- * Each whole request becomes "METHOD TARGET HOST BODY;" in `reads` (trailers stand behind the body as " NAME: VALUE"), bytes that are no HTTP "(error);". The answer is
+ * Each whole request becomes "METHOD TARGET HOST BODY;" in `reads` (trailers stand behind the body as " name: VALUE"), bytes that are no HTTP "(error);". The answer is
  * 200 with the target as its body, unless the test has set a script.
  */
 struct reader {
@@ -63,7 +65,7 @@ struct reader_conn {
     struct reader *reader;
     int fd;
     http_parser parser;
-    bool host_next, trailing, over;
+    bool host_next, trailing, in_name, over;
     struct note target, host, body;
 };
 
@@ -88,16 +90,19 @@ static inline int reader_on_field(http_parser *parser, const char *at, size_t le
     struct reader_conn *conn = parser->data;
     conn->host_next = !conn->trailing && len == 4 && strncasecmp(at, "host", 4) == 0;
     if (conn->trailing) {
-        note_put(&conn->body, " ");
-        note_add(&conn->body, at, len);
-        note_put(&conn->body, ": ");
+        note_put(&conn->body, conn->in_name ? "" : " ");
+        for (size_t i = 0; i < len; i++)
+            note_add(&conn->body, &(char){ http1_lower(at[i]) }, 1);
     }
+    conn->in_name = true;
     return 0;
 }
 
 static inline int reader_on_headers(http_parser *parser)
 {
-    ((struct reader_conn *)parser->data)->trailing = true;
+    struct reader_conn *conn = parser->data;
+    conn->trailing = true;
+    conn->in_name = false;
     return 0;
 }
 
@@ -106,8 +111,11 @@ static inline int reader_on_value(http_parser *parser, const char *at, size_t le
     struct reader_conn *conn = parser->data;
     if (conn->host_next)
         note_add(&conn->host, at, len);
-    if (conn->trailing)
+    if (conn->trailing) {
+        note_put(&conn->body, conn->in_name ? ": " : "");
         note_add(&conn->body, at, len);
+    }
+    conn->in_name = false;
     return 0;
 }
 

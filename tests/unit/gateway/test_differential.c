@@ -2,8 +2,9 @@
  *
  * Whatever the gateway forwards, an upstream must read as the same requests, one for one; and whatever an upstream
  * sends, each client must get its own answer or an error. The corpus of hostile.h goes through a real worker; at both
- * ends stand readers that are not ours (reader.h). What is forwarded goes through nginx and HAProxy too, where they are
- * installed: a request that one of them refuses and we forward has its reason in the table.
+ * ends stand readers that are not ours (reader.h). nginx and HAProxy, where they are installed, have to read the same behind
+ * us, and what they would have forwarded in our place is compared: a request that one of them refuses and we forward has
+ * its reason in the table.
  */
 #include "hostile.h"
 #include "reader.h"
@@ -360,6 +361,33 @@ static unsigned compare_with(const char *name, const struct peer *peer)
     return wrong;
 }
 
+/* Everything through the gateway to the peer, and through that to the reader. How much of it the peer has read otherwise
+   than we. */
+static unsigned read_behind(const char *name, const struct peer *peer)
+{
+    static struct note reads;
+    struct board_address address = loopback();
+    unsigned wrong = 0;
+    ((struct sockaddr_in *)(void *)&address.u)->sin_port = htons(peer->port);
+    rig_start(&rig, &(struct rig_options){ .hold_ns = 5 * NS_PER_S });
+    assert_true(board_endpoint_add(rig.board, rig.service, name, &address, clock_now()) >= 0);
+    ring(&rig);
+    for (size_t i = 0; i < sizeof(hostile_requests) / sizeof(hostile_requests[0]); i++) {
+        const struct hostile_request *hostile = &hostile_requests[i];
+        send_hostile(rig.port, hostile, &reads);
+        bool same = strcmp(reads.text, hostile->reads) == 0 ||
+                    (hostile->peers_read && strcmp(reads.text, hostile->peers_read) == 0);
+        bool refused = reads.text[0] == '\0' && hostile->peers_refuse;
+        if (!same && !refused) {
+            print_error("%s: behind %s '%s' is read instead of '%s'\n", hostile->name, name, reads.text,
+                        hostile->reads);
+            wrong++;
+        }
+    }
+    rig_end(&rig);
+    return wrong;
+}
+
 static int ready_reader(void **unused)
 {
     (void)unused;
@@ -374,13 +402,11 @@ static int over_reader(void **unused)
     return 0;
 }
 
-static void nginx_refuses_nothing_that_we_forward_without_a_reason(void **unused)
+static void start_nginx(struct peer *nginx)
 {
-    (void)unused;
-    struct peer nginx;
     if (access("/usr/sbin/nginx", X_OK) < 0)
         skip();
-    peer_start(&nginx, "/usr/sbin/nginx",
+    peer_start(nginx, "/usr/sbin/nginx",
                "daemon off; master_process off; worker_processes 1; pid @/pid; error_log /dev/null;\n"
                "events { worker_connections 256; }\n"
                "http { access_log off; client_body_temp_path @/body; proxy_temp_path @/proxy;\n"
@@ -388,24 +414,36 @@ static void nginx_refuses_nothing_that_we_forward_without_a_reason(void **unused
                "server { listen 127.0.0.1:<; location / { proxy_pass http://127.0.0.1:>; proxy_http_version 1.1;\n"
                "proxy_set_header Host $http_host; proxy_set_header Connection ''; } } }\n",
                (const char *const[]){ "nginx", "-e", "/dev/null", "-c", "config", "-p", ".", NULL });
-    unsigned wrong = compare_with("nginx", &nginx);
-    peer_end(&nginx);
-    assert_int_equal(wrong, 0);
 }
 
-static void haproxy_refuses_nothing_that_we_forward_without_a_reason(void **unused)
+static void start_haproxy(struct peer *haproxy)
 {
-    (void)unused;
-    struct peer haproxy;
     if (access("/usr/sbin/haproxy", X_OK) < 0)
         skip();
     peer_start(
-        &haproxy, "/usr/sbin/haproxy",
+        haproxy, "/usr/sbin/haproxy",
         "global\n  nbthread 1\n  maxconn 256\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 10s\n"
         "  timeout server 10s\nfrontend front\n  bind 127.0.0.1:<\n  default_backend app\n"
         "backend app\n  server reader 127.0.0.1:>\n",
         (const char *const[]){ "haproxy", "-q", "-db", "-f", "config", NULL });
-    unsigned wrong = compare_with("HAProxy", &haproxy);
+}
+
+static void nginx_reads_the_same_and_refuses_nothing_without_a_reason(void **unused)
+{
+    struct peer nginx;
+    (void)unused;
+    start_nginx(&nginx);
+    unsigned wrong = compare_with("nginx", &nginx) + read_behind("nginx", &nginx);
+    peer_end(&nginx);
+    assert_int_equal(wrong, 0);
+}
+
+static void haproxy_reads_the_same_and_refuses_nothing_without_a_reason(void **unused)
+{
+    struct peer haproxy;
+    (void)unused;
+    start_haproxy(&haproxy);
+    unsigned wrong = compare_with("HAProxy", &haproxy) + read_behind("HAProxy", &haproxy);
     peer_end(&haproxy);
     assert_int_equal(wrong, 0);
 }
@@ -418,9 +456,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_hostile_response_has_its_outcome, ready, over),
         cmocka_unit_test_setup_teardown(a_hostile_response_in_pieces_has_the_same_outcome, ready, over),
         cmocka_unit_test_setup_teardown(a_flood_of_interim_answers_is_passed_on, ready, over),
-        cmocka_unit_test_setup_teardown(nginx_refuses_nothing_that_we_forward_without_a_reason, ready_reader,
+        cmocka_unit_test_setup_teardown(nginx_reads_the_same_and_refuses_nothing_without_a_reason, ready_reader,
                                         over_reader),
-        cmocka_unit_test_setup_teardown(haproxy_refuses_nothing_that_we_forward_without_a_reason, ready_reader,
+        cmocka_unit_test_setup_teardown(haproxy_reads_the_same_and_refuses_nothing_without_a_reason, ready_reader,
                                         over_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ static const char *filled_from(const char *raw, const char *template, const char
                               .peer = { "192.0.2.7", 9 },
                               .made_id = "0123456789abcdef0123456789abcdef",
                               .port = 8080,
+                              .target = { raw + head.path.at, head.path.len },
                               .path = &path };
     struct board *board = board_new(NULL);
     struct board_route route = { 0 };

@@ -28,6 +28,7 @@ static void check_request_with(const char *before, const struct gw_forward_reque
     memcpy(facts.made_id, "0123456789abcdef0123456789abcdef", sizeof(facts.made_id));
     if (!facts.peer.text)
         facts.peer = (struct gw_span){ "10.0.0.1", 8 };
+    facts.service = (struct gw_span){ "shop", 4 };
     assert_true(http1_parse_request(before, strlen(before), &http1_default_limits, &head) > 0);
     ssize_t len = gw_forward_request(before, &head, &facts, out, sizeof(out));
     assert_true(len > 0);
@@ -74,7 +75,7 @@ static void requests_before_and_after(void **unused)
                   "GET / HTTP/1.1\r\nHost: a\r\n" OURS("a") "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     check_request("GET / HTTP/1.0\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\n"
                   "X-Forwarded-For: 2.2.2.2\r\n\r\n",
-                  "GET / HTTP/1.1\r\nHost: \r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+                  "GET / HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
                   "Forwarded: for=10.0.0.1;proto=http\r\n" ID "\r\n");
 }
 

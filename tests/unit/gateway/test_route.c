@@ -55,7 +55,7 @@ static uint32_t find(const char *host, const char *target)
 {
     gw_routes_update(&routes, board);
     assert_true(gw_path_normalise(target, strlen(target), &path));
-    return gw_route_find(&routes, board, 0, host, strlen(host), &path);
+    return gw_route_find(&routes, board, 0, host, strlen(host), false, &path);
 }
 
 static void the_most_special_host_and_the_longest_path_win(void **unused)
@@ -314,7 +314,7 @@ static int64_t lookup_ns(void)
             static const char host[] = "service-0000.example.org";
             static const char target[] = "/api/v1/orders/4711";
             (void)gw_path_normalise(target, sizeof(target) - 1, &path);
-            found += gw_route_find(&routes, board, 0, host, sizeof(host) - 1, &path);
+            found += gw_route_find(&routes, board, 0, host, sizeof(host) - 1, false, &path);
         }
         int64_t took = clock_now() - begun;
         best = took < best ? took : best;

@@ -196,6 +196,34 @@ static void header_fields_and_paths_are_changed_on_the_way(void **unused)
     assert_non_null(strstr(raw_answer("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n"), "X-App"));
 }
 
+static void paths_are_rewritten(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    struct board_route front = like_the_first("^"), in = like_the_first("/in");
+    front.match = BOARD_REGEX;
+    front.flags = BOARD_FIRST;
+    front.action = BOARD_PASS;
+    front.rewrites = template_of("n^/old/(.*)$\n/in/{1}\n"
+                                 "p^/away/(.*)$\n//there/{1}?x=1\n");
+    in.request.add = template_of("X-Query: {query}\r\nX-Group: {1}\r\n");
+    in.flags = BOARD_USES_PATH;
+    in.rewrites = template_of("n^/in/a(.*)$\n/in/b{1}\n"
+                              "b^/in/b(.*)$\n/mirror{1}?\n"
+                              "l^/in/circle$\n/in/circle\n"
+                              "b^/in/none$\n{query.none}\n");
+    put_route(&front);
+    put_route(&in);
+    assert_non_null(strstr(raw_answer("GET /old/a?q HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
+    assert_non_null(strstr(raw_answer("GET /in/b HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
+    assert_int_equal(exchange("GET /in/circle HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
+    assert_int_equal(exchange("GET /in/none HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
+    const char *answer = raw_answer("GET /away/x?y HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_non_null(strstr(answer, "HTTP/1.1 301 "));
+    assert_non_null(strstr(answer, "\r\nLocation: /there/x?x=1&y\r\n"));
+    assert_int_equal(exchange("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 200);
+}
+
 static void errors_have_pages(void **unused)
 {
     (void)unused;
@@ -314,6 +342,7 @@ int main(void)
         ROUTING_TEST(maintenance_is_switched_on_and_off_while_it_runs),
         ROUTING_TEST(a_body_over_the_limit_is_refused_before_or_while_it_comes),
         ROUTING_TEST(header_fields_and_paths_are_changed_on_the_way),
+        ROUTING_TEST(paths_are_rewritten),
         ROUTING_TEST(errors_have_pages),
         ROUTING_TEST(requests_in_circles_are_stopped),
         ROUTING_TEST(only_named_networks_are_believed),

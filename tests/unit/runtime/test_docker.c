@@ -253,7 +253,48 @@ static void a_health_check_of_ours_is_not_the_engines(void **unused)
     holds(body, "Healthcheck", "{\"Test\": [\"NONE\"]}");
     json_decref(body);
     body = container_body(spec, spec_find_service(spec, "b"), 1);
-    assert_null(json_object_get(body, "Healthcheck"));
+    holds(body, "Healthcheck", "{}");
+    json_decref(body);
+}
+
+static void the_check_of_an_image_may_get_other_times(void **unused)
+{
+    (void)unused;
+    load("services:\n  a: {image: i, healthcheck: {interval: 2s, retries: 5}}\n  b: {image: i, healthcheck: {disable: "
+         "true}}\n");
+    json_t *body = container_body(spec, spec_find_service(spec, "a"), 1);
+    holds(body, "Healthcheck", "{\"Interval\": 2000000000, \"Retries\": 5}");
+    json_decref(body);
+    body = container_body(spec, spec_find_service(spec, "b"), 1);
+    holds(body, "Healthcheck", "{\"Test\": [\"NONE\"]}");
+    json_decref(body);
+}
+
+static void a_link_is_a_name_of_the_first_instance(void **unused)
+{
+    (void)unused;
+    load("services:\n  a: {image: i, links: [\"b:store\", b], external_links: [other]}\n  b: {image: i}\n");
+    json_t *body = container_body(spec, spec_find_service(spec, "a"), 1);
+    holds(body, "NetworkingConfig/EndpointsConfig/shop_default/Links", "[\"shop-b-1:store\", \"other:other\"]");
+    json_decref(body);
+}
+
+static void an_anonymous_volume_is_inherited_where_nothing_else_is(void **unused)
+{
+    (void)unused;
+    load("services:\n  a: {image: i, volumes: [/anonymous, \"named:/named\", \"/host:/host:ro\"], tmpfs: "
+         "[/fast]}\nvolumes: {named: }\n");
+    json_t *body = container_body(spec, spec_find_service(spec, "a"), 1);
+    const json_t *mounts = json_object_get(json_object_get(body, "HostConfig"), "Mounts");
+    size_t before = json_array_size(mounts);
+    const char *const taken[] = { "/anonymous", "/named", "/host", "/fast" };
+    for (size_t i = 0; i < 4; i++)
+        container_inherit(body, "old", taken[i]);
+    assert_int_equal(json_array_size(mounts), before);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(mounts, 0), "Source")), "old");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(mounts, 1), "Source")), "shop_named");
+    container_inherit(body, "old", "/of/the/image");
+    assert_int_equal(json_array_size(mounts), before + 1);
     json_decref(body);
 }
 
@@ -269,6 +310,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(mounts_are_binds_volumes_and_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(a_service_is_known_by_its_name_in_its_networks, setup, teardown),
         cmocka_unit_test_setup_teardown(a_health_check_of_ours_is_not_the_engines, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_check_of_an_image_may_get_other_times, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_link_is_a_name_of_the_first_instance, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_anonymous_volume_is_inherited_where_nothing_else_is, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
