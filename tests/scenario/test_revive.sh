@@ -284,3 +284,33 @@ kill_all_and_up() {
 story_no_log_line_is_lost_or_doubled_when_all_of_daruma_is_killed() {
     count_lines kill_all_and_up
 }
+
+# What systemd hears, by the protocol of sd_notify(3).
+story_the_service_manager_is_told() {
+    one_instance
+    # shellcheck disable=SC2016
+    perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, sockaddr_un("notify")) or die; $| = 1;
+        while (recv(S, $m, 4096, 0), defined $m) { print "$m\n" }' >heard &
+    local manager=$! guard
+    becomes 5 '[[ -S notify ]]'
+    export NOTIFY_SOCKET=$PWD/notify WATCHDOG_USEC=400000
+    up
+    guard=$(curl_admin project | jq .guard)
+    becomes 5 'grep -qx READY=1 heard'
+    assert_contains "$(cat heard)" "MAINPID=$guard" "the main process"
+    becomes 5 '[[ $(grep -cx WATCHDOG=1 heard) -ge 3 ]]'
+    kill -KILL "$guard"
+    becomes 5 '[[ $(curl_admin project | jq .guard) != '"$guard"' ]]'
+    guard=$(curl_admin project | jq .guard)
+    becomes 5 "grep -qx MAINPID=$guard heard"
+    expect_exit 0 daruma down
+    becomes 5 'grep -qx STOPPING=1 heard'
+    kill $manager
+}
+
+story_the_systemd_unit_is_sound() {
+    command -v systemd-analyze >/dev/null || skip "no systemd-analyze here"
+    sed "s,/usr/local/bin/daruma,$BUILD/daruma," "$root/deploy/systemd/daruma@.service" >daruma@shop.service
+    expect_exit 0 systemd-analyze verify "$PWD/daruma@shop.service"
+    assert_eq "$(cat err)" "" "what systemd-analyze finds"
+}
