@@ -4,27 +4,6 @@
 
 pids() { daruma ps --json | jq -c 'map({(.instance): .pid}) | add'; }
 
-# Every process of daruma: whatever runs this program and belongs to the story.
-all_of_daruma() {
-    local pid
-    for pid in $(leftovers || true); do
-        [[ $(readlink "/proc/$pid/exe") != "$(realpath "$BUILD/daruma")" ]] || echo "$pid"
-    done
-}
-
-# They restore each other, so first none of them may be able to. Who is made meanwhile is found in the next round.
-kill_all_of_daruma() {
-    local all seen=
-    while all=$(all_of_daruma) && [[ $all != "$seen" ]]; do
-        # shellcheck disable=SC2086
-        kill -STOP $all 2>/dev/null || true
-        seen=$all
-    done
-    # shellcheck disable=SC2086
-    kill -KILL $all
-    becomes 5 '[[ -z $(all_of_daruma) ]]'
-}
-
 story_all_of_daruma_is_killed_and_up_takes_over_what_runs() { # sanitized
     two_instances
     up
@@ -116,20 +95,6 @@ END
         assert_eq "$(sleepers)" 1 "instances after: $damage"
         [[ $damage != *random*state || $damage == dd* ]] || assert_contains "$(cat out)" "cannot be used" "what is said"
     done
-}
-
-supervisor_pid() { curl_admin project | jq -r .pid; }
-
-another_supervisor_than() { # PID
-    local pid
-    pid=$(supervisor_pid) && [[ -n $pid && $pid != "$1" ]]
-}
-
-kill_supervisor() { # [SIGNAL]
-    local pid
-    pid=$(supervisor_pid)
-    kill "-${1:-KILL}" "$pid"
-    wait_for 5 another_supervisor_than "$pid"
 }
 
 story_the_supervisor_is_killed_again_and_again_and_nobody_notices() { # sanitized
