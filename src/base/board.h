@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 6u
+#define BOARD_LAYOUT 7u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -209,6 +209,7 @@ struct board_route {
     struct board_text hash_name;    /* of the header field or cookie */
     struct board_text sticky;       /* name of the cookie that keeps clients at their endpoint; none: nothing does */
     struct board_text sticky_more;  /* what stands behind its value in Set-Cookie: "; Path=/ …" */
+    int64_t retry_timeout_ns;       /* since the request came: then nothing is tried again; 0: no limit */
     int64_t connect_timeout_ns;
     int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
     int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */

@@ -131,6 +131,8 @@ static void make_retry(struct making *making, const struct nginx_settings *setti
 
     if (settings->next_upstream.items)
         set(making, retry, "on", settings->next_upstream.items);
+    if (settings->tries_ns > 0)
+        set_time(making, retry, "timeout", place, settings->tries_ns);
     set_int(making, retry, "attempts", place, attempts < 100 ? attempts : 100);
 }
 

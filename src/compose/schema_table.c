@@ -26,6 +26,7 @@ static const struct attribute retry_fields[] = {
           .merge = MERGE_REPLACE,
           .canonical = canonical_strings },
       P, "what is tried again" },
+    { "timeout", &duration, P, "after this time nothing is tried again; 0s: no limit" },
     END,
 };
 static const struct attribute patience_fields[] = {

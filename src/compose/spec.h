@@ -217,6 +217,7 @@ struct spec_route {
     struct spec_sticky sticky;
     uint32_t retry_on;           /* enum board_retry_on, or'ed */
     uint32_t attempts;           /* all tries, the first included */
+    int64_t retry_timeout_ns;    /* since the request came: then nothing is tried again; 0: no limit */
     int64_t connect_timeout_ns;  /* 1 s unless given */
     int64_t response_timeout_ns; /* 60 s unless given */
     int64_t idle_timeout_ns;     /* 5 min unless given */

@@ -324,6 +324,7 @@ static void fill_route(struct board_route *route, int slot, const struct spec_ro
         .listener = (uint32_t)slot,
         .retry_on = wanted->retry_on,
         .attempts = wanted->attempts,
+        .retry_timeout_ns = wanted->retry_timeout_ns,
         .connect_timeout_ns = wanted->connect_timeout_ns,
         .response_timeout_ns = wanted->response_timeout_ns,
         .idle_timeout_ns = wanted->idle_timeout_ns,

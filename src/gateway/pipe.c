@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Bytes moved at once, before others have their turn: what a pipe of the usual size holds of pages. */
@@ -75,6 +76,12 @@ ssize_t gw_pipe_drain(struct gw_worker *worker, struct conn *conn, struct gw_pip
     if (pipe->held == 0)
         put_back(worker, pipe);
     return n;
+}
+
+uint32_t gw_pipe_bytes(const struct gw_pipe *pipe)
+{
+    int bytes;
+    return pipe->read_fd >= 0 && ioctl(pipe->read_fd, FIONREAD, &bytes) == 0 ? (uint32_t)bytes : pipe->held;
 }
 
 void gw_pipe_drop(struct gw_pipe *pipe)

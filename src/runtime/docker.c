@@ -183,6 +183,7 @@ static const struct runtime docker_runtime = {
     .adopt = docker_adopt,
     .end_strays = docker_end_strays,
     .signal = docker_signal,
+    .hears = docker_hears,
     .exec = docker_exec,
     .exec_cancel = docker_exec_cancel,
     .release = docker_release,

@@ -206,6 +206,9 @@ void docker_fail_memory(struct runtime_handle *handle);
 /* It was to end before it ran: */
 void docker_give_up(struct runtime_handle *handle);
 
+/* docker_hears.c */
+bool docker_hears(struct runtime *runtime, struct runtime_handle *handle, int signo);
+
 /* docker_plan.c: takes from the spec what the start needs. -ENOMEM, -E2BIG with `err`. */
 int docker_plan(struct runtime_handle *handle, const struct runtime_start *start, struct err *err);
 void docker_plan_free(struct runtime_handle *handle);

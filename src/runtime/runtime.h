@@ -108,6 +108,10 @@ struct runtime {
     /* Sends a signal to the copy's main process (SIGKILL: to all of its processes). 0, -ESRCH when it is gone. */
     int (*signal)(struct runtime *runtime, struct runtime_handle *handle, int signo);
 
+    /* Would its main process do anything at that signal? False only when it is certain that it would not: as process 1 of
+       its own namespace it gets no signal that it has no handler for (pid_namespaces(7)). NULL: always true. */
+    bool (*hears)(struct runtime *runtime, struct runtime_handle *handle, int signo);
+
     /* Runs a command beside it (health checks). cancel() kills it and is the last to be heard of it. */
     int (*exec)(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
                 struct runtime_execution **ret, struct err *err);

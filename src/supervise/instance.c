@@ -227,7 +227,16 @@ static void on_grace_over(struct loop_timer *timer)
 
 static void begin_end(struct instance *instance)
 {
-    send_signal(instance, instance->spec->stop_signal);
+    struct runtime *runtime = supervisor_of(instance)->peers.runtime;
+    int signo = instance->spec->stop_signal;
+
+    /* Waiting for what cannot come would only keep its successor away. */
+    if (instance->handle && runtime->hears && !runtime->hears(runtime, instance->handle, signo)) {
+        warn(instance, "is process 1 and has no handler for its stop signal; killed (`init: true` would let it hear)");
+        send_signal(instance, SIGKILL);
+        return;
+    }
+    send_signal(instance, signo);
     instance->deadline_ns = now_of(instance) + instance->spec->stop_grace_period_ns;
     instance->timer.fn = on_grace_over;
     loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer, instance->deadline_ns);

@@ -74,8 +74,8 @@ engine_fresh() { [[ -d $engine_data/data && $(cat "$engine_data/stamp" 2>/dev/nu
 
 engine_clean() {
     # shellcheck disable=SC2046
-    { docker rm -vf $(docker ps -aq); docker network prune -f; docker volume rm $(docker volume ls -q); } \
-        >/dev/null 2>&1 || true
+    { docker rm -vf $(docker ps -aq); docker network prune -f; docker volume rm $(docker volume ls -q)
+      docker rmi -f $(docker images --format '{{.Repository}}:{{.Tag}}' | grep '^project'); } >/dev/null 2>&1 || true
 }
 
 # Killed, it leaves the containerd that it has started, which a service manager would end with it.
