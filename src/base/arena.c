@@ -65,12 +65,12 @@ static size_t copy_size(uint32_t size)
     return (sizeof(struct copy) + size + 63) / 64 * 64;
 }
 
-static size_t copy_at(const struct arena *arena, uint32_t slot, unsigned which)
+static size_t copy_at(const struct arena_file *arena, uint32_t slot, unsigned which)
 {
     return PAGE + ((size_t)slot * COPIES + which) * copy_size(arena->size);
 }
 
-static struct copy *copy_of(const struct arena *arena, uint32_t slot, unsigned which)
+static struct copy *copy_of(const struct arena_file *arena, uint32_t slot, unsigned which)
 {
     return (struct copy *)((char *)arena->memory + copy_at(arena, slot, which));
 }
@@ -145,12 +145,12 @@ static int make(const char *path, const struct arena_shape *shape, const char *b
     return TAKE_FD(fd);
 }
 
-int arena_open(struct arena *arena, const char *path, const struct arena_shape *shape, struct err *ret_refused,
+int arena_open(struct arena_file *arena, const char *path, const struct arena_shape *shape, struct err *ret_refused,
                struct err *err)
 {
     char boot[BOOT_ID];
 
-    *arena = (struct arena){ .fd = -1, .slots = shape->slots, .size = shape->size };
+    *arena = (struct arena_file){ .fd = -1, .slots = shape->slots, .size = shape->size };
     *ret_refused = (struct err){ 0 };
     int r = read_boot_id(boot, err);
     if (r < 0)
@@ -169,23 +169,25 @@ int arena_open(struct arena *arena, const char *path, const struct arena_shape *
     void *memory = mmap(NULL, file_size(shape), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         return err_errno(err, -errno, "cannot map %.300s", path);
+    /* It is the writer's alone: children have no use for it, and a successor opens it by its name. */
+    (void)madvise(memory, file_size(shape), MADV_DONTFORK);
     arena->memory = memory;
     arena->fd = TAKE_FD(fd);
     return 0;
 }
 
-void arena_close(struct arena *arena)
+void arena_close(struct arena_file *arena)
 {
     if (!arena->memory)
         return;
     const struct arena_shape shape = { .slots = arena->slots, .size = arena->size };
     (void)munmap(arena->memory, file_size(&shape));
     (void)close(arena->fd);
-    *arena = (struct arena){ .fd = -1 };
+    *arena = (struct arena_file){ .fd = -1 };
 }
 
 /* The present copy of a slot, or -1. An untouched slot is a hole, which reads as zeros. */
-static int present(const struct arena *arena, uint32_t slot)
+static int present(const struct arena_file *arena, uint32_t slot)
 {
     uint64_t best = 0;
     int found = -1;
@@ -201,7 +203,7 @@ static int present(const struct arena *arena, uint32_t slot)
     return found;
 }
 
-uint32_t arena_load(const struct arena *arena, uint32_t slot, const void **ret)
+uint32_t arena_load(const struct arena_file *arena, uint32_t slot, const void **ret)
 {
     int which = present(arena, slot);
     if (which < 0)
@@ -211,7 +213,13 @@ uint32_t arena_load(const struct arena *arena, uint32_t slot, const void **ret)
     return copy->len;
 }
 
-int arena_store(struct arena *arena, uint32_t slot, const void *record, uint32_t len)
+/* Room on the file system for a record: writing into a hole that cannot be filled would end us. */
+static int reserve(const struct arena_file *arena, uint32_t slot, unsigned which, uint32_t len)
+{
+    return fallocate(arena->fd, 0, (off_t)copy_at(arena, slot, which), (off_t)(sizeof(struct copy) + len));
+}
+
+int arena_store(struct arena_file *arena, uint32_t slot, const void *record, uint32_t len)
 {
     int before = present(arena, slot);
     unsigned which = before == 0 ? 1 : 0;
@@ -222,9 +230,8 @@ int arena_store(struct arena *arena, uint32_t slot, const void *record, uint32_t
         generation = copy_of(arena, slot, (unsigned)before)->generation + 1;
     else if (len == 0)
         return 0;
-    /* Both copies at once, so that a later change, also the last one, cannot fail. */
-    if (before < 0 &&
-        fallocate(arena->fd, 0, (off_t)copy_at(arena, slot, 0), (off_t)(COPIES * copy_size(arena->size))) < 0)
+    /* At first both copies, so that a later change that is not larger cannot fail. */
+    if (reserve(arena, slot, which, len) < 0 || (before < 0 && reserve(arena, slot, 1 - which, len) < 0))
         return -errno;
     atomic_store_explicit(&copy->generation, 0, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* a death sees what was written in this order */
@@ -234,13 +241,4 @@ int arena_store(struct arena *arena, uint32_t slot, const void *record, uint32_t
     copy->checksum = copy_checksum(copy, generation);
     atomic_store_explicit(&copy->generation, generation, memory_order_release);
     return 0;
-}
-
-int arena_find_free(const struct arena *arena, uint32_t from)
-{
-    const void *record;
-    for (uint32_t slot = from; slot < arena->slots; slot++)
-        if (arena_load(arena, slot, &record) == 0)
-            return (int)slot;
-    return -ENOSPC;
 }

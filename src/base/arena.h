@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct arena {
+struct arena_file {
     void *memory; /* NULL: none */
     int fd;
     uint32_t slots, size; /* of the records: how many, and how many bytes each may have */
@@ -38,19 +38,16 @@ struct arena_shape {
  * (another version or shape, cut off, not ours, no arena at all) is replaced by an empty one, and `ret_refused` says why;
  * it is "" otherwise.
  */
-int arena_open(struct arena *arena, const char *path, const struct arena_shape *shape, struct err *ret_refused,
+int arena_open(struct arena_file *arena, const char *path, const struct arena_shape *shape, struct err *ret_refused,
                struct err *err);
 /* Accepts a zeroed one. The file stays. */
-void arena_close(struct arena *arena);
+void arena_close(struct arena_file *arena);
 
 /* The record of a slot: its length, and where it is until the next arena_store() there. 0: the slot is empty. */
-uint32_t arena_load(const struct arena *arena, uint32_t slot, const void **ret);
+uint32_t arena_load(const struct arena_file *arena, uint32_t slot, const void **ret);
 
 /* Puts a record of `len` bytes into the slot; 0 empties it. -ENOSPC when the file system has no room: the record before
    stays. */
-int arena_store(struct arena *arena, uint32_t slot, const void *record, uint32_t len);
-
-/* An empty slot from `from` on, or -ENOSPC. */
-int arena_find_free(const struct arena *arena, uint32_t from);
+int arena_store(struct arena_file *arena, uint32_t slot, const void *record, uint32_t len);
 
 #endif

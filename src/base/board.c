@@ -51,7 +51,9 @@ void board_write_begin(struct board *board)
 {
     if (depth++ > 0)
         return;
-    atomic_fetch_add_explicit(&board->sequence, 1, memory_order_relaxed);
+    /* Odd already: the writer before us died in the middle of a change, which ours completes. */
+    if (atomic_load_explicit(&board->sequence, memory_order_relaxed) % 2 == 0)
+        atomic_fetch_add_explicit(&board->sequence, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
 }
 

@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 6u
+#define BOARD_LAYOUT 7u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -67,7 +67,7 @@ struct board_address {
 enum board_protocol { BOARD_HTTP, BOARD_TCP };
 enum board_listener_state { BOARD_LISTENER_FREE, BOARD_LISTENER_ACTIVE, BOARD_LISTENER_CLOSED };
 enum board_placement { BOARD_P2C_EWMA, BOARD_ROUND_ROBIN, BOARD_LEAST_INFLIGHT, BOARD_HASH, BOARD_PLACEMENTS };
-enum board_hash_of { BOARD_HASH_SOURCE, BOARD_HASH_HEADER, BOARD_HASH_COOKIE };
+enum board_hash_of { BOARD_HASH_SOURCE, BOARD_HASH_HEADER, BOARD_HASH_COOKIE, BOARD_HASH_URI };
 
 /* What a route retries on; or'ed. `error`: connect failed, or the connection broke before the first response byte. */
 enum board_retry_on {
@@ -209,6 +209,7 @@ struct board_route {
     struct board_text hash_name;    /* of the header field or cookie */
     struct board_text sticky;       /* name of the cookie that keeps clients at their endpoint; none: nothing does */
     struct board_text sticky_more;  /* what stands behind its value in Set-Cookie: "; Path=/ …" */
+    int64_t retry_timeout_ns;       /* since the request came: then nothing is tried again; 0: no limit */
     int64_t connect_timeout_ns;
     int64_t response_timeout_ns; /* from request sent to the first response byte, one attempt; 0: none */
     int64_t idle_timeout_ns;     /* no byte in either direction while relaying; 0: none */

@@ -34,6 +34,9 @@ static void format_exit(const struct event *event, const char *who, char line[EV
 {
     if (event->cause == CAUSE_SPAWN)
         (void)snprintf(line, EVENT_LINE, "%s could not be started: %s", who, event->text);
+    else if (event->status < 0)
+        (void)snprintf(line, EVENT_LINE, "%s is gone, and how it ended is not known (%s)", who,
+                       cause_name(event->cause));
     else if (event->by_signal)
         (void)snprintf(line, EVENT_LINE, "%s ended by SIG%s (%s)", who, signal_name(event->status),
                        cause_name(event->cause));

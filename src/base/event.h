@@ -34,7 +34,7 @@ struct event {
     enum event_kind kind;
     enum cause cause;          /* EXIT and STATE events */
     int32_t pid;               /* 0: none */
-    int32_t status;            /* exit status, or signal number when by_signal */
+    int32_t status;            /* exit status, or signal number when by_signal; -1: not known */
     uint32_t by_signal;        /* bool */
     uint32_t starts;           /* SPAWN: how many times this instance was started */
     int64_t span_ns;           /* SPAWN: exit to exec; STATE to serving: start to ready; 0: does not apply */

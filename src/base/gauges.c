@@ -78,6 +78,7 @@ const char *gauges_limit_name(enum gauge_limit limit)
         [GAUGE_HEADER_TIMEOUT] = "header_timeout",
         [GAUGE_BODY_TIMEOUT] = "body_timeout",
         [GAUGE_KEEP_ALIVE] = "keep_alive",
+        [GAUGE_MADE_ROOM] = "made_room",
         [GAUGE_HEADER_SIZE] = "header_size",
         [GAUGE_BODY_SIZE] = "body_size",
         [GAUGE_PROXY] = "proxy",

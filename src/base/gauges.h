@@ -61,6 +61,7 @@ enum gauge_limit {
     GAUGE_HEADER_TIMEOUT,     /* 408, or closed before it had said anything to answer to */
     GAUGE_BODY_TIMEOUT,       /* 408 */
     GAUGE_KEEP_ALIVE,         /* closed: it had nothing more to ask */
+    GAUGE_MADE_ROOM,          /* closed while it was idle, for another one when there were as many as there may be */
     GAUGE_HEADER_SIZE,        /* 431, 414 */
     GAUGE_BODY_SIZE,          /* 413 */
     GAUGE_PROXY, /* reset: no PROXY header where there has to be one, or from somebody who may not send it */

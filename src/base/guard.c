@@ -248,6 +248,19 @@ static void wait_for_news(struct guard *guard, const sigset_t *waiting)
     asked = 0;
 }
 
+/* Children of a dead role, where the owner has made this process their reaper (PR_SET_CHILD_SUBREAPER). At each look and
+   not before, so that whoever watches them can see how they ended. */
+static void reap_orphans(const struct guard *guard)
+{
+    for (;;) {
+        siginfo_t info = { 0 };
+        bool found = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+        if (!found || info.si_pid == other_of(guard)->pid)
+            return;
+        (void)waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
+    }
+}
+
 static int run_guard(struct guard *guard)
 {
     sigset_t waiting;
@@ -266,6 +279,7 @@ static int run_guard(struct guard *guard)
     while (guard->state != GUARD_LEAVING) {
         (void)guard_beat(guard, 0);
         (void)guard_tend(guard);
+        reap_orphans(guard);
         if (guard->state != GUARD_LEAVING)
             wait_for_news(guard, &waiting);
     }

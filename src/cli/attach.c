@@ -20,15 +20,20 @@ enum { LAST_LINES = 10 };
 /* How long events that have happened may take to be shown. */
 #define REST_NS (2 * NS_PER_S)
 
+/* Between two looks for the next supervisor. */
+#define AGAIN_NS (20 * NS_PER_MS)
+
 /* One watched project. */
 struct session {
     const struct attach *attach;
     struct printer printer;
     struct client_streams streams;
     struct client_stream events, logs;
-    char state[16];  /* of the project, as the last event or answer says */
-    int64_t seen;    /* the last event's number */
-    int supervisor;  /* pidfd; -1: it was gone before we looked */
+    char state[16]; /* of the project, as the last event or answer says */
+    int64_t seen;   /* the last event's number */
+    double logged;  /* the last log line's time */
+    bool with_logs;
+    int supervisor;  /* pidfd of its guard, which ends last; -1: it was gone before we looked */
     bool changed;    /* an instance has ended: have all? */
     bool down_asked; /* by us, or by somebody else */
 };
@@ -54,25 +59,51 @@ static void on_event(struct client_stream *stream, const json_t *event)
 static void on_log(struct client_stream *stream, const json_t *line)
 {
     struct session *session = stream->data;
+    session->logged = json_number_value(json_object_get(line, "time")) + 1e-6;
     printer_log_json(&session->printer, line);
     (void)fflush(stdout);
 }
 
-static int open_session(struct session *session, const struct attach *attach, bool logs, struct err *err)
+/* From what was seen last. */
+static int open_streams(struct session *session, struct err *err)
 {
+    const struct client *client = session->attach->client;
     char path[96];
 
-    *session = (struct session){ .attach = attach, .supervisor = -1, .printer.colour = attach->cli->colour_out };
     session->events = (struct client_stream){ .line = on_event, .data = session };
     session->logs = (struct client_stream){ .line = on_log, .data = session };
-    int r = client_streams_init(&session->streams, err);
-    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)attach->since_seq);
-    if (r == 0)
-        r = client_stream_open(&session->streams, attach->client, path, &session->events, err);
-    (void)snprintf(path, sizeof(path), "/v1/logs?follow=1&since=%.6f", attach->since_time);
-    if (r == 0 && logs)
-        r = client_stream_open(&session->streams, attach->client, path, &session->logs, err);
+    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)session->seen);
+    int r = client_stream_open(&session->streams, client, path, &session->events, err);
+    (void)snprintf(path, sizeof(path), "/v1/logs?follow=1&since=%.6f", session->logged);
+    if (r == 0 && session->with_logs)
+        r = client_stream_open(&session->streams, client, path, &session->logs, err);
     return r;
+}
+
+static int open_session(struct session *session, const struct attach *attach, bool logs, struct err *err)
+{
+    *session = (struct session){
+        .attach = attach,
+        .supervisor = -1,
+        .printer.colour = attach->cli->colour_out,
+        .seen = attach->since_seq,
+        .logged = attach->since_time,
+        .with_logs = logs,
+    };
+    int r = client_streams_init(&session->streams, err);
+    return r == 0 ? open_streams(session, err) : r;
+}
+
+/* The streams have ended before the project: its supervisor died, and as long as anybody holds the lock another one takes
+   its place, which goes on to tell. False when there is nobody, or nothing more to come. */
+static bool follow_successor(struct session *session, struct err *err)
+{
+    if (strcmp(session->state, "down") == 0 || !rundir_busy(&session->attach->client->dir))
+        return false;
+    clock_sleep(AGAIN_NS);
+    client_stream_close(&session->streams, &session->events);
+    client_stream_close(&session->streams, &session->logs);
+    return open_streams(session, err) == 0;
 }
 
 static void close_session(struct session *session)
@@ -95,7 +126,7 @@ static int ask_project(struct session *session, int64_t *ret_last, struct err *e
         return r;
     (void)snprintf(session->state, sizeof(session->state), "%s", json_text(project, "state"));
     if (session->supervisor < 0)
-        session->supervisor = pidfd_open((pid_t)json_integer_value(json_object_get(project, "pid")), 0);
+        session->supervisor = pidfd_open((pid_t)json_integer_value(json_object_get(project, "guard")), 0);
     if (ret_last)
         *ret_last = json_integer_value(json_object_get(project, "last_event"));
     json_decref(project);
@@ -194,7 +225,7 @@ int attach_until_ready(const struct attach *attach, int64_t timeout_ns)
     int r = open_session(&session, attach, false, &err);
     if (r == 0)
         r = ask_project(&session, NULL, &err);
-    while (r == 0 && !late && !session.events.ended && !is_settled(&session)) {
+    while (r == 0 && !late && !is_settled(&session) && (!session.events.ended || follow_successor(&session, &err))) {
         r = client_streams_wait(&session.streams, -1, 100, &err);
         late = timeout_ns > 0 && clock_now() >= deadline;
     }
@@ -337,7 +368,7 @@ int attach_until_down(const struct attach *attach)
     if (r == 0)
         r = ask_project(&session, NULL, &err);
     session.changed = true;
-    while (r == 0 && !session.events.ended) {
+    while (r == 0 && (!session.events.ended || follow_successor(&session, &err))) {
         r = client_streams_wait(&session.streams, signals, 1000, &err);
         handle_signals(&session, signals);
         if (session.changed && !session.down_asked && !session.events.ended && all_ended(&session, &bad)) {
@@ -365,7 +396,7 @@ int attach_to_end(const struct attach *attach, int64_t timeout_ns)
         r = ask_project(&session, NULL, &err);
     if (r == 0)
         ask_down(&session, timeout_ns == 0);
-    while (r == 0 && !session.events.ended) {
+    while (r == 0 && (!session.events.ended || follow_successor(&session, &err))) {
         r = client_streams_wait(&session.streams, -1, 100, &err);
         if (timeout_ns > 0 && clock_now() >= deadline) {
             ask_down(&session, true);

@@ -101,16 +101,10 @@ static int print_hashes(const struct cli *cli, const struct spec *spec, const ch
 /* What is printed can be loaded again: a dollar sign is written twice, and what env files said is in environment. */
 static int print_model(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
 {
-    struct buf out CLEANUP_BUF = { 0 };
+    struct buf out CLEANUP_BUF = { 0 }, escaped CLEANUP_BUF = { 0 };
     bool as_json = strcmp(wanted->format, "json") == 0;
-    json_t *model = model_from_project(spec->tree, as_json), *service;
-    const char *key;
+    json_t *model = model_loadable(spec->tree, as_json);
 
-    json_object_foreach(json_object_get(model, "services"), key, service)
-    {
-        (void)json_object_del(service, "env_file");
-        (void)json_object_del(service, "label_file");
-    }
     if (model && as_json) {
         char *text CLEANUP_FREE = json_dumps(model, JSON_INDENT(2) | JSON_SORT_KEYS);
         buf_puts(&out, text ? text : "");
@@ -120,13 +114,11 @@ static int print_model(const struct cli *cli, const struct spec *spec, const str
         model_print_yaml(model, &out);
     }
     json_decref(model);
-    if (!model || out.failed)
+    if (model && !out.failed && !wanted->no_interpolate)
+        model_print_escaped(out.data, &escaped);
+    if (!model || out.failed || escaped.failed)
         return cli_fail(cli, &(struct err){ .code = -ENOMEM, .message = "not enough memory" });
-    for (const char *p = out.data; *p; p++) {
-        putchar(*p);
-        if (*p == '$' && !wanted->no_interpolate)
-            putchar('$');
-    }
+    (void)fputs(wanted->no_interpolate ? out.data : escaped.data, stdout);
     return CLI_DONE;
 }
 

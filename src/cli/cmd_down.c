@@ -3,7 +3,24 @@
 #include "cli/client.h"
 #include "cli/printer.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/daemon.h"
+
+#include <errno.h>
+
+/* When all of daruma was killed, what it ran still runs: somebody has to know it in order to end it. */
+static bool revive(const struct cli *cli, const struct client *client, int *ret_status)
+{
+    struct err err = { 0 };
+    CLEANUP_CLOSE int lock = rundir_lock(&client->dir, 0);
+    int r = lock < 0 ? -ENOENT : daemon_revive(&client->dir, &err);
+
+    if (r == 0 || r == -ENOENT)
+        return true;
+    *ret_status = cli_fail(cli, &err);
+    return false;
+}
 
 static int run(struct cli *cli, int argc, char **argv)
 {
@@ -21,7 +38,10 @@ static int run(struct cli *cli, int argc, char **argv)
 
     if (!cli_parse(cli, options, argc, argv, 0, 0))
         return cli->status;
-    int status = client_open(cli, &client);
+    int status = client_find(cli, &client);
+    if (status != 0 || !revive(cli, &client, &status))
+        return status;
+    status = client_open(cli, &client);
     if (status != 0)
         return status;
     if (client_call(&client, "GET", "/v1/project", NULL, &project, &err) < 0)

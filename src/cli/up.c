@@ -38,6 +38,18 @@ static int print_problems(const struct cli *cli, struct problems *problems)
     return CLI_USAGE;
 }
 
+/* Events of an earlier supervisor, which has died, are not what came of this command. */
+static json_int_t first_event(const struct up *up)
+{
+    json_t *project = NULL;
+    json_int_t first = 0;
+
+    if (client_call(&up->client, "GET", "/v1/project", NULL, &project, NULL) == 0)
+        first = json_integer_value(json_object_get(project, "first_event"));
+    json_decref(project);
+    return first;
+}
+
 /* The lock is ours: nobody else runs this project. */
 static int start(struct up *up)
 {
@@ -57,6 +69,8 @@ static int start(struct up *up)
     up_request_free(&request);
     int status = problems.errors > 0 ? CLI_USAGE : CLI_DONE;
     (void)print_problems(up->cli, &problems);
+    if (r == 0)
+        up->attach.since_seq = first_event(up);
     if (r == 0 || status == CLI_USAGE)
         return status;
     (void)cli_fail(up->cli, &err);

@@ -153,15 +153,21 @@ static struct node *parse_all(struct loading *load, const struct node *files)
     return all;
 }
 
+static struct node *list_of(struct pool *pool, const char *const *strings)
+{
+    struct node *list = node_new(pool, NODE_LIST, (struct place){ 0 });
+
+    for (; strings && *strings; strings++)
+        node_append(pool, list, node_string(pool, (struct place){ 0 }, pool_strdup(pool, *strings)));
+    return list;
+}
+
 /* --profile and COMPOSE_PROFILES. */
 static struct node *active_profiles(struct loading *load, const struct compose_request *request)
 {
-    struct node *active = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    struct node *active = list_of(load->pool, request->profiles);
     const char *variable = load_lookup(load, "COMPOSE_PROFILES");
 
-    for (const char *const *profile = request->profiles; profile && *profile; profile++)
-        node_append(load->pool, active,
-                    node_string(load->pool, (struct place){ 0 }, pool_strdup(load->pool, *profile)));
     while (active->len == 0 && variable && *variable) {
         size_t len = strcspn(variable, ",");
         if (len > 0)
@@ -254,6 +260,8 @@ static void load_project(struct job *job)
         normalise_prune(load, project);
     normalise_nulls(load, project);
     normalise_environment(load, project);
+    if (job->request->origins)
+        found.files = list_of(load->pool, job->request->origins);
     if (job->request->replace_nginx && job->problems->errors == 0)
         nginx_service_replace(load, project, job->request->services);
     job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });

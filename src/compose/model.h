@@ -15,6 +15,14 @@ json_t *model_from_project(const struct node *project, bool reference);
 /* For the table: "key=value" texts. */
 json_t *model_print_pairs(const struct node *node);
 
+/* The project as it can be loaded again: as model_from_project(), but what env files said is in `environment` only. */
+json_t *model_loadable(const struct node *project, bool reference);
+/* A model (struct spec) in the same way as YAML, with every dollar sign written twice, so that nothing is left to be read
+   or replaced. Appended to `out`; false when there is no memory. */
+bool model_print_loadable(const json_t *model, struct buf *out);
+/* Appends `text` with each dollar sign twice. */
+void model_print_escaped(const char *text, struct buf *out);
+
 /* A whole model as YAML, in the usual order; appended to `out`. */
 void model_print_yaml(const json_t *model, struct buf *out);
 

@@ -4,6 +4,8 @@
  */
 #include "compose/model.h"
 
+#include "base/buf.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,4 +188,49 @@ void model_print_yaml(const json_t *model, struct buf *out)
         out->data[out->len - 1] = '\n';
     }
     json_decref(rest);
+}
+
+/* What the files that these name said is in the model itself. */
+static void drop_files(json_t *model)
+{
+    json_t *service;
+    const char *key;
+
+    json_object_foreach(json_object_get(model, "services"), key, service)
+    {
+        (void)json_object_del(service, "env_file");
+        (void)json_object_del(service, "label_file");
+    }
+}
+
+json_t *model_loadable(const struct node *project, bool reference)
+{
+    json_t *model = model_from_project(project, reference);
+    drop_files(model);
+    return model;
+}
+
+void model_print_escaped(const char *text, struct buf *out)
+{
+    for (size_t len; *text; text += len) {
+        len = strcspn(text, "$") + (strchr(text, '$') != NULL);
+        buf_add(out, text, len);
+        if (text[len - 1] == '$')
+            buf_puts(out, "$");
+    }
+}
+
+bool model_print_loadable(const json_t *model, struct buf *out)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+    json_t *copy = json_deep_copy(model);
+
+    if (!copy)
+        return false;
+    drop_files(copy);
+    model_print_yaml(copy, &text);
+    json_decref(copy);
+    if (!text.failed)
+        model_print_escaped(text.data, out);
+    return !text.failed && !out->failed;
 }

@@ -200,6 +200,24 @@ static void read_send_timeout(struct nginx_block *block, const struct nginx_dire
     block->settings->send_timeout_ns = time_of(block, &directive->words[1]);
 }
 
+static void read_keep_alive(struct nginx_block *block, const struct nginx_directive *directive)
+{
+    block->settings->keep_alive_ns = time_of(block, &directive->words[1]);
+}
+
+static void read_header_timeout(struct nginx_block *block, const struct nginx_directive *directive)
+{
+    block->settings->header_timeout_ns = time_of(block, &directive->words[1]);
+}
+
+/* So many buffers of that size: a line of the head fits into one of them. */
+static void read_header_buffers(struct nginx_block *block, const struct nginx_directive *directive)
+{
+    int64_t number = nginx_number(block, &directive->words[1], nginx_arg(directive, 1), 1024);
+    block->settings->target_size = size_of(block, &directive->words[2]);
+    block->settings->header_size = number * block->settings->target_size;
+}
+
 static void read_tries(struct nginx_block *block, const struct nginx_directive *directive)
 {
     block->settings->tries = nginx_number(block, &directive->words[1], nginx_arg(directive, 1), 100);
@@ -222,7 +240,7 @@ static void read_body_size(struct nginx_block *block, const struct nginx_directi
 
 static void read_access_log(struct nginx_block *block, const struct nginx_directive *directive)
 {
-    if (!block->config->access_log)
+    if (!block->config->access_log && strcmp(nginx_arg(directive, 1), "off") != 0)
         block->config->access_log = directive;
 }
 
@@ -258,6 +276,10 @@ static void read_http(struct nginx_block *block, const struct nginx_directive *d
         .connect_timeout_ns = -1,
         .read_timeout_ns = -1,
         .send_timeout_ns = -1,
+        .keep_alive_ns = -1,
+        .header_timeout_ns = -1,
+        .target_size = -1,
+        .header_size = -1,
         .body_limit = 1 << 20,
     };
     nginx_read_block(&(struct nginx_block){ .config = block->config,
@@ -272,12 +294,15 @@ static const char logs_are_ours[] = "errors are told as events; `daruma events` 
 static const struct rule rules[] = {
     { "access_log", IN_LEVELS, 1, MANY, .read = read_access_log },
     { "add_header", IN_LEVELS, 2, 3, .read = read_add_header },
+    { "client_header_timeout", IN_LEVELS, 1, 1, .read = read_header_timeout },
     { "client_max_body_size", IN_LEVELS, 1, 1, .read = read_body_size },
     { "error_page", IN_LEVELS, 2, MANY, .read = read_error_page },
     { "hash", IN_UPSTREAM, 1, 2, .read = nginx_read_hash },
     { "http", IN_MAIN, 0, 0, .block = true, .read = read_http },
     { "internal", IN_LOCATION, 0, 0, .read = nginx_read_internal },
     { "ip_hash", IN_UPSTREAM, 0, 0, .read = nginx_read_ip_hash },
+    { "keepalive_timeout", IN_LEVELS, 1, 2, .read = read_keep_alive },
+    { "large_client_header_buffers", IN_LEVELS, 2, 2, .read = read_header_buffers },
     { "least_conn", IN_UPSTREAM, 0, 0, .read = nginx_read_least_conn },
     { "listen", IN_SERVER, 1, MANY, .read = nginx_read_listen },
     { "location", IN_SERVER | IN_LOCATION, 1, 2, .block = true, .read = nginx_read_location },
@@ -313,14 +338,12 @@ static const struct rule rules[] = {
     { "client_body_buffer_size", .contexts = IN_LEVELS, 1, 1 },
     { "client_body_timeout", .contexts = IN_LEVELS, 1, 1 },
     { "client_header_buffer_size", .contexts = IN_LEVELS, 1, 1 },
-    { "client_header_timeout", .contexts = IN_LEVELS, 1, 1 },
     { "daemon", .contexts = IN_MAIN, 1, 1 },
     { "default_type", .contexts = IN_LEVELS, 1, 1 },
     { "events", IN_MAIN, 0, 0, .block = true },
     { "keepalive", .contexts = IN_UPSTREAM, 1, 1 },
     { "keepalive_requests", .contexts = IN_LEVELS | IN_UPSTREAM, 1, 1 },
-    { "keepalive_timeout", .contexts = IN_LEVELS | IN_UPSTREAM, 1, 2 },
-    { "large_client_header_buffers", .contexts = IN_LEVELS, 2, 2 },
+    { "keepalive_timeout", .contexts = IN_UPSTREAM, 1, 1 },
     { "log_format", .contexts = IN_HTTP, 2, MANY },
     { "log_not_found", .contexts = IN_LEVELS, 1, 1 },
     { "master_process", .contexts = IN_MAIN, 1, 1 },

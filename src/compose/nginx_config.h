@@ -21,17 +21,19 @@ struct nginx_list {
 struct nginx_settings {
     int level; /* http is 1; no two blocks have the same */
     int64_t connect_timeout_ns, read_timeout_ns, send_timeout_ns;
-    int64_t body_limit;              /* bytes; 0: any */
-    struct nginx_list request;       /* proxy_set_header: maps of `name`, `value` */
-    struct nginx_list response;      /* add_header: the same, with `always` */
-    struct nginx_list hidden;        /* proxy_hide_header: names */
-    struct nginx_list next_upstream; /* words of retry.on */
-    struct nginx_list error_pages;   /* maps of `codes`, `uri`, `as` */
-    int64_t tries;                   /* of proxy_next_upstream_tries; 0: all */
-    int64_t tries_ns;                /* proxy_next_upstream_timeout; 0: none */
-    bool intercept;                  /* proxy_intercept_errors */
-    const char *root;                /* of files; NULL: not said */
-    struct nginx_list constants;     /* `set $name text` without variables: a map */
+    int64_t keep_alive_ns, header_timeout_ns;
+    int64_t target_size, header_size; /* bytes of large_client_header_buffers; -1: not said */
+    int64_t body_limit;               /* bytes; 0: any */
+    struct nginx_list request;        /* proxy_set_header: maps of `name`, `value` */
+    struct nginx_list response;       /* add_header: the same, with `always` */
+    struct nginx_list hidden;         /* proxy_hide_header: names */
+    struct nginx_list next_upstream;  /* words of retry.on */
+    struct nginx_list error_pages;    /* maps of `codes`, `uri`, `as` */
+    int64_t tries;                    /* of proxy_next_upstream_tries; 0: all */
+    int64_t tries_ns;                 /* proxy_next_upstream_timeout; 0: none */
+    bool intercept;                   /* proxy_intercept_errors */
+    const char *root;                 /* of files; NULL: not said */
+    struct nginx_list constants;      /* `set $name text` without variables: a map */
 };
 
 enum nginx_match { NGINX_PREFIX, NGINX_PREFIX_FINAL, NGINX_EXACT, NGINX_REGEX, NGINX_REGEX_CASELESS };

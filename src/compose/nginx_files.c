@@ -134,8 +134,13 @@ const struct nginx_directive *nginx_files_parse(struct loading *load, const stru
     return text ? nginx_parse(&reader, file, NULL, text, len) : NULL;
 }
 
+const char *nginx_files_locate(struct loading *load, const struct nginx_surroundings *around, const char *path)
+{
+    return locate(load, around, load_path(load, around->mounts ? "/etc/nginx" : load->base_dir, path));
+}
+
 const char *nginx_files_find(struct loading *load, const struct nginx_surroundings *around, const char *path)
 {
-    const char *file = locate(load, around, load_path(load, "/etc/nginx", path));
+    const char *file = nginx_files_locate(load, around, path);
     return file && access(file, R_OK) == 0 ? file : NULL;
 }

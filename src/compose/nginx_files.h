@@ -14,7 +14,10 @@
 const struct nginx_directive *nginx_files_parse(struct loading *load, const struct nginx_surroundings *around,
                                                 struct place *place, const char *path);
 
-/* The file of this machine that nginx sees as `path` (relative: to /etc/nginx); NULL: there is none, or it lies in the
+/* Where on this machine a path lies (relative: to the configuration), whether something is there or not; NULL: in the image. */
+const char *nginx_files_locate(struct loading *load, const struct nginx_surroundings *around, const char *path);
+
+/* The file of this machine that nginx sees as `path` (relative: to the configuration); NULL: there is none, or it lies in the
    image. */
 const char *nginx_files_find(struct loading *load, const struct nginx_surroundings *around, const char *path);
 

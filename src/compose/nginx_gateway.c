@@ -7,6 +7,8 @@
 #include "compose/nginx_files.h"
 #include "compose/nginx_make.h"
 
+#include "base/board.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -75,23 +77,50 @@ static bool listens_at(const struct nginx_server *server, const char *host, uint
     return false;
 }
 
+static int64_t within(int64_t value, int64_t least, int64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+/* What the server that everybody gets at first says about clients. */
+static void make_limits(struct making *making, const struct nginx_server *server, struct node *listener)
+{
+    const struct nginx_settings *settings = &server->root.settings;
+    struct node *limits = new_map(making, server->place);
+
+    if (settings->keep_alive_ns > 0)
+        set_time(making, limits, "keep_alive", server->place, settings->keep_alive_ns);
+    if (settings->header_timeout_ns >= 0)
+        set_time(making, limits, "header_timeout", server->place, settings->header_timeout_ns);
+    if (settings->target_size >= 0) {
+        set_int(making, limits, "target_size", server->place, within(settings->target_size, 256, BOARD_HEADER_SIZE));
+        set_int(making, limits, "header_size", server->place, within(settings->header_size, 256, BOARD_HEADER_SIZE));
+    }
+    if (limits->len > 0)
+        set(making, listener, "limits", limits);
+}
+
 /* `host` NULL: whoever listens at that port, whatever address. */
 static void make_listener(struct making *making, struct node *gateway, const char *address, struct place place,
                           const char *host, uint16_t port, const struct node *made)
 {
     struct node *listener = new_map(making, place);
+    const struct nginx_server *first = NULL;
     size_t count = 0, usual = 0, n = 0;
     bool is_default, found = false;
 
     for (const struct nginx_server *server = making->config->servers; server; server = server->next, n++)
         if (listens_at(server, host, port, &is_default)) {
-            if (count++ == 0 || (is_default && !found))
+            if (count++ == 0 || (is_default && !found)) {
                 usual = n;
+                first = server;
+            }
             found = found || is_default;
         }
     if (count == 0)
         return;
     set_text(making, listener, "address", place, address);
+    make_limits(making, first, listener);
     n = 0;
     for (const struct nginx_server *server = making->config->servers; server && count > 1; server = server->next, n++)
         if (listens_at(server, host, port, &is_default))
@@ -121,6 +150,26 @@ static void make_listeners(struct making *making, struct node *gateway, const st
 
 /* --- all of it -------------------------------------------------------------------------------------------------- */
 
+static void make_access_log(struct making *making, struct node *gateway)
+{
+    const struct nginx_directive *directive = making->config->access_log;
+    if (!directive)
+        return;
+    const struct nginx_word *word = &directive->words[1];
+    const char *file = NULL;
+    if (strncmp(word->text, "syslog:", 7) != 0 && strncmp(word->text, "/dev/", 5) != 0 && !strchr(word->text, '$'))
+        file = nginx_files_locate(making->load, making->around, word->text);
+    if (!file) {
+        problem_warning(making->load->problems, word->place, "`access_log` is left out: %s is no file of this machine",
+                        word->text);
+        return;
+    }
+    struct node *log = new_map(making, directive->place);
+    set_text(making, log, "path", word->place, file);
+    set_text(making, log, "format", word->place, "combined");
+    set(making, gateway, "access_log", log);
+}
+
 static struct node *make_gateway(struct making *making, struct place place)
 {
     struct node *gateway = new_map(making, place), *made = new_list(making, place);
@@ -128,6 +177,7 @@ static struct node *make_gateway(struct making *making, struct place place)
     for (const struct nginx_server *server = making->config->servers; server; server = server->next)
         node_append(making->load->pool, made, nginx_make_server(making, server));
     make_listeners(making, gateway, made);
+    make_access_log(making, gateway);
     if (!node_get(gateway, "listeners") && making->load->problems->errors == 0)
         problem_error(making->load->problems, place, "no server of this configuration listens at %s",
                       making->around->ports ? "a port that its service publishes" : "any address");

@@ -172,9 +172,13 @@ static int compare_keys(const void *a, const void *b)
 
 void node_sort(struct node *map)
 {
-    map->index = NULL;
     if (map->len > 1)
         qsort(map->entries, map->len, sizeof(map->entries[0]), compare_keys);
+    if (!map->index)
+        return;
+    memset(map->index, 0, ((size_t)map->index_mask + 1) * sizeof(map->index[0]));
+    for (size_t i = 0; i < map->len; i++)
+        index_entry(map, i);
 }
 
 bool node_is(const struct node *node, unsigned kinds)

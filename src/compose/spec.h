@@ -217,6 +217,7 @@ struct spec_route {
     struct spec_sticky sticky;
     uint32_t retry_on;           /* enum board_retry_on, or'ed */
     uint32_t attempts;           /* all tries, the first included */
+    int64_t retry_timeout_ns;    /* since the request came: then nothing is tried again; 0: no limit */
     int64_t connect_timeout_ns;  /* 1 s unless given */
     int64_t response_timeout_ns; /* 60 s unless given */
     int64_t idle_timeout_ns;     /* 5 min unless given */
@@ -323,6 +324,7 @@ struct compose_request {
     const char *const *profiles;    /* --profile; also COMPOSE_PROFILES */
     const char *const *services;    /* only these, also when a profile switches them off, and what they depend on */
     const char *const *environment; /* "NAME=value": what interpolation sees before env files */
+    const char *const *origins;     /* what spec->files is to say instead: a model that was printed is loaded again */
     bool replace_nginx;             /* the gateway does the work of services that are nginx, if it can */
     bool prune;                     /* networks, volumes and so on that no service uses are left out */
     bool stdin_as_dash;             /* the file `-` is standard input */

@@ -65,6 +65,7 @@ static void build_route(struct loading *load, struct spec *spec, const struct no
     *ret = (struct spec_route){
         .retry_on = on ? read_retry_on(on) : usual.retry_on,
         .attempts = (uint32_t)read_int(retry, "attempts", usual.attempts),
+        .retry_timeout_ns = read_duration(retry, "timeout", 0),
         .connect_timeout_ns = read_duration(node, "connect_timeout", usual.connect_timeout_ns),
         .response_timeout_ns = read_duration(node, "response_timeout", usual.response_timeout_ns),
         .idle_timeout_ns = read_duration(node, "idle_timeout", usual.idle_timeout_ns),

@@ -8,9 +8,12 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/inherit.h"
+#include "base/notify.h"
 #include "base/version.h"
 #include "daemon/answers.h"
 #include "daemon/deploys.h"
+#include "daemon/kept.h"
 #include "daemon/workers.h"
 #include "observe/admin.h"
 #include "observe/logfile.h"
@@ -29,21 +32,23 @@ enum {
 };
 /* How long the gateway may go on with what is in flight after all services have ended: answers that are on their way. */
 #define LAST_ANSWERS_NS (2 * NS_PER_S)
+#define BEAT_NS         (100 * NS_PER_MS)
 
 struct daemon {
     struct rundir dir;
     struct up_request request; /* the last that succeeded */
     int64_t since_wall_ns;
+    uint64_t first_event; /* the number of the last event before ours */
 
     struct loop *loop;
     struct event_bus bus;
-    struct board *board;
-    struct gauges *gauges;
-    void *shared;
-    struct access_ring *rings;
+    struct daemon_memory memory;
     struct accesslog accesslog;
     struct listeners listeners;
     struct workers *workers;
+    struct kept kept;
+    struct applied before; /* what we have taken over */
+    struct err refused;    /* why not */
     struct runtime *runtime;
     enum spec_runtime kind; /* of the runtime; it stays as long as the project runs */
     struct supervisor *supervisor;
@@ -59,9 +64,15 @@ struct daemon {
     struct loop_timer look; /* has the project's state changed? */
     enum supervisor_state state;
     bool stopping, killing;
+    bool stale; /* what is written down (applied.h): a deploy may have gone back */
 
     int signal_fd;
     struct loop_io signal_io;
+
+    struct guard *guard;
+    struct loop_io guard_io;
+    struct loop_timer beat;
+    struct loop_timer watchdog; /* the service manager's */
 };
 
 /* ---- what the services' supervisor needs ---- */
@@ -76,7 +87,13 @@ static void on_ring(void *data)
 static int on_board_service(void *data, const char *service)
 {
     struct daemon *daemon = data;
-    return board_service_add(daemon->board, service);
+    return board_service_add(daemon->memory.board, service);
+}
+
+static char *on_room(void *data, const char *instance, int stream, size_t *ret_len)
+{
+    struct daemon *daemon = data;
+    return logs_room(daemon->logs, instance, stream, ret_len);
 }
 
 static void on_output(void *data, const char *service, const char *instance, int stream, const char *text, size_t len)
@@ -122,6 +139,7 @@ static void on_event(struct event_sink *sink, const struct event *event)
     (void)logfile_write(&daemon->own_log, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
     if (daemon->admin)
         admin_wake(daemon->admin);
+    daemon->stale = daemon->stale || event->kind == EVENT_DEPLOY;
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
 }
 
@@ -132,6 +150,44 @@ static void on_log_written(void *data)
         admin_wake(daemon->admin);
 }
 
+static void warn(struct daemon *daemon, const char *what, const char *why)
+{
+    char text[EVENT_TEXT];
+    (void)snprintf(text, sizeof(text), "%s: %.120s", what, why);
+    emit(daemon, EVENT_WARNING, "", "", text);
+}
+
+/* For whoever comes after us. */
+static void write_down(struct daemon *daemon, const struct up_request *request)
+{
+    struct err err = { 0 };
+    json_t *model = supervisor_model(daemon->supervisor);
+
+    daemon->stale = false;
+    const struct applied applied = {
+        .request = *request,
+        .spec = (struct spec *)supervisor_spec(daemon->supervisor),
+        .runtime = daemon->kind,
+        .ports = listeners_ports(&daemon->listeners),
+    };
+    if (applied_save(&daemon->dir, &applied, model, &err) < 0)
+        warn(daemon, "should the supervisor die, its instances cannot be taken over", err.message);
+    json_decref(applied.ports);
+    json_decref(model);
+}
+
+static void write_record(struct daemon *daemon)
+{
+    struct kept_record *record = &daemon->kept.record;
+
+    record->state = daemon->state;
+    record->stopping = daemon->stopping;
+    record->killing = daemon->killing;
+    record->remove_volumes = daemon->runtime->remove_volumes;
+    record->since_wall_ns = daemon->since_wall_ns;
+    kept_write(&daemon->kept);
+}
+
 /* Something happened: is the project another than before? */
 static void on_look(struct loop_timer *timer)
 {
@@ -139,9 +195,12 @@ static void on_look(struct loop_timer *timer)
     enum supervisor_state before = daemon->state, now = supervisor_state(daemon->supervisor);
     char text[EVENT_TEXT];
 
+    if (daemon->stale && !daemon->stopping)
+        write_down(daemon, &daemon->request);
     if (now == before)
         return;
     daemon->state = now;
+    write_record(daemon);
     (void)snprintf(text, sizeof(text), "project %s is %s", daemon->dir.project, answers_state_name(now));
     emit(daemon, EVENT_PROJECT, answers_state_name(before), answers_state_name(now), text);
     if (now == SUPERVISOR_DOWN && daemon->stopping)
@@ -154,7 +213,9 @@ static void go_down(struct daemon *daemon, bool kill)
 {
     if (!daemon->stopping) {
         daemon->stopping = true;
-        listeners_close_published(&daemon->listeners, daemon->board);
+        notify_send("STOPPING=1");
+        write_record(daemon); /* before anything ends: whoever comes after us goes on with it */
+        listeners_close_published(&daemon->listeners, daemon->memory.board);
         workers_sync(daemon->workers);
         supervisor_down(daemon->supervisor);
     } else {
@@ -162,6 +223,7 @@ static void go_down(struct daemon *daemon, bool kill)
     }
     if (kill && !daemon->killing) {
         daemon->killing = true;
+        write_record(daemon);
         supervisor_down(daemon->supervisor);
     }
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
@@ -214,6 +276,13 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
     return 0;
 }
 
+/* Who is to be watched is the guard: it is there as long as anything of this project is. */
+static void notify_ready(const struct daemon *daemon)
+{
+    notify_send("READY=1\nMAINPID=%d\nSTATUS=project %s", (int)daemon->memory.guard->member[GUARD_SIDE_GUARD].pid,
+                daemon->dir.project);
+}
+
 /* Makes the project be as the request says. `problems` may hold warnings afterwards. */
 static int change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err)
 {
@@ -221,7 +290,9 @@ static int change(struct daemon *daemon, const struct up_request *request, struc
 
     if (daemon->stopping)
         return err_set(err, -EBUSY, "project \"%s\" is going down", daemon->dir.project);
+    daemon_busy_begin(daemon->guard);
     int r = prepare(daemon, request, &spec, problems, err);
+    daemon_busy_end();
     if (r < 0)
         return r;
     if (request->replace)
@@ -232,9 +303,11 @@ static int change(struct daemon *daemon, const struct up_request *request, struc
         spec_free(spec);
         return r;
     }
-    r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
+    r = listeners_publish(&daemon->listeners, spec, daemon->memory.board, err);
     accesslog_apply(&daemon->accesslog, spec);
     workers_sync(daemon->workers);
+    write_down(daemon, request);
+    notify_ready(daemon); /* a manager that lost sight of us may have asked */
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
     return r;
 }
@@ -272,12 +345,13 @@ static json_t *call_project(void *data)
     for (size_t i = 0; i < spec->services_len; i++)
         if (supervisor_is_deploying(daemon->supervisor, spec->services[i].name))
             (void)json_array_append_new(deploying, json_string(spec->services[i].name));
-    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:f, s:I, s:o}", "name", daemon->dir.project, "version",
-                     DARUMA_VERSION, "pid", (int)getpid(), "runtime", daemon->runtime->name, "state",
+    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:f, s:I, s:I, s:o}", "name", daemon->dir.project,
+                     "version", DARUMA_VERSION, "pid", (int)getpid(), "guard",
+                     (int)daemon->memory.guard->member[GUARD_SIDE_GUARD].pid, "runtime", daemon->runtime->name, "state",
                      answers_state_name(supervisor_state(daemon->supervisor)), "working_dir", spec->working_dir,
-                     "files", files, "listeners", answers_listeners(daemon->board, &daemon->listeners), "since",
-                     (double)daemon->since_wall_ns / 1e9, "last_event", (json_int_t)daemon->bus.last_seq, "deploying",
-                     deploying);
+                     "files", files, "listeners", answers_listeners(daemon->memory.board, &daemon->listeners), "since",
+                     (double)daemon->since_wall_ns / 1e9, "last_event", (json_int_t)daemon->bus.last_seq, "first_event",
+                     (json_int_t)daemon->first_event, "deploying", deploying);
 }
 
 static json_t *call_instances(void *data)
@@ -289,7 +363,7 @@ static json_t *call_instances(void *data)
 static json_t *call_gateway(void *data)
 {
     struct daemon *daemon = data;
-    return answers_gateway(daemon->board, daemon->gauges);
+    return answers_gateway(daemon->memory.board, daemon->memory.gauges);
 }
 
 /* What `up` would do: everything is checked, nothing changed. */
@@ -460,10 +534,12 @@ static int build_observers(struct daemon *daemon, struct err *err)
 {
     char path[PATH_MAX];
 
-    daemon->journal = journal_new(&daemon->bus);
-    daemon->logs = logs_new(rundir_file(&daemon->dir, "logs", daemon->logs_dir), &daemon->bus);
+    daemon->journal = journal_new(&daemon->bus, &daemon->kept.events);
+    daemon->logs = logs_new(rundir_file(&daemon->dir, "logs", daemon->logs_dir), &daemon->bus, &daemon->kept.lines,
+                            daemon->kept.inbox);
     if (!daemon->journal || !daemon->logs)
         return err_set(err, -ENOMEM, "out of memory");
+    daemon->first_event = daemon->bus.last_seq;
     logs_on_write(daemon->logs, on_log_written, daemon);
     logfile_init(&daemon->receipts, rundir_file(&daemon->dir, "deploys.jsonl", path), RECEIPTS);
     logfile_init(&daemon->own_log, rundir_file(&daemon->dir, "daruma.log", path), OWN_LOG);
@@ -492,28 +568,21 @@ static int build_observers(struct daemon *daemon, struct err *err)
 
 static int build_gateway(struct daemon *daemon, const struct spec *spec, struct err *err)
 {
-    unsigned count = workers_wanted();
-
-    daemon->board = board_new(err);
-    daemon->gauges = daemon->board ? gauges_new(count, err) : NULL;
-    daemon->shared = daemon->gauges ? gateway_shared_new(err) : NULL;
-    daemon->rings = daemon->shared ? access_rings_new(count, err) : NULL;
-    if (!daemon->rings)
-        return -ENOMEM;
-    accesslog_init(&daemon->accesslog, daemon->loop, &daemon->bus, daemon->rings, count);
+    accesslog_init(&daemon->accesslog, daemon->loop, &daemon->bus, daemon->memory.rings, daemon->memory.workers);
     accesslog_apply(&daemon->accesslog, spec);
-    int r = listeners_publish(&daemon->listeners, spec, daemon->board, err);
+    int r = listeners_publish(&daemon->listeners, spec, daemon->memory.board, err);
     if (r < 0)
         return r;
     const struct workers_setup setup = {
         .loop = daemon->loop,
         .events = &daemon->bus,
-        .board = daemon->board,
-        .gauges = daemon->gauges,
-        .shared = daemon->shared,
-        .access = daemon->rings,
+        .board = daemon->memory.board,
+        .gauges = daemon->memory.gauges,
+        .shared = daemon->memory.gateway,
+        .access = daemon->memory.rings,
         .listeners = &daemon->listeners,
-        .count = count,
+        .memory = &daemon->memory.pairs,
+        .count = daemon->memory.workers,
         .data = daemon,
         .drained = on_drained,
         .gone = on_workers_gone,
@@ -538,11 +607,13 @@ static int build_supervisor(struct daemon *daemon, struct err *err)
         .loop = daemon->loop,
         .runtime = daemon->runtime,
         .events = &daemon->bus,
-        .board = daemon->board,
-        .gauges = daemon->gauges,
+        .board = daemon->memory.board,
+        .gauges = daemon->memory.gauges,
+        .arena = &daemon->kept.state,
         .data = daemon,
         .ring = on_ring,
         .board_service = on_board_service,
+        .room = on_room,
         .output = on_output,
         .deployed = on_deployed,
         .peer_environment = on_peer_environment,
@@ -551,9 +622,49 @@ static int build_supervisor(struct daemon *daemon, struct err *err)
     return daemon->supervisor ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
+static void describe_takeover(const struct daemon *daemon, int taken, bool goes_on, char text[EVENT_TEXT])
+{
+    const struct guard_member *role = &daemon->memory.guard->member[GUARD_SIDE_ROLE];
+    const char *name = role->last_code == CLD_KILLED ? sigabbrev_np(role->last_status) : NULL;
+    char span[CLOCK_TEXT];
+
+    if (!goes_on)
+        (void)snprintf(text, EVENT_TEXT, "%d instances of an earlier supervisor are taken over", taken);
+    else
+        (void)snprintf(text, EVENT_TEXT, "the supervisor died%s%s; its successor took over %d instances within %s",
+                       name ? " by SIG" : "", name ? name : "", taken,
+                       clock_format_span(clock_now() - role->died_ns, span));
+}
+
+/* What runs already is ours again; of what is not known, nothing is left. */
+static int take_over(struct daemon *daemon, bool goes_on, struct err *err)
+{
+    char text[EVENT_TEXT];
+
+    if (daemon->refused.code)
+        warn(daemon, "what an earlier supervisor left cannot be used, what still runs is ended and started anew",
+             daemon->refused.message);
+    if (daemon->before.spec) {
+        int taken = supervisor_restore(daemon->supervisor, TAKE_PTR(daemon->before.spec), err);
+        if (taken < 0)
+            return taken;
+        describe_takeover(daemon, taken, goes_on, text);
+        emit(daemon, EVENT_PROJECT, "", "", text);
+    }
+    if (goes_on && !daemon->refused.code)
+        return 0;
+    int strays = daemon->runtime->end_strays(daemon->runtime);
+    if (strays > 0) {
+        (void)snprintf(text, sizeof(text), "%d processes of an earlier supervisor that nothing is known of were ended",
+                       strays);
+        emit(daemon, EVENT_WARNING, "", "", text);
+    }
+    return 0;
+}
+
 /* The workers are forked first, while there is little to inherit; the socket opens last, when there is an answer to
    everything. */
-static int build(struct daemon *daemon, struct spec *spec, struct err *err)
+static int build(struct daemon *daemon, struct spec *spec, bool goes_on, struct err *err)
 {
     char path[PATH_MAX];
 
@@ -561,9 +672,12 @@ static int build(struct daemon *daemon, struct spec *spec, struct err *err)
     if (!daemon->loop)
         return err_errno(err, -errno, "cannot prepare the supervisor");
     daemon->look = (struct loop_timer){ .fn = on_look, .data = daemon };
-    int r = build_observers(daemon, err);
+    /* Without what it was made from, an earlier supervisor's state means nothing. */
+    int r = kept_open(&daemon->kept, &daemon->dir, !daemon->before.spec, &daemon->refused, err);
     if (r == 0)
-        r = build_gateway(daemon, spec, err);
+        r = build_observers(daemon, err);
+    if (r == 0)
+        r = build_gateway(daemon, spec ? spec : daemon->before.spec, err);
     if (r == 0)
         r = build_supervisor(daemon, err);
     if (r == 0) {
@@ -572,16 +686,70 @@ static int build(struct daemon *daemon, struct spec *spec, struct err *err)
             (void)err_errno(err, r, "cannot watch for signals");
     }
     if (r == 0)
+        r = take_over(daemon, goes_on, err);
+    if (r == 0 && spec)
         r = supervisor_apply(daemon->supervisor, spec, daemon->request.services, err);
     if (r < 0) {
         spec_free(spec);
         return r;
     }
+    write_down(daemon, &daemon->request);
     int fd = admin_listen(rundir_file(&daemon->dir, "admin.sock", path), err);
     if (fd < 0)
         return fd;
     daemon->admin = admin_new(daemon->loop, fd, &daemon->api, err);
     return daemon->admin ? 0 : -EIO;
+}
+
+/* ---- the other half of the pair ---- */
+
+static void on_watchdog(struct loop_timer *timer)
+{
+    struct daemon *daemon = timer->data;
+    int64_t every = notify_watchdog_ns();
+
+    if (every == 0)
+        return;
+    notify_send("WATCHDOG=1");
+    loop_timer_set(daemon->loop, timer, clock_now() + every);
+}
+
+static void watch_guard(struct daemon *daemon)
+{
+    int fd = guard_fd(daemon->guard);
+    notify_ready(daemon);
+    loop_io_remove(daemon->loop, &daemon->guard_io);
+    /* When it cannot be watched it is looked after with the next beat. */
+    if (fd >= 0)
+        (void)loop_io_add(daemon->loop, &daemon->guard_io, fd, EPOLLIN);
+}
+
+/* It has died. When it cannot be put back at once it is tried again with the beats: the old descriptor says nothing new. */
+static void on_guard(struct loop_io *io, uint32_t events)
+{
+    struct daemon *daemon = io->data;
+
+    loop_io_remove(daemon->loop, io);
+    if (guard_tend(daemon->guard))
+        watch_guard(daemon);
+}
+
+static void on_beat(struct loop_timer *timer)
+{
+    struct daemon *daemon = timer->data;
+
+    if (guard_beat(daemon->guard, clock_now()) && guard_tend(daemon->guard))
+        watch_guard(daemon);
+    loop_timer_set(daemon->loop, timer, clock_now() + BEAT_NS);
+}
+
+/* We could not become the supervisor, but somebody else may: what runs and what is known of it stays as it is. */
+static void give_way(struct daemon *daemon)
+{
+    char path[PATH_MAX];
+
+    workers_free(daemon->workers);
+    (void)unlink(rundir_file(&daemon->dir, "admin.sock", path));
 }
 
 static void take_down(struct daemon *daemon)
@@ -590,7 +758,6 @@ static void take_down(struct daemon *daemon)
 
     workers_free(daemon->workers);
     accesslog_close(&daemon->accesslog);
-    access_rings_free(daemon->rings, daemon->accesslog.workers);
     supervisor_free(daemon->supervisor);
     if (daemon->runtime)
         daemon->runtime->destroy(daemon->runtime);
@@ -603,19 +770,40 @@ static void take_down(struct daemon *daemon)
     logfile_close(&daemon->own_log);
     logfile_close(&daemon->receipts);
     listeners_free(&daemon->listeners);
-    gateway_shared_free(daemon->shared);
-    gauges_free(daemon->gauges);
-    board_free(daemon->board);
     if (daemon->signal_fd >= 0) {
         loop_io_remove(daemon->loop, &daemon->signal_io);
         (void)close(daemon->signal_fd);
     }
     loop_free(daemon->loop);
+    kept_close(&daemon->kept);
+    kept_forget(&daemon->dir);
+    applied_free(&daemon->before);
     up_request_free(&daemon->request);
     free(daemon);
 }
 
-int daemon_run(struct daemon_setup *setup, int ready_fd)
+/* Somebody asked the supervisor before us to end, and it could not even hear it. */
+static bool was_asked_to_end(const struct daemon *daemon)
+{
+    const struct guard_member *before = &daemon->memory.guard->member[GUARD_SIDE_ROLE];
+    return before->last_code == CLD_KILLED && (before->last_status == SIGTERM || before->last_status == SIGINT);
+}
+
+/* The one before us was killed at some instruction: what it was about to do, we do. */
+static void go_on(struct daemon *daemon)
+{
+    const struct kept_record *record = &daemon->kept.record;
+
+    daemon->since_wall_ns = record->since_wall_ns;
+    daemon->state = (enum supervisor_state)record->state;
+    if (daemon->state == SUPERVISOR_DOWN)
+        daemon->state = SUPERVISOR_STOPPING; /* what follows from it may not have been done */
+    daemon->runtime->remove_volumes = record->remove_volumes;
+    if (record->stopping || was_asked_to_end(daemon))
+        go_down(daemon, record->killing);
+}
+
+int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, struct guard *guard, int ready_fd)
 {
     struct daemon *daemon = calloc(1, sizeof(*daemon));
     struct err err = { 0 };
@@ -623,22 +811,55 @@ int daemon_run(struct daemon_setup *setup, int ready_fd)
     if (!daemon)
         return EXIT_FAILURE;
     daemon->dir = setup->dir;
+    daemon->before = setup->before;
+    daemon->refused = setup->refused;
     daemon->request = setup->request;
+    if (!setup->spec) {
+        daemon->request = daemon->before.request;
+        daemon->before.request = (struct up_request){ 0 };
+    }
     daemon->listeners = setup->listeners;
     daemon->kind = setup->runtime;
+    daemon->memory = *memory;
+    daemon->guard = guard;
+    daemon->guard_io = (struct loop_io){ .fn = on_guard, .data = daemon };
+    daemon->beat = (struct loop_timer){ .fn = on_beat, .data = daemon };
+    daemon->watchdog = (struct loop_timer){ .fn = on_watchdog, .data = daemon };
+    bool taking_over = setup->before.spec != NULL;
     daemon->since_wall_ns = clock_wall();
     daemon->signal_fd = -1;
-    int r = build(daemon, setup->spec, &err);
+    daemon_busy_begin(guard);
+    int r = build(daemon, setup->spec, setup->goes_on, &err);
+    inherit_end();
+    if (r == 0 && setup->goes_on)
+        go_on(daemon);
+    if (r == 0) {
+        write_record(daemon);
+        daemon_is_ready();
+        watch_guard(daemon);
+        on_beat(&daemon->beat);
+        on_watchdog(&daemon->watchdog);
+    }
+    daemon_busy_end();
     const char *told = r == 0 ? "ok" : err.message[0] ? err.message : strerror(-r);
     /* When nobody listens any more there is nobody to tell. */
-    (void)!write(ready_fd, told, strlen(told));
-    (void)close(ready_fd);
+    if (ready_fd >= 0) {
+        (void)!write(ready_fd, told, strlen(told));
+        (void)close(ready_fd);
+    }
     if (r == 0)
         r = loop_run(daemon->loop);
+    /* From here on it is an end and no death. Only one that could not begin where another one stood is tried again. */
+    if (r == 0 || !setup->goes_on)
+        guard_over(guard, r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+    daemon_busy_begin(guard);
     if (r < 0)
         (void)fprintf(stderr, "daruma: %s\n", err.message[0] ? err.message : strerror(-r));
     else
         rundir_forget_origin(&daemon->dir);
-    take_down(daemon);
+    if (r < 0 && taking_over)
+        give_way(daemon);
+    else
+        take_down(daemon);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

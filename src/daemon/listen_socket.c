@@ -2,6 +2,7 @@
 #include "daemon/listen_socket.h"
 
 #include "base/cleanup.h"
+#include "base/inherit.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,6 +91,9 @@ static int bind_to(int fd, const struct board_address *address, mode_t mode)
 int listen_socket_open(struct board_address *address, mode_t mode)
 {
     int family = address->u.any.sa_family, on = 1;
+    int inherited = inherit_listener(&address->u.any, address->len);
+    if (inherited >= 0)
+        return inherited;
     CLEANUP_CLOSE int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)

@@ -16,7 +16,8 @@ int listen_socket_inet(const char *host, uint16_t port, struct board_address *re
 int listen_socket_unix(const char *path, struct board_address *ret);
 
 /*
- * The socket, non-blocking and close-on-exec, or a negative errno of bind(2). `address` becomes what it is bound to: port
+ * The socket, an inherited one (base/inherit.h) where there is one, non-blocking and close-on-exec, or a negative errno of
+ * bind(2). `address` becomes what it is bound to: port
  * 0 is any free one. `mode`: permissions of a Unix socket. One that is there already is replaced when nobody listens on
  * it any more; -EADDRINUSE when somebody does, -EEXIST when it is no socket.
  */

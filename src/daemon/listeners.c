@@ -152,6 +152,13 @@ static void check_targets(const struct spec_listener *wanted, struct problems *p
                           BOARD_TARGETS, wanted->routes[i].to_len);
 }
 
+/* The port that it had in an earlier life; 0: none. */
+static uint16_t earlier_port(const struct listeners *listeners, const char *key)
+{
+    json_int_t port = json_integer_value(json_object_get(listeners->ports, key));
+    return port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
 static bool is_spared(const struct listeners *listeners, uint16_t port)
 {
     for (size_t i = 0; i < listeners->spared_len; i++)
@@ -179,9 +186,12 @@ static void open_published(struct listeners *listeners, const struct spec_listen
     }
     if (!wanted->path && is_spared(listeners, wanted->port))
         return;
-    int fd = wanted->path ? listen_socket_unix(wanted->path, &address)
-                          : listen_socket_inet(wanted->host, wanted->port, &address);
+    uint16_t port = wanted->port ? wanted->port : earlier_port(listeners, key);
+    int fd =
+        wanted->path ? listen_socket_unix(wanted->path, &address) : listen_socket_inet(wanted->host, port, &address);
     if (fd == 0)
+        fd = listen_socket_open(&address, wanted->mode);
+    if (fd == -EADDRINUSE && !wanted->path && wanted->port == 0 && listen_socket_inet(wanted->host, 0, &address) == 0)
         fd = listen_socket_open(&address, wanted->mode);
     if (fd < 0) {
         explain(listeners, problems, wanted, key, fd);
@@ -199,10 +209,14 @@ static void open_published(struct listeners *listeners, const struct spec_listen
     listener->mode = wanted->mode;
 }
 
-static int open_private_socket(const char *seed, struct board_address *ret)
+static int open_private_socket(const char *seed, uint16_t earlier, struct board_address *ret)
 {
     uint16_t low, high;
     uint32_t hash = 2166136261u;
+
+    int fd = earlier && listen_socket_inet("127.0.0.1", earlier, ret) == 0 ? listen_socket_open(ret, 0) : -EADDRINUSE;
+    if (fd != -EADDRINUSE)
+        return fd;
 
     ports_range(&low, &high);
     for (const char *c = seed; *c; c++)
@@ -230,7 +244,7 @@ static void open_private(struct listeners *listeners, const struct spec *spec, c
         return;
     }
     (void)snprintf(seed, sizeof(seed), "%.64s/%s", spec->name, key);
-    int fd = open_private_socket(seed, &address);
+    int fd = open_private_socket(seed, earlier_port(listeners, key), &address);
     if (fd >= 0)
         listener = add(listeners, key);
     if (!listener) {
@@ -290,12 +304,27 @@ void listeners_discard(struct listeners *listeners)
 
 /* ---- publishing ---- */
 
+json_t *listeners_ports(const struct listeners *listeners)
+{
+    json_t *ports = json_object();
+
+    for (size_t i = 0; i < listeners->len; i++) {
+        const struct listener *listener = &listeners->list[i];
+        struct sockaddr_in in; /* the port is at the same place in sockaddr_in6 */
+        memcpy(&in, &listener->address.u, sizeof(in));
+        if (in.sin_family != AF_UNIX && (listener->target != 0 || listener->port == 0))
+            (void)json_object_set_new(ports, listener->key, json_integer(ntohs(in.sin_port)));
+    }
+    return ports;
+}
+
 static void fill_route(struct board_route *route, int slot, const struct spec_route *wanted)
 {
     *route = (struct board_route){
         .listener = (uint32_t)slot,
         .retry_on = wanted->retry_on,
         .attempts = wanted->attempts,
+        .retry_timeout_ns = wanted->retry_timeout_ns,
         .connect_timeout_ns = wanted->connect_timeout_ns,
         .response_timeout_ns = wanted->response_timeout_ns,
         .idle_timeout_ns = wanted->idle_timeout_ns,
@@ -333,6 +362,20 @@ static int add_target(struct board *board, const struct spec *spec, const struct
     return 0;
 }
 
+static int add_route_index(struct listener *listener, int index)
+{
+    if (listener->routes_len == listener->routes_cap) {
+        size_t cap = listener->routes_cap ? 2 * listener->routes_cap : 4;
+        int *grown = reallocarray(listener->routes, cap, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        listener->routes = grown;
+        listener->routes_cap = cap;
+    }
+    listener->routes[listener->routes_len++] = index;
+    return 0;
+}
+
 /* Puts the n-th route of a listener on the board, over the one that was the n-th before: requests on it go on. */
 static int put_route(struct listener *listener, size_t n, const struct board_route *route, struct board *board)
 {
@@ -342,20 +385,8 @@ static int put_route(struct listener *listener, size_t n, const struct board_rou
         slot->used = 1;
         return 0;
     }
-    if (n >= listener->routes_cap) {
-        size_t cap = listener->routes_cap ? 2 * listener->routes_cap : 4;
-        int *grown = reallocarray(listener->routes, cap, sizeof(*grown));
-        if (!grown)
-            return -ENOMEM;
-        listener->routes = grown;
-        listener->routes_cap = cap;
-    }
     int index = board_route_add(board, route);
-    if (index < 0)
-        return index;
-    listener->routes[n] = index;
-    listener->routes_len = n + 1;
-    return 0;
+    return index < 0 ? index : add_route_index(listener, index);
 }
 
 static void drop_routes(struct listener *listener, size_t from, struct board *board)
@@ -364,6 +395,21 @@ static void drop_routes(struct listener *listener, size_t from, struct board *bo
         board->routes[listener->routes[n]].used = 0;
     if (listener->routes_len > from)
         listener->routes_len = from;
+}
+
+/* The board may outlive us (base/guard.h): a listener with its address is the same one, with its routes. Without a
+   predecessor there is none. */
+static void listener_recover(struct listener *listener, const struct board *board)
+{
+    for (uint32_t i = 0; i < board->used_listeners; i++)
+        if (board->listeners[i].state == BOARD_LISTENER_ACTIVE &&
+            board->listeners[i].address.len == listener->address.len &&
+            memcmp(&board->listeners[i].address.u, &listener->address.u, listener->address.len) == 0)
+            listener->slot = (int)i;
+    for (uint32_t i = 0; listener->slot >= 0 && i < board->used_routes; i++)
+        if (board->routes[i].used && board->routes[i].listener == (uint32_t)listener->slot &&
+            add_route_index(listener, (int)i) < 0)
+            return; /* out of memory: it stays on the board, and leads where it led */
 }
 
 /* Makes sure that the listener has a slot, with what the file says of it now. `wanted` is NULL for a private one. */
@@ -383,6 +429,8 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
     char text[BOARD_ADDRESS_TEXT];
 
     (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
+    if (listener->slot < 0)
+        listener_recover(listener, board);
     if (listener->slot < 0) {
         listener->slot = board_listener_add(board, &slot);
         return listener->slot < 0 ? listener->slot : 0;

@@ -44,6 +44,9 @@ struct listeners {
     /* Ports that are about to be free: listeners_open() leaves them out. Borrowed. */
     const uint16_t *spared;
     size_t spared_len;
+
+    const json_t
+        *ports; /* listeners_ports() of an earlier life: who asks for any port gets the same again. NULL: none */
 };
 
 /*
@@ -70,6 +73,9 @@ int listeners_fd(const struct listeners *listeners, uint32_t slot);
 /* "<SERVICE>_HOST=…", "<SERVICE>_PORT=…", "<SERVICE>_PORT_<target>=…": NULL-terminated, valid until the next call.
    NULL when out of memory. */
 const char *const *listeners_peers(struct listeners *listeners);
+
+/* {"key": port} of all whose port was chosen freely. A new reference. */
+json_t *listeners_ports(const struct listeners *listeners);
 
 /* Closes everything; paths stay, for another process may have inherited the sockets. Accepts a zeroed one. */
 void listeners_free(struct listeners *listeners);

@@ -89,7 +89,7 @@ static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup,
     close_strangers(&ready_fd, 1);
     if (chdir("/") < 0)
         _exit(EXIT_FAILURE);
-    _exit(daemon_run(setup, ready_fd));
+    _exit(daemon_main(setup, ready_fd));
 }
 
 /* Waits for the supervisor's word. */
@@ -136,6 +136,37 @@ static int fork_off(struct daemon_setup *setup, struct err *err)
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return r;
+}
+
+static void setup_free(struct daemon_setup *setup)
+{
+    listeners_free(&setup->listeners);
+    applied_free(&setup->before);
+    up_request_free(&setup->request);
+    spec_free(setup->spec);
+}
+
+/* What a supervisor that died has left. That it cannot be used is no reason not to start: what runs is found all the
+   same, and ended before it could be doubled. */
+static void find_before(struct daemon_setup *setup)
+{
+    struct err why = { 0 };
+
+    int r = applied_load(&setup->dir, &setup->before, &why);
+    if (r < 0 && r != -ENOENT)
+        setup->refused = why;
+    setup->listeners.ports = setup->before.ports;
+}
+
+static int check_kind(const struct daemon_setup *setup, struct err *err)
+{
+    if (!setup->before.spec || setup->before.runtime == setup->runtime)
+        return 0;
+    return err_set(err, -EINVAL,
+                   "instances of project \"%s\" still run with the %s runtime, and the files ask for the other one; "
+                   "end them first with `daruma -p %s down`",
+                   setup->dir.project, setup->before.runtime == SPEC_RUNTIME_DOCKER ? "docker" : "process",
+                   setup->dir.project);
 }
 
 static void tell_taken_over(const struct runtime_published *published, struct problems *problems)
@@ -187,7 +218,10 @@ int daemon_start(const struct rundir *dir, struct up_request *request, struct sp
     struct daemon_setup setup = { .dir = *dir, .request = *request, .spec = spec };
 
     *request = (struct up_request){ 0 };
+    find_before(&setup);
     int r = spec_choose_runtime(spec, setup.request.runtime, &setup.runtime, err);
+    if (r == 0)
+        r = check_kind(&setup, err);
     if (r == 0)
         r = check_runtime(dir, spec, setup.runtime, problems, err);
     if (r == 0)
@@ -202,8 +236,23 @@ int daemon_start(const struct rundir *dir, struct up_request *request, struct sp
         r = fork_off(&setup, err);
     if (r < 0)
         listeners_discard(&setup.listeners);
-    listeners_free(&setup.listeners);
-    up_request_free(&setup.request);
-    spec_free(spec);
+    setup_free(&setup);
+    return r;
+}
+
+int daemon_revive(const struct rundir *dir, struct err *err)
+{
+    struct daemon_setup setup = { .dir = *dir };
+    struct problems problems = { 0 };
+
+    int r = applied_load(dir, &setup.before, err);
+    if (r < 0)
+        return r;
+    setup.runtime = setup.before.runtime;
+    setup.listeners.ports = setup.before.ports;
+    listeners_open(&setup.listeners, setup.before.spec, &problems); /* a port that is taken now is no reason not to */
+    problems_free(&problems);
+    r = fork_off(&setup, err);
+    setup_free(&setup);
     return r;
 }

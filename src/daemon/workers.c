@@ -26,27 +26,36 @@
 #define CHECK_NS NS_PER_S
 
 /* One worker and its guard (base/guard.h): two processes that restore each other. What is known of them here is their
-   process group, and that the channel hangs up when the last of them has ended. */
-struct worker {
-    struct workers *all;
-    unsigned number;
+   process group, and that the channel hangs up when the last of them has ended. In shared memory. */
+struct worker_kept {
     pid_t group; /* of the pair, and its first process; 0: none */
     int channel; /* our end; -1: none */
     int bell;    /* eventfd that lives as long as we do: successors inherit it */
-    struct guard_area *area;
-    struct loop_io channel_io;
-    struct loop_timer again;
     int64_t forked_ns, delay_ns;
     uint32_t told[BOARD_LISTENERS]; /* generation + 1 of what it listens on; 0: nothing */
     bool told_drain;
     uint32_t deaths[GUARD_SIDES], hung, adoptions, dropped; /* of those, what was told */
+};
+
+struct workers_kept {
+    bool used; /* the descriptors are valid */
+    int drained_bell;
+    struct worker_kept worker[GAUGES_WORKERS];
+};
+
+struct worker {
+    struct workers *all;
+    unsigned number;
+    struct worker_kept *kept;
+    struct guard_area *area;
+    struct loop_io channel_io;
+    struct loop_timer again;
     char name[GUARD_SIDES][24];
 };
 
 struct workers {
     struct workers_setup setup;
-    struct guard_area *areas; /* MAP_SHARED, by worker */
-    int drained_bell;
+    struct workers_kept *kept;
     struct loop_io drained_io;
     struct loop_timer limit; /* of the drain */
     struct loop_timer check;
@@ -88,7 +97,7 @@ static int send_message(const struct worker *worker, enum gateway_message_kind k
         msg.msg_control = control.bytes;
         msg.msg_controllen = sizeof(control.bytes);
     }
-    if (sendmsg(worker->channel, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (sendmsg(worker->kept->channel, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return -errno;
     return 0;
 }
@@ -100,20 +109,20 @@ static int tell_slot(struct worker *worker, uint32_t i)
     bool active = listener->state == BOARD_LISTENER_ACTIVE;
     uint32_t wanted = active ? listener->generation + 1 : 0;
 
-    if (worker->told[i] == wanted)
+    if (worker->kept->told[i] == wanted)
         return 0;
-    if (worker->told[i]) {
-        int r = send_message(worker, GATEWAY_CLOSE, i, worker->told[i] - 1, -1);
+    if (worker->kept->told[i]) {
+        int r = send_message(worker, GATEWAY_CLOSE, i, worker->kept->told[i] - 1, -1);
         if (r < 0)
             return r;
-        worker->told[i] = 0;
+        worker->kept->told[i] = 0;
     }
     int fd = active ? listeners_fd(worker->all->setup.listeners, i) : -1;
     if (fd < 0)
         return 0;
     int r = send_message(worker, GATEWAY_LISTEN, i, listener->generation, fd);
     if (r == 0)
-        worker->told[i] = wanted;
+        worker->kept->told[i] = wanted;
     return r;
 }
 
@@ -123,13 +132,13 @@ static void tell(struct worker *worker)
 {
     int r = 0;
 
-    if (worker->channel < 0)
+    if (worker->kept->channel < 0)
         return;
     for (uint32_t i = 0; r == 0 && i < worker->all->setup.board->used_listeners; i++)
         r = tell_slot(worker, i);
-    if (r == 0 && worker->all->draining && !worker->told_drain) {
+    if (r == 0 && worker->all->draining && !worker->kept->told_drain) {
         r = send_message(worker, GATEWAY_DRAIN, 0, 0, -1);
-        worker->told_drain = r == 0;
+        worker->kept->told_drain = r == 0;
     }
     (void)loop_io_change(worker->all->setup.loop, &worker->channel_io, r == -EAGAIN ? EPOLLOUT : 0);
 }
@@ -155,7 +164,7 @@ static void ring(int bell)
 void workers_sync(struct workers *workers)
 {
     for (unsigned i = 0; i < workers->setup.count; i++) {
-        ring(workers->worker[i].bell);
+        ring(workers->worker[i].kept->bell);
         tell(&workers->worker[i]);
     }
 }
@@ -197,19 +206,19 @@ static void tell_of_worker(struct worker *worker, bool taken_over)
     if (state != 0)
         (void)snprintf(doing, sizeof(doing), " with a connection in hand (%s)",
                        conn_state_name((enum conn_state)state));
-    if (dropped != worker->dropped)
-        (void)snprintf(lost, sizeof(lost), ", %u dropped", dropped - worker->dropped);
+    if (dropped != worker->kept->dropped)
+        (void)snprintf(lost, sizeof(lost), ", %u dropped", dropped - worker->kept->dropped);
     int64_t span = role->restored_ns - role->died_ns + atomic_load(&adoption->took_ns);
     if (taken_over)
         (void)snprintf(text, sizeof(text), " %s%s; its successor took over %u connections within %s%s",
-                       how_it_ended(role, hung != worker->hung, end), doing, atomic_load(&adoption->adopted),
+                       how_it_ended(role, hung != worker->kept->hung, end), doing, atomic_load(&adoption->adopted),
                        clock_format_span(span, took), lost);
     else
         (void)snprintf(text, sizeof(text),
                        " %s, and so did its successors; another one will take its place in a moment",
-                       how_it_ended(role, hung != worker->hung, end));
-    worker->hung = hung;
-    worker->dropped = dropped;
+                       how_it_ended(role, hung != worker->kept->hung, end));
+    worker->kept->hung = hung;
+    worker->kept->dropped = dropped;
     emit(worker, text);
 }
 
@@ -221,13 +230,13 @@ static void tell_news(struct worker *worker, bool late)
     uint32_t deaths = atomic_load(&members[GUARD_SIDE_ROLE].deaths),
              guards = atomic_load(&members[GUARD_SIDE_GUARD].deaths);
 
-    if (deaths != worker->deaths[GUARD_SIDE_ROLE] && (adoptions != worker->adoptions || late)) {
-        tell_of_worker(worker, adoptions != worker->adoptions);
-        worker->deaths[GUARD_SIDE_ROLE] = deaths;
-        worker->adoptions = adoptions;
+    if (deaths != worker->kept->deaths[GUARD_SIDE_ROLE] && (adoptions != worker->kept->adoptions || late)) {
+        tell_of_worker(worker, adoptions != worker->kept->adoptions);
+        worker->kept->deaths[GUARD_SIDE_ROLE] = deaths;
+        worker->kept->adoptions = adoptions;
     }
-    if (guards != worker->deaths[GUARD_SIDE_GUARD]) {
-        worker->deaths[GUARD_SIDE_GUARD] = guards;
+    if (guards != worker->kept->deaths[GUARD_SIDE_GUARD]) {
+        worker->kept->deaths[GUARD_SIDE_GUARD] = guards;
         emit(worker, "'s guard ended; the worker restored it");
     }
 }
@@ -238,8 +247,8 @@ static void reap(const struct worker *worker, int options)
     siginfo_t info;
     do
         info.si_pid = 0;
-    while (worker->group > 0 &&
-           (waitid(P_PGID, (id_t)worker->group, &info, WEXITED | options) == 0 || errno == EINTR) &&
+    while (worker->kept->group > 0 &&
+           (waitid(P_PGID, (id_t)worker->kept->group, &info, WEXITED | options) == 0 || errno == EINTR) &&
            (info.si_pid != 0 || !(options & WNOHANG)));
 }
 
@@ -275,7 +284,7 @@ static int close_others(int *keep, size_t n)
     return syscall(SYS_close_range, from, ~0U, 0) < 0 ? -errno : 0;
 }
 
-static int64_t hang_ns(void)
+int64_t workers_hang_ns(void)
 {
     const char *asked = getenv("DARUMA_HANG_MS");
     long ms = asked ? strtol(asked, NULL, 10) : 0;
@@ -285,10 +294,12 @@ static int64_t hang_ns(void)
 static void __attribute__((noreturn)) run_worker(const struct worker *worker, int channel)
 {
     const struct workers_setup *setup = &worker->all->setup;
-    int keep[] = { worker->bell, worker->all->drained_bell, channel };
+    int bell = worker->kept->bell, drained_bell = worker->all->kept->drained_bell;
+    int keep[] = { bell, drained_bell, channel };
 
     (void)setpgid(0, 0);
-    if (close_others(keep, ARRAY_LEN(keep)) < 0)
+    worker->kept->group = getpid(); /* should the supervisor die before it can write that */
+    if (close_others(keep, ARRAY_LEN(keep)) < 0 || munmap(worker->all->kept, sizeof(*worker->all->kept)) < 0)
         _exit(EXIT_FAILURE);
     const struct gateway_worker_setup worker_setup = {
         .number = worker->number,
@@ -296,14 +307,14 @@ static void __attribute__((noreturn)) run_worker(const struct worker *worker, in
         .gauges = setup->gauges,
         .shared = setup->shared,
         .access = setup->access,
-        .bell_fd = worker->bell,
-        .supervisor_bell_fd = worker->all->drained_bell,
+        .bell_fd = bell,
+        .supervisor_bell_fd = drained_bell,
         .channel_fd = channel,
         .connections = setup->connections,
         .guard = worker->area,
         .name = worker->name[GUARD_SIDE_ROLE],
         .guard_name = worker->name[GUARD_SIDE_GUARD],
-        .hang_ns = hang_ns(),
+        .hang_ns = workers_hang_ns(),
     };
     _exit(gateway_worker_run(&worker_setup));
 }
@@ -319,44 +330,47 @@ static void forget_gauges(struct worker *worker)
         atomic_store_explicit(&gauges->endpoints[i].inflight, 0, memory_order_relaxed);
 }
 
-static int fork_worker(struct worker *worker, struct err *err)
+static int watch_worker(struct worker *worker, struct err *err)
 {
-    struct loop *loop = worker->all->setup.loop;
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-        return err_errno(err, -errno, "cannot open a channel for a gateway worker");
-    guard_area_init(worker->area);
-    memset(worker->deaths, 0, sizeof(worker->deaths));
-    worker->hung = 0;
-    pid_t pid = fork();
-    if (pid == 0)
-        run_worker(worker, pair[1]);
-    int r = pid < 0 ? -errno : 0;
-    (void)close(pair[1]);
-    if (r < 0) {
-        (void)close(pair[0]);
-        return err_fork(err, r, "a gateway worker");
-    }
-    (void)setpgid(pid, pid); /* as the child does: whoever comes first */
-    worker->group = pid;
-    worker->channel = pair[0];
-    worker->forked_ns = clock_now();
-    worker->told_drain = false;
-    memset(worker->told, 0, sizeof(worker->told));
-    r = loop_io_add(loop, &worker->channel_io, worker->channel, 0);
+    int r = loop_io_add(worker->all->setup.loop, &worker->channel_io, worker->kept->channel, 0);
     if (r < 0)
         return err_errno(err, r, "cannot watch a gateway worker");
     tell(worker);
     return 0;
 }
 
+static int fork_worker(struct worker *worker, struct err *err)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return err_errno(err, -errno, "cannot open a channel for a gateway worker");
+    guard_area_init(worker->area);
+    memset(worker->kept->deaths, 0, sizeof(worker->kept->deaths));
+    memset(worker->kept->told, 0, sizeof(worker->kept->told));
+    worker->kept->hung = 0;
+    worker->kept->told_drain = false;
+    worker->kept->forked_ns = clock_now();
+    /* Before the fork: a supervisor that dies just now leaves a channel that either leads to the pair or hangs up. */
+    worker->kept->channel = pair[0];
+    pid_t pid = fork();
+    if (pid == 0)
+        run_worker(worker, pair[1]);
+    int r = pid < 0 ? -errno : 0;
+    (void)close(pair[1]);
+    if (r < 0)
+        return err_fork(err, r, "a gateway worker");
+    (void)setpgid(pid, pid); /* as the child does: whoever comes first */
+    worker->kept->group = pid;
+    return watch_worker(worker, err);
+}
+
 /* As long as the channel has not hung up, somebody of the pair lives, and the group's number means it. */
 static void kill_pair(const struct worker *worker)
 {
-    struct pollfd channel = { .fd = worker->channel };
-    if (worker->group > 0 && worker->channel >= 0 && poll(&channel, 1, 0) == 0)
-        (void)kill(-worker->group, SIGKILL);
+    struct pollfd channel = { .fd = worker->kept->channel };
+    if (worker->kept->group > 0 && worker->kept->channel >= 0 && poll(&channel, 1, 0) == 0)
+        (void)kill(-worker->kept->group, SIGKILL);
 }
 
 /* Forgets a pair that has ended, or ends it first. */
@@ -367,19 +381,19 @@ static void bury(struct worker *worker)
     kill_pair(worker);
     loop_io_remove(loop, &worker->channel_io);
     loop_timer_cancel(loop, &worker->again);
-    if (worker->channel >= 0)
-        (void)close(worker->channel);
-    worker->channel = -1;
+    if (worker->kept->channel >= 0)
+        (void)close(worker->kept->channel);
+    worker->kept->channel = -1;
     reap(worker, 0);
-    worker->group = 0;
+    worker->kept->group = 0;
 }
 
 static void fork_later(struct worker *worker)
 {
-    worker->delay_ns = worker->delay_ns ? worker->delay_ns * 2 : DELAY_MIN_NS;
-    if (worker->delay_ns > DELAY_MAX_NS)
-        worker->delay_ns = DELAY_MAX_NS;
-    loop_timer_set(worker->all->setup.loop, &worker->again, clock_now() + worker->delay_ns);
+    worker->kept->delay_ns = worker->kept->delay_ns ? worker->kept->delay_ns * 2 : DELAY_MIN_NS;
+    if (worker->kept->delay_ns > DELAY_MAX_NS)
+        worker->kept->delay_ns = DELAY_MAX_NS;
+    loop_timer_set(worker->all->setup.loop, &worker->again, clock_now() + worker->kept->delay_ns);
 }
 
 static void fork_again(struct worker *worker)
@@ -403,7 +417,7 @@ static void on_again(struct loop_timer *timer)
 static bool any_left(const struct workers *workers)
 {
     for (unsigned i = 0; i < workers->setup.count; i++)
-        if (workers->worker[i].group > 0)
+        if (workers->worker[i].kept->group > 0)
             return true;
     return false;
 }
@@ -419,8 +433,8 @@ static void on_pair_ended(struct worker *worker)
             workers->setup.gone(workers->setup.data);
         return;
     }
-    if (clock_now() - worker->forked_ns >= STEADY_NS) {
-        worker->delay_ns = 0;
+    if (clock_now() - worker->kept->forked_ns >= STEADY_NS) {
+        worker->kept->delay_ns = 0;
         emit(worker, " and its guard have both ended; others take their place");
         fork_again(worker);
     } else {
@@ -454,25 +468,76 @@ static void on_limit(struct loop_timer *timer)
         kill_pair(&workers->worker[i]);
 }
 
-static size_t areas_size(const struct workers *workers)
+int workers_memory_new(struct workers_memory *ret, struct err *err)
 {
-    return workers->setup.count * sizeof(struct guard_area);
+    int protection = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_ANONYMOUS;
+    struct workers_memory memory = {
+        .kept = mmap(NULL, sizeof(struct workers_kept), protection, flags, -1, 0),
+        .areas = mmap(NULL, GAUGES_WORKERS * sizeof(struct guard_area), protection, flags, -1, 0),
+    };
+    if (memory.kept != MAP_FAILED && memory.areas != MAP_FAILED) {
+        *ret = memory;
+        return 0;
+    }
+    int r = -errno;
+    if (memory.kept != MAP_FAILED)
+        (void)munmap(memory.kept, sizeof(struct workers_kept));
+    return err_errno(err, r, "cannot map the gateway's memory");
 }
 
-static int prepare(struct worker *worker, struct workers *workers, unsigned number)
+void workers_memory_free(struct workers_memory *memory)
+{
+    (void)munmap(memory->kept, sizeof(struct workers_kept));
+    (void)munmap(memory->areas, GAUGES_WORKERS * sizeof(struct guard_area));
+}
+
+size_t workers_fds(const struct workers_memory *memory, int fds[WORKERS_FDS])
+{
+    const struct workers_kept *kept = memory->kept;
+    size_t n = 0;
+
+    if (!kept->used)
+        return 0;
+    fds[n++] = kept->drained_bell;
+    for (unsigned i = 0; i < GAUGES_WORKERS; i++) {
+        fds[n++] = kept->worker[i].bell;
+        fds[n++] = kept->worker[i].channel;
+    }
+    return n;
+}
+
+/* The first supervisor opens the bells; its successors find them. */
+static int open_bells(struct workers *workers)
+{
+    struct workers_kept *kept = workers->kept;
+
+    if (kept->used)
+        return 0;
+    memset(kept, 0, sizeof(*kept));
+    for (unsigned i = 0; i < GAUGES_WORKERS; i++)
+        kept->worker[i].bell = kept->worker[i].channel = -1;
+    kept->drained_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = kept->drained_bell < 0 ? -errno : 0;
+    for (unsigned i = 0; r == 0 && i < workers->setup.count; i++) {
+        kept->worker[i].bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        r = kept->worker[i].bell < 0 ? -errno : 0;
+    }
+    kept->used = r == 0;
+    return r;
+}
+
+static void prepare(struct worker *worker, struct workers *workers, unsigned number)
 {
     *worker = (struct worker){
         .all = workers,
         .number = number,
-        .channel = -1,
-        .bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-        .area = &workers->areas[number],
+        .kept = &workers->kept->worker[number],
+        .area = &workers->setup.memory->areas[number],
         .channel_io = { .fn = on_channel, .data = worker },
         .again = { .fn = on_again, .data = worker },
     };
     (void)snprintf(worker->name[GUARD_SIDE_ROLE], sizeof(worker->name[0]), "daruma-gw%u", number);
     (void)snprintf(worker->name[GUARD_SIDE_GUARD], sizeof(worker->name[0]), "daruma-guard%u", number);
-    return worker->bell < 0 ? -errno : 0;
 }
 
 struct workers *workers_new(const struct workers_setup *setup, struct err *err)
@@ -484,28 +549,22 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err)
         return NULL;
     }
     workers->setup = *setup;
+    workers->kept = setup->memory->kept;
     workers->drained_io = (struct loop_io){ .fn = on_drained, .data = workers };
     workers->limit = (struct loop_timer){ .fn = on_limit, .data = workers };
     workers->check = (struct loop_timer){ .fn = on_check, .data = workers };
-    workers->drained_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = workers->drained_bell < 0 ? -errno : 0;
-    workers->areas = mmap(NULL, areas_size(workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (workers->areas == MAP_FAILED) {
-        workers->areas = NULL;
-        r = -errno;
-    }
-    for (unsigned i = 0; workers->areas && i < setup->count; i++) {
-        int prepared = prepare(&workers->worker[i], workers, i);
-        r = r < 0 ? r : prepared;
-    }
+    for (unsigned i = 0; i < setup->count; i++)
+        prepare(&workers->worker[i], workers, i);
+    int r = open_bells(workers);
     if (r == 0)
-        r = loop_io_add(setup->loop, &workers->drained_io, workers->drained_bell, EPOLLIN);
+        r = loop_io_add(setup->loop, &workers->drained_io, workers->kept->drained_bell, EPOLLIN);
     if (r == 0)
         loop_timer_set(setup->loop, &workers->check, clock_now() + CHECK_NS);
     else
         (void)err_errno(err, r, "cannot prepare the gateway's workers");
     for (unsigned i = 0; r == 0 && i < setup->count; i++)
-        r = fork_worker(&workers->worker[i], err);
+        r = workers->kept->worker[i].channel >= 0 ? watch_worker(&workers->worker[i], err)
+                                                  : fork_worker(&workers->worker[i], err);
     if (r < 0) {
         workers_free(workers);
         return NULL;
@@ -530,17 +589,16 @@ void workers_free(struct workers *workers)
 {
     if (!workers)
         return;
-    for (unsigned i = 0; workers->areas && i < workers->setup.count; i++) {
+    for (unsigned i = 0; i < workers->setup.count; i++) {
         bury(&workers->worker[i]);
-        if (workers->worker[i].bell >= 0)
-            (void)close(workers->worker[i].bell);
+        if (workers->kept->worker[i].bell >= 0)
+            (void)close(workers->kept->worker[i].bell);
     }
     loop_io_remove(workers->setup.loop, &workers->drained_io);
     loop_timer_cancel(workers->setup.loop, &workers->limit);
     loop_timer_cancel(workers->setup.loop, &workers->check);
-    if (workers->drained_bell >= 0)
-        (void)close(workers->drained_bell);
-    if (workers->areas)
-        (void)munmap(workers->areas, areas_size(workers));
+    if (workers->kept->drained_bell >= 0)
+        (void)close(workers->kept->drained_bell);
+    workers->kept->used = false;
     free(workers);
 }

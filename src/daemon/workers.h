@@ -14,6 +14,21 @@
 
 struct workers;
 
+/* What of the pairs outlives the supervisor (base/guard.h): in shared memory, mapped before its first life. */
+struct workers_memory {
+    struct workers_kept *kept;
+    struct guard_area *areas; /* by worker */
+};
+/* 0 or a negative errno with `err`. */
+int workers_memory_new(struct workers_memory *ret, struct err *err);
+void workers_memory_free(struct workers_memory *memory);
+/* The descriptors that belong to it, for a successor's table; how many, at most WORKERS_FDS. */
+enum { WORKERS_FDS = 2 * GAUGES_WORKERS + 1 };
+size_t workers_fds(const struct workers_memory *memory, int fds[WORKERS_FDS]);
+
+/* DARUMA_HANG_MS as struct guard_setup wants it: how long a heart may stand still. 0: as that says. */
+int64_t workers_hang_ns(void);
+
 struct workers_setup {
     struct loop *loop;
     struct event_bus *events;
@@ -22,6 +37,7 @@ struct workers_setup {
     struct access_ring *access;
     void *shared; /* gateway_shared_new() */
     const struct listeners *listeners;
+    const struct workers_memory *memory;
     unsigned count; /* at most GAUGES_WORKERS */
     unsigned connections;
     void *data;
@@ -34,7 +50,8 @@ struct workers_setup {
 /* As many as this process may use CPUs; DARUMA_WORKERS overrides it. 1 … GAUGES_WORKERS. */
 unsigned workers_wanted(void);
 
-/* NULL with `err` when not all of them could be forked. The setup is copied. */
+/* Forks them, or takes those over that an earlier supervisor has forked. NULL with `err` when not all of them could be. The
+   setup is copied. */
 struct workers *workers_new(const struct workers_setup *setup, struct err *err);
 
 /* The board changed: ring all bells, hand over sockets that are new, take back those that are closed. */

@@ -2,11 +2,11 @@
 #include "gateway/access.h"
 
 #include "base/clock.h"
+#include "gateway/client.h"
 #include "gateway/conn_fsm.h"
 #include "gateway/relay.h"
 #include "gateway/text.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -204,8 +204,9 @@ static struct gw_span slice_of(const char *buf, struct http1_slice slice)
     return (struct gw_span){ buf + slice.at, slice.len };
 }
 
-/* What the request's head says, as far as it is still there. */
-static void read_request(struct gw_worker *worker, struct conn *conn, struct access_entry *entry)
+/* What the request's head says, as far as it is still there; also of the client, who may be another than who sent it. */
+static void read_request(struct gw_worker *worker, struct conn *conn, struct access_entry *entry,
+                         struct gw_client *client)
 {
     static const char none[] = "-";
     entry->method = entry->target = (struct gw_span){ none, 1 };
@@ -218,6 +219,7 @@ static void read_request(struct gw_worker *worker, struct conn *conn, struct acc
     entry->host = slice_of(buf, head->host);
     entry->minor = head->minor;
     entry->id = gw_forward_id(buf, head, entry->id.text);
+    *client = gw_client_behind(*client, buf, head, worker->view->trusted, worker->view->used_trusted);
     for (unsigned i = 0; i < head->headers; i++) {
         const struct http1_header *header = &head->header[i];
         if (header->field != HTTP1_FIELD_OTHER)
@@ -236,13 +238,13 @@ void gw_access_log(struct gw_worker *worker, struct conn *conn)
         (view->access_sample < UINT32_MAX && (uint32_t)rng_next(&worker->balance.rng) > view->access_sample))
         return;
 
-    char peer[INET6_ADDRSTRLEN], id[GW_REQUEST_ID], line[ACCESS_LINE];
+    struct gw_client client = gw_client_peer(conn);
+    char address[INET6_ADDRSTRLEN], id[GW_REQUEST_ID], line[ACCESS_LINE];
     struct timespec wall;
     (void)clock_gettime(CLOCK_REALTIME, &wall);
     gw_relay_make_id(worker, conn, id);
     struct access_entry entry = {
         .wall_ns = wall.tv_sec * NS_PER_S + wall.tv_nsec,
-        .client = { peer, gw_relay_peer(conn, peer) },
         .id = { id, sizeof(id) },
         .status = conn->status,
         .retries = conn->tried_len > 0 ? conn->tried_len - 1u : 0,
@@ -252,7 +254,8 @@ void gw_access_log(struct gw_worker *worker, struct conn *conn)
     };
     if (conn->tried_len > 0 && view->endpoints[conn->endpoint].generation == conn->endpoint_generation)
         entry.upstream = view->endpoints[conn->endpoint].instance;
-    read_request(worker, conn, &entry);
+    read_request(worker, conn, &entry, &client);
+    entry.client = (struct gw_span){ address, gw_client_text(&client, address) };
     size_t len = access_format((enum board_access)view->access, &entry, line);
     if (len > 0)
         (void)access_ring_put(&worker->setup->access[worker->setup->number], line, len);

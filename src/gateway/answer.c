@@ -187,9 +187,14 @@ static void give_page(struct gw_worker *worker, struct conn *conn, const struct 
     finish(worker, conn, status, (size_t)(text.at - block));
 }
 
-/* An error that has no text of its own may have a page. */
+/* An error that has no text of its own may have a page. 444 is no answer at all. */
 void gw_answer_page(struct gw_worker *worker, struct conn *conn, const struct board_page *page)
 {
+    if (page->status == 444) {
+        conn->status = 444;
+        gw_conn_close(worker, conn);
+        return;
+    }
     const struct board_error_page *error =
         page->body.len == 0 ? gw_answer_error_page(worker, conn, page->status) : NULL;
     if (error)

@@ -109,6 +109,8 @@ void gw_balance_rebuild(struct balance *balance)
         if (balance->local[i].generation != view->endpoints[i].generation)
             begin_generation(balance, i);
         balance->local[i].state = view->endpoints[i].state;
+        balance->local[i].weight = view->endpoints[i].weight;
+        balance->local[i].service = view->endpoints[i].service;
     }
     for (uint32_t i = 0; i < BOARD_SERVICES; i++)
         balance->services[i] =

@@ -16,28 +16,33 @@
 #include "gateway/ring.h"
 #include "gateway/slots.h"
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What this worker alone knows of an endpoint; starts anew with each generation. */
+/* What this worker alone knows of an endpoint; starts anew with each generation. What placement looks at comes first, and
+   lies in one cache line: with many endpoints, each look is at memory that has gone cold. */
 struct endpoint_local {
-    uint32_t generation;
-    uint32_t state;      /* enum board_endpoint_state when it was last looked at */
-    uint32_t idle_first; /* upstream slots, GW_NONE: none */
-    uint32_t credit;     /* round robin: of a lighter one, what it has saved for its next turn; 2^32: a turn */
-    uint64_t name;       /* gw_ring_name() of its instance */
-    uint16_t errors;     /* in a row */
-    uint16_t failing;    /* share of its latest outcomes that failed, of UINT16_MAX */
-    uint16_t ejections;  /* lately: each lasts twice as long as the one before */
-    bool out;            /* ejected, and no answer has brought it back */
-    bool trial;          /* one request was let through, to see how it is */
-    int64_t ejected_ns, ejected_until_ns;
+    alignas(64) int64_t ejected_until_ns;
     int64_t ewma_at_ns; /* 0: no latency known */
-    struct latency latency;
+    uint32_t generation;
+    uint32_t weight;      /* as on the board */
+    uint32_t credit;      /* round robin: of a lighter one, what it has saved for its next turn; 2^32: a turn */
+    uint16_t service;     /* as on the board */
+    bool out;             /* ejected, and no answer has brought it back */
+    bool hung;            /* left out because attempts are overdue */
+    bool trial;           /* one request was let through, to see how it is */
+    uint8_t state;        /* enum board_endpoint_state when it was last looked at */
+    uint16_t errors;      /* in a row */
+    uint16_t failing;     /* share of its latest outcomes that failed, of UINT16_MAX */
+    uint16_t ejections;   /* lately: each lasts twice as long as the one before */
+    uint32_t idle_first;  /* upstream slots, GW_NONE: none */
+    uint32_t overdue;     /* attempts that have outlasted the patience since it answered anything */
+    int64_t ejected_ns;   /* the last time */
     int64_t answered_ns;  /* the last whole head of an answer; 0: none yet */
     int64_t idle_life_ns; /* after which it closes idle connections, as far as it was seen; 0: it was not */
-    uint32_t overdue;     /* attempts that have outlasted the patience since it answered anything */
-    bool hung;            /* left out because of those */
+    struct latency latency;
+    uint64_t name; /* gw_ring_name() of its instance */
 };
 
 /* What is in rotation of a service. */
@@ -105,7 +110,7 @@ void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t late
 /* It has not answered for `waited_ns` when another one did: the same for its peaks, and for nothing else. */
 void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_ns, int64_t now_ns);
 
-/* How long the first byte of an answer is waited for; 0: the route sets no such limit. */
+/* How long the head of an answer is waited for; 0: the route sets no such limit. */
 int64_t gw_balance_patience(const struct balance *balance, uint32_t endpoint, uint32_t route);
 
 /* Is it idle, or has it answered anything since then? */

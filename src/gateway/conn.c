@@ -24,7 +24,10 @@
 #define VERDICT_NS (20 * NS_PER_MS)
 #define CONNECT_NS (5 * NS_PER_S) /* for a route that names none */
 
-enum { ROUNDS = 16 }; /* of up to a block each, before others have their turn */
+enum {
+    ROUNDS = 16,    /* of up to a block each, before others have their turn */
+    LOOKED_AT = 64, /* slots, for an idle one that could make room */
+};
 
 /* --- the setter ------------------------------------------------------------------------------------------------- */
 
@@ -151,9 +154,37 @@ static int admit(struct gw_worker *worker, struct conn *conn, int fd)
     return -ENOBUFS;
 }
 
+static bool has_bytes(const struct conn *conn)
+{
+    char byte;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+/* Closes an idle connection for a new one: of those that are looked at, which would be closed first anyway. False when
+   there is none. */
+static bool make_room(struct gw_worker *worker, uint32_t listener)
+{
+    struct conn *conns = worker->slots.conns, *first = NULL;
+    uint32_t count = worker->slots.arena->fresh_conn;
+    for (uint32_t i = 0; i < LOOKED_AT && i < count; i++) {
+        uint32_t at = worker->hand = (worker->hand + 1) % count;
+        if (conns[at].state == CONN_IDLE &&
+            (!first ||
+             gw_timers_due(&worker->timers, at) < gw_timers_due(&worker->timers, gw_conn_index(worker, first))))
+            first = &conns[at];
+    }
+    if (!first || has_bytes(first))
+        return false;
+    gw_limit_count(worker, GAUGE_MADE_ROOM);
+    gw_conn_close(worker, first);
+    gw_mark_accept(worker, listener); /* what is in hand is still the new one */
+    return true;
+}
+
 int gw_conn_open(struct gw_worker *worker, int fd, uint32_t listener, const struct sockaddr *peer)
 {
-    uint32_t index = gw_limit_room(worker) ? gw_conn_take(&worker->slots) : GW_NONE;
+    bool room = gw_limit_room(worker) && worker->slots.arena->used_conns < worker->slots.arena->conns;
+    uint32_t index = room || make_room(worker, listener) ? gw_conn_take(&worker->slots) : GW_NONE;
     if (index == GW_NONE)
         return -ENOBUFS;
     struct conn *conn = &worker->slots.conns[index];

@@ -251,11 +251,17 @@ void gw_exchange_arrived(struct gw_worker *worker, struct conn *conn)
 
 int gw_exchange_try(struct gw_worker *worker, struct conn *conn)
 {
+    if ((conn->flags & CONN_LATER) && !gw_retry_budget(worker->retrying, worker->active))
+        return -EAGAIN;
     int endpoint = gw_exchange_elsewhere(worker, conn);
     if (endpoint < 0)
         return endpoint;
     if (!may_be_tried(worker, conn))
         return -EAGAIN;
+    if (conn->flags & CONN_LATER) {
+        conn->flags = (conn->flags & ~(uint32_t)CONN_LATER) | CONN_RETRYING;
+        worker->retrying++;
+    }
     attempt(worker, conn, (uint32_t)endpoint, false);
     return 0;
 }
@@ -340,6 +346,8 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
         conn->flags |= CONN_HTTP10;
     if (head->upgrade)
         conn->flags |= CONN_UPGRADE;
+    if (head->expect_continue)
+        conn->flags |= CONN_EXPECTS;
     for (unsigned i = 0; i < head->headers; i++)
         if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY)
             conn->flags |= CONN_REPEATABLE;
@@ -437,6 +445,7 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
                                   int elsewhere)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
+    bool late = route->retry_timeout_ns > 0 && worker->now - conn->begun_ns >= route->retry_timeout_ns;
     return (struct retry_case){
         .failure = failure,
         .idempotent = (conn->flags & CONN_TCP) || http1_method_idempotent((enum http1_method)conn->method),
@@ -447,11 +456,12 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
         .elsewhere = elsewhere != -ENOENT,
         .alone = elsewhere == -ENOENT && conn->tried_len == 1,
         .died = conn->flags & CONN_DIED,
+        .patient = route->hold_ns > 0,
         .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
         .retry_on = route->retry_on,
         .status = conn->status,
         .attempts = conn->attempts,
-        .max_attempts = route->attempts,
+        .max_attempts = late ? conn->attempts : route->attempts,
         .suspects = worker->view->endpoints[conn->endpoint].suspects,
         .strikes = conn->strikes,
     };
@@ -507,6 +517,14 @@ void gw_exchange_refuse(struct gw_worker *worker, struct conn *conn, unsigned st
     gw_answer(worker, conn, status, why);
 }
 
+/* As many retries as the budget allows run already, all others wait: that stops a storm as well, and loses nothing. */
+static void wait_for_budget(struct gw_worker *worker, struct conn *conn)
+{
+    conn->flags |= CONN_LATER;
+    gw_block_put(&worker->slots, &conn->out);
+    gw_hold(worker, conn, -EAGAIN);
+}
+
 /* What the failure was is known: goes on as the rules say. */
 static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
 {
@@ -522,6 +540,9 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
     case RETRY_ELSEWHERE:
         count_retry(worker, conn, failure);
         place(worker, conn);
+        break;
+    case RETRY_LATER:
+        wait_for_budget(worker, conn);
         break;
     case RETRY_SAME:
         count_retry(worker, conn, failure);
@@ -576,8 +597,8 @@ void gw_exchange_judge(struct gw_worker *worker, struct conn *conn, bool last)
         else if (failure == RETRY_STALE)
             failure = RETRY_BROKEN;
     }
-    if (failure != RETRY_STALE)
-        count_failure(worker, conn, !gone);
+    if (conn->failure == RETRY_STALE && failure != RETRY_STALE)
+        count_failure(worker, conn, false);
     settle(worker, conn, failure);
 }
 
@@ -590,6 +611,9 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
         conn->head_sent = 0; /* as good as not sent */
     if (upstream)
         gw_upstream_close(worker, upstream);
+    /* At once, whatever the board will say: until then others would be placed on it. Who died is of no use anyway. */
+    if (!stale)
+        count_failure(worker, conn, true);
     /* The rival was there first: it has had its time as well. */
     if (failure == RETRY_TIMEOUT && conn->state == CONN_SENDING)
         gw_hedge_drop_rival(worker, conn);
@@ -600,7 +624,6 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
             attempt(worker, conn, conn->endpoint, true);
             return;
         }
-        count_failure(worker, conn, true);
         (void)gw_hedge_fall_back(worker, conn);
         return;
     }
@@ -612,7 +635,6 @@ void gw_exchange_fail(struct gw_worker *worker, struct conn *conn, enum retry_fa
         gw_exchange_judge(worker, conn, false);
         return;
     }
-    count_failure(worker, conn, true);
     /* The table knows one way back to placement from a broken attempt. */
     gw_conn_step(worker, conn, CONN_EV_BROKEN);
     settle(worker, conn, failure);
@@ -627,7 +649,8 @@ bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsig
     conn->status = (uint16_t)status;
     struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);
     enum retry_verdict verdict = gw_retry_decide(&facts);
-    if (verdict != RETRY_ELSEWHERE || elsewhere < 0) { /* rather this answer than none for a while */
+    bool again = verdict == RETRY_ELSEWHERE || verdict == RETRY_LATER;
+    if (!again || elsewhere < 0) { /* rather this answer than none for a while */
         if (verdict == RETRY_DENIED)
             gw_count(&gw_conn_gauge(worker, conn)->retry_denied);
         return false;
@@ -635,8 +658,12 @@ bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsig
     gw_upstream_close(worker, gw_conn_upstream(worker, conn));
     gw_exchange_attempt_over(worker, conn);
     conn->status = 0;
-    count_retry(worker, conn, RETRY_STATUS);
     gw_conn_step(worker, conn, CONN_EV_BROKEN);
+    if (verdict == RETRY_LATER) {
+        wait_for_budget(worker, conn);
+        return true;
+    }
+    count_retry(worker, conn, RETRY_STATUS);
     attempt(worker, conn, (uint32_t)elsewhere, false);
     return true;
 }

@@ -34,7 +34,7 @@ bool gw_exchange_retry_status(struct gw_worker *worker, struct conn *conn, unsig
 void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned status);
 
 /* Begins an attempt wherever the request may go now. 0, or -ENOENT: no endpoint; -EBUSY: none that has room; -EAGAIN: it is
-   under suspicion, and not its turn. */
+   not its turn, for it is under suspicion, or a retry that the budget has no room for. */
 int gw_exchange_try(struct gw_worker *worker, struct conn *conn);
 
 /* It is not served: an answer of our own, or the end of a TCP connection. */

@@ -57,7 +57,7 @@ void gw_hold_enter(struct gw_worker *worker, struct conn *conn)
 
 void gw_hold_adopt(struct gw_worker *worker, struct conn *conn)
 {
-    worker->suspects_held |= conn->strikes > 0;
+    worker->turns_held = true; /* the first look will tell */
     add(worker, conn);
     count(worker);
 }
@@ -103,7 +103,7 @@ void gw_hold(struct gw_worker *worker, struct conn *conn, int why)
         gw_count(&gw_conn_gauge(worker, conn)->held);
     conn->flags |= CONN_WAS_HELD;
     conn->queue = queue_for(worker, conn, why);
-    worker->suspects_held |= conn->strikes > 0;
+    worker->turns_held |= why == -EAGAIN;
     gw_conn_step(worker, conn, CONN_EV_HOLD);
 }
 
@@ -117,7 +117,7 @@ static bool try_again(struct gw_worker *worker, struct conn *conn)
         gw_worker_again(worker, conn);
         return true;
     }
-    worker->suspects_held |= conn->strikes > 0;
+    worker->turns_held |= why == -EAGAIN;
     uint32_t queue = queue_for(worker, conn, why);
     if ((queue == GW_NONE) != (conn->queue == GW_NONE)) {
         take_off(worker, conn);
@@ -149,7 +149,7 @@ void gw_hold_wake(struct gw_worker *worker)
         gw_mark_none(worker);
         gw_worker_again(worker, conn);
     }
-    worker->suspects_held = false;
+    worker->turns_held = false;
     for (uint32_t i = 0; i < worker->view->used_services && worker->queued > 0; i++)
         try_all(worker, &worker->queues[i]);
     try_all(worker, &worker->held);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests that wait (HELD): in `held` for an endpoint, which the board announces, or for a suspect's turn; in the queue
+ * Requests that wait (HELD): in `held` for an endpoint, which the board announces, or for their turn; in the queue
  * of a service for room on one of its endpoints, each of which has as much in flight as it may.
  *
  * A queue is in order of arrival, over all workers: each tells the others since when its first one waits, and leaves room
@@ -25,7 +25,7 @@ void gw_hold_leave(struct gw_worker *worker, struct conn *conn);
 /* One that was held by a worker before us, in the order in which they came. */
 void gw_hold_adopt(struct gw_worker *worker, struct conn *conn);
 
-/* The board has changed, or it may be the turn of a suspect: tries all that wait, judges those that wait for a verdict. */
+/* The board has changed, or it may be the turn of somebody: tries all that wait, judges those that wait for a verdict. */
 void gw_hold_wake(struct gw_worker *worker);
 
 /* There may be room again: tries the first ones of the queues. */

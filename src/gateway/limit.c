@@ -2,9 +2,9 @@
 #include "gateway/limit.h"
 
 #include "base/clock.h"
+#include "gateway/client.h"
 #include "gateway/gateway.h"
 
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -32,35 +32,25 @@ bool gw_limit_room(const struct gw_worker *worker)
     return limit == 0 || gauges_connections(worker->setup->gauges) < limit;
 }
 
-bool gw_limit_is_in(const struct conn *conn, const struct board_network *networks, uint32_t count)
+static bool is_trusted(const struct gw_worker *worker, const struct gw_client *client)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const struct board_network *network = &networks[i];
-        unsigned bytes = network->bits / 8, rest = network->bits % 8;
-        if (network->family == conn->peer_family && memcmp(network->address, conn->peer, bytes) == 0 &&
-            (rest == 0 || ((network->address[bytes] ^ conn->peer[bytes]) >> (8 - rest)) == 0))
-            return true;
-    }
-    return false;
+    return gw_client_is_in(client, worker->view->trusted, worker->view->used_trusted);
 }
 
-/* Counts it, if it has an address that is counted. False: `limit` is reached. */
-static bool enter(struct gw_worker *worker, struct conn *conn, uint32_t limit)
+static bool has_address(const struct gw_client *client)
 {
-    const struct board *view = worker->view;
-    struct gw_sources *sources = &worker->shared->sources;
-    if ((conn->peer_family != AF_INET && conn->peer_family != AF_INET6) ||
-        gw_limit_is_in(conn, view->trusted, view->used_trusted))
-        return true;
-    uint64_t key = gw_source_key(sources, conn->listener, (int)conn->peer_family, conn->peer);
-    return gw_source_enter(sources, worker->setup->number, key, limit, worker->now, &conn->source);
+    return client->family == AF_INET || client->family == AF_INET6;
 }
 
 bool gw_limit_enter(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_limits *limits = gw_conn_limits(worker, conn);
-    return (limits->source_connections == 0 && limits->source_interval_ns == 0) ||
-           enter(worker, conn, limits->source_connections);
+    const struct gw_client client = gw_client_peer(conn);
+    if (limits->source_connections == 0 || !has_address(&client) || is_trusted(worker, &client))
+        return true;
+    uint64_t key = gw_source_key(&worker->shared->sources, conn->listener, client.family, client.address);
+    return gw_source_enter(&worker->shared->sources, worker->setup->number, key, limits->source_connections,
+                           worker->now, &conn->source);
 }
 
 void gw_limit_leave(struct gw_worker *worker, struct conn *conn)
@@ -73,14 +63,16 @@ void gw_limit_leave(struct gw_worker *worker, struct conn *conn)
 uint32_t gw_limit_request(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_limits *limits = gw_conn_limits(worker, conn);
+    const struct board *view = worker->view;
+    struct gw_sources *sources = &worker->shared->sources;
     if (limits->source_interval_ns == 0)
         return 0;
-    if (conn->source == GW_NONE)
-        (void)enter(worker, conn, 0); /* the limit is younger than the connection */
-    if (conn->source == GW_NONE)
+    const struct gw_client client = gw_client_behind(gw_client_peer(conn), gw_block(&worker->slots, conn->in),
+                                                     &worker->head, view->trusted, view->used_trusted);
+    if (!has_address(&client) || is_trusted(worker, &client))
         return 0;
-    int64_t wait = gw_source_request(&worker->shared->sources, conn->source, limits->source_interval_ns,
-                                     limits->source_burst, worker->now);
+    uint64_t key = gw_source_key(sources, conn->listener, client.family, client.address);
+    int64_t wait = gw_source_request(sources, key, limits->source_interval_ns, limits->source_burst, worker->now);
     return (uint32_t)((wait + NS_PER_S - 1) / NS_PER_S);
 }
 
@@ -94,8 +86,9 @@ int64_t gw_limit_body_due(const struct gw_worker *worker, struct conn *conn)
 {
     const struct upstream *upstream = gw_conn_upstream(worker, conn);
     int64_t timeout = gw_conn_limits(worker, conn)->body_timeout_ns;
+    bool asked = !(conn->flags & CONN_EXPECTS) || (conn->flags & CONN_ANSWERED) || conn->request_end > conn->head_len;
     bool blocked = !upstream || !(upstream->io & GW_WRITABLE); /* it is not the client that keeps us waiting */
-    if (timeout == 0 || blocked)
+    if (timeout == 0 || blocked || !asked)
         conn->body_due_ns = 0;
     else if (conn->body_due_ns == 0)
         conn->body_due_ns = worker->now + timeout;
@@ -108,7 +101,8 @@ void gw_limit_body_came(const struct gw_worker *worker, struct conn *conn, size_
     int64_t latest = worker->now + limits->body_timeout_ns;
     if (conn->body_due_ns == 0)
         return;
-    conn->body_due_ns += limits->body_rate > 0 ? (int64_t)len * NS_PER_S / limits->body_rate : latest;
-    if (conn->body_due_ns > latest)
+    if (limits->body_rate > 0)
+        conn->body_due_ns += (int64_t)len * NS_PER_S / limits->body_rate;
+    if (limits->body_rate == 0 || conn->body_due_ns > latest)
         conn->body_due_ns = latest;
 }

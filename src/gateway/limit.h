@@ -24,19 +24,17 @@ static inline void gw_limit_count(struct gw_worker *worker, enum gauge_limit lim
 bool gw_limit_room(const struct gw_worker *worker);
 
 /* Counts the connection at its address. False when that has as many as it may have. Those of trusted proxies and Unix
-   sockets have no address of their own, and are not limited by it. */
+   sockets are of many clients, and are not limited by it. */
 bool gw_limit_enter(struct gw_worker *worker, struct conn *conn);
 void gw_limit_leave(struct gw_worker *worker, struct conn *conn);
 
-/* A request has come: 0 when it may pass, else how many seconds later one may. */
+/* The request in worker->head has come, from its client or from a trusted proxy that names it: 0 when it may pass, else
+   how many seconds later one may. */
 uint32_t gw_limit_request(struct gw_worker *worker, struct conn *conn);
 
 /* Part of the request's body has come. */
 void gw_limit_body_came(const struct gw_worker *worker, struct conn *conn, size_t len);
 /* SENDING, the body is not whole: when the client has not brought enough of it; 0: never. */
 int64_t gw_limit_body_due(const struct gw_worker *worker, struct conn *conn);
-
-/* Is the client's address in one of the networks? */
-bool gw_limit_is_in(const struct conn *conn, const struct board_network *networks, uint32_t count);
 
 #endif

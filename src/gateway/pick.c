@@ -35,7 +35,7 @@ static bool was_tried(const struct choice *choice, uint32_t endpoint)
     const struct balance_request *request = choice->request;
     for (unsigned i = 0; i < request->tried_len; i++)
         if (request->tried[i].endpoint == endpoint &&
-            request->tried[i].generation == choice->balance->view->endpoints[endpoint].generation)
+            request->tried[i].generation == choice->balance->local[endpoint].generation)
             return true;
     return false;
 }
@@ -56,9 +56,9 @@ static bool others_come_first(const struct choice *choice, uint32_t service)
 
 static bool has_room(const struct choice *choice, uint32_t endpoint)
 {
-    const struct board_endpoint *slot = &choice->balance->view->endpoints[endpoint];
-    uint32_t limit = choice->balance->view->services[slot->service].max_inflight;
-    return limit == 0 || gauges_inflight(choice->balance->all, (int)endpoint, slot->generation) < limit;
+    const struct endpoint_local *local = &choice->balance->local[endpoint];
+    uint32_t limit = choice->balance->view->services[local->service].max_inflight;
+    return limit == 0 || gauges_inflight(choice->balance->all, (int)endpoint, local->generation) < limit;
 }
 
 static bool usable(struct choice *choice, uint32_t endpoint)
@@ -76,10 +76,11 @@ static bool usable(struct choice *choice, uint32_t endpoint)
 /* An endpoint that has just come is passed over, by chance: nine times in ten at first, and ever less. */
 static bool passed_over(struct choice *choice, uint32_t endpoint)
 {
-    const struct board_endpoint *slot = &choice->balance->view->endpoints[endpoint];
-    int64_t span = choice->balance->view->services[slot->service].slow_start_ns;
-    int64_t age = choice->request->now_ns - slot->since_ns;
-    if (span <= 0 || age >= span)
+    int64_t span = choice->balance->view->services[choice->balance->local[endpoint].service].slow_start_ns;
+    if (span <= 0)
+        return false;
+    int64_t age = choice->request->now_ns - choice->balance->view->endpoints[endpoint].since_ns;
+    if (age >= span)
         return false;
     int64_t part = age > span / 10 ? age : span / 10;
     return (int64_t)rng_below(&choice->balance->rng, (uint64_t)span) >= part;
@@ -88,11 +89,6 @@ static bool passed_over(struct choice *choice, uint32_t endpoint)
 static uint32_t nth(const struct choice *choice, uint32_t at)
 {
     return gw_balance_nth(choice->balance, choice->route, choice->targets, at);
-}
-
-static uint32_t service_of(const struct choice *choice, uint32_t endpoint)
-{
-    return choice->balance->view->endpoints[endpoint].service;
 }
 
 static uint32_t random_one(const struct choice *choice)
@@ -131,7 +127,7 @@ static bool better(const struct choice *choice, uint32_t other, uint32_t one, bo
 {
     const struct balance *balance = choice->balance;
     uint64_t load = gw_balance_inflight(balance, other) + 1, load_one = gw_balance_inflight(balance, one);
-    uint64_t weight = balance->view->endpoints[other].weight, weight_one = balance->view->endpoints[one].weight;
+    uint64_t weight = balance->local[other].weight, weight_one = balance->local[one].weight;
     if (trial_is_due(choice, other) != trial_is_due(choice, one))
         return trial_is_due(choice, other);
     if (by_latency && weight == weight_one) {
@@ -149,7 +145,7 @@ static bool better(const struct choice *choice, uint32_t other, uint32_t one, bo
 static uint32_t draw(struct choice *choice)
 {
     for (unsigned i = 0; i < TRIES; i++) {
-        uint32_t endpoint = random_one(choice), weight = choice->balance->view->endpoints[endpoint].weight;
+        uint32_t endpoint = random_one(choice), weight = choice->balance->local[endpoint].weight;
         bool light = weight < choice->heaviest && rng_below(&choice->balance->rng, choice->heaviest) >= weight;
         if (!light && usable(choice, endpoint) && !passed_over(choice, endpoint))
             return endpoint;
@@ -179,7 +175,7 @@ static uint32_t best_of(struct choice *choice, uint32_t draws, bool by_latency)
 static bool has_turn(const struct choice *choice, uint32_t endpoint)
 {
     struct endpoint_local *local = &choice->balance->local[endpoint];
-    uint64_t weight = choice->balance->view->endpoints[endpoint].weight;
+    uint64_t weight = local->weight;
     uint32_t before = local->credit;
     if (weight >= choice->heaviest)
         return true;
@@ -191,7 +187,7 @@ static uint32_t in_turn(struct choice *choice)
 {
     bool several = choice->targets & (choice->targets - 1);
     uint32_t *turn = several ? &choice->balance->turn[choice->request->route]
-                             : &choice->balance->services[service_of(choice, nth(choice, 0))].turn;
+                             : &choice->balance->services[choice->balance->local[nth(choice, 0)].service].turn;
     uint32_t tries = choice->total < TRIES ? TRIES : choice->total;
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t endpoint = nth(choice, (*turn)++ % choice->total);

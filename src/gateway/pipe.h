@@ -19,6 +19,9 @@ ssize_t gw_pipe_fill(struct gw_worker *worker, struct conn *conn, struct gw_pipe
 /* Sends what it holds to a socket. As gw_send(). */
 ssize_t gw_pipe_drain(struct gw_worker *worker, struct conn *conn, struct gw_pipe *pipe, struct gw_socket *socket);
 
+/* How many bytes are in it, as the kernel says: more or less than `held` when who moved them last did not live to see it. */
+uint32_t gw_pipe_bytes(const struct gw_pipe *pipe);
+
 /* Forgets what it holds. Idempotent. */
 void gw_pipe_drop(struct gw_pipe *pipe);
 

@@ -3,6 +3,7 @@
 
 #include "base/proxy_header.h"
 #include "gateway/answer.h"
+#include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/limit.h"
@@ -44,7 +45,8 @@ void gw_proxy_peer(struct conn *conn, const struct sockaddr *peer)
 bool gw_proxy_allowed(const struct gw_worker *worker, const struct conn *conn)
 {
     const struct board_listener *listener = &worker->view->listeners[conn->listener];
-    return listener->proxy_from_len == 0 || gw_limit_is_in(conn, listener->proxy_from, listener->proxy_from_len);
+    const struct gw_client peer = gw_client_peer(conn);
+    return listener->proxy_from_len == 0 || gw_client_is_in(&peer, listener->proxy_from, listener->proxy_from_len);
 }
 
 /* --- the client's side ------------------------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "gateway/access.h"
 #include "gateway/answer.h"
+#include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/framing.h"
@@ -14,7 +15,6 @@
 #include "gateway/rewrite.h"
 #include "gateway/upstream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -66,28 +66,6 @@ bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *
     if (limit == 0)
         return false;
     return head->framing == HTTP1_LENGTH ? head->content_length > limit : conn->in_chunked.data > limit;
-}
-
-size_t gw_relay_peer(const struct conn *conn, char *text)
-{
-    if (conn->peer_family == AF_INET) {
-        char *at = text;
-        for (int i = 0; i < 4; i++) {
-            unsigned byte = conn->peer[i];
-            if (i > 0)
-                *at++ = '.';
-            if (byte >= 100)
-                *at++ = (char)('0' + byte / 100);
-            if (byte >= 10)
-                *at++ = (char)('0' + byte / 10 % 10);
-            *at++ = (char)('0' + byte % 10);
-        }
-        return (size_t)(at - text);
-    }
-    if (conn->peer_family == AF_INET6 && inet_ntop(AF_INET6, conn->peer, text, INET6_ADDRSTRLEN))
-        return strlen(text);
-    memcpy(text, "unknown", 7);
-    return 7;
 }
 
 static uint16_t listener_port(const struct board *view, uint32_t listener)
@@ -150,9 +128,10 @@ bool gw_relay_read_head(struct gw_worker *worker, struct conn *conn)
 
 void gw_relay_gather_request(struct gw_worker *worker, const struct conn *conn, struct gw_gathered *ret)
 {
+    const struct gw_client client = gw_client_peer(conn);
     ret->facts = (struct gw_facts){ .buf = gw_block(&worker->slots, conn->in),
                                     .head = &worker->head,
-                                    .peer = { ret->peer, gw_relay_peer(conn, ret->peer) },
+                                    .peer = { ret->peer, gw_client_text(&client, ret->peer) },
                                     .made_id = ret->id,
                                     .port = conn->local_port > 0 ? conn->local_port
                                                                  : listener_port(worker->view, conn->listener) };
@@ -204,6 +183,7 @@ bool gw_relay_gather(struct gw_worker *worker, struct conn *conn, struct gw_gath
 static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
+    const struct gw_client client = gw_client_peer(conn);
     struct gw_gathered gathered;
     if (!gw_relay_gather(worker, conn, &gathered))
         return -EBADMSG;
@@ -211,7 +191,7 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     struct gw_forward_request facts = {
         .service = { service, strlen(service) },
         .peer = gathered.facts.peer,
-        .trusted = gw_limit_is_in(conn, worker->view->trusted, worker->view->used_trusted),
+        .trusted = gw_client_is_in(&client, worker->view->trusted, worker->view->used_trusted),
         .via = worker->view->via,
         .own = route->own,
         .port = gathered.facts.port,

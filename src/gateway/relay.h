@@ -16,9 +16,6 @@ int gw_relay_take_body(struct gw_worker *worker, struct conn *conn, uint32_t at)
 /* Is the body of this request, as far as is known, larger than its route allows? */
 bool gw_relay_body_too_large(const struct gw_worker *worker, const struct conn *conn, const struct http1_head *head);
 
-/* The client's address as text; its length. `text` has room for INET6_ADDRSTRLEN. */
-size_t gw_relay_peer(const struct conn *conn, char *text);
-
 /* The id that this request gets when it brings none: the same for every attempt, and for no other request. */
 void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, char id[GW_REQUEST_ID]);
 

@@ -14,7 +14,7 @@ static enum retry_verdict ordinary(const struct retry_case *facts, unsigned need
     if (!(facts->retry_on & needs) || facts->attempts >= facts->max_attempts)
         return RETRY_GIVE_UP;
     if (!facts->budget)
-        return RETRY_DENIED;
+        return facts->elsewhere && facts->patient ? RETRY_LATER : RETRY_DENIED;
     if (facts->elsewhere)
         return RETRY_ELSEWHERE;
     return facts->died && needs == BOARD_RETRY_ERROR ? RETRY_HOLD : RETRY_GIVE_UP;

@@ -31,6 +31,7 @@ struct retry_case {
     bool alone;            /* it was the only endpoint there is, and was tried once */
     bool died;             /* an instance died under this request, now or before: a successor is to be expected */
     bool budget;           /* the retry budget has room */
+    bool patient;          /* the route lets requests wait */
     unsigned retry_on;     /* enum board_retry_on of the route */
     unsigned status;       /* RETRY_STATUS: which */
     unsigned attempts;     /* made so far, this one included; deaths from outside do not count */
@@ -43,6 +44,7 @@ enum retry_verdict {
     RETRY_GIVE_UP,   /* 502 or 504, or the answer that is there */
     RETRY_DENIED,    /* the same, because budget, method or bytes already sent forbid another try */
     RETRY_ELSEWHERE, /* on the endpoint that has not been tried */
+    RETRY_LATER,     /* the same, when the budget has room */
     RETRY_SAME,      /* on a fresh connection to the same endpoint */
     RETRY_HOLD,      /* wait for an endpoint */
     RETRY_SUSPECT,   /* 502: it alone was in flight when the instance died by itself */

@@ -84,6 +84,8 @@ enum conn_flag {
     CONN_SEEN = 1 << 21,          /* this endpoint got bytes of the request in an earlier attempt */
     CONN_OVERDUE = 1 << 22,       /* this attempt has outlasted the patience */
     CONN_ENCHUNK = 1 << 23,       /* the upstream ends its answer by closing; the client gets it in chunks */
+    CONN_EXPECTS = 1 << 24,       /* Expect: 100-continue: its body may wait until the upstream asks for it */
+    CONN_LATER = 1 << 25,         /* HELD: waits for room in the retry budget */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */

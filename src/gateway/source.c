@@ -83,9 +83,11 @@ void gw_source_leave(struct gw_sources *sources, unsigned worker, uint32_t cell)
     atomic_store_explicit(mine, (uint16_t)(atomic_load_explicit(mine, memory_order_relaxed) - 1), memory_order_relaxed);
 }
 
-int64_t gw_source_request(struct gw_sources *sources, uint32_t cell, int64_t interval_ns, uint32_t burst,
-                          int64_t now_ns)
+int64_t gw_source_request(struct gw_sources *sources, uint64_t key, int64_t interval_ns, uint32_t burst, int64_t now_ns)
 {
+    uint32_t cell = find(sources, key, now_ns);
+    if (cell == GW_NONE)
+        return 0;
     _Atomic int64_t *due = &sources->source[cell].due_ns;
     int64_t before = atomic_load_explicit(due, memory_order_relaxed), early = interval_ns * (int64_t)(burst - 1);
     for (;;) {

@@ -43,8 +43,8 @@ void gw_source_again(struct gw_sources *sources, unsigned worker, uint32_t cell)
 /* One connection less. */
 void gw_source_leave(struct gw_sources *sources, unsigned worker, uint32_t cell);
 
-/* A request: 0 when it may pass, else how long from now one may. */
-int64_t gw_source_request(struct gw_sources *sources, uint32_t cell, int64_t interval_ns, uint32_t burst,
+/* A request of that address: 0 when it may pass, else how long from now one may. */
+int64_t gw_source_request(struct gw_sources *sources, uint64_t key, int64_t interval_ns, uint32_t burst,
                           int64_t now_ns);
 
 /* Strikes off what an earlier worker of that number had. */

@@ -33,6 +33,12 @@ void gw_timers_set(struct timers *timers, uint32_t id, int64_t due);
 /* O(1), idempotent. */
 void gw_timers_cancel(struct timers *timers, uint32_t id);
 
+/* Its deadline; 0: it is not armed. */
+static inline int64_t gw_timers_due(const struct timers *timers, uint32_t id)
+{
+    return timers->due[id];
+}
+
 /* Takes one that is due; false when there is none. */
 bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id);
 

@@ -427,7 +427,7 @@ static void drive_ready(struct gw_worker *worker)
 static int timeout_ms(const struct gw_worker *worker)
 {
     int64_t next = gw_timers_next(&worker->timers);
-    bool others = worker->suspects_held || (worker->queued > 0 && worker->setup->gauges->workers > 1);
+    bool others = worker->turns_held || (worker->queued > 0 && worker->setup->gauges->workers > 1);
     int64_t longest = others ? OTHERS_MS : HEARTBEAT_MS;
     if (worker->ready_first != GW_NONE || next <= worker->now)
         return 0;
@@ -450,7 +450,7 @@ static void turn(struct gw_worker *worker)
                         (uint32_t)events[i].data.u64, events[i].events);
     expire(worker);
     drive_ready(worker);
-    if (worker->suspects_held)
+    if (worker->turns_held)
         gw_hold_wake(worker);
     if (worker->queued > 0)
         gw_hold_serve(worker);

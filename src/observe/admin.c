@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/inherit.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -62,13 +63,16 @@ struct admin {
 int admin_listen(const char *path, struct err *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0)
-        return err_errno(err, -errno, "cannot open a Unix socket");
     if (strlen(path) >= sizeof(address.sun_path))
         return err_set(err, -ENAMETOOLONG, "%.200s is too long a name for a socket", path);
     memcpy(address.sun_path, path, strlen(path) + 1);
+    int inherited = inherit_listener((struct sockaddr *)&address, sizeof(address));
+    if (inherited >= 0)
+        return inherited;
+    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_errno(err, -errno, "cannot open a Unix socket");
     if (unlink(path) < 0 && errno != ENOENT)
         return err_errno(err, -errno, "cannot remove the old socket %s", path);
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0600) < 0 || listen(fd, 128) < 0)

@@ -12,8 +12,8 @@
 
 struct admin;
 
-/* A listening Unix socket at `path`; what an earlier owner left there is removed, so the caller holds the project's
-   lock. A descriptor, or a negative errno with `err`. */
+/* A listening Unix socket at `path`: the inherited one (base/inherit.h), else what an earlier owner left there is removed, so
+   the caller holds the project's lock. A descriptor, or a negative errno with `err`. */
 int admin_listen(const char *path, struct err *err);
 
 /* Serves on `listen_fd`, which becomes the server's. `api` and `loop` outlive it. NULL with `err`. */

@@ -12,14 +12,42 @@ static void keep(struct event_sink *sink, const struct event *event)
     struct journal *journal = sink->data;
     journal->ring[event->seq % JOURNAL_EVENTS] = *event;
     journal->last_seq = event->seq;
+    /* Without room there the event is told all the same, and only forgotten by whoever comes after us. */
+    if (journal->arena)
+        (void)arena_store(journal->arena, (uint32_t)(event->seq % JOURNAL_EVENTS), event, sizeof(*event));
 }
 
-struct journal *journal_new(struct event_bus *bus)
+const struct arena_shape journal_shape = { .version = 1, .slots = JOURNAL_EVENTS, .size = sizeof(struct event) };
+
+/* The bytes are whole, but not ours: texts end, and numbers are in their place. */
+static void take_kept(struct journal *journal, uint32_t slot)
+{
+    const void *record;
+    struct event event;
+
+    if (arena_load(journal->arena, slot, &record) != sizeof(event))
+        return;
+    memcpy(&event, record, sizeof(event));
+    if (event.seq % JOURNAL_EVENTS != slot || event.kind >= EVENT_KINDS || event.cause >= CAUSES)
+        return;
+    event.service[EVENT_NAME - 1] = event.instance[EVENT_NAME - 1] = event.text[EVENT_TEXT - 1] = '\0';
+    event.from[sizeof(event.from) - 1] = event.to[sizeof(event.to) - 1] = '\0';
+    journal->ring[slot] = event;
+    if (event.seq > journal->last_seq)
+        journal->last_seq = event.seq;
+}
+
+struct journal *journal_new(struct event_bus *bus, struct arena_file *arena)
 {
     struct journal *journal = calloc(1, sizeof(*journal));
     if (!journal)
         return NULL;
     journal->bus = bus;
+    journal->arena = arena;
+    for (uint32_t slot = 0; arena && slot < JOURNAL_EVENTS; slot++)
+        take_kept(journal, slot);
+    if (journal->last_seq > bus->last_seq)
+        bus->last_seq = journal->last_seq;
     journal->sink = (struct event_sink){ .fn = keep, .data = journal };
     event_subscribe(bus, &journal->sink);
     return journal;
@@ -74,7 +102,7 @@ json_t *journal_json(const struct event *event)
     set_number(object, "starts", event->starts);
     if (event->cause != CAUSE_NONE)
         set_text(object, "cause", cause_name(event->cause));
-    if (event->kind == EVENT_INSTANCE_EXIT && event->cause != CAUSE_SPAWN)
+    if (event->kind == EVENT_INSTANCE_EXIT && event->cause != CAUSE_SPAWN && event->status >= 0)
         (void)json_object_set_new(object, event->by_signal ? "signal" : "status", json_integer(event->status));
     if (event->span_ns)
         (void)json_object_set_new(object, "span_ms", json_real((double)event->span_ns / 1e6));

@@ -5,6 +5,7 @@
 #ifndef DARUMA_OBSERVE_JOURNAL_H
 #define DARUMA_OBSERVE_JOURNAL_H
 
+#include "base/arena.h"
 #include "base/event.h"
 
 #include <jansson.h>
@@ -14,12 +15,17 @@ enum { JOURNAL_EVENTS = 4096 };
 struct journal {
     struct event_sink sink; /* of the bus it listens to */
     struct event_bus *bus;
-    uint64_t last_seq; /* 0: none yet */
+    struct arena_file *arena; /* where the ring is kept as well; NULL: nowhere */
+    uint64_t last_seq;        /* 0: none yet */
     struct event ring[JOURNAL_EVENTS];
 };
 
-/* NULL when out of memory. Listens from now on; the bus outlives it. */
-struct journal *journal_new(struct event_bus *bus);
+/* The shape of an arena (base/arena.h) for it. */
+extern const struct arena_shape journal_shape;
+
+/* Begins with the events that an earlier journal kept in `arena` (NULL: none), and the bus goes on to count from there. NULL
+   when out of memory. Listens from now on; bus and arena outlive it. */
+struct journal *journal_new(struct event_bus *bus, struct arena_file *arena);
 /* Accepts NULL. */
 void journal_free(struct journal *journal);
 

@@ -14,6 +14,7 @@ void logfile_init(struct logfile *file, const char *path, int64_t limit)
     (void)snprintf(file->path, sizeof(file->path), "%s", path);
     file->fd = -1;
     file->size = 0;
+    file->inode = 0;
     file->limit = limit;
 }
 
@@ -24,7 +25,7 @@ void logfile_close(struct logfile *file)
     file->fd = -1;
 }
 
-static int open_file(struct logfile *file)
+int logfile_open(struct logfile *file)
 {
     struct stat st;
     CLEANUP_CLOSE int fd = open(file->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -32,8 +33,29 @@ static int open_file(struct logfile *file)
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     file->size = st.st_size;
+    file->inode = st.st_ino;
     file->fd = TAKE_FD(fd);
     return 0;
+}
+
+void logfile_cut(struct logfile *file, uint64_t inode, int64_t size)
+{
+    char old[PATH_MAX + 2];
+    struct stat st;
+
+    if (inode == 0)
+        return;
+    (void)snprintf(old, sizeof(old), "%s.1", file->path);
+    /* What cannot be cut stays there twice: better than not at all. */
+    if (stat(old, &st) == 0 && st.st_ino == inode && st.st_size > size)
+        (void)!truncate(old, size);
+    if (stat(file->path, &st) < 0)
+        return;
+    int64_t wanted = st.st_ino == inode ? size : 0;
+    if (st.st_size > wanted)
+        (void)!truncate(file->path, wanted);
+    file->size = wanted;
+    file->inode = st.st_ino;
 }
 
 static void rotate(struct logfile *file)
@@ -51,7 +73,7 @@ int logfile_write(struct logfile *file, const char *lines, size_t len)
     if (file->fd >= 0 && file->size > 0 && file->size + (int64_t)len > file->limit)
         rotate(file);
     if (file->fd < 0) {
-        int r = open_file(file);
+        int r = logfile_open(file);
         if (r < 0)
             return r;
     }

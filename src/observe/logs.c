@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "observe/logfile.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,23 @@ struct log {
     char instance[EVENT_NAME];
     struct logfile file;
     struct buf partial[2]; /* standard output, standard error */
+    int slot;              /* of its record; -1: none */
+    uint64_t number;       /* of the inbox's last delivery that is in the file */
 };
+
+/* The record of a log, followed by the two partial lines. */
+struct log_record {
+    char instance[EVENT_NAME];
+    uint64_t inode; /* of the file, up to whose `size` all is committed; 0: there is none yet */
+    uint64_t size;
+    uint64_t number;
+    uint32_t partial[2];
+};
+static_assert(sizeof(struct log_record) == EVENT_NAME + 32, "layout");
+
+/* More instances than that have logs that are not protected. Almost all of it is never touched. */
+enum { LOG_SLOTS = 4096, LOG_RECORD = sizeof(struct log_record) + 2 * LOGS_LINE };
+const struct arena_shape logs_shape = { .version = 1, .slots = LOG_SLOTS, .size = LOG_RECORD };
 
 enum { BUCKETS = 256 };
 
@@ -29,7 +46,11 @@ struct logs {
     struct event_bus *bus;
     struct event_sink sink;
     struct log *buckets[BUCKETS];
-    uint64_t lost; /* lines since the disk took the last one */
+    struct arena_file *arena;
+    struct inbox *inbox;
+    uint32_t next_slot;
+    char record[LOG_RECORD]; /* scratch */
+    uint64_t lost;           /* lines since the disk took the last one */
     void (*on_write)(void *data);
     void *on_write_data;
 };
@@ -61,6 +82,7 @@ static struct log *add(struct logs *logs, const char *instance)
     (void)snprintf(log->instance, sizeof(log->instance), "%s", instance);
     (void)snprintf(path, sizeof(path), "%.3900s/%.100s.log", logs->dir, log->instance);
     logfile_init(&log->file, path, LOGS_FILE);
+    log->slot = logs->arena && logs->next_slot < LOG_SLOTS ? (int)logs->next_slot++ : -1;
     log->next = *bucket;
     *bucket = log;
     return log;
@@ -111,16 +133,49 @@ static void end_line(struct logs *logs, struct log *log, int stream, const char 
     partial->len = 0;
 }
 
+/* From here on it is not written again. What cannot be kept is only not protected. */
+static void commit(struct logs *logs, const struct log *log)
+{
+    struct log_record record = { .inode = log->file.inode, .size = (uint64_t)log->file.size, .number = log->number };
+    size_t len = sizeof(record);
+
+    if (log->slot < 0)
+        return;
+    memcpy(record.instance, log->instance, sizeof(record.instance));
+    for (int i = 0; i < 2; i++) {
+        record.partial[i] = (uint32_t)log->partial[i].len;
+        if (record.partial[i] > 0)
+            memcpy(logs->record + len, log->partial[i].data, record.partial[i]);
+        len += record.partial[i];
+    }
+    memcpy(logs->record, &record, sizeof(record));
+    (void)arena_store(logs->arena, (uint32_t)log->slot, logs->record, (uint32_t)len);
+}
+
+char *logs_room(struct logs *logs, const char *instance, int stream, size_t *ret_len)
+{
+    inbox_begin(logs->inbox, instance, stream);
+    *ret_len = sizeof(logs->inbox->data);
+    return logs->inbox->data;
+}
+
 void logs_write(struct logs *logs, const char *instance, int stream, const char *text, size_t len)
 {
+    bool from_inbox = logs->inbox && text == logs->inbox->data;
+    size_t whole = len;
     struct log *log = find(logs, instance);
 
-    if (!log)
+    if (!log) {
         log = add(logs, instance);
+        if (log && logs->arena && logfile_open(&log->file) == 0)
+            commit(logs, log); /* so long as it is: what comes behind that is not committed */
+    }
     if (!log) {
         logs->lost++;
         return;
     }
+    if (from_inbox)
+        log->number = logs->inbox->number;
     while (len > 0) {
         struct buf *partial = &log->partial[stream - 1];
         size_t room = LOGS_LINE - partial->len;
@@ -136,6 +191,9 @@ void logs_write(struct logs *logs, const char *instance, int stream, const char 
         text += used;
         len -= used;
     }
+    commit(logs, log);
+    if (from_inbox)
+        inbox_end(logs->inbox, whole);
     if (logs->on_write)
         logs->on_write(logs->on_write_data);
 }
@@ -155,12 +213,58 @@ static void on_event(struct event_sink *sink, const struct event *event)
             end_line(logs, log, stream, "", 0);
         buf_free(&log->partial[stream - 1]);
     }
+    commit(logs, log);
     logfile_close(&log->file);
     if (logs->on_write)
         logs->on_write(logs->on_write_data);
 }
 
-struct logs *logs_new(const char *dir, struct event_bus *bus)
+/* A log as its record says; what is behind it in the file was not committed. */
+static void restore(struct logs *logs, uint32_t slot)
+{
+    const void *bytes;
+    struct log_record record;
+    uint32_t len = arena_load(logs->arena, slot, &bytes);
+
+    if (len < sizeof(record))
+        return;
+    memcpy(&record, bytes, sizeof(record));
+    if (!memchr(record.instance, 0, sizeof(record.instance)) || record.partial[0] > LOGS_LINE ||
+        record.partial[1] > LOGS_LINE || len != sizeof(record) + record.partial[0] + record.partial[1])
+        return;
+    logs->next_slot = slot;
+    struct log *log = add(logs, record.instance);
+    if (!log)
+        return;
+    const char *partial = (const char *)bytes + sizeof(record);
+    buf_add(&log->partial[0], partial, record.partial[0]);
+    buf_add(&log->partial[1], partial + record.partial[0], record.partial[1]);
+    log->number = record.number;
+    logfile_cut(&log->file, record.inode, (int64_t)record.size);
+}
+
+/* Goes on where the writer before us died. */
+static void restore_all(struct logs *logs)
+{
+    uint32_t end = 0;
+
+    for (uint32_t slot = 0; logs->arena && slot < LOG_SLOTS; slot++) {
+        restore(logs, slot);
+        end = logs->next_slot > slot ? slot + 1 : end;
+    }
+    logs->next_slot = end;
+    size_t len = logs->inbox ? inbox_length(logs->inbox) : 0;
+    if (len == 0)
+        return;
+    const struct log *log = find(logs, logs->inbox->instance);
+    bool done = (log && log->number == logs->inbox->number) || logs->inbox->stream < 1 || logs->inbox->stream > 2;
+    if (done)
+        inbox_end(logs->inbox, len);
+    else
+        logs_write(logs, logs->inbox->instance, (int)logs->inbox->stream, logs->inbox->data, len);
+}
+
+struct logs *logs_new(const char *dir, struct event_bus *bus, struct arena_file *arena, struct inbox *inbox)
 {
     struct logs *logs = calloc(1, sizeof(*logs));
 
@@ -168,8 +272,11 @@ struct logs *logs_new(const char *dir, struct event_bus *bus)
         return NULL;
     (void)snprintf(logs->dir, sizeof(logs->dir), "%s", dir);
     logs->bus = bus;
+    logs->arena = arena;
+    logs->inbox = inbox;
     logs->sink = (struct event_sink){ .fn = on_event, .data = logs };
     event_subscribe(bus, &logs->sink);
+    restore_all(logs);
     return logs;
 }
 

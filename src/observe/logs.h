@@ -13,8 +13,10 @@
 #ifndef DARUMA_OBSERVE_LOGS_H
 #define DARUMA_OBSERVE_LOGS_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/event.h"
+#include "observe/inbox.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,9 +32,19 @@ struct logs;
 /*
  * Writes to the folder `dir`, which exists. Listens to `bus` for ends of instances (what they left without a newline
  * is a line then), and warns there when lines are lost. NULL when out of memory.
+ *
+ * With `arena` and `inbox` (both outlive it, or are NULL) each line is written once, whenever the writer dies: after each
+ * delivery a record says how long the file is and which delivery that was; the next writer cuts off what came behind, and
+ * takes what is in the inbox unless the record says that it is in the file already.
  */
-struct logs *logs_new(const char *dir, struct event_bus *bus);
+struct logs *logs_new(const char *dir, struct event_bus *bus, struct arena_file *arena, struct inbox *inbox);
 void logs_free(struct logs *logs);
+
+/* The shape of the arena. */
+extern const struct arena_shape logs_shape;
+
+/* Where the next output of that instance is to be read to, and how much fits; then logs_write(). Needs an inbox. */
+char *logs_room(struct logs *logs, const char *instance, int stream, size_t *ret_len);
 
 /* An instance wrote. Never fails and never waits: what the disk does not take is lost, counted and told once. */
 void logs_write(struct logs *logs, const char *instance, int stream, const char *text, size_t len);

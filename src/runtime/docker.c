@@ -103,8 +103,8 @@ static void handle_free(struct runtime_handle *handle)
     free(handle);
 }
 
-static int docker_start(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
-                        struct err *err)
+static int begin(struct runtime *runtime, const struct runtime_start *start, bool adopting, struct runtime_handle **ret,
+                 struct err *err)
 {
     struct docker *docker = docker_of(runtime);
     struct runtime_handle *handle = calloc(1, sizeof(*handle));
@@ -113,6 +113,7 @@ static int docker_start(struct runtime *runtime, const struct runtime_start *sta
         return err_errno(err, -ENOMEM, "cannot start %s", start->instance);
     handle->docker = docker;
     handle->owner = start->owner;
+    handle->adopting = adopting;
     handle->timer = (struct loop_timer){ .fn = docker_step_due, .data = handle };
     int r = docker_plan(handle, start, err);
     if (r == 0 && docker_events_begin(docker, start->spec->name) < 0)
@@ -129,6 +130,25 @@ static int docker_start(struct runtime *runtime, const struct runtime_start *sta
         handle->next->link = &handle->next;
     docker->handles = handle;
     *ret = handle;
+    return 0;
+}
+
+static int docker_start(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
+                        struct err *err)
+{
+    return begin(runtime, start, false, ret, err);
+}
+
+/* A container is found by its labels, so no trace is needed. */
+static int docker_adopt(struct runtime *runtime, const struct runtime_start *start, const struct runtime_trace *trace,
+                        struct runtime_handle **ret, struct err *err)
+{
+    return begin(runtime, start, true, ret, err);
+}
+
+/* A container of an instance is found by the next start of that instance: there are no doubles to end. */
+static int docker_end_strays(struct runtime *runtime)
+{
     return 0;
 }
 
@@ -163,6 +183,8 @@ static const struct runtime docker_runtime = {
     .name = "docker",
     .check = docker_check,
     .start = docker_start,
+    .adopt = docker_adopt,
+    .end_strays = docker_end_strays,
     .signal = docker_signal,
     .hears = docker_hears,
     .exec = docker_exec,

@@ -100,6 +100,7 @@ struct runtime_handle {
     int64_t pause_ns;
     int looks;
     char id[DOCKER_ID], old_id[DOCKER_ID];
+    bool adopting; /* it is looked for, not made */
     bool taken_over, told, ended;
     bool fresh;            /* its container was made for this start */
     bool heard;            /* an event came since the Engine was asked how it is */

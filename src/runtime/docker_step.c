@@ -86,6 +86,23 @@ static void inherit_volumes(struct runtime_handle *handle, const json_t *found)
     }
 }
 
+/* Whatever its configuration: it is taken as it runs, or its end is asked for. */
+static void adopt_found(struct runtime_handle *handle, const char *id, const char *state)
+{
+    (void)snprintf(handle->id, sizeof(handle->id), "%s", id);
+    if (!*id) {
+        docker_judge(handle, 128 + SIGKILL, false);
+        handle->how.cause = CAUSE_UNKNOWN;
+        handle->how.status = -1;
+        docker_end(handle);
+    } else if (docker_keep(handle) < 0) {
+        docker_fail_memory(handle);
+    } else {
+        handle->taken_over = strcmp(state, "running") == 0;
+        docker_go(handle, handle->taken_over ? DOCKER_INSPECT : DOCKER_CHECK);
+    }
+}
+
 /* The instance's container, if it has one. */
 static void take_look(struct runtime_handle *handle, const json_t *list)
 {
@@ -94,6 +111,10 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
     const char *hash = docker_text(json_object_get(found, "Labels"), CONTAINER_LABEL "config-hash");
 
     handle->at = 0;
+    if (handle->adopting) {
+        adopt_found(handle, id, state);
+        return;
+    }
     if (!found) {
         docker_go(handle, DOCKER_NEED);
         return;
@@ -139,7 +160,7 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
 
     if (!json_is_true(json_object_get(state, "Running")) && handle->taken_over) {
         handle->taken_over = false; /* it ended between two questions */
-        docker_go(handle, DOCKER_START);
+        docker_go(handle, handle->adopting ? DOCKER_CHECK : DOCKER_START);
         return;
     }
     if (docker_take_state(handle, json) < 0) {

@@ -67,6 +67,11 @@ static bool port_free(uint16_t port)
     return fd4 >= 0 && bind(fd4, (struct sockaddr *)&any4, sizeof(any4)) == 0;
 }
 
+void ports_claim(struct ports *ports, uint16_t port)
+{
+    ports->taken[port / 32] |= 1u << port % 32;
+}
+
 int ports_take(struct ports *ports)
 {
     for (unsigned tries = (unsigned)(ports->high - ports->low) + 1; tries > 0; tries--) {
@@ -74,7 +79,7 @@ int ports_take(struct ports *ports)
         ports->next = port == ports->high ? ports->low : (uint16_t)(port + 1);
         if (ports->taken[port / 32] & (1u << port % 32) || !port_free(port))
             continue;
-        ports->taken[port / 32] |= 1u << port % 32;
+        ports_claim(ports, port);
         return port;
     }
     return -EADDRINUSE;

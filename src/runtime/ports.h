@@ -22,6 +22,8 @@ void ports_init(struct ports *ports);
 
 /* A port, or -EADDRINUSE when all are taken. */
 int ports_take(struct ports *ports);
+/* This one is taken: by a copy that runs already. */
+void ports_claim(struct ports *ports, uint16_t port);
 void ports_give_back(struct ports *ports, uint16_t port);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "runtime/proc.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,19 +44,35 @@ bool process_read_report(struct loop *loop, struct loop_io *io, struct spawned *
     return n == 0;
 }
 
-void process_reap(struct loop *loop, struct loop_io *io, struct spawned *child, struct runtime_exit *ret)
+/* Somebody else's child has ended: what can be learned of it, as waitid(2) would tell it. */
+static int ask_how(const struct spawned *child, uint64_t birth, siginfo_t *ret)
+{
+    int code;
+    int r = proc_exit_code(child->pid, birth, child->pidfd, &code);
+    if (r < 0)
+        return r;
+    ret->si_pid = child->pid;
+    ret->si_code = WIFEXITED(code) ? CLD_EXITED : WCOREDUMP(code) ? CLD_DUMPED : CLD_KILLED;
+    ret->si_status = WIFEXITED(code) ? WEXITSTATUS(code) : WTERMSIG(code);
+    return 0;
+}
+
+void process_reap(struct loop *loop, struct loop_io *io, struct spawned *child, uint64_t birth,
+                  struct runtime_exit *ret)
 {
     siginfo_t info = { 0 };
 
     /* Before it is reaped: so long its number cannot belong to another process group. */
     (void)kill(-child->pid, SIGKILL);
     int r = waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG);
+    if (r < 0 && errno == ECHILD)
+        r = ask_how(child, birth, &info);
     loop_io_remove(loop, io);
     (void)close(child->pidfd);
     child->pidfd = -1;
     *ret = (struct runtime_exit){
         .cause = r == 0 && info.si_pid ? cause_of_exit(info.si_code, info.si_status) : CAUSE_UNKNOWN,
-        .status = info.si_status,
+        .status = r == 0 && info.si_pid ? info.si_status : -1,
         .by_signal = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED,
         .at_ns = clock_now(),
     };
@@ -87,9 +104,11 @@ static bool stream_read(struct runtime_handle *handle, struct process_stream *st
 
     if (stream->fd < 0)
         return false;
-    ssize_t n = read(stream->fd, process->output, sizeof(process->output));
+    size_t size = sizeof(process->output);
+    char *room = process->events->room ? process->events->room(handle->owner, stream->number, &size) : process->output;
+    ssize_t n = read(stream->fd, room, size);
     if (n > 0)
-        process->events->output(handle->owner, stream->number, process->output, (size_t)n);
+        process->events->output(handle->owner, stream->number, room, (size_t)n);
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         stream_close(process->loop, stream);
     return n > 0;
@@ -126,26 +145,33 @@ static void describe_failure(const struct runtime_handle *handle, struct runtime
                         failure->action);
 }
 
-/* The main process has ended. */
-static void on_exit_of(struct loop_io *io, uint32_t events)
+void process_finish(struct runtime_handle *handle, struct runtime_exit *how)
 {
-    struct runtime_handle *handle = io->data;
     struct process *process = handle->process;
-    struct runtime_exit how;
 
-    process_reap(process->loop, &handle->exit_io, &handle->child, &how);
-    on_exec(&handle->exec_io, 0);
+    loop_timer_cancel(process->loop, &handle->adopted);
     for (size_t i = 0; i < ARRAY_LEN(handle->streams); i++) {
         for (int reads = 0; reads < LAST_READS && stream_read(handle, &handle->streams[i]);)
             reads++;
         stream_close(process->loop, &handle->streams[i]);
     }
     if (handle->failure.error)
-        describe_failure(handle, &how);
-    else if (how.by_signal && how.status == SIGKILL && oom_take(&process->oom, how.at_ns))
-        how.cause = CAUSE_OOM;
+        describe_failure(handle, how);
+    else if (how->by_signal && how->status == SIGKILL && oom_take(&process->oom, how->at_ns))
+        how->cause = CAUSE_OOM;
     handle->gone = true;
-    process->events->exited(handle->owner, &how);
+    process->events->exited(handle->owner, how);
+}
+
+/* The main process has ended. */
+static void on_exit_of(struct loop_io *io, uint32_t events)
+{
+    struct runtime_handle *handle = io->data;
+    struct runtime_exit how;
+
+    process_reap(handle->process->loop, &handle->exit_io, &handle->child, handle->birth, &how);
+    on_exec(&handle->exec_io, 0);
+    process_finish(handle, &how);
 }
 
 static void address_of_port(struct board_address *address, uint16_t port)
@@ -190,7 +216,7 @@ static int give_addresses(struct runtime_handle *handle, const struct runtime_st
     return 0;
 }
 
-static void handle_free(struct runtime_handle *handle)
+void process_handle_free(struct runtime_handle *handle)
 {
     struct process *process = handle->process;
 
@@ -205,7 +231,10 @@ static void handle_free(struct runtime_handle *handle)
     for (size_t i = 0; i < handle->ports_len; i++)
         if (handle->taken[i])
             ports_give_back(&process->ports, handle->taken[i]);
+    pipes_remove(&process->pipes, handle->instance);
+    loop_timer_cancel(process->loop, &handle->adopted);
     launch_free(&handle->launch);
+    free(handle->instance);
     if (handle->link) {
         *handle->link = handle->next;
         if (handle->next)
@@ -214,13 +243,18 @@ static void handle_free(struct runtime_handle *handle)
     free(handle);
 }
 
-static struct runtime_handle *handle_new(struct process *process, void *owner)
+struct runtime_handle *process_handle_new(struct process *process, const struct runtime_start *start)
 {
     struct runtime_handle *handle = calloc(1, sizeof(*handle));
     if (!handle)
         return NULL;
+    handle->instance = strdup(start->instance);
+    if (!handle->instance) {
+        free(handle);
+        return NULL;
+    }
     handle->process = process;
-    handle->owner = owner;
+    handle->owner = start->owner;
     handle->child = (struct spawned){ .pidfd = -1, .exec_fd = -1 };
     for (int i = 0; i < 2; i++)
         handle->streams[i] =
@@ -230,54 +264,80 @@ static struct runtime_handle *handle_new(struct process *process, void *owner)
     return handle;
 }
 
-/* Forks with fresh pipes; the write ends stay with the child alone. */
+/* Forks with fresh pipes; the instance's ends stay with the child alone. */
 static int handle_spawn(struct runtime_handle *handle, int listen_fd, struct err *err)
 {
     struct process *process = handle->process;
-    int out[2], error[2];
-
     CLEANUP_FREE char *program = NULL;
+    CLEANUP_CLOSE int out = -1;
+    CLEANUP_CLOSE int error = -1;
+
     int r = process_find_program(&handle->launch, handle->launch.argv.list[0], &program, err);
+    if (r == 0)
+        r = pipes_make(&process->pipes, handle->instance, 1, &handle->streams[0].fd, &out, err);
+    if (r == 0)
+        r = pipes_make(&process->pipes, handle->instance, 2, &handle->streams[1].fd, &error, err);
     if (r < 0)
         return r;
-    if (pipe2(out, O_CLOEXEC) < 0)
-        return err_errno(err, -errno, "cannot open a pipe");
-    handle->streams[0].fd = out[0];
-    CLEANUP_CLOSE int out_write = out[1];
-    if (pipe2(error, O_CLOEXEC) < 0)
-        return err_errno(err, -errno, "cannot open a pipe");
-    handle->streams[1].fd = error[0];
-    CLEANUP_CLOSE int err_write = error[1];
-    /* Only our ends: programs do not expect a standard output that refuses to wait. */
-    if (fcntl(out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(error[0], F_SETFL, O_NONBLOCK) < 0)
-        return err_errno(err, -errno, "cannot prepare a pipe");
-
     struct spawn spawn = {
         .launch = &handle->launch,
         .argv = handle->launch.argv.list,
         .program = program,
         .in_fd = process->null_fd,
-        .out_fd = out_write,
-        .err_fd = err_write,
+        .out_fd = out,
+        .err_fd = error,
         .listen_fd = listen_fd,
         .nofile = &process->nofile,
     };
     return spawn_start(&spawn, &handle->child, err);
 }
 
-static int handle_watch(struct runtime_handle *handle, struct err *err)
+/* Whoever keeps track hears of it while it still waits. */
+static void handle_trace(struct runtime_handle *handle)
+{
+    struct process *process = handle->process;
+    struct proc_stat found;
+    struct runtime_trace trace = { .pid = handle->child.pid, .ports_len = handle->ports_len };
+
+    if (proc_stat(handle->child.pid, &found) == 0)
+        trace.birth = handle->birth = found.birth;
+    memcpy(trace.ports, handle->ports, sizeof(trace.ports));
+    if (process->events->traced)
+        process->events->traced(handle->owner, &trace);
+}
+
+int process_watch(struct runtime_handle *handle)
 {
     struct loop *loop = handle->process->loop;
-    int r = loop_io_add(loop, &handle->exit_io, handle->child.pidfd, EPOLLIN);
-    if (r == 0)
+    int r = 0;
+
+    if (handle->child.pidfd >= 0)
+        r = loop_io_add(loop, &handle->exit_io, handle->child.pidfd, EPOLLIN);
+    if (r == 0 && handle->child.exec_fd >= 0)
         r = loop_io_add(loop, &handle->exec_io, handle->child.exec_fd, EPOLLIN);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(handle->streams); i++)
-        r = loop_io_add(loop, &handle->streams[i].io, handle->streams[i].fd, EPOLLIN);
+        if (handle->streams[i].fd >= 0)
+            r = loop_io_add(loop, &handle->streams[i].io, handle->streams[i].fd, EPOLLIN);
+    return r;
+}
+
+static int handle_watch(struct runtime_handle *handle, struct err *err)
+{
+    int r = process_watch(handle);
     if (r == 0)
         return 0;
     spawn_kill(&handle->child, SIGKILL);
     (void)waitid(P_PIDFD, (id_t)handle->child.pidfd, &(siginfo_t){ 0 }, WEXITED);
     return err_errno(err, r, "cannot watch a process");
+}
+
+void process_handle_list(struct runtime_handle *handle)
+{
+    handle->next = handle->process->handles;
+    handle->link = &handle->process->handles;
+    if (handle->next)
+        handle->next->link = &handle->next;
+    handle->process->handles = handle;
 }
 
 static int process_start(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
@@ -286,7 +346,7 @@ static int process_start(struct runtime *runtime, const struct runtime_start *st
     struct process *process = process_of(runtime);
     int listen_fd;
 
-    struct runtime_handle *handle = handle_new(process, start->owner);
+    struct runtime_handle *handle = process_handle_new(process, start);
     if (!handle)
         return err_errno(err, -ENOMEM, "cannot start %s", start->instance);
     int r = give_addresses(handle, start, &listen_fd, err);
@@ -297,14 +357,12 @@ static int process_start(struct runtime *runtime, const struct runtime_start *st
     if (r == 0)
         r = handle_watch(handle, err);
     if (r < 0) {
-        handle_free(handle);
+        process_handle_free(handle);
         return r;
     }
-    handle->next = process->handles;
-    handle->link = &process->handles;
-    if (handle->next)
-        handle->next->link = &handle->next;
-    process->handles = handle;
+    handle_trace(handle);
+    spawn_go(&handle->child);
+    process_handle_list(handle);
     *ret = handle;
     return 0;
 }
@@ -322,7 +380,7 @@ static int process_signal(struct runtime *runtime, struct runtime_handle *handle
 
 static void process_release(struct runtime *runtime, struct runtime_handle *handle)
 {
-    handle_free(handle);
+    process_handle_free(handle);
 }
 
 static void process_forget(struct runtime *runtime, const char *instance)
@@ -339,8 +397,9 @@ static void process_destroy(struct runtime *runtime)
     while (process->executions)
         process_exec_free(process->executions);
     while (process->handles)
-        handle_free(process->handles);
+        process_handle_free(process->handles);
     sockets_free(&process->sockets);
+    pipes_free(&process->pipes);
     oom_close(&process->oom);
     if (process->null_fd >= 0)
         (void)close(process->null_fd);
@@ -381,6 +440,8 @@ static const struct runtime process_runtime = {
     .name = "process",
     .check = process_check,
     .start = process_start,
+    .adopt = process_adopt,
+    .end_strays = process_end_strays,
     .signal = process_signal,
     .exec = process_exec,
     .exec_cancel = process_exec_cancel,
@@ -406,7 +467,7 @@ struct runtime *runtime_process_new(struct loop *loop, const struct runtime_even
     process->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     int r = process->null_fd < 0 ? err_errno(err, -errno, "cannot open /dev/null") : 0;
-    if (r == 0 && sockets_init(&process->sockets, run_dir) < 0)
+    if (r == 0 && (sockets_init(&process->sockets, run_dir) < 0 || pipes_init(&process->pipes, run_dir) < 0))
         r = err_errno(err, -ENOMEM, "cannot start the process runtime");
     if (r == 0)
         r = raise_nofile(process, err);

@@ -7,6 +7,7 @@
 
 #include "runtime/launch.h"
 #include "runtime/oom.h"
+#include "runtime/pipes.h"
 #include "runtime/ports.h"
 #include "runtime/runtime.h"
 #include "runtime/sockets.h"
@@ -23,6 +24,7 @@ struct process {
     const struct runtime_events *events;
     struct ports ports;
     struct sockets sockets;
+    struct pipes pipes;
     struct rlimit nofile; /* as it was before it was raised */
     int null_fd;
     struct oom oom;
@@ -45,9 +47,12 @@ struct runtime_handle {
     struct process *process;
     void *owner;
     struct launch launch;
+    char *instance;
     struct spawned child; /* descriptors are -1 once they are closed */
+    uint64_t birth;       /* of the main process */
     struct loop_io exit_io, exec_io;
-    struct process_stream streams[2];
+    struct loop_timer adopted; /* tells that it is there, or not */
+    struct process_stream streams[PIPES_STREAMS];
     struct spawn_failure failure; /* error 0: none */
     bool gone;
     struct runtime_port ports[RUNTIME_PORTS];
@@ -72,8 +77,16 @@ struct runtime_execution {
 
 /* process.c: reads what exec_fd has to say, and closes it. True when the program runs, false when not or not yet. */
 bool process_read_report(struct loop *loop, struct loop_io *io, struct spawned *child, struct spawn_failure *failure);
-/* Reaps the main process after killing what is left of its group, and closes the pidfd. */
-void process_reap(struct loop *loop, struct loop_io *io, struct spawned *child, struct runtime_exit *ret);
+/* Reaps the main process after killing what is left of its group, and closes the pidfd. One that is not our child has
+   another parent to do that: then `birth` says which process is meant. */
+void process_reap(struct loop *loop, struct loop_io *io, struct spawned *child, uint64_t birth,
+                  struct runtime_exit *ret);
+/* process.c, for process_adopt.c. process_finish(): it is gone; its last output is read, and it is told. */
+void process_finish(struct runtime_handle *handle, struct runtime_exit *how);
+int process_watch(struct runtime_handle *handle);
+struct runtime_handle *process_handle_new(struct process *process, const struct runtime_start *start);
+void process_handle_free(struct runtime_handle *handle);
+void process_handle_list(struct runtime_handle *handle); /* puts it among the runtime's */
 /* What the program of `launch` is, as a path. */
 int process_find_program(const struct launch *launch, const char *name, char **ret, struct err *err);
 
@@ -82,6 +95,11 @@ int process_exec(struct runtime *runtime, struct runtime_handle *handle, const s
                  struct runtime_execution **ret, struct err *err);
 void process_exec_cancel(struct runtime *runtime, struct runtime_execution *execution);
 void process_exec_free(struct runtime_execution *execution);
+
+/* process_adopt.c: the runtime's adopt and end_strays. */
+int process_adopt(struct runtime *runtime, const struct runtime_start *start, const struct runtime_trace *trace,
+                  struct runtime_handle **ret, struct err *err);
+int process_end_strays(struct runtime *runtime);
 
 /* process_orphans.c: reaps orphans that have ended; kills and reaps all that came from an instance. */
 void process_reap_orphans(struct process *process);

@@ -59,7 +59,7 @@ static void on_exit_of(struct loop_io *io, uint32_t events)
     struct process *process = execution->process;
     struct runtime_exit how;
 
-    process_reap(process->loop, &execution->exit_io, &execution->child, &how);
+    process_reap(process->loop, &execution->exit_io, &execution->child, 0, &how);
     on_exec(&execution->exec_io, 0);
     read_last_output(execution);
 
@@ -128,9 +128,13 @@ static int execution_spawn(struct runtime_execution *execution, const struct run
         .out_fd = write_fd,
         .err_fd = write_fd,
         .listen_fd = -1,
+        .ends_with_us = true,
         .nofile = &execution->process->nofile,
     };
-    return spawn_start(&spawn, &execution->child, err);
+    r = spawn_start(&spawn, &execution->child, err);
+    if (r == 0)
+        spawn_go(&execution->child);
+    return r;
 }
 
 static int execution_watch(struct runtime_execution *execution, int64_t timeout_ns, struct err *err)

@@ -6,14 +6,13 @@
 #include "runtime/process.h"
 
 #include "base/clock.h"
+#include "runtime/proc.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,24 +43,6 @@ void process_reap_orphans(struct process *process)
     }
 }
 
-/* The parent of a process as /proc tells it; 0 when it is gone. */
-static pid_t parent_of(const char *pid)
-{
-    char path[64], line[512];
-    int parent = 0;
-
-    (void)snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    const char *text = fgets(line, sizeof(line), file);
-    (void)fclose(file);
-    const char *behind_name = text ? strrchr(text, ')') : NULL; /* the name may hold anything, also parentheses */
-    if (!behind_name || sscanf(behind_name + 1, " %*c %d", &parent) != 1)
-        return 0;
-    return parent;
-}
-
 /* Kills every child that is not of our session. Their own children become ours in turn, so the caller comes again until
    there is none left. Returns how many there were. */
 static int kill_children(const struct process *process)
@@ -73,10 +54,9 @@ static int kill_children(const struct process *process)
     if (!proc)
         return 0;
     for (const struct dirent *entry; (entry = readdir(proc));) {
-        if (!isdigit((unsigned char)entry->d_name[0]) || parent_of(entry->d_name) != self)
-            continue;
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (getsid(pid) == process->session)
+        struct proc_stat child;
+        if (pid <= 0 || proc_stat(pid, &child) < 0 || child.parent != self || child.session == process->session)
             continue;
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, WNOHANG);
@@ -84,6 +64,17 @@ static int kill_children(const struct process *process)
     }
     (void)closedir(proc);
     return found;
+}
+
+/* Also of one that is not our child: its parent reaps it. */
+static void await_end(const struct spawned *child)
+{
+    struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
+
+    if (child->pidfd < 0)
+        return;
+    (void)poll(&end, 1, (int)(KILL_PATIENCE_NS / NS_PER_MS));
+    (void)waitid(P_PIDFD, (id_t)child->pidfd, &(siginfo_t){ 0 }, WEXITED | WNOHANG);
 }
 
 void process_kill_all(struct process *process)
@@ -96,11 +87,9 @@ void process_kill_all(struct process *process)
             spawn_kill(&execution->child, SIGKILL);
     /* A child that was killed between fork(2) and setsid(2) is still of our session: these are known by their pidfd. */
     for (struct runtime_handle *handle = process->handles; handle; handle = handle->next)
-        if (handle->child.pidfd >= 0)
-            (void)waitid(P_PIDFD, (id_t)handle->child.pidfd, &(siginfo_t){ 0 }, WEXITED);
+        await_end(&handle->child);
     for (struct runtime_execution *execution = process->executions; execution; execution = execution->next)
-        if (execution->child.pidfd >= 0)
-            (void)waitid(P_PIDFD, (id_t)execution->child.pidfd, &(siginfo_t){ 0 }, WEXITED);
+        await_end(&execution->child);
 
     /* A process that hangs in the kernel does not die of SIGKILL: at some point it is left behind. */
     for (int64_t until = clock_now() + KILL_PATIENCE_NS; kill_children(process) > 0 && clock_now() < until;)

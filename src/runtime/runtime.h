@@ -27,14 +27,25 @@ struct runtime_port {
 /* How a copy ended. */
 struct runtime_exit {
     enum cause cause; /* what the runtime itself can tell: EXIT, CRASH, KILLED, OOM, SPAWN, UNKNOWN */
-    int status;       /* exit status, or signal number when by_signal */
+    int status;       /* exit status, or signal number when by_signal; -1: not known */
     bool by_signal;
     int64_t at_ns;  /* monotonic */
     struct err err; /* SPAWN: why */
 };
 
+/* Where a running copy is found again by whoever comes after this supervisor. Plain data, valid until the next boot. */
+struct runtime_trace {
+    pid_t pid;      /* its main process; 0: the runtime finds it by the instance's name */
+    uint64_t birth; /* of that process (runtime/proc.h): the number alone may be another one's by then */
+    struct runtime_port ports[RUNTIME_PORTS];
+    size_t ports_len;
+};
+
 /* Who is told. Calls come from the loop, with `owner` as given to start. */
 struct runtime_events {
+    /* The one call that may come from inside start(): the copy exists, and its program runs only after this returned.
+       So what is kept here was kept before anything could be doubled. May be NULL. */
+    void (*traced)(void *owner, const struct runtime_trace *trace);
     /* The program runs (exec succeeded; the container started). `pid` is 0 where there is none on this host. */
     void (*started)(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len);
     /* What it was made from declares a health check, and the file has none. Before started(); valid until exited(). */
@@ -44,6 +55,9 @@ struct runtime_events {
     /* It is gone, or (cause SPAWN) never ran. The last call for this handle; the supervisor then frees it. All output
        that it wrote was delivered before. */
     void (*exited)(void *owner, const struct runtime_exit *how);
+    /* Where the next output of `stream` is to be read to, and how much fits. The runtime may use a buffer of its own all the
+       same. May be NULL. */
+    char *(*room)(void *owner, int stream, size_t *ret_len);
     /* It wrote. `stream` is 1 or 2. Not cut at lines. */
     void (*output)(void *owner, int stream, const char *data, size_t len);
     /* What a start that takes long is busy with: "pulling redis:7", "building …". One line for people. */
@@ -83,6 +97,14 @@ struct runtime {
     int (*start)(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
                  struct err *err);
 
+    /* Takes over a copy that an earlier supervisor started, as start() says; `started` follows, with what it had. When it is
+       gone meanwhile only `exited` does, with cause UNKNOWN unless more can be learned. `trace` may go afterwards. */
+    int (*adopt)(struct runtime *runtime, const struct runtime_start *start, const struct runtime_trace *trace,
+                 struct runtime_handle **ret, struct err *err);
+
+    /* After the last adopt(): whatever else of this project still runs is nobody's, and ended. Returns how many. */
+    int (*end_strays)(struct runtime *runtime);
+
     /* Sends a signal to the copy's main process (SIGKILL: to all of its processes). 0, -ESRCH when it is gone. */
     int (*signal)(struct runtime *runtime, struct runtime_handle *handle, int signo);
 
@@ -103,7 +125,8 @@ struct runtime {
     void (*forget)(struct runtime *runtime, const char *instance);
 
     /* Frees the runtime with every handle and execution. Calls nobody back. Processes that are still there are killed
-       and waited for, also those that have escaped their session. Containers that were forgotten are removed, and the
+       and waited for, also those that have escaped their session: a supervisor that is to be followed by another one
+       does not get here. Containers that were forgotten are removed, and the
        networks made for them; those that still have a handle run on. */
     void (*destroy)(struct runtime *runtime);
 };

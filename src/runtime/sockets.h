@@ -12,7 +12,7 @@
 struct kept_socket {
     struct kept_socket *next;
     char *instance;
-    int fd; /* blocking, as programs that are handed a socket expect it */
+    int fd; /* blocking, as programs that are handed a socket expect it; -1: only the instance has it */
     struct board_address address;
 };
 
@@ -23,6 +23,10 @@ struct sockets {
 
 /* 0 or -ENOMEM. The directory is made when the first socket is opened. */
 int sockets_init(struct sockets *sockets, const char *run_dir);
+/* The socket that the running process `pidfd` was handed, or without it: taken from the process when we may do that; else
+   the instance alone has it, and the next one gets a new one. 0, or a negative errno with `err`. */
+int sockets_adopt(struct sockets *sockets, const char *instance, int pidfd, struct err *err);
+
 /* Closes and unlinks all. */
 void sockets_free(struct sockets *sockets);
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -102,6 +103,14 @@ static void write_pid(char *text, pid_t pid)
     *text = '\0';
 }
 
+/* The program must not run before somebody knows of it for certain. The other end is closed when nobody does. */
+static void wait_for_go(int report_fd)
+{
+    char go;
+    if (read(report_fd, &go, 1) != 1)
+        _exit(127);
+}
+
 static _Noreturn void become(const struct spawn *spawn, pid_t parent, int report_fd)
 {
     const struct launch *launch = spawn->launch;
@@ -112,9 +121,8 @@ static _Noreturn void become(const struct spawn *spawn, pid_t parent, int report
     (void)umask(022);
     set_limits(spawn, report_fd);
     set_identity(&launch->identity, report_fd);
-    /* A supervisor that is killed leaves no doubles behind for its successor. Adoption of running instances will take
-       the place of this. After the change of identity, which clears it. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    /* After the change of identity, which clears it. */
+    if (spawn->ends_with_us && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         give_up(report_fd, "prctl");
     if (getppid() != parent)
         _exit(127);
@@ -122,6 +130,7 @@ static _Noreturn void become(const struct spawn *spawn, pid_t parent, int report
         give_up(report_fd, "chdir");
     if (launch->listen_pid && spawn->listen_fd >= 0)
         write_pid(launch->listen_pid, getpid());
+    wait_for_go(report_fd);
     reset_signals(report_fd);
     (void)execve(spawn->program, spawn->argv, launch->environment.list);
     give_up(report_fd, "exec");
@@ -137,11 +146,13 @@ static int abandon(pid_t pid, int error, struct err *err)
 
 int spawn_start(const struct spawn *spawn, struct spawned *ret, struct err *err)
 {
-    int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_errno(err, -errno, "cannot start a process");
-    CLEANUP_CLOSE int report_read = pipe_fds[0];
-    CLEANUP_CLOSE int report_write = pipe_fds[1];
+    CLEANUP_CLOSE int ours = pair[0];
+    CLEANUP_CLOSE int theirs = pair[1];
+    if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
+        return err_errno(err, -errno, "cannot start a process");
 
     sigset_t all, before;
     (void)sigfillset(&all);
@@ -149,7 +160,7 @@ int spawn_start(const struct spawn *spawn, struct spawned *ret, struct err *err)
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        become(spawn, parent, report_write);
+        become(spawn, parent, theirs);
     int error = -errno;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
@@ -158,8 +169,14 @@ int spawn_start(const struct spawn *spawn, struct spawned *ret, struct err *err)
     int pidfd = pidfd_open(pid, 0);
     if (pidfd < 0)
         return abandon(pid, -errno, err);
-    *ret = (struct spawned){ .pid = pid, .pidfd = pidfd, .exec_fd = TAKE_FD(report_read) };
+    *ret = (struct spawned){ .pid = pid, .pidfd = pidfd, .exec_fd = TAKE_FD(ours) };
     return 0;
+}
+
+void spawn_go(const struct spawned *child)
+{
+    /* A child that is dead already is heard of by its pidfd. */
+    (void)send(child->exec_fd, "", 1, MSG_NOSIGNAL);
 }
 
 void spawn_kill(const struct spawned *child, int signo)

@@ -16,6 +16,7 @@ struct spawn {
     const char *program;
     int in_fd, out_fd, err_fd;   /* become 0, 1 and 2; stay the caller's */
     int listen_fd;               /* becomes 3; -1: none */
+    bool ends_with_us;           /* killed when this process dies: what nobody would take over */
     const struct rlimit *nofile; /* what it gets unless its own limits say otherwise: ours was raised */
 };
 
@@ -31,8 +32,12 @@ struct spawn_failure {
     char action[24]; /* what failed: "chdir" … */
 };
 
-/* Forks. The child is leader of a new session and process group. Negative errno with `err`. */
+/*
+ * Forks. The child is leader of a new session and process group, and waits for spawn_go() before it becomes the program:
+ * until then it can be written down who it is. When we die before that, it ends by itself. Negative errno with `err`.
+ */
 int spawn_start(const struct spawn *spawn, struct spawned *ret, struct err *err);
+void spawn_go(const struct spawned *child);
 
 /* Kills the main process and its whole group. */
 void spawn_kill(const struct spawned *child, int signo);

@@ -206,10 +206,12 @@ int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *serv
         return err_set(err, -EBUSY, "no instance is ready");
     struct instance *victim = find_victim(supervisor, services, allow_last, pick % count, &count, &spared);
 
+    /* First the record: whoever hears of the death shall know who it was, even if it is not us. */
+    victim->chaos_signal = signo;
+    instance_keep(victim);
     int r = signo && victim->handle ? runtime->signal(runtime, victim->handle, signo) : 0;
     if (r < 0)
         return err_errno(err, r, "cannot send a signal to %s", victim->name);
-    victim->chaos_signal = signo;
     memcpy(ret, victim->name, EVENT_NAME);
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* The first port that is no UDP port, or NULL. */
 static const struct spec_port *first_port(const struct spec_service *service)
@@ -62,6 +63,8 @@ int endpoint_publish(struct instance *instance)
     struct supervisor_peers *peers = &instance->service->supervisor->peers;
     int result = 0;
 
+    if (instance->endpoints_len > 0)
+        return 0; /* an earlier supervisor had come so far */
     board_write_begin(peers->board);
     for (size_t i = 0; i < instance->ports_len; i++)
         result |= publish(instance, &instance->ports[i]) < 0;
@@ -70,6 +73,24 @@ int endpoint_publish(struct instance *instance)
     if (instance->endpoints_len > 0)
         peers->ring(peers->data);
     return result ? -ENOSPC : 0;
+}
+
+/* Nobody else has the same name and address, and one that is dead is nobody's. */
+static bool is_same(const struct board_endpoint *endpoint, const char *name, const struct board_address *address)
+{
+    return (endpoint->state == BOARD_ENDPOINT_UP || endpoint->state == BOARD_ENDPOINT_DRAINING) &&
+           endpoint->address.len == address->len && address->len <= sizeof(address->u) &&
+           memcmp(&endpoint->address.u, &address->u, address->len) == 0 && strcmp(endpoint->instance, name) == 0;
+}
+
+void endpoint_adopt(struct instance *instance, const struct record_port *ports, size_t ports_len)
+{
+    const struct board *board = instance->service->supervisor->peers.board;
+
+    for (size_t p = 0; p < ports_len; p++)
+        for (uint32_t i = 0; i < board->used_endpoints && instance->endpoints_len < RUNTIME_PORTS; i++)
+            if (is_same(&board->endpoints[i], instance->name, &ports[p].address))
+                instance->endpoints[instance->endpoints_len++] = (int)i;
 }
 
 uint32_t endpoint_inflight(const struct instance *instance)

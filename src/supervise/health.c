@@ -160,6 +160,7 @@ static void on_probed(struct probe *probe, bool passed, const char *text)
     enum health_state after =
         health_judge(&health->count, health->check, passed, loop_now(health->loop) - health->started_ns);
     again_in(health, health_pause(&health->count, health->check));
+    health->events->counted(health);
     if (after != before)
         health->events->changed(health, before, after, text);
     if (after == before)
@@ -221,8 +222,8 @@ static void on_silence(struct loop_timer *timer)
         health->events->silent(health, address);
 }
 
-void health_begin(struct health *health, struct loop *loop, struct runtime *runtime, struct runtime_handle *handle,
-                  const struct runtime_port *ports, size_t ports_len)
+static void prepare(struct health *health, struct loop *loop, struct runtime *runtime, struct runtime_handle *handle,
+                    const struct runtime_port *ports, size_t ports_len)
 {
     health->loop = loop;
     health->handle = handle;
@@ -236,7 +237,12 @@ void health_begin(struct health *health, struct loop *loop, struct runtime *runt
     health->question = (struct probe){ .loop = loop, .runtime = runtime, .done = on_asked, .data = health, .fd = -1 };
     health->timer = (struct loop_timer){ .fn = on_due, .data = health };
     health->silence = (struct loop_timer){ .fn = on_silence, .data = health };
+}
 
+void health_begin(struct health *health, struct loop *loop, struct runtime *runtime, struct runtime_handle *handle,
+                  const struct runtime_port *ports, size_t ports_len)
+{
+    prepare(health, loop, runtime, handle, ports, ports_len);
     bool has_port = ports_len > 0 && ports[0].address.u.any.sa_family != AF_UNIX;
     if (has_port)
         loop_timer_set(loop, &health->silence, loop_now(loop) + SILENCE_NS);
@@ -249,6 +255,22 @@ void health_begin(struct health *health, struct loop *loop, struct runtime *runt
         health->ready = true;
         health->events->ready(health);
     }
+}
+
+void health_resume(struct health *health, struct loop *loop, struct runtime *runtime, struct runtime_handle *handle,
+                   const struct runtime_port *ports, size_t ports_len, const struct health_past *past)
+{
+    if (!past->ready) {
+        health_begin(health, loop, runtime, handle, ports, ports_len);
+        health->started_ns = past->started_ns;
+        return;
+    }
+    prepare(health, loop, runtime, handle, ports, ports_len);
+    health->started_ns = past->started_ns;
+    health->count = past->count;
+    health->ready = true;
+    if (health->check->test != SPEC_TEST_NONE)
+        again_in(health, health_pause(&health->count, health->check));
 }
 
 void health_configure(struct health *health, const struct spec_healthcheck *check)

@@ -50,6 +50,8 @@ struct health_events {
     void (*silent)(struct health *health, const struct board_address *address);
     /* It was asked whether it lives, and has not answered. */
     void (*mute)(struct health *health);
+    /* Its counters are others than before. */
+    void (*counted)(struct health *health);
 };
 
 struct health {
@@ -74,6 +76,16 @@ struct health {
    with `events`, `data` and `check` set. */
 void health_begin(struct health *health, struct loop *loop, struct runtime *runtime, struct runtime_handle *handle,
                   const struct runtime_port *ports, size_t ports_len);
+
+/* Goes on for a process that an earlier supervisor began with: what is known of it is its readiness, its counters, and
+   since when it runs. */
+struct health_past {
+    bool ready;
+    struct health_count count;
+    int64_t started_ns;
+};
+void health_resume(struct health *health, struct loop *loop, struct runtime *runtime, struct runtime_handle *handle,
+                   const struct runtime_port *ports, size_t ports_len, const struct health_past *past);
 
 /* Another health check for the process that runs. `check` replaces the one before, which may go afterwards. */
 void health_configure(struct health *health, const struct spec_healthcheck *check);

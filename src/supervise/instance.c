@@ -121,6 +121,7 @@ static void spawn(struct instance *instance)
     instance->chaos_signal = 0;
     instance->started_ns = instance->ready_ns = 0;
     instance->starts++;
+    instance->restored = false;
     instance->last_line[0] = instance->line[0][0] = instance->line[1][0] = '\0';
 
     struct runtime_start start = {
@@ -236,9 +237,9 @@ static void begin_end(struct instance *instance)
         return;
     }
     send_signal(instance, signo);
+    instance->deadline_ns = now_of(instance) + instance->spec->stop_grace_period_ns;
     instance->timer.fn = on_grace_over;
-    loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer,
-                   now_of(instance) + instance->spec->stop_grace_period_ns);
+    loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer, instance->deadline_ns);
 }
 
 void instance_stop(struct instance *instance, enum cause cause, bool wanted)
@@ -248,6 +249,7 @@ void instance_stop(struct instance *instance, enum cause cause, bool wanted)
         instance->ending = cause;
     if (instance->state != INSTANCE_IDLE)
         handle_event(instance, INSTANCE_EV_STOP);
+    instance_keep(instance);
 }
 
 void instance_kill(struct instance *instance)
@@ -264,8 +266,19 @@ static void on_delay_over(struct loop_timer *timer)
     struct instance *instance = timer->data;
     instance->due = true;
     instance->deadline_ns = 0;
+    instance_keep(instance);
     instance_try_start(instance);
     supervisor_settle_soon(supervisor_of(instance)); /* in case it had to wait for its turn */
+}
+
+void instance_wait(struct instance *instance)
+{
+    if (instance->deadline_ns == 0) {
+        instance->due = true;
+        return;
+    }
+    instance->timer.fn = on_delay_over;
+    loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer, instance->deadline_ns);
 }
 
 static void begin_backoff(struct instance *instance)
@@ -289,8 +302,7 @@ static void begin_backoff(struct instance *instance)
         instance_try_start(instance);
     } else {
         instance->deadline_ns = now_of(instance) + answer.delay_ns;
-        instance->timer.fn = on_delay_over;
-        loop_timer_set(supervisor->peers.loop, &instance->timer, instance->deadline_ns);
+        instance_wait(instance);
     }
 }
 
@@ -332,6 +344,7 @@ static void handle_event(struct instance *instance, enum instance_event event)
         begin_backoff(instance);
     if (step.actions & INSTANCE_DO_TELL)
         tell_failure(instance);
+    instance_keep(instance);
 }
 
 /* --- what health says --- */
@@ -403,7 +416,13 @@ static void on_mute(struct health *health)
     handle_event(instance, INSTANCE_EV_SICK);
 }
 
+static void on_counted(struct health *health)
+{
+    instance_keep(health->data);
+}
+
 static const struct health_events health_events = {
+    .counted = on_counted,
     .mute = on_mute,
     .ready = on_ready,
     .sick = on_sick,
@@ -412,6 +431,37 @@ static const struct health_events health_events = {
 };
 
 /* --- what the runtime says --- */
+
+static void on_traced(void *owner, const struct runtime_trace *trace)
+{
+    instance_trace(owner, trace->pid, trace->birth, trace->ports, trace->ports_len);
+    instance_keep(owner);
+}
+
+/* A process that was taken over is there: the state that it is in goes on. */
+static void resume(struct instance *instance)
+{
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    if (instance->state == INSTANCE_SERVING && endpoint_publish(instance) < 0)
+        warn(instance, "runs, but the board has no place for it: it gets no requests");
+    if (instance->state == INSTANCE_STARTING || instance->state == INSTANCE_SERVING) {
+        const struct health_past past = {
+            .ready = instance->state == INSTANCE_SERVING,
+            .count = { instance->record.health, instance->record.failed, instance->record.probes },
+            .started_ns = instance->started_ns,
+        };
+        health_resume(&instance->health, peers->loop, peers->runtime, instance->handle, instance->ports,
+                      instance->ports_len, &past);
+    } else if (instance->state == INSTANCE_DRAINING && instance->endpoints_len == 0) {
+        handle_event(instance, INSTANCE_EV_DRAINED);
+    } else if (instance->state == INSTANCE_DRAINING) {
+        instance_check_drained(instance);
+    } else if (instance->state == INSTANCE_STOPPING) {
+        instance->timer.fn = on_grace_over;
+        loop_timer_set(peers->loop, &instance->timer, instance->deadline_ns);
+    }
+}
 
 static void on_healthcheck(void *owner, const struct spec_healthcheck *check)
 {
@@ -428,6 +478,15 @@ static void on_started(void *owner, pid_t pid, const struct runtime_port *ports,
     instance->pid = pid;
     instance->ports = ports;
     instance->ports_len = ports_len;
+    instance_trace(instance, pid, instance->record.birth, ports, ports_len);
+    bool resumed = instance->restored && instance->started_ns;
+    instance->restored = false;
+    if (resumed) {
+        resume(instance);
+        instance_keep(instance);
+        service_update(instance->service);
+        return;
+    }
     instance->started_ns = clock_now();
 
     struct event event = new_event(instance, EVENT_INSTANCE_SPAWN);
@@ -440,6 +499,7 @@ static void on_started(void *owner, pid_t pid, const struct runtime_port *ports,
     supervisor_settle_soon(supervisor_of(instance));
     if (instance->state == INSTANCE_STARTING)
         health_begin(&instance->health, peers->loop, peers->runtime, instance->handle, ports, ports_len);
+    instance_keep(instance);
 }
 
 /* Our own doing is known to us; all else is as the runtime found it. */
@@ -448,6 +508,8 @@ static enum cause cause_of_death(const struct instance *instance, const struct r
     if (instance->state == INSTANCE_STOPPING && instance->ending)
         return instance->ending;
     if (instance->chaos_signal && how->by_signal && how->status == instance->chaos_signal)
+        return CAUSE_CHAOS;
+    if (instance->chaos_signal == SIGKILL && how->cause == CAUSE_UNKNOWN)
         return CAUSE_CHAOS;
     return how->cause;
 }
@@ -462,7 +524,7 @@ static void tell_exit(struct instance *instance, const struct runtime_exit *how)
     (void)snprintf(event.text, sizeof(event.text), "%.*s", EVENT_TEXT - 1, how->err.message);
     emit(instance, &event);
 
-    bool in_order = instance->last_cause == CAUSE_EXIT && how->status == 0;
+    bool in_order = (instance->last_cause == CAUSE_EXIT && how->status == 0) || how->status < 0;
     if (cause_asked_for(instance->last_cause) || instance->last_cause == CAUSE_SPAWN || in_order)
         return;
     event.kind = EVENT_INSTANCE_CRASH;
@@ -495,9 +557,16 @@ static void died(struct instance *instance, const struct runtime_exit *how)
     instance->image_check = NULL;
     configure_health(instance);
     instance->pid = 0;
+    instance->restored = false;
+    instance_trace(instance, 0, 0, NULL, 0);
     instance->ports = NULL;
     instance->ports_len = 0;
     handle_event(instance, INSTANCE_EV_EXIT);
+}
+
+void instance_lost(struct instance *instance, const struct err *err)
+{
+    died(instance, &(struct runtime_exit){ .cause = CAUSE_UNKNOWN, .status = -1, .at_ns = clock_now(), .err = *err });
 }
 
 static void on_lost(void *owner)
@@ -541,6 +610,18 @@ static void remember_lines(struct instance *instance, int stream, const char *da
     append(line, data, len);
 }
 
+static char *on_room(void *owner, int stream, size_t *ret_len)
+{
+    static char anywhere[64 * 1024];
+    struct instance *instance = owner;
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    if (peers->room)
+        return peers->room(peers->data, instance->name, stream, ret_len);
+    *ret_len = sizeof(anywhere);
+    return anywhere;
+}
+
 static void on_output(void *owner, int stream, const char *data, size_t len)
 {
     struct instance *instance = owner;
@@ -557,10 +638,12 @@ static void on_progress(void *owner, const char *text)
 }
 
 const struct runtime_events supervisor_runtime_events = {
+    .traced = on_traced,
     .started = on_started,
     .healthcheck = on_healthcheck,
     .lost = on_lost,
     .exited = on_exited,
+    .room = on_room,
     .output = on_output,
     .progress = on_progress,
 };
@@ -574,6 +657,7 @@ struct instance *instance_new(struct service *service, const struct version *ver
         return NULL;
     instance->service = service;
     instance->number = number;
+    instance->slot = -1;
     instance->timer.data = instance;
     instance->health.events = &health_events;
     instance->health.data = instance;
@@ -592,6 +676,7 @@ void instance_free(struct instance *instance)
     endpoint_set(instance, BOARD_ENDPOINT_GONE, CAUSE_STOP);
     if (!instance->handle)
         peers->runtime->forget(peers->runtime, instance->name);
+    records_drop(&supervisor_of(instance)->records, &instance->slot);
     spec_ref_drop(&instance->ref);
     free(instance);
 }

@@ -15,6 +15,7 @@ struct service *service_new(struct supervisor *supervisor, const char *name)
     if (!service)
         return NULL;
     service->supervisor = supervisor;
+    service->slot = -1;
     service->name = strdup(name);
     if (!service->name) {
         free(service);
@@ -37,10 +38,12 @@ void service_free(struct service *service)
     for (size_t i = 0; i < service->len; i++)
         instance_free(service->instances[i]);
     free(service->instances);
+    records_drop(&service->supervisor->records, &service->slot);
     drop_version(&service->version);
     drop_version(&service->pending);
     for (size_t i = 0; i < SERVICE_HISTORY; i++)
         drop_version(&service->history[i]);
+    free(service->departed);
     free(service->name);
     free(service);
 }
@@ -169,21 +172,32 @@ static int make_room(struct service *service)
     return 0;
 }
 
-struct instance *service_add_instance(struct service *service)
+static struct instance *insert(struct service *service, size_t at, int number)
 {
-    size_t at = 0;
-
-    if (make_room(service) < 0)
-        return NULL;
-    while (at < service->len && service->instances[at]->number == (int)at + 1)
-        at++;
-    struct instance *instance = instance_new(service, &service->version, (int)at + 1);
+    struct instance *instance = make_room(service) < 0 ? NULL : instance_new(service, &service->version, number);
     if (!instance)
         return NULL;
     memmove(service->instances + at + 1, service->instances + at, (service->len - at) * sizeof(service->instances[0]));
     service->instances[at] = instance;
     service->len++;
     return instance;
+}
+
+struct instance *service_add_instance(struct service *service)
+{
+    size_t at = 0;
+    while (at < service->len && service->instances[at]->number == (int)at + 1)
+        at++;
+    return insert(service, at, (int)at + 1);
+}
+
+struct instance *service_take_instance(struct service *service, int number)
+{
+    size_t at = 0;
+    while (at < service->len && service->instances[at]->number < number)
+        at++;
+    bool found = at < service->len && service->instances[at]->number == number;
+    return found ? service->instances[at] : insert(service, at, number);
 }
 
 int service_resize(struct service *service, int replicas)
@@ -205,6 +219,7 @@ int service_resize(struct service *service, int replicas)
             instance_stop(instance, CAUSE_SCALE, false);
     }
     service_update(service);
+    service_keep(service);
     supervisor_settle_soon(service->supervisor);
     return 0;
 }
@@ -217,6 +232,7 @@ void service_stop(struct service *service, enum cause cause)
     for (size_t i = 0; i < service->len; i++)
         instance_stop(service->instances[i], cause, false);
     service_update(service);
+    service_keep(service);
     supervisor_settle_soon(service->supervisor);
 }
 
@@ -231,6 +247,7 @@ void service_replace(struct service *service, enum cause cause)
         }
         instance->stale = true;
         instance->stale_cause = cause;
+        instance_keep(instance);
     }
     supervisor_settle_soon(service->supervisor);
 }
@@ -394,6 +411,32 @@ void service_update(struct service *service)
     set_state(service, state_of(service, &tally));
     if (service->came_back && service->wanted && service->state == SERVICE_READY)
         restart_dependents(service);
+    service_keep(service);
+}
+
+void service_keep(struct service *service)
+{
+    struct supervisor *supervisor = service->supervisor;
+    struct service_record record = {
+        .kind = RECORD_SERVICE,
+        .state = service->state,
+        .replicas = service->replicas,
+        .file_replicas = service->version.spec->replicas,
+        .wanted = service->wanted,
+        .was_ready = service->was_ready,
+        .came_back = service->came_back,
+        .version = service->version.number,
+        .last_version = service->last_version,
+    };
+    (void)snprintf(record.name, sizeof(record.name), "%s", service->name);
+    /* It is looked at far more often than it changes. */
+    if (memcmp(&record, &service->kept, sizeof(record)) == 0)
+        return;
+    int r = records_put(&supervisor->records, &service->slot, &record, sizeof(record));
+    if (r < 0)
+        supervisor_not_kept(supervisor, r);
+    else
+        service->kept = record;
 }
 
 void service_prune(struct service *service)

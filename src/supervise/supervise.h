@@ -7,6 +7,7 @@
 #ifndef DARUMA_SUPERVISE_SUPERVISE_H
 #define DARUMA_SUPERVISE_SUPERVISE_H
 
+#include "base/arena.h"
 #include "base/board.h"
 #include "base/event.h"
 #include "base/gauges.h"
@@ -24,11 +25,15 @@ struct supervisor_peers {
     struct event_bus *events;
     struct board *board;
     const struct gauges *gauges;
+    struct arena_file
+        *arena; /* of the shape in supervise/record.h: what outlives this supervisor. NULL: nothing does */
     void *data;
     /* The board changed: ring the workers. */
     void (*ring)(void *data);
     /* The board's index of a name that supervisor_board_name() made, found again or added; negative: no room. */
     int (*board_service)(void *data, const char *name);
+    /* Where its next output is to be read to, as runtime.h says; NULL: anywhere. */
+    char *(*room)(void *data, const char *instance, int stream, size_t *ret_len);
     /* An instance wrote to its standard output (1) or error (2). */
     void (*output)(void *data, const char *service, const char *instance, int stream, const char *text, size_t len);
     /* A deploy has ended. */
@@ -58,6 +63,18 @@ void supervisor_free(struct supervisor *supervisor);
  */
 int supervisor_apply(struct supervisor *supervisor, struct spec *spec, const char *const *only, struct err *err);
 const struct spec *supervisor_spec(const struct supervisor *supervisor);
+
+/*
+ * For a supervisor that has just been made, instead of a first apply: makes the project be as the arena says that an
+ * earlier supervisor left it, by the spec that was applied last. What runs is taken over, what died meanwhile is started
+ * again, what the spec does not know is stopped; delays, counters and budgets go on. Nothing is started before the loop
+ * turns. The spec becomes the supervisor's. How many instances are taken over, or a negative errno with `err`.
+ */
+int supervisor_restore(struct supervisor *supervisor, struct spec *spec, struct err *err);
+
+/* The model (spec.h) as it is wanted at present: each service in the version that it goes to, which after a rollback is not
+   that of the files. A new reference; NULL when out of memory. */
+json_t *supervisor_model(const struct supervisor *supervisor);
 
 /* Stops everything in reverse order of depends_on, drained. A second call ends it at once with SIGKILL. When all is
    gone an EVENT_PROJECT follows, at which supervisor_is_down() is true. */

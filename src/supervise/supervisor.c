@@ -11,12 +11,16 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* So long a service's name may be: "-NUMBER" or ":PORT" behind it still fits into BOARD_NAME and EVENT_NAME. */
 enum { NAME_MAX_LEN = 52 };
+
+/* How long a service may take to end that is in no file any more: Compose's default. */
+#define DEPARTED_GRACE_NS (10 * NS_PER_S)
 
 struct spec_ref *spec_ref_take(struct spec_ref *ref)
 {
@@ -59,6 +63,20 @@ static void tell_project(struct supervisor *supervisor, const char *text)
 {
     struct event event = { .kind = EVENT_PROJECT };
     (void)snprintf(event.text, sizeof(event.text), "%s", text);
+    event_emit(supervisor->peers.events, &event);
+}
+
+void supervisor_not_kept(struct supervisor *supervisor, int error)
+{
+    struct event event = { .kind = EVENT_WARNING };
+
+    if (supervisor->told_full)
+        return;
+    supervisor->told_full = true;
+    (void)snprintf(event.text, sizeof(event.text),
+                   "what is known of some instances cannot be kept where the run directory is (%s): should the "
+                   "supervisor die, they would be ended instead of taken over; make room there",
+                   strerror(error < 0 ? -error : error));
     event_emit(supervisor->peers.events, &event);
 }
 
@@ -128,6 +146,10 @@ struct supervisor *supervisor_new(const struct supervisor_peers *peers)
     supervisor->peers = *peers;
     supervisor->settle = (struct loop_timer){ .fn = on_settle, .data = supervisor };
     rng_seed(&supervisor->rng, rng_entropy());
+    if (records_open(&supervisor->records, peers->arena) < 0) {
+        free(supervisor);
+        return NULL;
+    }
     return supervisor;
 }
 
@@ -142,6 +164,7 @@ void supervisor_free(struct supervisor *supervisor)
     free(supervisor->nodes);
     free(supervisor->needed);
     spec_ref_drop(&supervisor->ref);
+    records_close(&supervisor->records);
     free(supervisor);
 }
 
@@ -216,6 +239,17 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(struct service *const *)a)->name, (*(struct service *const *)b)->name);
 }
 
+/* The list holds `len` services now, the new ones behind the old. */
+static void set_services(struct supervisor *supervisor, size_t len)
+{
+    supervisor->len = len;
+    qsort(supervisor->services, len, sizeof(supervisor->services[0]), by_name);
+    memset(supervisor->nodes, 0, len * sizeof(supervisor->nodes[0]));
+    renumber(supervisor);
+    for (size_t i = 0; i < len; i++)
+        service_update(supervisor->services[i]);
+}
+
 /* Adds the services of `spec` that are not there yet; all of them or none. */
 static int add_services(struct supervisor *supervisor, const struct spec *spec, struct spec_ref *ref)
 {
@@ -237,13 +271,55 @@ static int add_services(struct supervisor *supervisor, const struct spec *spec, 
         service->replicas = spec->services[i].replicas;
         supervisor->services[added++] = service;
     }
-    supervisor->len = added;
-    qsort(supervisor->services, added, sizeof(supervisor->services[0]), by_name);
-    memset(supervisor->nodes, 0, added * sizeof(supervisor->nodes[0]));
-    renumber(supervisor);
-    for (size_t i = 0; i < added; i++)
-        service_update(supervisor->services[i]);
+    set_services(supervisor, added);
     return 0;
+}
+
+int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec)
+{
+    struct spec_ref *ref = malloc(sizeof(*ref));
+    if (!ref)
+        return -ENOMEM;
+    *ref = (struct spec_ref){ .spec = spec, .refs = 1 };
+    if (add_services(supervisor, spec, ref) < 0) {
+        free(ref); /* the spec stays the caller's */
+        return -ENOMEM;
+    }
+    spec_ref_drop(&supervisor->ref);
+    supervisor->ref = ref;
+    return 0;
+}
+
+struct service *supervisor_add_departed(struct supervisor *supervisor, const char *name)
+{
+    static char *command[] = { "departed", NULL }, *environment[] = { NULL };
+    struct service *service = make_room(supervisor, 1) < 0 ? NULL : service_new(supervisor, name);
+
+    if (service)
+        service->departed = malloc(sizeof(*service->departed));
+    if (!service || !service->departed) {
+        service_free(service);
+        return NULL;
+    }
+    *service->departed = (struct spec_service){
+        .name = service->name,
+        .image = "",
+        .process_command = command,
+        .environment = environment,
+        .working_dir = "",
+        .user = "",
+        .hostname = "",
+        .container_name = "",
+        .stop_signal = SIGTERM,
+        .stop_grace_period_ns = DEPARTED_GRACE_NS,
+    };
+    service->last_version = 1;
+    service->version =
+        (struct version){ .number = 1, .ref = spec_ref_take(supervisor->ref), .spec = service->departed };
+    service->gone = service->wanted = true; /* to be stopped when nothing needs it */
+    supervisor->services[supervisor->len] = service;
+    set_services(supervisor, supervisor->len + 1);
+    return service;
 }
 
 /* Makes one service be as the new spec says. */
@@ -289,19 +365,11 @@ int supervisor_apply(struct supervisor *supervisor, struct spec *spec, const cha
     int r = choose(spec, only, &chosen, err);
     if (r < 0)
         return r;
-    struct spec_ref *ref = malloc(sizeof(*ref));
-    if (!ref)
+    bool first = !supervisor->ref;
+    if (supervisor_take_spec(supervisor, spec) < 0)
         return err_errno(err, -ENOMEM, "cannot apply the file");
-    *ref = (struct spec_ref){ .spec = spec, .refs = 1 };
-    if (add_services(supervisor, spec, ref) < 0) {
-        free(ref); /* the spec stays the caller's */
-        return err_errno(err, -ENOMEM, "cannot apply the file");
-    }
-    struct spec_ref *old = supervisor->ref;
-    supervisor->ref = ref;
-    tell_project(supervisor, old ? "the file was applied again" : "the project goes up");
-    r = apply_chosen(supervisor, ref, chosen, only == NULL);
-    spec_ref_drop(&old);
+    tell_project(supervisor, first ? "the project goes up" : "the file was applied again");
+    r = apply_chosen(supervisor, supervisor->ref, chosen, only == NULL);
     if (r < 0)
         tell_project(supervisor, "out of memory: not all instances could be made");
     return 0;

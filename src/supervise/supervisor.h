@@ -12,6 +12,7 @@
 #include "supervise/health.h"
 #include "supervise/instance_fsm.h"
 #include "supervise/order.h"
+#include "supervise/record.h"
 #include "supervise/supervise.h"
 
 /* How many processes are started in one turn of the loop; more wait for the next, so that the loop stays responsive
@@ -66,7 +67,11 @@ struct instance {
     char last_words[EVENT_TEXT]; /* the one before its last end; "": it wrote nothing */
 
     struct loop_timer timer; /* the state's: drain, grace period or restart delay */
-    int64_t deadline_ns;     /* DRAINING: when it ends at the latest. WAITING: when it starts again */
+    int64_t deadline_ns;     /* DRAINING, STOPPING: when it ends at the latest. WAITING: when it starts again */
+
+    int slot;                      /* of its record; -1: none */
+    struct instance_record record; /* as it is there; where its process is to be found is only here */
+    bool restored; /* its process was taken over, and the runtime has not said yet whether it is there */
 };
 
 /* So many versions can be gone back to. */
@@ -91,6 +96,10 @@ struct service {
     bool was_ready; /* since it was wanted: one ready replica is now enough for those who depend on it */
     bool came_back; /* one of its instances was started again: dependents with `restart` follow when all is ready */
     enum service_state state;
+    int slot;                   /* of its record; -1: none */
+    struct service_record kept; /* as it is there */
+    struct spec_service
+        *departed; /* restored, but not in the file: what is to be known for its end. NULL: it is there */
 };
 
 struct supervisor {
@@ -101,7 +110,8 @@ struct supervisor {
     size_t len;
     bool *needed; /* scratch for stopping, same length */
     struct rng rng;
-    bool down, told_down;
+    struct records records;
+    bool down, told_down, told_full;
     struct loop_timer settle;
     int64_t turn_ns; /* the turn that `turn_starts` belongs to */
     int turn_starts;
@@ -115,6 +125,12 @@ void spec_ref_drop(struct spec_ref **ref);
 /* A route leads to both. */
 bool supervisor_share_route(const struct supervisor *supervisor, const char *a, const char *b);
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
+/* Makes `spec` the project's, with services for all that it names; none of them is wanted yet. -ENOMEM: nothing changed. */
+int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec);
+/* Adds a service that the spec does not name. NULL when out of memory. */
+struct service *supervisor_add_departed(struct supervisor *supervisor, const char *name);
+/* A record could not be kept: told once. */
+void supervisor_not_kept(struct supervisor *supervisor, int error);
 
 /* service.c */
 struct service *service_new(struct supervisor *supervisor, const char *name);
@@ -131,6 +147,8 @@ void service_use_version(struct service *service);
 void service_take_pending(struct service *service);
 /* One more, of the present version, with the lowest free number. NULL: no memory. */
 struct instance *service_add_instance(struct service *service);
+/* The one with that number, made when it is not there. NULL: no memory. */
+struct instance *service_take_instance(struct service *service, int number);
 /* Makes the list of instances as long as wanted, and stops those beyond. */
 int service_resize(struct service *service, int replicas);
 /* Up: starts what may start, goes on with a replacement. Called whenever something changed. */
@@ -145,9 +163,13 @@ void service_replace(struct service *service, enum cause cause);
 void service_revive(struct service *service, bool also_done);
 /* Frees instances that are neither wanted nor there. */
 void service_prune(struct service *service);
+/* Writes its record. */
+void service_keep(struct service *service);
 size_t service_ready_count(const struct service *service);
 
-/* endpoint.c: the instance's place on the board; each call rings the workers. */
+/* endpoint.c: the instance's place on the board; each call rings the workers, but for adopt: what is on the board
+   already with these ports is its own again. */
+void endpoint_adopt(struct instance *instance, const struct record_port *ports, size_t ports_len);
 int endpoint_publish(struct instance *instance);      /* -ENOSPC: not all of its ports found a place */
 void endpoint_share(const struct instance *instance); /* as the deploy wants it; the caller rings */
 void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause);
@@ -168,6 +190,17 @@ void instance_stop(struct instance *instance, enum cause cause, bool wanted);
 void instance_kill(struct instance *instance);
 /* Is it there and ready? */
 bool instance_serves(const struct instance *instance);
+/* Writes its record; a change that is not written is undone by our death. */
+void instance_keep(struct instance *instance);
+/* WAITING: arms the delay until its deadline; it is due when there is none. */
+void instance_wait(struct instance *instance);
+/* Its process cannot be taken over, so it counts as gone. */
+void instance_lost(struct instance *instance, const struct err *err);
+/* Where its process is to be found, for its record. */
+void instance_trace(struct instance *instance, pid_t pid, uint64_t birth, const struct runtime_port *ports,
+                    size_t ports_len);
+/* Makes it be as the record says, and takes its process over. True when there is one to take over. */
+bool instance_restore(struct instance *instance, const struct instance_record *record);
 /* Uses another configuration for what it does from now on, the process stays. */
 void instance_take_version(struct instance *instance, const struct version *version);
 /* The bell rang: are the requests on it done? */

@@ -15,7 +15,7 @@ static const struct {
     { "compose-go-inline/loader_loader__TestXService/ [compose.yaml]",
       "the reference prints a service's network called `x-…` as an extension, and so loses it" },
     { "S0537 volumes-in-file", "the same: a service's network called `x-…`" },
-    { "S0214 merge", "`build.platform` is no attribute of any schema; a file with it is refused" },
+    { "S0214 merge", "`build.platform` is no attribute of any schema, so nothing says that it holds each item once" },
     { "S0452 include",
       "its paths were relative to the working directory of the recording, which stands in them twice" },
     { "S0879 env_file", "a name without a value on a last line without an end becomes the value of the name ``" },

@@ -142,6 +142,7 @@ END
 
 story_a_supervisor_that_hangs_does_not_hang_the_commands() {
     one_instance
+    export DARUMA_HANG_MS=600000
     up
     local supervisor
     supervisor=$(curl_admin project | jq .pid)

@@ -83,12 +83,19 @@ story_heads_and_bodies_have_their_size() {
 
 story_more_clients_than_there_is_room_for_are_told_so() {
     limited '{}' '  max_connections: 10'
-    up
+    DARUMA_WORKERS=1 up
+    # Who is idle, at the same worker, makes room; who is in the middle of a request does not.
     hold_open 10 ''
     becomes 5 '[[ $(connections) -eq 10 ]]'
-    assert_eq "$(http_status "$url/health" -D head)" 503
+    assert_eq "$(http_status "$url/health")" 200 "one more than there may be"
+    assert_eq "$(counted made_room)" 1
+    let_go
+    becomes 5 '[[ $(connections) -eq 0 ]]'
+    hold_open 10 'GET / HT'
+    becomes 5 '[[ $(connections) -eq 10 ]]'
+    becomes 5 '[[ $(http_status "$url/health" -D head) == 503 ]]'
     assert_contains "$(cat head)" "Retry-After: 1"
-    assert_eq "$(counted connections)" 1
+    assert_number "$(counted connections)" '>= 1' "what is counted"
     sed -i 's/max_connections: 10/max_connections: 4000000000/' compose.yaml
     up
     assert_contains "$(cat out err)" "compose.yaml:9:20: warning: 4000000000 connections are more than" "a promise too many"
@@ -98,8 +105,6 @@ story_more_clients_than_there_is_room_for_are_told_so() {
 
 # The ticks of CPU that a process has used, of 10 ms each.
 ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
-
-gateway_worker() { pgrep -f -n "^$BUILD/daruma up" -P "$(curl_admin project | jq .pid)"; }
 
 # One answer with a length from a kept connection: its first line.
 ask() { # DESCRIPTOR
@@ -120,7 +125,7 @@ story_without_descriptors_the_gateway_serves_whom_it_has_and_does_not_spin() { #
     one_instance
     DARUMA_WORKERS=1 up
     local worker before
-    worker=$(gateway_worker)
+    worker=$(worker_pids)
     hold_open 1 ''
     kept=${held[0]}
     assert_eq "$(ask "$kept")" "HTTP/1.1 200 OK"

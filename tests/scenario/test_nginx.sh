@@ -69,28 +69,35 @@ both_start() {
     expect_exit 0 daruma gateway --nginx-conf nginx.conf -d
 }
 
-# What somebody at that port answers: status, fields that the configuration decides about, and the echo.
-answer_of() { # PORT OTHER-PORT HOST PATH [CURL-OPTIONS…]
-    local port=$1 other=$2 host=$3 path=$4
-    shift 4
-    [[ $path != OTHER* ]] || { port=$other path=${path#OTHER}; }
-    curl -s -i --path-as-is --max-time 10 -H "Host: $host" "$@" "http://127.0.0.1:$port$path" | tr -d '\r' |
-        sed -n "1s/ [A-Za-z].*//; s/ HTTP\/1\.0$/ HTTP\/1.1/; s/^Location: http:..$host:$port/Location: /; s/:$port/:PORT/g; s/:$other/:OTHER/g; s/\b$port\b/PORT/g; 1p; /^\(Location\|X-[A-Z].*\|Server-Note\|Retry-After\): /p; /^[A-Z]* .* HTTP/,\$p; /^text /p" |
-        grep -v '^X-Served-By: ' | sort
+# A request to both, asked by answers_are_the_same. More lines of a curl configuration may be given. OTHER/…: the second port.
+ask() { # HOST PATH [LINE…]
+    local port=PORT path=$2
+    [[ $path != OTHER* ]] || { port=OTHER path=${path#OTHER}; }
+    printf '%s\n' next silent include path-as-is 'max-time = 10' "header = \"Host: $1\"" \
+        "url = \"http://127.0.0.1:@$port@$path\"" "write-out = \"\\n== $1 $2\\n\"" "${@:3}" >>requests
 }
 
-# The same answer from both to one request; what differs is told, and counted.
-same() { # HOST PATH [CURL-OPTIONS…]
-    local a b
-    a=$(answer_of "$theirs" "$theirs_other" "$@")
-    b=$(answer_of "$ours" "$ours_other" "$@")
-    [[ $a == "$b" ]] && return
-    different=$((different + 1))
-    printf '%s\n' "--- $*" "$(diff <(echo "$a") <(echo "$b"))"
+# What one of them answers to all of that: status, fields that the configuration decides about, and the echo, each line behind
+# the number of its request. Redirects to the server itself are the same with and without its name.
+answers() { # PORT OTHER-PORT
+    sed "1d; s/@PORT@/$1/; s/@OTHER@/$2/" requests >requests-sent
+    { curl -K requests-sent || true; } | tr -d '\r' |
+        awk '{ printf "%03d %s\n", n, $0 } /^== / { n++ }' |
+        sed -n "s/^\(... HTTP.1.1 [0-9]*\) .*/\1/; s/ HTTP.1.0$/ HTTP\/1.1/; s/:$1/:PORT/g; s/:$2/:OTHER/g
+                s|^\(... Location: \)http://[a-z0-9.]*:PORT/|\1/|
+                /^... \(HTTP\|== \|Location: \|X-[A-Z]\|Server-Note: \|text \|[A-Z]* .* HTTP\|[a-z-]* \)/p" |
+        grep -v '^... X-Served-By: ' | LC_ALL=C sort
+}
+
+answers_are_the_same() {
+    answers "$theirs" "$theirs_other" >theirs
+    answers "$ours" "$ours_other" >ours
+    [[ $(grep -c '^... == ' theirs) -eq $(grep -c '^next' requests) ]] || fail "not everything was answered: $(cat theirs)"
+    diff theirs ours >differences || fail "the answers differ: $(cat differences; grep -hE "^($(sed -n 's/^[<>] \(...\) .*/\1/p' differences | sort -u | xargs | tr ' ' '|')) == " theirs)"
 }
 
 story_the_same_file_does_the_same_in_nginx_and_here() {
-    local host path different=0
+    local host path
     both_start <<'END'
 events { worker_connections 64; }
 http {
@@ -128,6 +135,7 @@ http {
             add_header X-Seen "$host" always;
         }
         location /gone { return 410; }
+        location /closed { return 444; }
         location /text { return 200 "text {plain}\n"; }
         location /moved { return 302 https://$host$request_uri; }
         location /moved/307 { return 307 /there$is_args$args; }
@@ -166,23 +174,24 @@ http {
 }
 END
     for host in main.example.org MAIN.example.org:80 x.example.org www.example.net shop.test a.shop.test r12.x regex.test unknown; do
-        for path in / /only /only/x; do same "$host" "$path"; done
+        for path in / /only /only/x; do ask "$host" "$path"; done
     done
     for path in /exact /exact/ /exact?a=b /api /api/ /apix /api/x/y?z=1 /api/deep /api/deep/x /static/a.png /a.png /a.png?x /x/a.jpg/ \
         /CASE/abc /case/123 /u/42/x/y?z /u/x /headers /headers/a?q=1%202 /gone /text /moved /moved?x=1 /moved/307 /moved/307?a=b \
-        /created /quiet /status/404 /status/503 /status/500 /errors/404 /errors/500 /errors/503 /errors/x /dead /wrong.html //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
-        same main.example.org "$path"
+        /created /quiet /status/404 /status/503 /status/500 /errors/404 /errors/500 /errors/503 /errors/x /dead /wrong.html /closed //double//slash /a/../b /a/./b /api/../exact /%61pi/x /a%2fb; do
+        ask main.example.org "$path"
     done
-    same main.example.org /headers -H 'X-B: theirs' -H 'X-C: theirs' -H 'Cookie: a=b; sid=42' -H 'X-Forwarded-For: 10.1.2.3' -H 'Accept: text/x'
-    same main.example.org / -H 'X-A: theirs' -H 'X-Forwarded-Proto: https' -X DELETE
-    same main.example.org /text -I
-    same main.example.org OTHER/x?y
-    assert_eq "$different" 0 "different answers"
+    ask main.example.org /headers 'header = "X-B: theirs"' 'header = "X-C: theirs"' 'header = "Cookie: a=b; sid=42"' \
+        'header = "X-Forwarded-For: 10.1.2.3"' 'header = "Accept: text/x"'
+    ask main.example.org / 'header = "X-A: theirs"' 'header = "X-Forwarded-Proto: https"' 'request = "DELETE"'
+    ask main.example.org /text head
+    ask main.example.org OTHER/x?y
+    answers_are_the_same
     expect_exit 0 daruma -p project down
 }
 
 story_paths_are_rewritten_as_nginx_does() {
-    local path different=0
+    local path
     both_start <<'END'
 events {}
 http {
@@ -214,9 +223,114 @@ http {
 END
     for path in /first/x /first/x/y?q=1 /gone /gone?a=b /chain/a/x /chain/b?z /second/word /second/word?q /second/two/words /third/x \
         /stay/a/b /stay/?q=2 /drop/x?y=1 /away/x?y=1 /away /moved/x /moved/x?y=1 /many/ace /many/be /many/x /loop/x /nothing/x /re/123 /re/x /plain; do
-        same one.example.org "$path"
+        ask one.example.org "$path"
     done
-    same one.example.org OTHER/x/y?z=1
-    assert_eq "$different" 0 "different answers"
+    ask one.example.org OTHER/x/y?z=1
+    answers_are_the_same
     expect_exit 0 daruma -p project down
+}
+
+# The nginx.conf of the first demonstration as people write it.
+demonstration() { # UPSTREAM-1 UPSTREAM-2 LISTEN
+    cat <<END
+events {
+    worker_connections 1024;
+}
+
+http {
+    upstream app {
+        server $1;
+        server $2;
+    }
+
+    server {
+        listen $3;
+
+        location / {
+            proxy_pass http://app;
+            proxy_set_header Host \$host;
+            proxy_set_header X-Real-IP \$remote_addr;
+            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
+            proxy_connect_timeout 1s;
+            proxy_next_upstream error timeout http_500;
+        }
+    }
+}
+END
+}
+
+story_the_demonstrations_nginx_is_left_out_by_up() { # sanitized
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    demonstration app1:5000 app2:5000 80 >nginx.conf
+    compose <<END
+services:
+  nginx:
+    image: nginx:latest
+    container_name: nginx
+    ports: ["127.0.0.1:$port:80"]
+    volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
+    depends_on: [app1, app2]
+  app1: &app
+    hostname: instance-01
+    restart: always
+    x-daruma: {process: {command: ["$app"]}}
+  app2:
+    <<: *app
+    hostname: instance-02
+END
+    expect_exit 2 daruma up -d --keep-nginx --runtime process
+    assert_contains "$(cat err)" "nginx" "what is missing"
+    up
+    assert_contains "$(cat err)" '`nginx` is not started: the gateway does what its configuration says' "what is said"
+    assert_eq "$(daruma ps --json | jq -r '[.[].service] | sort | join(" ")')" "app1 app2" "the services"
+    load 200 2
+    local i
+    for i in 1 2 3; do
+        sleep 0.5
+        kill_instance app$((i % 2 + 1))-1
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed requests"
+    assert_eq "$(receipt '.instances | length')" 2 "who answered"
+    # A change of the configuration is a change of the project.
+    sed -i 's|location / {|location = /gone { return 410; }\n        location / {|' nginx.conf
+    up
+    assert_eq "$(http_status "$url/gone")" 410
+    # One that is wrong changes nothing, and nginx cannot run here.
+    sed -i 's|proxy_connect_timeout|proxy_conect_timeout|' nginx.conf
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" 'did you mean `proxy_connect_timeout`?' "the hint"
+    assert_eq "$(http_status "$url/")" 200
+    expect_exit 0 daruma down
+}
+
+story_the_gateway_runs_alone() {
+    local up1 up2 first second
+    up1=$(free_port) up2=$(free_port) port=$(free_port)
+    url=http://127.0.0.1:$port
+    PORT=$up1 HOST=127.0.0.1 HOSTNAME=one "$app" >/dev/null &
+    first=$!
+    PORT=$up2 HOST=127.0.0.1 HOSTNAME=two "$app" >/dev/null &
+    second=$!
+    demonstration "127.0.0.1:$up1" "localhost:$up2" "$port" >my.conf
+    wait_for 5 curl -sf "http://127.0.0.1:$up1/health"
+    wait_for 5 curl -sf "http://127.0.0.1:$up2/health"
+    expect_exit 0 daruma -p alone gateway --nginx-conf my.conf --print
+    assert_contains "$(cat out)" "connect_timeout: 1s" "the file in our words"
+    expect_exit 0 daruma -p alone gateway --nginx-conf my.conf -d
+    load 50 1
+    sleep 0.4
+    kill -KILL $first
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed requests"
+    assert_eq "$(receipt '.instances | length')" 2 "who answered"
+    kill -KILL $second
+    assert_eq "$(http_status "$url/")" 502
+    sed -i "s/listen $port/listen $port; listen nowhere/" my.conf
+    expect_exit 2 daruma -p alone gateway --nginx-conf my.conf -d
+    sed -i "s/localhost:$up2/no-such-host.invalid:$up2/; s/; listen nowhere//" my.conf
+    expect_exit 2 daruma -p alone gateway --nginx-conf my.conf -d
+    assert_contains "$(cat err)" '`no-such-host.invalid`: no service has that name' "a name that is not found"
+    expect_exit 0 daruma -p alone down
 }

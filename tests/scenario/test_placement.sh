@@ -47,7 +47,7 @@ endpoint() { # INSTANCE FIELD
 share() { grep -c "^$1-" || true; } # SERVICE
 
 story_targets_get_their_shares_and_a_backup_gets_none() { # sanitized
-    several 3 "" '{to: [{service: app, weight: 90}, {service: next, weight: 10}, {service: spare, weight: 100, backup: true}]}'
+    several 3 "" '{to: [{service: app, weight: 90}, {service: next, weight: 10}, {service: spare, weight: 100, backup: true}], balance: round_robin}'
     up
     servers 200 >seen
     assert_eq "$(sort seen | uniq -c | wc -l)" 4 "instances that served"
@@ -78,7 +78,7 @@ story_the_same_user_meets_the_same_instance_also_after_it_was_killed() {
 }
 
 story_a_cookie_keeps_a_browser_at_its_instance() { # sanitized
-    several 3 "" '{to: app, sticky: {cookie: at, max_age: 1h}}'
+    several 3 "" '{to: app, sticky: {cookie: at, max_age: 1h}, balance: round_robin}'
     up
     curl -s -o /dev/null -c jar -D head "$url/health"
     local home gone

@@ -22,7 +22,7 @@
 
 static const struct arena_shape shape = { .version = 7, .slots = 16, .size = 1000 };
 static char path[64];
-static struct arena arena;
+static struct arena_file arena;
 
 static int setup(void **state)
 {
@@ -30,7 +30,7 @@ static int setup(void **state)
     if (!mkdtemp(folder))
         return -1;
     (void)snprintf(path, sizeof(path), "%s/arena", folder);
-    arena = (struct arena){ 0 };
+    arena = (struct arena_file){ 0 };
     return 0;
 }
 
@@ -74,7 +74,6 @@ static void a_record_is_found_again(void **state)
     assert_string_equal(text_in(3), "three, changed");
     assert_string_equal(text_in(4), "four");
     assert_string_equal(text_in(5), "");
-    assert_int_equal(arena_find_free(&arena, 3), 5);
 }
 
 static void an_emptied_slot_is_free(void **state)
@@ -85,7 +84,6 @@ static void an_emptied_slot_is_free(void **state)
     assert_string_equal(text_in(3), "");
     open_arena(&shape);
     assert_string_equal(text_in(3), "");
-    assert_int_equal(arena_find_free(&arena, 3), 3);
 }
 
 static void a_damaged_record_is_none_or_the_one_before(void **state)
@@ -177,7 +175,7 @@ static void a_writer_that_is_killed_leaves_whole_records(void **state)
     open_arena(&shape);
     for (int round = 0; round < 50; round++) {
         pid_t pid = fork();
-        if (pid == 0)
+        if (pid == 0 && (arena = (struct arena_file){ 0 }, open_arena(&shape)))
             for (;;) {
                 for (int i = 0; i < 100; i++)
                     record.number[i]++;

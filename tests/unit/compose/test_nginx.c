@@ -121,6 +121,31 @@ static void an_upstream_is_what_a_route_leads_to(void **unused)
     assert_string_equal(route->request.set[0], "Host: app");
 }
 
+static void what_counts_for_clients_is_the_listeners(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    must_load_conf(&story, "http { access_log off; access_log logs/access.log main; keepalive_timeout 65 60;\n"
+                           "  large_client_header_buffers 4 4k; proxy_next_upstream_timeout 5s;\n"
+                           "  server { client_header_timeout 10s; location / { proxy_pass http://10.0.0.1; } }\n"
+                           "  server { listen 81; location / { return 444; } } }");
+    const struct spec_listener *first = &story.spec->listeners[0];
+    assert_int_equal(first->limits.keep_alive_ns, 65 * NS_PER_S);
+    assert_int_equal(first->limits.header_timeout_ns, 10 * NS_PER_S);
+    assert_int_equal(first->limits.target_size, 4096);
+    assert_int_equal(first->limits.header_size, 16384);
+    assert_int_equal(first->routes[0].retry_timeout_ns, 5 * NS_PER_S);
+    assert_int_equal(first[1].routes[0].page.status, 444);
+    assert_int_equal(story.spec->access_log.format, BOARD_ACCESS_COMBINED);
+    assert_memory_equal(story.spec->access_log.path, story.folder, strlen(story.folder));
+    assert_string_equal(story.spec->access_log.path + strlen(story.folder), "/logs/access.log");
+
+    STORY none = { 0 };
+    must_load_conf(&none, "http { access_log /dev/stdout; server { return 204; } }");
+    assert_non_null(strstr(none.told, "`access_log` is left out"));
+    assert_int_equal(none.spec->access_log.format, BOARD_ACCESS_NONE);
+}
+
 static const struct spec_route *route_of(const struct spec_listener *listener, const char *host, const char *path)
 {
     for (size_t i = 0; i < listener->routes_len; i++)
@@ -156,7 +181,7 @@ static void names_and_locations_become_routes(void **unused)
     /* The default server answers to all other names; what it has no location for is not there. */
     assert_int_equal(route_of(listener, "", "/only")->page.status, 204);
     assert_int_equal(route_of(listener, "", "")->page.status, 404);
-    assert_non_null(strstr(story.told, "nginx.conf:6:39: warning: a server before has the name `a.test` already"));
+    assert_non_null(strstr(story.told, "6:37: warning: a server before has the name `a.test` already"));
     assert_string_equal(spec->listeners[1].host, "::");
     assert_string_equal(spec->listeners[2].host, "127.0.0.1");
     assert_int_equal(spec->listeners[2].routes[0].action, SPEC_REDIRECT);
@@ -321,6 +346,7 @@ int main(void)
         cmocka_unit_test(what_is_malformed_is_told_with_its_place),
         cmocka_unit_test(files_are_included_in_their_order),
         cmocka_unit_test(an_upstream_is_what_a_route_leads_to),
+        cmocka_unit_test(what_counts_for_clients_is_the_listeners),
         cmocka_unit_test(names_and_locations_become_routes),
         cmocka_unit_test(lists_are_inherited_as_a_whole),
         cmocka_unit_test(what_is_not_understood_is_told_with_its_place),

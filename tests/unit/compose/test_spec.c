@@ -304,13 +304,28 @@ static void what_containers_do_not_honour_is_named_down_to_the_last_key(void **u
              "  front: {enable_ipv4: false, enable_ipv6: false}\n");
     char *told CLEANUP_FREE = told_for(&story, SPEC_RUNTIME_DOCKER, &n);
     must_say_to(told, "4:5: warning: the docker runtime does not honour `services.a.attach`");
-    must_say_to(told, "5:13: warning: nothing makes `base` a name of service `b`");
     must_say_to(told, "6:59: warning: the docker runtime does not honour `services.a.volumes[].bind.recursive`");
     must_say_to(told, "7:24: warning: the docker runtime does not honour `services.a.networks.front.priority`");
     must_say_to(told,
                 "8:78: warning: the docker runtime does not honour `services.a.deploy.resources.reservations.cpus`");
     must_say_to(told, "11:11: warning: the docker runtime does not honour `networks.front.enable_ipv4`");
-    assert_int_equal(n, 6);
+    assert_int_equal(n, 5);
+}
+
+static void as_processes_no_link_gives_a_name(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    size_t n;
+
+    story_of(&story, "services:\n"
+                     "  a:\n"
+                     "    command: x\n"
+                     "    links: [\"b:base\", \"b:b\", b]\n"
+                     "  b: {command: x}\n");
+    char *told CLEANUP_FREE = told_for(&story, SPEC_RUNTIME_PROCESS, &n);
+    must_say_to(told, "4:13: warning: nothing makes `base` a name of service `b`");
+    assert_int_equal(n, 1);
 }
 
 int main(void)
@@ -327,6 +342,7 @@ int main(void)
         cmocka_unit_test(variables_may_be_left_standing),
         cmocka_unit_test(the_runtime_is_chosen_in_this_order),
         cmocka_unit_test(what_a_runtime_does_not_honour_is_named_with_its_place),
+        cmocka_unit_test(as_processes_no_link_gives_a_name),
         cmocka_unit_test(what_containers_do_not_honour_is_named_down_to_the_last_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@ struct fixture {
     void *shared;
     struct listeners listeners;
     struct workers *workers;
+    struct workers_memory memory;
     uint16_t port;
     int events;
     bool gone;
@@ -90,6 +91,7 @@ static int setup(void **state)
     f->sink = (struct event_sink){ .fn = on_event, .data = f };
     event_subscribe(&f->bus, &f->sink);
     publish(f);
+    assert_int_equal(workers_memory_new(&f->memory, &err), 0);
     const struct workers_setup workers = {
         .loop = f->loop,
         .events = &f->bus,
@@ -97,6 +99,7 @@ static int setup(void **state)
         .gauges = f->gauges,
         .shared = f->shared,
         .listeners = &f->listeners,
+        .memory = &f->memory,
         .count = 2,
         .connections = 64,
         .data = f,
@@ -113,6 +116,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     workers_free(f->workers);
+    workers_memory_free(&f->memory);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nothing is left, not even a zombie */
     listeners_free(&f->listeners);
     gateway_shared_free(f->shared);

@@ -263,6 +263,8 @@ static inline bool serve_one(struct session *session)
     }
     if (session_path(session, "/upgrade"))
         return serve_tunnel(session);
+    if (session_path(session, "/close-1") && strcmp(session->server->name, "app-1") == 0)
+        return false;
     if (session_path(session, "/drip-1") && strcmp(session->server->name, "app-1") == 0)
         return serve_dripping(session);
     bool echo = session_path(session, "/echo"), early = session_path(session, "/early");

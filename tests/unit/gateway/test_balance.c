@@ -29,7 +29,7 @@ static void begin(enum board_placement placement, int endpoints)
     struct board_route route = { .targets = 1, .placement = placement };
     board = board_new(NULL);
     gauges = gauges_new(1, NULL);
-    balance = malloc(sizeof(*balance));
+    balance = aligned_alloc(alignof(struct balance), sizeof(*balance));
     assert_true(board && gauges && balance);
     route.service[0] = (uint16_t)board_service_add(board, "app");
     assert_int_equal(board_route_add(board, &route), ROUTE);

@@ -8,10 +8,16 @@ static struct rig rig;
 static struct client client;
 static struct board_limits limits;
 
+static void start_as(enum board_protocol protocol, const struct board_limits *changed, unsigned all_connections)
+{
+    rig_start(&rig,
+              &(struct rig_options){ .protocol = protocol, .limits = changed, .all_connections = all_connections });
+    rig_upstream(&rig, 0, NULL);
+}
+
 static void start(const struct board_limits *changed, unsigned all_connections)
 {
-    rig_start(&rig, &(struct rig_options){ .limits = changed, .all_connections = all_connections });
-    rig_upstream(&rig, 0, NULL);
+    start_as(BOARD_HTTP, changed, all_connections);
 }
 
 static int usual(void **unused)
@@ -107,6 +113,25 @@ static void a_slow_instance_does_not_make_the_client_late(void **unused)
     client_close(&client);
 }
 
+/* Nor does one that has not asked for the body yet: the client was told to expect that. */
+static void who_expects_to_be_asked_for_the_body_is_late_only_afterwards(void **unused)
+{
+    (void)unused;
+    limits.body_timeout_ns = 100 * NS_PER_MS;
+    start(&limits, 0);
+    client_open(&client, &rig);
+    assert_true(
+        puts_fd(client.fd, "POST /wait HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    clock_sleep(300 * NS_PER_MS);
+    assert_int_equal(counted(GAUGE_BODY_TIMEOUT), 0);
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_POST), 100);
+    assert_int_equal(client_response(&client, HTTP1_POST), 408);
+    client_close(&client);
+    assert_int_equal(counted(GAUGE_BODY_TIMEOUT), 1);
+}
+
 static void idle_connections_are_closed_after_their_time(void **unused)
 {
     (void)unused;
@@ -141,6 +166,22 @@ static void one_address_may_not_have_them_all(void **unused)
     client_close(&many[2]);
 }
 
+static void tcp_is_limited_by_address_as_well(void **unused)
+{
+    (void)unused;
+    static struct client first;
+    limits.source_connections = 1;
+    start_as(BOARD_TCP, &limits, 0);
+    client_open(&first, &rig);
+    assert_true(puts_fd(first.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&first, HTTP1_GET), 200);
+    client_open(&client, &rig);
+    assert_true(client_ended(&client)); /* without a word: nobody knows what language it speaks */
+    client_close(&client);
+    assert_int_equal(counted(GAUGE_SOURCE_CONNECTIONS), 1);
+    client_close(&first);
+}
+
 static void trusted_proxies_speak_for_many(void **unused)
 {
     (void)unused;
@@ -160,6 +201,31 @@ static void trusted_proxies_speak_for_many(void **unused)
     }
     for (int i = 0; i < 4; i++)
         client_close(&many[i]);
+    /* For whom it speaks is another matter: the last address that no proxy of ours has. */
+    static const struct {
+        const char *named;
+        int status;
+    } requests[] = {
+        { "192.0.2.1", 200 },
+        { "192.0.2.1", 429 },
+        { "192.0.2.2", 200 },
+        { "198.51.100.9, 192.0.2.1", 429 }, /* what the client itself says counts for nothing */
+        { "192.0.2.1, 127.0.0.9", 429 },    /* two proxies of ours */
+        { "[2001:db8::1]:4711", 200 },
+        { "2001:db8::2", 429 }, /* of the same network */
+        { "nobody", 200 },
+    };
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: %s\r\n\r\n",
+                       requests[i].named);
+        client_open(&client, &rig);
+        assert_true(puts_fd(client.fd, text));
+        int status = client_response(&client, HTTP1_GET);
+        if (status != requests[i].status)
+            fail_msg("%s: %d", requests[i].named, status);
+        client_close(&client);
+    }
 }
 
 static void who_asks_too_often_is_told_when_to_come_again(void **unused)
@@ -244,9 +310,11 @@ static void more_in_all_than_the_file_allows_are_turned_away(void **unused)
     (void)unused;
     static struct client many[2];
     start(&limits, 2);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         client_open(&many[i], &rig);
-    WAIT_FOR(rig.gauges->worker[0].connections == 2);
+        assert_true(puts_fd(many[i].fd, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n"));
+    }
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 2); /* none of them is idle */
     client_open(&client, &rig);
     assert_int_equal(client_response(&client, HTTP1_GET), 503);
     client_close(&client);
@@ -262,8 +330,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(slow_bodies_get_408_and_the_instance_is_not_blamed, usual, over),
         cmocka_unit_test_setup_teardown(a_body_that_comes_steadily_may_take_longer_than_the_timeout, usual, over),
         cmocka_unit_test_setup_teardown(a_slow_instance_does_not_make_the_client_late, usual, over),
+        cmocka_unit_test_setup_teardown(who_expects_to_be_asked_for_the_body_is_late_only_afterwards, usual, over),
         cmocka_unit_test_setup_teardown(idle_connections_are_closed_after_their_time, usual, over),
         cmocka_unit_test_setup_teardown(one_address_may_not_have_them_all, usual, over),
+        cmocka_unit_test_setup_teardown(tcp_is_limited_by_address_as_well, usual, over),
         cmocka_unit_test_setup_teardown(trusted_proxies_speak_for_many, usual, over),
         cmocka_unit_test_setup_teardown(who_asks_too_often_is_told_when_to_come_again, usual, over),
         cmocka_unit_test_setup_teardown(a_limit_that_comes_later_holds_for_whom_is_there, usual, over),

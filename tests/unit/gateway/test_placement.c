@@ -159,6 +159,33 @@ static void nobody_stays_in_the_queue_of_the_dead(void **unused)
     client_close(&first);
 }
 
+/* Half of them break off at once, more than may be tried again at a time. */
+static void retries_beyond_the_budget_wait_for_each_other(void **unused)
+{
+    (void)unused;
+    enum { MANY = 24 };
+    static struct client clients[MANY];
+    limit(0);
+    for (int i = 0; i < MANY; i++) {
+        client_open(&clients[i], &rig);
+        assert_true(puts_fd(clients[i].fd, "GET /close-1 HTTP/1.1\r\nHost: t\r\n\r\n"));
+    }
+    WAIT_FOR(gauges()->holding == MANY);
+    board_write_begin(rig.board); /* both at once */
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    board_write_end(rig.board);
+    ring(&rig);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(client_response(&clients[i], HTTP1_GET), 200);
+        assert_string_equal(clients[i].body, "hello from app-2\n");
+        client_close(&clients[i]);
+    }
+    assert_int_equal(rig.up[0].seen->requests, MANY / 2);
+    assert_int_equal(gauges()->routes[rig.route].retry_denied, 0);
+    assert_int_equal(gauges()->holding, 0);
+}
+
 /* --- bound to an instance --------------------------------------------------------------------------------------- */
 
 /* Which upstream answered: "app-1" … */
@@ -244,6 +271,7 @@ int main(void)
         T(who_leaves_or_is_given_more_room_keeps_nobody_waiting, ready),
         T(who_has_waited_for_room_too_long_gets_503, ready_to_give_up),
         T(nobody_stays_in_the_queue_of_the_dead, ready),
+        T(retries_beyond_the_budget_wait_for_each_other, ready),
         T(a_sticky_client_comes_back_to_its_instance_until_that_is_gone, ready),
         T(the_same_value_goes_to_the_same_instance, ready),
     };

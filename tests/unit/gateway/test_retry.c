@@ -132,6 +132,25 @@ static void only_what_the_route_lists_is_retried(void **unused)
     assert_int_equal(decide(facts), RETRY_GIVE_UP);
 }
 
+static void who_finds_the_budget_spent_waits_where_that_is_allowed(void **unused)
+{
+    (void)unused;
+    static const enum retry_failure ordinary[] = { RETRY_CONNECT, RETRY_BROKEN, RETRY_TIMEOUT, RETRY_STATUS };
+    for (size_t i = 0; i < sizeof(ordinary) / sizeof(ordinary[0]); i++) {
+        struct retry_case facts = a_get(ordinary[i]);
+        facts.budget = false;
+        assert_int_equal(decide(facts), RETRY_DENIED);
+        facts.patient = true;
+        assert_int_equal(decide(facts), RETRY_LATER);
+        facts.elsewhere = false;
+        assert_int_equal(decide(facts), RETRY_DENIED);
+        facts = a_post(ordinary[i]);
+        facts.patient = true;
+        facts.budget = false;
+        assert_int_equal(decide(facts), RETRY_DENIED);
+    }
+}
+
 static void the_budget_is_a_fifth_and_at_least_three(void **unused)
 {
     (void)unused;
@@ -188,6 +207,7 @@ int main(void)
         cmocka_unit_test(suspects_of_a_crash),
         cmocka_unit_test(when_all_have_been_tried),
         cmocka_unit_test(only_what_the_route_lists_is_retried),
+        cmocka_unit_test(who_finds_the_budget_spent_waits_where_that_is_allowed),
         cmocka_unit_test(the_budget_is_a_fifth_and_at_least_three),
         cmocka_unit_test(nothing_is_ever_sent_twice_that_may_not_be),
     };

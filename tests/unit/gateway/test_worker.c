@@ -672,9 +672,11 @@ static void more_clients_than_slots_are_turned_away_politely(void **unused)
     (void)unused;
     static struct client many[4];
     rig_upstream(&rig, 0, NULL);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         client_open(&many[i], &rig);
-    WAIT_FOR(rig.gauges->worker[0].connections == 4);
+        assert_true(puts_fd(many[i].fd, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n"));
+    }
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 4); /* none of them is idle */
     client_open(&client, &rig);
     assert_int_equal(client_response(&client, HTTP1_GET), 503);
     assert_true(client_ended(&client));
@@ -683,6 +685,26 @@ static void more_clients_than_slots_are_turned_away_politely(void **unused)
     WAIT_FOR(rig.gauges->worker[0].connections == 3);
     assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
     for (int i = 1; i < 4; i++)
+        client_close(&many[i]);
+}
+
+static void an_idle_client_makes_room_for_another_one(void **unused)
+{
+    (void)unused;
+    static struct client many[4];
+    rig_upstream(&rig, 0, NULL);
+    for (int i = 0; i < 4; i++) {
+        client_open(&many[i], &rig);
+        assert_true(puts_fd(many[i].fd, i == 1 ? "GET / HTTP/1.1\r\nHost: t\r\n\r\n"
+                                               : "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n"));
+        if (i == 1)
+            assert_int_equal(client_response(&many[i], HTTP1_GET), 200);
+    }
+    WAIT_FOR(rig.gauges->worker[0].connections == 4 && rig_gauge(&rig, 0)->inflight == 3);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    assert_int_equal(rig.gauges->worker[0].limits[GAUGE_MADE_ROOM], 1);
+    assert_true(client_ended(&many[1]));
+    for (int i = 0; i < 4; i++)
         client_close(&many[i]);
 }
 
@@ -864,6 +886,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_draining_endpoint_gets_nothing_new_and_rings_when_it_is_empty, ready, over),
         cmocka_unit_test_setup_teardown(a_draining_worker_ends_what_it_has_and_goes, ready, over),
         cmocka_unit_test_setup_teardown(more_clients_than_slots_are_turned_away_politely, ready_small, over),
+        cmocka_unit_test_setup_teardown(an_idle_client_makes_room_for_another_one, ready_small, over),
         cmocka_unit_test_setup_teardown(a_lack_of_descriptors_stops_accepting_and_nothing_else, ready_few_files, over),
         cmocka_unit_test_setup_teardown(a_crowd_of_rude_clients_leaves_nothing_behind, ready_sixteen, over),
         cmocka_unit_test_setup_teardown(tcp_is_held_connected_and_relayed_with_half_close, ready_tcp, over),

@@ -113,7 +113,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->path, sizeof(f->path), "%s/admin.sock", f->dir);
     f->loop = loop_new();
-    f->journal = journal_new(&f->bus);
+    f->journal = journal_new(&f->bus, NULL);
     f->api = (struct api){
         .calls = { .data = &f->asked,
                    .project = call_project,

@@ -26,7 +26,7 @@ static void emit(struct event_bus *bus, int n)
 static void events_are_given_after_a_number_in_order(void **state)
 {
     struct event_bus bus = { 0 };
-    struct journal *journal = journal_new(&bus);
+    struct journal *journal = journal_new(&bus, NULL);
     assert_non_null(journal);
     assert_null(journal_after(journal, 0));
     emit(&bus, 3);
@@ -40,7 +40,7 @@ static void events_are_given_after_a_number_in_order(void **state)
 static void a_full_ring_forgets_the_oldest(void **state)
 {
     struct event_bus bus = { 0 };
-    struct journal *journal = journal_new(&bus);
+    struct journal *journal = journal_new(&bus, NULL);
     assert_non_null(journal);
     emit(&bus, JOURNAL_EVENTS + 10);
     assert_int_equal(journal_after(journal, 0)->seq, 11);
@@ -54,7 +54,7 @@ static void who_listens_late_has_no_gaps_filled_with_nothing(void **state)
 {
     struct event_bus bus = { 0 };
     emit(&bus, 5);
-    struct journal *journal = journal_new(&bus);
+    struct journal *journal = journal_new(&bus, NULL);
     assert_non_null(journal);
     emit(&bus, 2);
     assert_int_equal(journal_after(journal, 0)->seq, 6);
@@ -96,7 +96,7 @@ static void what_does_not_apply_is_absent(void **state)
 static void a_feed_gives_whole_lines_in_portions(void **state)
 {
     struct event_bus bus = { 0 };
-    struct journal *journal = journal_new(&bus);
+    struct journal *journal = journal_new(&bus, NULL);
     assert_non_null(journal);
     emit(&bus, 1000);
     struct feed feed = { .journal = journal };

@@ -15,8 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -46,7 +48,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f->dir));
     f->sink = (struct event_sink){ .fn = on_event, .data = f };
     event_subscribe(&f->bus, &f->sink);
-    f->logs = logs_new(f->dir, &f->bus);
+    f->logs = logs_new(f->dir, &f->bus, NULL, NULL);
     assert_non_null(f->logs);
     *state = f;
     return 0;
@@ -306,6 +308,85 @@ static void a_folder_that_is_not_there_has_no_lines(void **state)
     logs_reader_free(r);
 }
 
+/* Reads a pipe into the logs, until it is killed. */
+static void read_on(const char *dir, int pipe_fd, _Atomic int *reads)
+{
+    char path[128];
+    struct event_bus bus = { 0 };
+    struct arena_file arena = { 0 };
+    struct err refused, err;
+
+    (void)snprintf(path, sizeof(path), "%s/arena", dir);
+    assert_int_equal(arena_open(&arena, path, &logs_shape, &refused, &err), 0);
+    assert_int_equal(refused.code, 0);
+    (void)snprintf(path, sizeof(path), "%s/inbox", dir);
+    struct inbox *inbox = inbox_open(path, &err);
+    struct logs *logs = logs_new(dir, &bus, &arena, inbox);
+    for (ssize_t n = 1; n > 0;) {
+        size_t size;
+        char *room = logs_room(logs, "app-1", 1, &size);
+        n = read(pipe_fd, room, size);
+        (*reads)++;
+        if (n > 0)
+            logs_write(logs, "app-1", 1, room, (size_t)n);
+    }
+    logs_free(logs);
+    inbox_close(inbox);
+    arena_close(&arena);
+}
+
+/* Numbered lines come in pieces of all sizes, and whoever writes them into the file is killed again and again. */
+static void a_killed_writer_loses_and_doubles_no_line(void **state)
+{
+    enum { LINES = 30000 }; /* more than one file of them, and less than two */
+    struct fixture *f = *state;
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    pid_t speaker = fork();
+    if (speaker == 0) {
+        (void)close(fds[0]);
+        for (int i = 1; i <= LINES; i++) {
+            char line[64];
+            int n = snprintf(line, sizeof(line), "this is line number %d", i);
+            (void)!write(fds[1], line, (size_t)n);
+            (void)!write(fds[1], "\n", 1);
+        }
+        _exit(0);
+    }
+    (void)close(fds[1]);
+    _Atomic int *reads = mmap(NULL, sizeof(*reads), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(reads != MAP_FAILED);
+    for (int round = 0; round < 100; round++) {
+        int until = *reads + 1 + round % 40;
+        pid_t writer = fork();
+        if (writer == 0) {
+            read_on(f->dir, fds[0], reads);
+            _exit(0);
+        }
+        while (*reads < until && waitpid(writer, NULL, WNOHANG) == 0)
+            ;
+        (void)kill(writer, SIGKILL);
+        (void)waitpid(writer, NULL, 0);
+    }
+    read_on(f->dir, fds[0], reads);
+    (void)munmap(reads, sizeof(*reads));
+    assert_int_equal(waitpid(speaker, NULL, 0), speaker);
+    (void)close(fds[0]);
+
+    struct logs_reader *lines = reader(f, NULL, -1);
+    struct logs_line line;
+    int expected = 1;
+    while (logs_reader_next(lines, &line)) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "this is line number %d", expected++);
+        assert_int_equal(line.len, strlen(text));
+        assert_memory_equal(line.text, text, line.len);
+    }
+    assert_int_equal(expected, LINES + 1);
+    logs_reader_free(lines);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_follower_loses_nothing_over_a_rotation, setup, teardown),
         cmocka_unit_test_setup_teardown(a_follower_sees_instances_that_come_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_disk_that_is_full_is_told_once_and_costs_no_half_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_killed_writer_loses_and_doubles_no_line, setup, teardown),
         cmocka_unit_test(a_full_disk_does_not_keep_the_file_open),
         cmocka_unit_test(a_folder_that_is_not_there_has_no_lines),
     };

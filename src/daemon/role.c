@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The supervisor as a guarded role (base/guard.h): its first life starts with what the command has prepared, every later
+ * one with what the one before has left in shared memory, in the run directory and in the descriptor table.
+ */
+#include "daemon/daemon.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/inherit.h"
+#include "daemon/workers.h"
+#include "gateway/access.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+
+/* How often the heart beats by itself (daemon_busy_begin()). */
+enum { BUSY_BEAT_US = 100000 };
+
+/* In shared memory. */
+struct role_shared {
+    struct guard_area guard;
+    _Atomic uint32_t lives; /* how many supervisors have begun */
+    _Atomic uint32_t ready; /* bool: one of them has come so far that there is something to be taken over */
+};
+
+/* In each member's own memory, and the same in all of them: set before there are any. */
+static struct {
+    struct rundir dir;
+    struct daemon_memory memory;
+    struct role_shared *shared;
+    struct daemon_setup *setup; /* of the first life */
+    int ready_fd;
+} role;
+
+static struct guard guard;
+
+/* ---- a heart that beats by itself ---- */
+
+static struct guard *beating;
+static int busy;
+
+static void on_alarm(int signo)
+{
+    (void)guard_beat(beating, 0);
+}
+
+static void set_alarm(long us)
+{
+    const struct itimerval timer = { .it_value.tv_usec = us, .it_interval.tv_usec = us };
+    (void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+void daemon_busy_begin(struct guard *whose)
+{
+    const struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+
+    if (busy++ > 0)
+        return;
+    beating = whose;
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)guard_beat(whose, 0);
+    set_alarm(BUSY_BEAT_US);
+}
+
+void daemon_busy_end(void)
+{
+    if (--busy == 0)
+        set_alarm(0);
+}
+
+/* ---- its lives ---- */
+
+static void say(int fd, const char *text)
+{
+    /* When nobody listens any more there is nobody to tell. */
+    (void)!write(fd, text, strlen(text));
+    (void)close(fd);
+}
+
+/* What the one before has left in the table: ours is what we find by its address or name, all else is closed. */
+static int take_table(void)
+{
+    char path[PATH_MAX];
+    int keep[WORKERS_FDS + GUARD_SIDES];
+    size_t n = workers_fds(&role.memory.pairs, keep);
+
+    for (int side = 0; side < GUARD_SIDES; side++)
+        keep[n++] = role.shared->guard.member[side].pidfd;
+    return inherit_begin(keep, n, rundir_file(&role.dir, "lock", path));
+}
+
+static int run_again(struct guard *self)
+{
+    struct daemon_setup setup = { .dir = role.dir, .goes_on = true };
+    struct problems problems = { 0 };
+    struct err err = { 0 };
+
+    daemon_busy_begin(self);
+    int r = take_table();
+    if (r == 0)
+        r = applied_load(&role.dir, &setup.before, &err);
+    if (r < 0) {
+        (void)fprintf(stderr,
+                      "daruma: what the supervisor left cannot be taken over: %s; instances go on without one until "
+                      "the next `daruma up`\n",
+                      err.message[0] ? err.message : strerror(-r));
+        guard_over(self, EXIT_FAILURE);
+        return EXIT_FAILURE;
+    }
+    setup.runtime = setup.before.runtime;
+    setup.listeners.ports = setup.before.ports;
+    listeners_open(&setup.listeners, setup.before.spec, &problems); /* they are open already */
+    problems_free(&problems);
+    daemon_busy_end();
+    return daemon_run(&setup, &role.memory, self, -1);
+}
+
+static int run_role(struct guard *self, void *data)
+{
+    if (atomic_fetch_add(&role.shared->lives, 1) == 0)
+        return daemon_run(role.setup, &role.memory, self, role.ready_fd);
+    if (atomic_load(&role.shared->ready))
+        return run_again(self);
+    say(role.ready_fd, "the supervisor died while it started");
+    guard_over(self, EXIT_FAILURE);
+    return EXIT_FAILURE;
+}
+
+void daemon_is_ready(void)
+{
+    atomic_store(&role.shared->ready, 1);
+}
+
+/* ---- the pair ---- */
+
+static int map_memory(struct err *err)
+{
+    struct daemon_memory *memory = &role.memory;
+
+    role.shared = mmap(NULL, sizeof(*role.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (role.shared == MAP_FAILED)
+        return err_errno(err, -errno, "cannot map the supervisor's memory");
+    guard_area_init(&role.shared->guard);
+    memory->guard = &role.shared->guard;
+    memory->workers = workers_wanted();
+    memory->board = board_new(err);
+    memory->gauges = memory->board ? gauges_new(memory->workers, err) : NULL;
+    memory->gateway = memory->gauges ? gateway_shared_new(err) : NULL;
+    memory->rings = memory->gateway ? access_rings_new(memory->workers, err) : NULL;
+    return memory->rings ? workers_memory_new(&memory->pairs, err) : -ENOMEM;
+}
+
+int daemon_main(struct daemon_setup *setup, int ready_fd)
+{
+    struct err err = { 0 };
+
+    role.dir = setup->dir;
+    role.setup = setup;
+    role.ready_fd = ready_fd;
+    if (map_memory(&err) < 0) {
+        say(ready_fd, err.message);
+        return EXIT_FAILURE;
+    }
+    /* Instances whose supervisor died become the guard's children: it reaps them, but not at once, so that the next
+       supervisor can see how they ended. */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const struct guard_setup pair = {
+        .area = &role.shared->guard,
+        .role = run_role,
+        .guard_name = "daruma-guard",
+        .role_name = "daruma",
+        .owner_fd = -1,
+        .bell_fd = -1,
+        .hang_ns = workers_hang_ns(),
+    };
+    return guard_run(&guard, &pair);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/pipes.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int pipes_init(struct pipes *pipes, const char *run_dir)
+{
+    CLEANUP_FREE char *real = realpath(run_dir, NULL); /* as /proc shows it */
+    return asprintf(&pipes->directory, "%s/pipes", real ? real : run_dir) < 0 ? -ENOMEM : 0;
+}
+
+void pipes_free(struct pipes *pipes)
+{
+    if (pipes->directory)
+        (void)rmdir(pipes->directory);
+    free(pipes->directory);
+    pipes->directory = NULL;
+}
+
+static const char *path_of(const struct pipes *pipes, const char *instance, int stream, char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "%.3900s/%.100s.%d", pipes->directory, instance, stream);
+    return path;
+}
+
+int pipes_make(struct pipes *pipes, const char *instance, int stream, int *ret_read, int *ret_write, struct err *err)
+{
+    char path[PATH_MAX];
+
+    if (mkdir(pipes->directory, 0700) < 0 && errno != EEXIST)
+        return err_errno(err, -errno, "cannot make the folder %.300s", pipes->directory);
+    (void)path_of(pipes, instance, stream, path);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_errno(err, -errno, "cannot remove the old pipe %.300s", path);
+    if (mkfifo(path, 0600) < 0)
+        return err_errno(err, -errno, "cannot make the pipe %.300s", path);
+    CLEANUP_CLOSE int ours = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP_CLOSE int theirs = open(path, O_RDWR | O_CLOEXEC);
+    if (ours < 0 || theirs < 0)
+        return err_errno(err, -errno, "cannot open the pipe %.300s", path);
+    *ret_read = TAKE_FD(ours);
+    *ret_write = TAKE_FD(theirs);
+    return 0;
+}
+
+int pipes_open(struct pipes *pipes, const char *instance, int stream)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    CLEANUP_CLOSE int fd = open(path_of(pipes, instance, stream, path), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    return S_ISFIFO(st.st_mode) ? TAKE_FD(fd) : -EINVAL;
+}
+
+void pipes_remove(struct pipes *pipes, const char *instance)
+{
+    char path[PATH_MAX];
+    for (int stream = 1; stream <= PIPES_STREAMS; stream++)
+        (void)unlink(path_of(pipes, instance, stream, path));
+}
+
+bool pipes_owner(struct pipes *pipes, pid_t pid, char *ret, size_t size)
+{
+    size_t len = strlen(pipes->directory);
+
+    for (int stream = 1; stream <= PIPES_STREAMS; stream++) {
+        char path[64], to[PATH_MAX];
+        (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, stream);
+        ssize_t n = readlink(path, to, sizeof(to) - 1);
+        if (n <= 0)
+            continue;
+        to[n] = '\0';
+        char *end = strrchr(to, '.'); /* also cuts " (deleted)" off a path: then it is none of the present pipes */
+        if (strncmp(to, pipes->directory, len) != 0 || to[len] != '/' || !end || strlen(end) != 2)
+            continue;
+        *end = '\0';
+        (void)snprintf(ret, size, "%s", to + len + 1);
+        return true;
+    }
+    return false;
+}

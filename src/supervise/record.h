@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What of services and instances outlives the supervisor: one record each in an arena (base/arena.h), from which
+ * restore.c makes them again. Without an arena nothing is kept, and nothing else is different.
+ *
+ * Each change is written where it is made; a record is at most one change behind, and no program runs before its record
+ * says which process it is.
+ */
+#ifndef DARUMA_SUPERVISE_RECORD_H
+#define DARUMA_SUPERVISE_RECORD_H
+
+#include "base/arena.h"
+#include "base/board.h"
+#include "base/event.h"
+#include "runtime/runtime.h"
+
+enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
+
+struct service_record {
+    uint32_t kind;
+    uint32_t state;                 /* enum service_state */
+    int32_t replicas;               /* as `scale` or the file says */
+    int32_t file_replicas;          /* as the file says */
+    uint32_t version, last_version; /* numbers of struct version */
+    uint8_t wanted, was_ready, came_back, pad[5];
+    char name[EVENT_NAME];
+};
+static_assert(sizeof(struct service_record) == 96, "layout");
+
+struct record_port {
+    uint16_t target;
+    uint8_t pad[6];
+    struct board_address address;
+};
+
+struct instance_record {
+    uint32_t kind;
+    uint32_t number;
+    char service[EVENT_NAME];
+    char config_hash[72];                     /* with which it was started */
+    uint32_t state;                           /* enum instance_state */
+    uint32_t stale_cause, ending, last_cause; /* enum cause */
+    int32_t chaos_signal, last_status;
+    uint8_t wanted, stale, due, last_by_signal, served, at_fault, pad[2];
+    int32_t pid; /* this, `birth` and the ports are struct runtime_trace */
+    uint32_t starts;
+    uint64_t birth;
+    int64_t started_ns, ready_ns, exited_ns, deadline_ns, paid_ns;
+    uint32_t attempts;
+    uint32_t health, failed, probes; /* struct health_count */
+    uint32_t ports_len;
+    uint32_t version;                        /* of the service's */
+    struct record_port ports[RUNTIME_PORTS]; /* only ports_len of them are kept */
+};
+static_assert(sizeof(struct record_port) == 128, "layout");
+static_assert(sizeof(struct instance_record) == 256 + RUNTIME_PORTS * sizeof(struct record_port), "layout");
+
+/* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
+enum {
+    RECORD_VERSION = 2,
+    RECORD_FIRST = 8,
+    RECORD_SLOTS = 12 * 1024,
+    RECORD_SIZE = sizeof(struct instance_record),
+};
+
+/* The writer's side: which slots are taken. */
+struct records {
+    struct arena_file *arena; /* NULL: nothing is kept */
+    bool *used;               /* one for each slot */
+    uint32_t next;            /* where the search for a free one goes on */
+};
+
+/* `arena` may be NULL. -ENOMEM. */
+int records_open(struct records *records, struct arena_file *arena);
+void records_close(struct records *records);
+
+/* Puts a record; takes a slot when `slot` is -1 and writes it there. -ENOSPC: it cannot be kept. */
+int records_put(struct records *records, int *slot, const void *record, uint32_t len);
+/* Empties the slot, which becomes -1. */
+void records_drop(struct records *records, int *slot);
+
+#endif

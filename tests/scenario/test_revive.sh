@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: MIT
+# Nobody is a single point of failure: the supervisor, or all of daruma at once, is killed, and whoever comes next takes over
+# what runs.
+
+pids() { daruma ps --json | jq -c 'map({(.instance): .pid}) | add'; }
+
+story_all_of_daruma_is_killed_and_up_takes_over_what_runs() { # sanitized
+    two_instances
+    up
+    expect_exit 0 daruma scale app1=3
+    wait_for 5 all_ready
+    local before
+    before=$(pids)
+    kill_all_of_daruma
+    up
+    assert_eq "$(pids)" "$before" "processes"
+    assert_eq "$(events instance.spawn)" 4 "starts, all of them before"
+    assert_eq "$(events instance.exit)" 0 "ends"
+    assert_eq "$(http_status "$url/")" 200
+    expect_exit 0 daruma down
+    nothing_left || fail "left behind: $(leftovers)"
+}
+
+story_what_died_while_nobody_was_there_is_started_again_once() {
+    two_instances
+    up
+    local victim other
+    victim=$(instance app1-1 .pid)
+    other=$(instance app2-1 .pid)
+    kill_all_of_daruma
+    kill -KILL "$victim"
+    up
+    becomes 5 '[[ $(instance app1-1 .restarts) -eq 1 ]] && all_ready'
+    assert_eq "$(instance app2-1 .pid)" "$other" "process of the one that lived"
+    assert_contains "killed unknown" "$(instance app1-1 .last_exit.cause)" "cause of death"
+}
+
+story_a_file_that_changed_meanwhile_is_rolled_after_the_takeover() {
+    two_instances
+    up
+    local app1
+    app1=$(instance app1-1 .pid)
+    kill_all_of_daruma
+    sed -i 's/hostname: instance-02/&\n    environment: {VERSION: "2"}/' compose.yaml
+    up
+    becomes 10 'daruma ps --json | jq -e "[.[] | select(.service == \"app2\") | .instance] == [\"app2-2\"]"'
+    assert_contains "$(curl -s "http://$(instance app2-2 .endpoint)/")" "version 2" "the new one's answer"
+    assert_eq "$(instance app1-1 .pid)" "$app1" "process of what did not change"
+    assert_eq "$(events instance.exit '.cause == "deploy" and .instance == "app2-1"')" 1 "the old one's end"
+}
+
+story_a_service_that_left_the_file_meanwhile_is_stopped() {
+    compose <<'END'
+services:
+  stays: &sleeper
+    x-daruma: {process: {command: [sleep, "1000"]}}
+  goes: *sleeper
+END
+    up
+    local pid
+    pid=$(instance stays-1 .pid)
+    kill_all_of_daruma
+    sed -i '/goes/d' compose.yaml
+    up
+    becomes 5 '[[ $(daruma ps --json | jq -r "map(.service) | join(\" \")") == stays ]]'
+    assert_eq "$(instance stays-1 .pid)" "$pid" "process of what stays"
+    assert_eq "$(events instance.exit '.instance == "goes-1" and .cause == "stop"')" 1 "the other one's end"
+}
+
+story_down_ends_what_runs_without_a_supervisor() {
+    two_instances
+    up
+    kill_all_of_daruma
+    expect_exit 0 daruma down
+    nothing_left || fail "left behind: $(leftovers)"
+    expect_exit 1 daruma ps
+}
+
+sleepers() { { leftovers || true; } | xargs -I{} readlink /proc/{}/exe | grep -c '/sleep$\|/coreutils$'; }
+
+# Whatever the state has become: it is said, and nothing runs twice.
+story_a_damaged_state_doubles_nothing() {
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    local damage
+    for damage in 'truncate -s 5000 state' 'head -c 100000 /dev/urandom >state' 'printf x | dd of=state bs=1 seek=8 conv=notrunc' \
+        'dd if=/dev/urandom of=state bs=4096 seek=1 count=4000 conv=notrunc' 'rm state' 'echo {} >applied.json' 'rm applied.json'; do
+        kill_all_of_daruma
+        (cd "$DARUMA_RUN_DIR/project" && eval "$damage") 2>/dev/null
+        up
+        wait_for 5 all_ready
+        assert_eq "$(sleepers)" 1 "instances after: $damage"
+        [[ $damage != *random*state || $damage == dd* ]] || assert_contains "$(cat out)" "cannot be used" "what is said"
+    done
+}
+
+story_the_supervisor_is_killed_again_and_again_and_nobody_notices() { # sanitized
+    two_instances
+    up
+    local before kills=0
+    before=$(pids)
+    load 200 6
+    while kill -0 "$load" 2>/dev/null && [[ $kills -lt 10 ]]; do
+        kill_supervisor
+        kills=$((kills + 1))
+        sleep 0.3
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(pids)" "$before" "processes"
+    assert_eq "$(events instance.spawn)" 2 "starts"
+    [[ $kills -ge 5 ]] || fail "only $kills kills happened, so little was proved"
+    # Whoever has taken over does what a supervisor does.
+    kill_instance app1-1
+    becomes 5 '[[ $(instance app1-1 .restarts) -eq 1 ]] && all_ready'
+    assert_eq "$(events instance.exit '.cause == "killed"')" 1 "ends of instances"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
+# More often than its guard puts it back at once: then it takes a little longer, and the gateway goes on.
+story_a_supervisor_that_is_killed_four_times_a_second_costs_no_request() {
+    two_instances
+    up
+    load 200 13
+    local kills=0
+    while kill -0 "$load" 2>/dev/null && [[ $kills -lt 50 ]]; do
+        kill_supervisor
+        kills=$((kills + 1))
+    done
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    [[ $kills -ge 20 ]] || fail "only $kills kills happened, so little was proved"
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+}
+
+story_a_supervisor_that_hangs_is_replaced_within_a_second_or_so() {
+    two_instances
+    up
+    local before began
+    before=$(pids)
+    began=$(now_ms)
+    kill_supervisor STOP
+    assert_number $(($(now_ms) - began)) '< 2500' "milliseconds until another one answers"
+    assert_eq "$(pids)" "$before" "processes"
+}
+
+story_its_guard_is_restored_by_the_supervisor() {
+    one_instance
+    up
+    local guard
+    guard=$(curl_admin project | jq .guard)
+    kill -KILL "$guard"
+    becomes 5 '[[ $(curl_admin project | jq .guard) != '"$guard"' ]]'
+    kill_supervisor
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
+# What it was about to do, its successor does.
+story_a_restart_and_a_down_survive_the_supervisor() {
+    compose <<END
+services:
+  app: &app
+    stop_grace_period: 5s
+    x-daruma: {process: {command: 'trap "" TERM; while :; do sleep 0.1; done'}}
+  crashes:
+    restart: always
+    x-daruma: {process: {command: 'exit 3'}}
+END
+    expect_exit 0 daruma up -d --no-wait
+    becomes 10 '[[ $(instance crashes-1 .restarts) -ge 3 && $(instance crashes-1 .state) == waiting ]]'
+    local restarts
+    restarts=$(instance crashes-1 .restarts)
+    kill_supervisor
+    [[ $(instance crashes-1 .restarts) -ge $restarts ]] || fail "the restarts were forgotten"
+    (daruma down -t 2 >down-out 2>&1; echo $? >down-status) &
+    becomes 5 '[[ $(curl_admin project | jq -r .state) == stopping ]]'
+    kill -KILL "$(supervisor_pid)"
+    wait_for 10 nothing_left
+    expect_exit 1 daruma ps
+}
+
+story_after_sigterm_nothing_is_resurrected() {
+    local who
+    for who in pid guard; do
+        one_instance
+        up
+        kill -TERM "$(curl_admin project | jq ".$who")"
+        wait_for 10 nothing_left
+        sleep 0.3
+        nothing_left || fail "it came back after SIGTERM to its $who: $(leftovers)"
+    done
+}
+
+story_up_in_the_foreground_goes_on_to_show_what_happens() {
+    compose <<'END'
+services:
+  app: {restart: always, x-daruma: {process: {command: 'while :; do echo alive; sleep 0.2; done'}}}
+END
+    "$BUILD/daruma" up >shown 2>&1 &
+    local up=$!
+    wait_for 5 all_ready
+    kill_supervisor
+    becomes 5 'grep -q "its successor took over" shown'
+    kill_instance app-1
+    becomes 5 'grep -q "app-1 started again" shown'
+    kill -INT $up
+    wait_for 10 nothing_left
+    wait $up || fail "up ended with $?: $(cat shown)"
+}
+
+# 1 … N, each line once, over the death of whoever reads them.
+count_lines() { # COMMAND…
+    compose <<'END'
+services:
+  app:
+    x-daruma:
+      process:
+        command:
+          - perl
+          - -e
+          - '$$|=1; for $$i (1..6000) { print qq(line ); print qq($$i\n); select undef,undef,undef,0.0005 } sleep 1000'
+END
+    up
+    local i
+    for i in 1 2 3 4 5 6 7 8; do
+        sleep 0.2
+        "$@"
+    done
+    becomes 20 '[[ $(daruma logs app | tail -n 1) == *"line 6000" ]]'
+    daruma logs app | sed 's/^.*| //' >lines
+    seq -f 'line %.0f' 6000 | diff - lines >difference || fail "lines lost or doubled: $(head -n 20 difference)"
+}
+
+story_no_log_line_is_lost_or_doubled_when_the_supervisor_is_killed() {
+    count_lines kill_supervisor
+}
+
+kill_all_and_up() {
+    kill_all_of_daruma
+    up
+}
+
+story_no_log_line_is_lost_or_doubled_when_all_of_daruma_is_killed() {
+    count_lines kill_all_and_up
+}
+
+# What systemd hears, by the protocol of sd_notify(3).
+story_the_service_manager_is_told() {
+    one_instance
+    # shellcheck disable=SC2016
+    perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, sockaddr_un("notify")) or die; $| = 1;
+        while (recv(S, $m, 4096, 0), defined $m) { print "$m\n" }' >heard &
+    local manager=$! guard
+    becomes 5 '[[ -S notify ]]'
+    export NOTIFY_SOCKET=$PWD/notify WATCHDOG_USEC=400000
+    up
+    guard=$(curl_admin project | jq .guard)
+    becomes 5 'grep -qx READY=1 heard'
+    assert_contains "$(cat heard)" "MAINPID=$guard" "the main process"
+    becomes 5 '[[ $(grep -cx WATCHDOG=1 heard) -ge 3 ]]'
+    kill -KILL "$guard"
+    becomes 5 '[[ $(curl_admin project | jq .guard) != '"$guard"' ]]'
+    guard=$(curl_admin project | jq .guard)
+    becomes 5 "grep -qx MAINPID=$guard heard"
+    expect_exit 0 daruma down
+    becomes 5 'grep -qx STOPPING=1 heard'
+    kill $manager
+}
+
+story_the_systemd_unit_is_sound() {
+    command -v systemd-analyze >/dev/null || skip "no systemd-analyze here"
+    sed "s,/usr/local/bin/daruma,$BUILD/daruma," "$root/deploy/systemd/daruma@.service" >daruma@shop.service
+    expect_exit 0 systemd-analyze verify "$PWD/daruma@shop.service"
+    assert_eq "$(cat err)" "" "what systemd-analyze finds"
+}
