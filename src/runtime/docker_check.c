@@ -77,8 +77,20 @@ static void check_files(const struct spec *spec, const struct spec_service *serv
     }
 }
 
+/* What is there cannot be reached from here as if it were here. */
+static void check_distance(const struct engine *engine, struct problems *problems)
+{
+    if (engine_is_remote(engine))
+        problem_warning(
+            problems, (struct place){ 0 },
+            "the Docker Engine at %s is on another machine: the gateway reaches its containers only if there "
+            "is a route to their networks, and folders, files and devices are those of that machine",
+            engine_host(engine));
+}
+
 void docker_check(struct runtime *runtime, const struct spec *spec, struct problems *problems)
 {
+    check_distance(((struct docker *)runtime)->engine, problems);
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
         check_ports(service, problems);

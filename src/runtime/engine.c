@@ -478,6 +478,14 @@ bool engine_is_local(const struct engine *engine)
     return engine->socket_path != NULL;
 }
 
+bool engine_is_remote(const struct engine *engine)
+{
+    const char *host = engine->base + strlen("http://");
+    bool here =
+        strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost:", 10) == 0 || strncmp(host, "[::1]:", 6) == 0;
+    return !engine->socket_path && !here;
+}
+
 char *engine_path(const char *format, const char *text)
 {
     CURL *easy = curl_easy_init();

@@ -57,6 +57,8 @@ void engine_free(struct engine *engine);
 const char *engine_host(const struct engine *engine);
 /* Is it reached through a socket of this machine? */
 bool engine_is_local(const struct engine *engine);
+/* Is it on another machine, as far as its address says? */
+bool engine_is_remote(const struct engine *engine);
 
 /* Begins a call. -ENOMEM. */
 int engine_begin(struct engine *engine, const struct engine_request *request, struct engine_call **ret);

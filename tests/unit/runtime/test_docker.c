@@ -96,6 +96,31 @@ static void a_host_is_a_socket_or_tcp(void **unused)
     loop_free(loop);
 }
 
+static void an_engine_elsewhere_is_remote(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *host;
+        bool local, remote;
+    } rows[] = { { NULL, true, false },
+                 { "unix:///run/podman/podman.sock", true, false },
+                 { "tcp://127.0.0.1:2375", false, false },
+                 { "tcp://localhost:2375", false, false },
+                 { "tcp://[::1]:2375", false, false },
+                 { "tcp://10.0.0.7:2375", false, true },
+                 { "tcp://build.example.org:2375", false, true } };
+    struct loop *loop = loop_new();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct err err = { 0 };
+        struct engine *engine = engine_new(loop, rows[i].host, &err);
+        assert_non_null(engine);
+        assert_int_equal(engine_is_local(engine), rows[i].local);
+        assert_int_equal(engine_is_remote(engine), rows[i].remote);
+        engine_free(engine);
+    }
+    loop_free(loop);
+}
+
 static void nobody_at_the_socket_is_said(void **unused)
 {
     (void)unused;
@@ -305,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_terminal_has_no_frames),
         cmocka_unit_test(the_newest_version_both_know_is_spoken),
         cmocka_unit_test(a_host_is_a_socket_or_tcp),
+        cmocka_unit_test(an_engine_elsewhere_is_remote),
         cmocka_unit_test(nobody_at_the_socket_is_said),
         cmocka_unit_test_setup_teardown(every_attribute_has_its_place, setup, teardown),
         cmocka_unit_test_setup_teardown(mounts_are_binds_volumes_and_memory, setup, teardown),
