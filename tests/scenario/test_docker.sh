@@ -172,7 +172,7 @@ story_a_changed_file_replaces_the_container() {
     up
     sed -i 's/PORT: "8080"}/PORT: "8080", NEW: "1"}/' compose.yaml
     up
-    assert_eq "$(docker ps -aq | wc -l)" 1 "containers"
+    becomes 10 '[[ $(docker ps -aq | wc -l) -eq 1 ]]'
     assert_contains "$(docker inspect -f '{{.Config.Env}}' "$(docker ps -aq)")" "NEW=1"
     assert_eq "$(http_status "$url/")" 200
 }
