@@ -44,9 +44,8 @@ static unsigned find(int session, const char *names, pid_t pids[MOST])
         if (!begin || !end)
             continue;
         *end = '\0';
-        if (fnmatch(names, begin + 1, 0) == 0 &&
-            sscanf(end + 1, " %c %*d %*d %d", &state, &of_session) == 2 && of_session == session &&
-            !strchr("ZXT", state))
+        if (fnmatch(names, begin + 1, 0) == 0 && sscanf(end + 1, " %c %*d %*d %d", &state, &of_session) == 2 &&
+            of_session == session && !strchr("ZXT", state))
             pids[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
     }
     if (proc)
