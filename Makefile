@@ -154,6 +154,8 @@ bench: deps
 
 install: all
 	install -D -m 755 $(BUILD)/daruma $(DESTDIR)$(PREFIX)/bin/daruma
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/bin/,$(PREFIX)/bin/,' deploy/systemd/daruma@.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/daruma@.service
 
 clean:
 	rm -rf build

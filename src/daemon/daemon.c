@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/inherit.h"
+#include "base/notify.h"
 #include "base/version.h"
 #include "daemon/answers.h"
 #include "daemon/deploys.h"
@@ -71,6 +72,7 @@ struct daemon {
     struct guard *guard;
     struct loop_io guard_io;
     struct loop_timer beat;
+    struct loop_timer watchdog; /* the service manager's */
 };
 
 /* ---- what the services' supervisor needs ---- */
@@ -211,6 +213,7 @@ static void go_down(struct daemon *daemon, bool kill)
 {
     if (!daemon->stopping) {
         daemon->stopping = true;
+        notify_send("STOPPING=1");
         write_record(daemon); /* before anything ends: whoever comes after us goes on with it */
         listeners_close_published(&daemon->listeners, daemon->memory.board);
         workers_sync(daemon->workers);
@@ -273,6 +276,13 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
     return 0;
 }
 
+/* Who is to be watched is the guard: it is there as long as anything of this project is. */
+static void notify_ready(const struct daemon *daemon)
+{
+    notify_send("READY=1\nMAINPID=%d\nSTATUS=project %s", (int)daemon->memory.guard->member[GUARD_SIDE_GUARD].pid,
+                daemon->dir.project);
+}
+
 /* Makes the project be as the request says. `problems` may hold warnings afterwards. */
 static int change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err)
 {
@@ -297,6 +307,7 @@ static int change(struct daemon *daemon, const struct up_request *request, struc
     accesslog_apply(&daemon->accesslog, spec);
     workers_sync(daemon->workers);
     write_down(daemon, request);
+    notify_ready(daemon); /* a manager that lost sight of us may have asked */
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
     return r;
 }
@@ -692,9 +703,21 @@ static int build(struct daemon *daemon, struct spec *spec, bool goes_on, struct 
 
 /* ---- the other half of the pair ---- */
 
+static void on_watchdog(struct loop_timer *timer)
+{
+    struct daemon *daemon = timer->data;
+    int64_t every = notify_watchdog_ns();
+
+    if (every == 0)
+        return;
+    notify_send("WATCHDOG=1");
+    loop_timer_set(daemon->loop, timer, clock_now() + every);
+}
+
 static void watch_guard(struct daemon *daemon)
 {
     int fd = guard_fd(daemon->guard);
+    notify_ready(daemon);
     loop_io_remove(daemon->loop, &daemon->guard_io);
     /* When it cannot be watched it is looked after with the next beat. */
     if (fd >= 0)
@@ -801,6 +824,7 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
     daemon->guard = guard;
     daemon->guard_io = (struct loop_io){ .fn = on_guard, .data = daemon };
     daemon->beat = (struct loop_timer){ .fn = on_beat, .data = daemon };
+    daemon->watchdog = (struct loop_timer){ .fn = on_watchdog, .data = daemon };
     bool taking_over = setup->before.spec != NULL;
     daemon->since_wall_ns = clock_wall();
     daemon->signal_fd = -1;
@@ -814,6 +838,7 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
         daemon_is_ready();
         watch_guard(daemon);
         on_beat(&daemon->beat);
+        on_watchdog(&daemon->watchdog);
     }
     daemon_busy_end();
     const char *told = r == 0 ? "ok" : err.message[0] ? err.message : strerror(-r);

@@ -9,6 +9,7 @@
  *                          after an orderly end
  *             deploys.jsonl the receipts of deploys
  *             daruma.log   what the supervisor has to say
+ *             state events lines inbox applied.json pipes/   what outlives a supervisor that dies (docs/adoption.md)
  *             logs/        what the instances wrote (observe/logs.h)
  *
  * Used by the supervisor and by every command.

@@ -101,8 +101,7 @@ engine_end() {
     set +eE
     trap - ERR
     [[ $status -eq 0 || $status -eq 77 ]] || { dump; docker ps -a; tail -n 20 "$dir/e/log"; }
-    supervisor=$(daruma_pid)
-    [[ -z $supervisor ]] || kill -KILL "$supervisor" 2>/dev/null
+    (kill_all_of_daruma) 2>/dev/null
     kill -CONT "$engine_pid" 2>/dev/null
     ! engine_runs || engine_clean
     engine_stop
@@ -110,8 +109,6 @@ engine_end() {
     (exit $status)
     story_end
 }
-
-daruma_pid() { curl_admin project 2>/dev/null | jq -r .pid 2>/dev/null; }
 
 # FROM scratch: the application of the benchmarks and a shell, both static.
 make_image() {

@@ -237,6 +237,43 @@ leftovers() {
 
 nothing_left() { [[ -z $(leftovers) ]]; }
 
+# ---- deaths of daruma itself ----
+
+# Every process of daruma: whatever runs this program and belongs to the story.
+all_of_daruma() {
+    local pid
+    for pid in $(leftovers || true); do
+        [[ $(readlink "/proc/$pid/exe") != "$(realpath "$BUILD/daruma")" ]] || echo "$pid"
+    done
+}
+
+# They restore each other, so first none of them may be able to. Who is made meanwhile is found in the next round.
+kill_all_of_daruma() {
+    local all seen=
+    while all=$(all_of_daruma) && [[ $all != "$seen" ]]; do
+        # shellcheck disable=SC2086
+        kill -STOP $all 2>/dev/null || true
+        seen=$all
+    done
+    # shellcheck disable=SC2086
+    kill -KILL $all
+    becomes 5 '[[ -z $(all_of_daruma) ]]'
+}
+
+supervisor_pid() { curl_admin project | jq -r .pid; }
+
+another_supervisor_than() { # PID
+    local pid
+    pid=$(supervisor_pid) && [[ -n $pid && $pid != "$1" ]]
+}
+
+kill_supervisor() { # [SIGNAL]
+    local pid
+    pid=$(supervisor_pid)
+    kill "-${1:-KILL}" "$pid"
+    wait_for 5 another_supervisor_than "$pid"
+}
+
 dump() {
     echo "--- what daruma knows"
     [[ ! -f compose.yaml ]] || { echo "--- compose.yaml"; cat compose.yaml; }

@@ -151,10 +151,16 @@ story_containers_outlive_their_supervisor_and_are_taken_over() {
     up
     local before
     before=$(container_id project-app-1)
-    kill -KILL "$(daruma_pid)"
+    kill_supervisor
+    assert_eq "$(http_status "$url/")" 200 "the answer after the supervisor's death"
+    wait_for 10 all_ready
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+    assert_eq "$(container_id project-app-1)" "$before" "the container"
+    kill_all_of_daruma
     becomes 10 '! curl -s "$url/"'
-    assert_eq "$(docker inspect -f '{{.State.Running}}' project-app-1)" true "the container after the supervisor's death"
+    assert_eq "$(docker inspect -f '{{.State.Running}}' project-app-1)" true "the container after daruma's death"
     up
+    wait_for 10 all_ready
     assert_eq "$(container_id project-app-1)" "$before" "the container"
     assert_eq "$(docker ps -aq | wc -l)" 1 "containers"
     assert_eq "$(http_status "$url/")" 200

@@ -4,27 +4,6 @@
 
 pids() { daruma ps --json | jq -c 'map({(.instance): .pid}) | add'; }
 
-# Every process of daruma: whatever runs this program and belongs to the story.
-all_of_daruma() {
-    local pid
-    for pid in $(leftovers || true); do
-        [[ $(readlink "/proc/$pid/exe") != "$(realpath "$BUILD/daruma")" ]] || echo "$pid"
-    done
-}
-
-# They restore each other, so first none of them may be able to. Who is made meanwhile is found in the next round.
-kill_all_of_daruma() {
-    local all seen=
-    while all=$(all_of_daruma) && [[ $all != "$seen" ]]; do
-        # shellcheck disable=SC2086
-        kill -STOP $all 2>/dev/null || true
-        seen=$all
-    done
-    # shellcheck disable=SC2086
-    kill -KILL $all
-    becomes 5 '[[ -z $(all_of_daruma) ]]'
-}
-
 story_all_of_daruma_is_killed_and_up_takes_over_what_runs() { # sanitized
     two_instances
     up
@@ -116,20 +95,6 @@ END
         assert_eq "$(sleepers)" 1 "instances after: $damage"
         [[ $damage != *random*state || $damage == dd* ]] || assert_contains "$(cat out)" "cannot be used" "what is said"
     done
-}
-
-supervisor_pid() { curl_admin project | jq -r .pid; }
-
-another_supervisor_than() { # PID
-    local pid
-    pid=$(supervisor_pid) && [[ -n $pid && $pid != "$1" ]]
-}
-
-kill_supervisor() { # [SIGNAL]
-    local pid
-    pid=$(supervisor_pid)
-    kill "-${1:-KILL}" "$pid"
-    wait_for 5 another_supervisor_than "$pid"
 }
 
 story_the_supervisor_is_killed_again_and_again_and_nobody_notices() { # sanitized
@@ -283,4 +248,34 @@ kill_all_and_up() {
 
 story_no_log_line_is_lost_or_doubled_when_all_of_daruma_is_killed() {
     count_lines kill_all_and_up
+}
+
+# What systemd hears, by the protocol of sd_notify(3).
+story_the_service_manager_is_told() {
+    one_instance
+    # shellcheck disable=SC2016
+    perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, sockaddr_un("notify")) or die; $| = 1;
+        while (recv(S, $m, 4096, 0), defined $m) { print "$m\n" }' >heard &
+    local manager=$! guard
+    becomes 5 '[[ -S notify ]]'
+    export NOTIFY_SOCKET=$PWD/notify WATCHDOG_USEC=400000
+    up
+    guard=$(curl_admin project | jq .guard)
+    becomes 5 'grep -qx READY=1 heard'
+    assert_contains "$(cat heard)" "MAINPID=$guard" "the main process"
+    becomes 5 '[[ $(grep -cx WATCHDOG=1 heard) -ge 3 ]]'
+    kill -KILL "$guard"
+    becomes 5 '[[ $(curl_admin project | jq .guard) != '"$guard"' ]]'
+    guard=$(curl_admin project | jq .guard)
+    becomes 5 "grep -qx MAINPID=$guard heard"
+    expect_exit 0 daruma down
+    becomes 5 'grep -qx STOPPING=1 heard'
+    kill $manager
+}
+
+story_the_systemd_unit_is_sound() {
+    command -v systemd-analyze >/dev/null || skip "no systemd-analyze here"
+    sed "s,/usr/local/bin/daruma,$BUILD/daruma," "$root/deploy/systemd/daruma@.service" >daruma@shop.service
+    expect_exit 0 systemd-analyze verify "$PWD/daruma@shop.service"
+    assert_eq "$(cat err)" "" "what systemd-analyze finds"
 }
