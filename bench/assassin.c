@@ -2,9 +2,9 @@
  *
  * Kills processes of one session at random, one after the other.
  *
- *     assassin SESSION NAME COUNT EVERY_MS [SIGNAL]
+ *     assassin SESSION NAMES COUNT EVERY_MS [SIGNAL]
  *
- * SESSION is a session's id, NAME what the processes' names begin with. The next one is struck EVERY_MS after the one
+ * SESSION is a session's id, NAMES a pattern of glob(7) for the processes' names. The next one is struck EVERY_MS after the one
  * before, but not before there are as many of them as there were at first and the victim has a successor. SIGNAL is a number, 9 if
  * not given. Prints how many were struck; ends early when nobody is left, or nobody comes back for 10 s.
  */
@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 enum { MOST = 256 };
 
 /* Those that live, and are not stopped. */
-static unsigned find(int session, const char *name, pid_t pids[MOST])
+static unsigned find(int session, const char *names, pid_t pids[MOST])
 {
     unsigned count = 0;
     DIR *proc = opendir("/proc");
@@ -38,10 +39,13 @@ static unsigned find(int session, const char *name, pid_t pids[MOST])
         const char *text = file ? fgets(line, sizeof(line), file) : NULL;
         if (file)
             (void)fclose(file);
-        const char *begin = text ? strchr(text, '(') : NULL, *end = text ? strrchr(text, ')') : NULL;
-        if (begin && end && strncmp(begin + 1, name, strlen(name)) == 0 &&
-            sscanf(end + 1, " %c %*d %*d %d", &state, &of_session) == 2 && of_session == session &&
-            !strchr("ZXT", state))
+        const char *begin = text ? strchr(text, '(') : NULL;
+        char *end = text ? strrchr(text, ')') : NULL;
+        if (!begin || !end)
+            continue;
+        *end = '\0';
+        if (fnmatch(names, begin + 1, 0) == 0 && sscanf(end + 1, " %c %*d %*d %d", &state, &of_session) == 2 &&
+            of_session == session && !strchr("ZXT", state))
             pids[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
     }
     if (proc)
@@ -63,7 +67,7 @@ int main(int argc, char **argv)
     int struck = 0;
 
     if (argc < 5) {
-        (void)fprintf(stderr, "usage: assassin SESSION NAME COUNT EVERY_MS [SIGNAL]\n");
+        (void)fprintf(stderr, "usage: assassin SESSION NAMES COUNT EVERY_MS [SIGNAL]\n");
         return 2;
     }
     int session = atoi(argv[1]), wanted = atoi(argv[3]), signo = argc > 5 ? atoi(argv[5]) : SIGKILL;

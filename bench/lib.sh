@@ -286,7 +286,7 @@ admin() { curl -s --unix-socket "$(echo "$DARUMA_RUN_DIR"/*/admin.sock)" "http:/
 supervisor_pid() { admin project | jq .pid; }
 
 # The gateway's processes, workers and their guards: those of the supervisor's session that are called so.
-worker_pids() { ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" | awk '/daruma-g/ { print $1 }'; }
+worker_pids() { ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" | awk '/daruma-(gw|guard)[0-9]/ { print $1 }'; }
 
 # CPU time of each of $FRONTS for a request, at $RATE requests/s for $LENGTH s, in $ROUNDS interleaved rounds, because a
 # machine's speed drifts; printed as a section. One worker each on one core; load and upstream on the other.

@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The gateway's own processes are killed under load, one of them at random every EVERY_MS: GETs and POSTs, each POST with a
+# daruma's own processes, the supervisor's and the gateway's, are killed under load, one of them at random every EVERY_MS: GETs and POSTs, each POST with a
 # number that the application writes down when it executes it. Beside nginx, whose master starts workers again, and HAProxy
 # in master-worker mode; of those a worker is killed. Then the same with processes that are stopped, of daruma alone (nobody
 # else notices), and how long it takes from a worker's death until its successor answers, with COUNT idle connections to
 # take over.
 #
+#   NAMES (daruma*)  whom of daruma's processes it may hit; "daruma-g[wu]*[0-9]" are the gateway's
 #   LENGTH (60)  seconds for each run    RATE (1000)  GETs and as many POSTs a second    EVERY_MS (200)
 #   COUNT (10000)  connections    DEATHS (21)  of workers with those    FRONTS (daruma nginx haproxy)
 . "$(dirname "$0")/lib.sh"
 need nginx haproxy
 LENGTH=${LENGTH:-60} RATE=${RATE:-1000} EVERY_MS=${EVERY_MS:-200} COUNT=${COUNT:-10000} DEATHS=${DEATHS:-21}
-FRONTS=${FRONTS:-daruma nginx haproxy}
+FRONTS=${FRONTS:-daruma nginx haproxy} NAMES=${NAMES:-daruma*}
 export DELAY_MS=20 POST_LOG=$dir/posts
 
 session_of() { ps -o sid= -p "$1" | tr -d ' '; }
@@ -51,14 +52,14 @@ YAML
     if [[ $1 == haproxy ]]; then MASTER=1 start_peer haproxy "${backends[@]}"; else start_peer "$1" "${backends[@]}"; fi
 }
 
-measure() { # FRONT SIGNAL EVERY_MS
+measure() { # FRONT SIGNAL EVERY_MS NAMES
     local killer_pid posts_pid doubled lost deaths=$((LENGTH * 1000 / $3))
     say "$1, SIG$2 every $3 ms for $LENGTH s"
     : >"$POST_LOG"
     echo 0 >"$dir/kills"
     start_front "$1"
     if [[ $1 == daruma ]]; then
-        "$root/build/bench/assassin" "$(session_of "$(supervisor_pid)")" daruma-g "$deaths" "$3" "$(kill -l "$2")" \
+        "$root/build/bench/assassin" "$(session_of "$(supervisor_pid)")" "$4" "$deaths" "$3" "$(kill -l "$2")" \
             >"$dir/kills" &
     else
         kill_peer_workers &
@@ -104,12 +105,12 @@ take_over() {
     stop_all
 }
 
-echo "## The gateway's own processes killed, $((2 * RATE)) requests/s, half of them POSTs, 20 ms service time, $LENGTH s"
+echo "## Its own processes killed, $((2 * RATE)) requests/s, half of them POSTs, 20 ms service time, $LENGTH s"
 echo
 echo "| front | what | deaths | sent | GETs failed | POSTs failed | executed twice | answered but lost | p50 ms | p99.9 ms | max ms |"
 echo "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-for front in $FRONTS; do measure "$front" KILL "$EVERY_MS"; done
-[[ $FRONTS != *daruma* ]] || measure daruma STOP 5000
+for front in $FRONTS; do measure "$front" KILL "$EVERY_MS" "$NAMES"; done
+[[ $FRONTS != *daruma* ]] || measure daruma STOP 5000 "$NAMES"
 echo
 echo "| idle connections | deaths | taken over after, ms (median) | ms (worst) |"
 echo "|--:|--:|--:|--:|"

@@ -161,7 +161,8 @@ supervisor_pid() { curl_admin project | jq .pid; }
 
 # The gateway's processes, workers and their guards: those of the supervisor's session that are called so.
 gateway_pids() { # [NAME]
-    ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" | awk -v n="${1:-daruma-g}" '$2 ~ n { print $1 }'
+    ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" |
+        awk -v n="${1:-daruma-(gw|guard)}[0-9]" '$2 ~ n { print $1 }'
 }
 worker_pids() { gateway_pids daruma-gw; }
 

@@ -13,36 +13,45 @@ strike() { # PID [SIGNAL]
 
 a_random_one() { gateway_pids "${1:-}" | shuf -n 1; }
 
+# A monitor that ends with its receipt at SIGINT, which a shell's background commands ignore otherwise.
+watch_until_told() { # URL [WATCH-OPTIONS…]
+    exec env --default-signal=INT "$BUILD/daruma" watch "$@" --rate 100 --duration 80s --json 2>>watch-err
+}
+
 # Strikes COUNT of them at random, one every MS milliseconds, but never before the last one has its successor.
 assassin() { # COUNT MS
     local session
     session=$(ps -o sid= -p "$(supervisor_pid)")
-    "$BUILD/bench/assassin" "${session// /}" daruma-g "$1" "$2"
+    "$BUILD/bench/assassin" "${session// /}" "daruma-g[wu]*[0-9]" "$1" "$2"
 }
 
+# The application writes the number of each POST down when it executes it (bench/app.c).
 story_two_hundred_deaths_of_the_gateway_under_load_cost_nothing() {
     export DARUMA_WORKERS=2
-    two_instances
-    with_redis
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    compose <<END
+services:
+  app:
+    ports: ["127.0.0.1:$port:5000"]
+    deploy: {replicas: 2}
+    environment: {DELAY_MS: 20, POST_LOG: "$PWD/executed"}
+    x-daruma: {process: {command: ["$BUILD/bench/app"]}}
+END
     up
     wait_for 5 gateway_is_whole
-    daruma watch "$url/slow?ms=20" --rate 100 --duration 14s --json >receipt 2>watch-err &
+    watch_until_told "$url/" >receipt &
     load=$!
-    # Each order has an id of its own, and the app counts how often it was executed.
-    daruma watch "$url/orders/{n}" -X POST --data 1 --expect 201 --rate 100 --duration 14s --json >receipt-posts 2>>watch-err &
+    watch_until_told "$url/?id={n}" -X POST --data x >receipt-posts &
     local posts=$!
     assert_eq "$(assassin 200 40)" 200 "deaths"
-    kill -0 "$load" "$posts" || fail "the load was over before the last death"
+    kill -INT "$load" "$posts"
     load_ended
     wait "$posts" || true
     assert_eq "$(receipt .failed)" 0 "failed GETs of $(receipt .sent)"
     assert_eq "$(jq .failed receipt-posts)" 0 "failed POSTs of $(jq .sent receipt-posts)"
-    local executed twice
-    executed=$(redis KEYS 'order:*' | grep -c .)
-    twice=$(redis EVAL "local n = 0 for _, k in ipairs(redis.call('KEYS', 'order:*')) do
-        if tonumber(redis.call('GET', k)) > 1 then n = n + 1 end end return n" 0)
-    assert_eq "$twice" 0 "orders that were executed twice"
-    assert_eq "$executed" "$(jq .ok receipt-posts)" "orders that were executed"
+    assert_eq "$(sort executed | uniq -d | wc -l)" 0 "POSTs that were executed twice"
+    [[ $(wc -l <executed) -ge $(jq .ok receipt-posts) ]] || fail "POSTs were answered that nobody had executed"
     assert_number "$(events gateway '.text | test("took over")')" '> 20' "adoptions that were told"
     assert_eq "$(events gateway '.text | test("dropped|both ended")')" 0 "losses that were told"
     assert_eq "$(events instance.exit)" 0 "instances that ended"
@@ -59,12 +68,12 @@ story_a_gateway_process_that_is_stopped_is_replaced_within_a_second() {
     for i in 1 2; do
         begun=$(now_ms)
         strike "$(a_random_one daruma-gw)" STOP
-        assert_number $(($(now_ms) - begun)) '< 2500' "ms until a stopped worker was replaced"
+        assert_number $(($(now_ms) - begun)) '< 4000' "ms until a stopped worker was replaced"
         strike "$(a_random_one daruma-guard)" STOP
     done
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed probes"
-    assert_number "$(receipt .latency_ms.max)" '< 2500' "the longest wait, in ms"
+    assert_number "$(receipt .latency_ms.max)" '< 4000' "the longest wait, in ms"
     assert_eq "$(events gateway '.text | test("hung")')" 2 "hung workers that were told of"
 }
 
