@@ -3,8 +3,7 @@
 #
 # The same compose file run by plain docker-compose and by daruma, on the same Docker Engine: how long a killed container
 # is away, how many requests fail while containers are killed, how long `up` of the first demonstration takes, and what
-# watching many containers costs. Behind docker-compose an nginx of the file spreads the requests, behind daruma its
-# gateway does.
+# watching many containers costs. The file has an nginx in front of two apps, whose work daruma's gateway does.
 #
 # `docker kill` is a stop that was asked for: the Engine's restart policy does not apply, and the container stays dead. So
 # docker-compose is measured with a SIGKILL of the process from outside as well, which is what the policy is for.
@@ -31,7 +30,7 @@ make_demonstration_images
 
 # ---- two apps ----
 
-front=$(free_port) gateway=$(free_port)
+port=$(free_port)
 two_apps() {
     cat >nginx.conf <<END
 events {}
@@ -67,16 +66,12 @@ services:
   nginx:
     image: nginx:latest
     container_name: nginx
-    ports: ["127.0.0.1:$front:80"]
+    ports: ["127.0.0.1:$port:80"]
     volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro"]
     depends_on: [app1, app2]
     restart: always
-x-gateway:
-  listeners: [{address: "127.0.0.1:$gateway", routes: [{to: [app1, app2]}]}]
 END
 }
-
-in_front() { if [[ $1 == daruma ]]; then echo "$gateway"; else echo "$front"; fi; } # RUNNER
 
 run_up() { # RUNNER
     if [[ $1 == daruma ]]; then "$daruma" up -d >/dev/null; else docker-compose up -d >/dev/null 2>&1; fi
@@ -110,7 +105,7 @@ absences() { # RUNNER HOW
     local n each list=
     say "$1, $2: $KILLS times"
     run_up "$1"
-    wait_for 30 answers "$(in_front "$1")"
+    wait_for 30 answers "$port"
     for ((n = 0; n < KILLS; n++)); do
         sleep 3
         each=$(absence "$2" app1)
@@ -135,10 +130,10 @@ killer() { # HOW
 failures() { # RUNNER HOW
     say "$1, $2 every $EVERY s at $RATE requests/s for $LENGTH s"
     run_up "$1"
-    wait_for 30 answers "$(in_front "$1")"
+    wait_for 30 answers "$port"
     killer "$2" &
     started=($! "${started[@]}")
-    "$daruma" watch "http://127.0.0.1:$(in_front "$1")/" --rate "$RATE" --duration "${LENGTH}s" --timeout 15s --json \
+    "$daruma" watch "http://127.0.0.1:$port/" --rate "$RATE" --duration "${LENGTH}s" --timeout 15s --json \
         >"$dir/receipt" || true
     stop_all
     run_down "$1"
@@ -150,10 +145,10 @@ failures() { # RUNNER HOW
 
 # Milliseconds until every published port answers; the images are built, there are no containers and no networks.
 up_ms() { # RUNNER
-    local began=${EPOCHREALTIME/./} port
+    local began=${EPOCHREALTIME/./} each
     run_up "$1"
-    for port in "${ports[@]}"; do
-        until curl -s -f -o /dev/null --max-time 1 "http://127.0.0.1:$port/"; do sleep 0.01; done
+    for each in "${ports[@]}"; do
+        until curl -s -f -o /dev/null --max-time 1 "http://127.0.0.1:$each/"; do sleep 0.01; done
     done
     echo $(((${EPOCHREALTIME/./} - began) / 1000))
 }

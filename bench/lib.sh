@@ -143,7 +143,7 @@ start_haproxy() { # VARIANT BACKEND…; VARIANT "l7" also retries what was sent
         echo "    balance roundrobin"
         for each in "$@"; do echo "    server s$((++number)) $(backend unix@ "$each") check inter 200ms"; done
     } >"$dir/haproxy.cfg"
-    setsid haproxy -q -db -f "$dir/haproxy.cfg" 2>/dev/null &
+    setsid haproxy ${MASTER:+-W} -q -db -f "$dir/haproxy.cfg" 2>/dev/null &
     started=($! "${started[@]}")
     front_pid=$!
     wait_for 5 answers "$port"

@@ -67,7 +67,7 @@ struct board_address {
 enum board_protocol { BOARD_HTTP, BOARD_TCP };
 enum board_listener_state { BOARD_LISTENER_FREE, BOARD_LISTENER_ACTIVE, BOARD_LISTENER_CLOSED };
 enum board_placement { BOARD_P2C_EWMA, BOARD_ROUND_ROBIN, BOARD_LEAST_INFLIGHT, BOARD_HASH, BOARD_PLACEMENTS };
-enum board_hash_of { BOARD_HASH_SOURCE, BOARD_HASH_HEADER, BOARD_HASH_COOKIE };
+enum board_hash_of { BOARD_HASH_SOURCE, BOARD_HASH_HEADER, BOARD_HASH_COOKIE, BOARD_HASH_URI };
 
 /* What a route retries on; or'ed. `error`: connect failed, or the connection broke before the first response byte. */
 enum board_retry_on {

@@ -94,6 +94,8 @@ static struct node *make_hash(struct making *making, const struct nginx_word *ke
 
     if (strcmp(text, "$remote_addr") == 0 || strcmp(text, "$binary_remote_addr") == 0)
         return node_string(making->load->pool, key->place, "source");
+    if (strcmp(text, "$request_uri") == 0)
+        return node_string(making->load->pool, key->place, "uri");
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         size_t len = strlen(prefixes[i].nginx);
         if (strncmp(text, prefixes[i].nginx, len) != 0 || strchr(text + 1, '$'))
@@ -105,9 +107,9 @@ static struct node *make_hash(struct making *making, const struct nginx_word *ke
         set_text(making, hash, prefixes[i].ours, key->place, name);
         return hash;
     }
-    problem_error(
-        making->load->problems, key->place,
-        "a hash is understood of $remote_addr, of a header field ($http_NAME) and of a cookie ($cookie_NAME)");
+    problem_error(making->load->problems, key->place,
+                  "a hash is understood of $remote_addr, of $request_uri, of a header field ($http_NAME) and of a "
+                  "cookie ($cookie_NAME)");
     return NULL;
 }
 

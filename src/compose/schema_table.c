@@ -114,8 +114,8 @@ static const struct attribute hash_fields[] = {
 };
 static const struct attribute balance_fields[] = {
     { "hash",
-      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .words = WORDS("source"), .fields = hash_fields }, P,
-      "the same value goes to the same instance" },
+      &(const struct schema){ .kinds = NODE_STRING | NODE_MAP, .words = WORDS("source", "uri"), .fields = hash_fields },
+      P, "the same value goes to the same instance" },
     END,
 };
 static const struct schema balance = { .kinds = NODE_STRING | NODE_MAP,

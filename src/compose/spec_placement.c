@@ -89,11 +89,13 @@ static struct spec_balance read_hash(struct loading *load, const struct node *ha
     const struct node *header = node_get(hash, "header"), *cookie = node_get(hash, "cookie");
     struct spec_balance balance = { .placement = BOARD_HASH, .hash_of = BOARD_HASH_SOURCE, .name = "" };
 
+    if (node_is(hash, NODE_STRING) && strcmp(node_str(hash), "uri") == 0)
+        balance.hash_of = BOARD_HASH_URI;
     if (node_is(hash, NODE_STRING))
         return balance;
     if (!header == !cookie) {
         problem_error(load->problems, hash->place,
-                      "a `hash` is of one thing: `source`, or {header: NAME}, or {cookie: NAME}");
+                      "a `hash` is of one thing: `source`, `uri`, or {header: NAME}, or {cookie: NAME}");
         return balance;
     }
     balance.hash_of = header ? BOARD_HASH_HEADER : BOARD_HASH_COOKIE;

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/outside.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 static struct outside *find_or_add(struct outsides *outsides, const char *name)
 {
@@ -29,52 +34,169 @@ static struct outside *find_or_add(struct outsides *outsides, const char *name)
     return outside;
 }
 
-static void add_address(struct outside *outside, const void *address, size_t len)
+static void add_address(struct outside *outside, const struct board_address *address)
 {
-    struct board_address *slot = &outside->wanted[outside->wanted_len];
-    if (outside->wanted_len == OUTSIDE_ADDRESSES || len > sizeof(slot->u))
-        return;
-    *slot = (struct board_address){ .len = (uint32_t)len };
-    memcpy(&slot->u, address, len);
-    outside->wanted_len++;
-}
-
-static void look_up(struct outside *outside, const struct spec_outside *wanted, struct problems *problems)
-{
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV };
-    struct addrinfo *found = NULL;
-    char port[8];
-
-    (void)snprintf(port, sizeof(port), "%u", wanted->port);
-    int r = getaddrinfo(wanted->host, port, &hints, &found);
-    if (r != 0)
-        problem_error(problems, wanted->place, "`%s`: no service has that name, and as a host it cannot be found: %s",
-                      wanted->host, r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
-    for (struct addrinfo *info = found; info; info = info->ai_next)
-        add_address(outside, info->ai_addr, info->ai_addrlen);
-    if (found)
-        freeaddrinfo(found);
+    if (outside->wanted_len < OUTSIDE_ADDRESSES)
+        outside->wanted[outside->wanted_len++] = *address;
 }
 
 static void add_socket(struct outside *outside, const char *path)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };
+    struct board_address address = { .len = sizeof(un) };
     (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-    add_address(outside, &un, sizeof(un));
+    memcpy(&address.u, &un, sizeof(un));
+    add_address(outside, &address);
+}
+
+/* ---- looking up ---- */
+
+/* What a name server may take holds up nobody: names are looked up by children, all at once, in so much time. */
+#define LOOKUP_NS (4 * NS_PER_S)
+
+struct lookup {
+    const struct spec_outside *wanted;
+    size_t outside; /* index into the list */
+    pid_t pid;
+    int fd; /* where the child writes what it found; -1: none */
+};
+
+/* What a child writes: its addresses, or why there are none. */
+struct found {
+    struct board_address address[OUTSIDE_ADDRESSES];
+    uint32_t len;
+    char why[128];
+};
+
+static void find_addresses(const struct spec_outside *wanted, int flags, struct found *ret)
+{
+    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV };
+    struct addrinfo *list = NULL;
+    char port[8];
+
+    *ret = (struct found){ 0 };
+    (void)snprintf(port, sizeof(port), "%u", wanted->port);
+    int r = getaddrinfo(wanted->host, port, &hints, &list);
+    if (r != 0)
+        (void)snprintf(ret->why, sizeof(ret->why), "%s", r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+    for (struct addrinfo *info = list; r == 0 && info && ret->len < OUTSIDE_ADDRESSES; info = info->ai_next) {
+        struct board_address *address = &ret->address[ret->len];
+        if (info->ai_addrlen > sizeof(address->u))
+            continue;
+        address->len = info->ai_addrlen;
+        memcpy(&address->u, info->ai_addr, info->ai_addrlen);
+        ret->len++;
+    }
+    if (list)
+        freeaddrinfo(list);
+}
+
+static int begin_lookup(struct lookup *lookup)
+{
+    int ends[2];
+    struct found found;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    lookup->pid = fork();
+    if (lookup->pid == 0) {
+        find_addresses(lookup->wanted, AI_ADDRCONFIG, &found);
+        _exit(write(ends[1], &found, sizeof(found)) == (ssize_t)sizeof(found) ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    int r = lookup->pid < 0 ? -errno : 0;
+    (void)close(ends[1]);
+    if (r < 0)
+        (void)close(ends[0]);
+    else
+        lookup->fd = ends[0];
+    return r;
+}
+
+/* Waits for the child's word; ends the child. */
+static void end_lookup(struct lookup *lookup, int64_t deadline_ns, struct found *ret)
+{
+    size_t len = 0;
+    ssize_t n = 1;
+
+    while (len < sizeof(*ret) && (n > 0 || errno == EINTR)) {
+        int64_t left_ms = (deadline_ns - clock_now()) / NS_PER_MS;
+        struct pollfd ready = { .fd = lookup->fd, .events = POLLIN };
+        n = poll(&ready, 1, left_ms > 0 ? (int)left_ms : 0);
+        if (n > 0)
+            n = read(lookup->fd, (char *)ret + len, sizeof(*ret) - len);
+        if (n == 0)
+            break; /* in time nothing, or nothing any more */
+        len += n > 0 ? (size_t)n : 0;
+    }
+    if (len < sizeof(*ret)) {
+        *ret = (struct found){ 0 };
+        (void)snprintf(ret->why, sizeof(ret->why), "no name server answers");
+    }
+    (void)close(lookup->fd);
+    (void)kill(lookup->pid, SIGKILL);
+    while (waitpid(lookup->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+static void take_found(struct outside *outside, const struct spec_outside *wanted, const struct found *found,
+                       struct problems *problems)
+{
+    if (found->len == 0)
+        problem_error(problems, wanted->place, "`%s`: no service has that name, and as a host it cannot be found: %s",
+                      wanted->host, found->why[0] ? found->why : "it has no address");
+    for (uint32_t i = 0; i < found->len && i < OUTSIDE_ADDRESSES; i++)
+        add_address(outside, &found->address[i]);
+}
+
+/* A literal address, a Unix socket, or a name that a child looks up. False: out of memory, told. */
+static bool begin_one(struct outsides *outsides, const struct spec_outside *wanted, struct lookup *lookup,
+                      struct problems *problems)
+{
+    struct outside *outside = find_or_add(outsides, wanted->name);
+    struct found found;
+
+    *lookup = (struct lookup){ .wanted = wanted, .fd = -1 };
+    if (!outside) {
+        problem_error(problems, wanted->place, "out of memory");
+        return false;
+    }
+    lookup->outside = (size_t)(outside - outsides->list);
+    outside->wanted_len = 0;
+    if (wanted->port == 0) {
+        add_socket(outside, wanted->host);
+        return true;
+    }
+    find_addresses(wanted, AI_NUMERICHOST, &found);
+    if (found.len > 0) {
+        take_found(outside, wanted, &found, problems);
+        return true;
+    }
+    int r = begin_lookup(lookup);
+    if (r < 0)
+        problem_error(problems, wanted->place, "`%s` cannot be looked up: %s", wanted->host, strerror(-r));
+    return true;
 }
 
 void outsides_find(struct outsides *outsides, const struct spec *spec, struct problems *problems)
 {
+    int64_t deadline_ns = clock_now() + LOOKUP_NS;
+    struct lookup *lookups CLEANUP_FREE = calloc(spec->outside_len + 1, sizeof(*lookups));
+    size_t begun = 0;
+
     for (size_t i = 0; i < outsides->len; i++)
         outsides->list[i].wanted_len = 0;
-    for (size_t i = 0; i < spec->outside_len; i++) {
-        struct outside *outside = find_or_add(outsides, spec->outside[i].name);
-        if (!outside)
-            problem_error(problems, spec->outside[i].place, "out of memory");
-        else if (spec->outside[i].port == 0)
-            add_socket(outside, spec->outside[i].host);
-        else
-            look_up(outside, &spec->outside[i], problems);
+    if (!lookups && spec->outside_len > 0) {
+        problem_error(problems, spec->outside[0].place, "out of memory");
+        return;
+    }
+    while (begun < spec->outside_len && begin_one(outsides, &spec->outside[begun], &lookups[begun], problems))
+        begun++;
+    for (size_t i = 0; i < begun; i++) {
+        struct found found;
+        if (lookups[i].fd < 0)
+            continue;
+        end_lookup(&lookups[i], deadline_ns, &found);
+        take_found(&outsides->list[lookups[i].outside], lookups[i].wanted, &found, problems);
     }
 }
 

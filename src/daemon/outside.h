@@ -27,7 +27,7 @@ struct outsides {
     size_t len, cap;
 };
 
-/* Looks up what `spec` names; may wait for name servers. What cannot be found is a problem with its place. */
+/* Looks up what `spec` names; waits for name servers, 4 s at most. What cannot be found is a problem with its place. */
 void outsides_find(struct outsides *outsides, const struct spec *spec, struct problems *problems);
 
 /* Makes the board say so: endpoints that are the same stay. 0, or -ENOSPC. Inside of a writer's bracket. */

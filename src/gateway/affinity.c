@@ -89,6 +89,8 @@ uint64_t gw_affinity_key(const struct board *view, const struct board_route *rou
         return key_of(header_value(buf, head, name));
     case BOARD_HASH_COOKIE:
         return key_of(gw_affinity_cookie(buf, head, name));
+    case BOARD_HASH_URI:
+        return key_of((struct gw_span){ buf + head->path.at, head->path.len });
     case BOARD_HASH_SOURCE:
         break;
     }

@@ -6,15 +6,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-/* Bytes moved at once, before others have their turn: what a pipe of the usual size holds of pages. */
-enum { MOST = 64 * 1024 };
+enum {
+    MOST = 64 *
+           1024, /* bytes moved at once, before others have their turn: what a pipe of the usual size holds of pages */
+    FILES_LEFT = 512, /* the last descriptors, a quarter at most, are for connections */
+};
 
 static void close_both(const struct gw_pipe *pipe)
 {
     (void)close(pipe->read_fd);
     (void)close(pipe->write_fd);
+}
+
+/* A new descriptor is the lowest that is free. */
+static bool is_among_last(int fd)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return true;
+    rlim_t left = files.rlim_cur / 4 < FILES_LEFT ? files.rlim_cur / 4 : FILES_LEFT;
+    return (rlim_t)fd >= files.rlim_cur - left;
 }
 
 /* An empty one goes back to the pool. */
@@ -37,7 +51,12 @@ bool gw_pipe_worth(struct gw_worker *worker, uint8_t io, uint64_t to_come)
         return true;
     if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return false;
-    put_back(worker, &(struct gw_pipe){ .read_fd = fds[0], .write_fd = fds[1] });
+    struct gw_pipe pipe = { .read_fd = fds[0], .write_fd = fds[1] };
+    if (is_among_last(pipe.write_fd)) {
+        close_both(&pipe);
+        return false;
+    }
+    put_back(worker, &pipe);
     return true;
 }
 

@@ -73,7 +73,7 @@ story_a_killed_app_of_the_first_demonstration_costs_nothing() {
     first_demonstration
     up
     url=$direct
-    load 50 5 --timeout 20s
+    load 20 5 --timeout 20s
     sleep 0.5
     docker kill app1 >/dev/null
     becomes 15 '[[ $(instance app1-1 .restarts) -eq 1 ]]'
@@ -86,6 +86,10 @@ story_a_killed_app_of_the_first_demonstration_costs_nothing() {
     assert_eq "$(instance app1-1 .last_exit.cause)" exit
     assert_eq "$(instance app1-1 .restarts)" 2
     assert_eq "$(instance app2-1 .restarts)" 0
+    # Through the front, which leads to both: one of them dies of it, not the other one, too.
+    assert_eq "$(http_status "$front/crash")" 502
+    wait_for 15 all_ready
+    assert_eq "$(daruma ps --json | jq '[.[] | select(.service | startswith("app")) | .restarts] | add')" 3
 }
 
 story_what_docker_leaves_alone_is_mended_in_the_first_demonstration() {
