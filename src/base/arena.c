@@ -145,6 +145,20 @@ static int make(const char *path, const struct arena_shape *shape, const char *b
     return TAKE_FD(fd);
 }
 
+/* Marks the slots that lie in what the file has no holes in. */
+static void find_touched(struct arena_file *arena)
+{
+    size_t stride = COPIES * copy_size(arena->size);
+    off_t at = PAGE, end;
+
+    while ((at = lseek(arena->fd, at, SEEK_DATA)) >= 0 && (end = lseek(arena->fd, at, SEEK_HOLE)) > at) {
+        size_t first = ((size_t)at - PAGE) / stride, last = ((size_t)end - 1 - PAGE) / stride;
+        for (size_t slot = first; slot <= last && slot < arena->slots; slot++)
+            arena->touched[slot] = true;
+        at = end;
+    }
+}
+
 int arena_open(struct arena_file *arena, const char *path, const struct arena_shape *shape, struct err *ret_refused,
                struct err *err)
 {
@@ -171,8 +185,15 @@ int arena_open(struct arena_file *arena, const char *path, const struct arena_sh
         return err_errno(err, -errno, "cannot map %.300s", path);
     /* It is the writer's alone: children have no use for it, and a successor opens it by its name. */
     (void)madvise(memory, file_size(shape), MADV_DONTFORK);
+    bool *touched = calloc(shape->slots, sizeof(*touched));
+    if (!touched) {
+        (void)munmap(memory, file_size(shape));
+        return err_errno(err, -ENOMEM, "cannot map %.300s", path);
+    }
     arena->memory = memory;
+    arena->touched = touched;
     arena->fd = TAKE_FD(fd);
+    find_touched(arena);
     return 0;
 }
 
@@ -183,15 +204,18 @@ void arena_close(struct arena_file *arena)
     const struct arena_shape shape = { .slots = arena->slots, .size = arena->size };
     (void)munmap(arena->memory, file_size(&shape));
     (void)close(arena->fd);
+    free(arena->touched);
     *arena = (struct arena_file){ .fd = -1 };
 }
 
-/* The present copy of a slot, or -1. An untouched slot is a hole, which reads as zeros. */
+/* The present copy of a slot, or -1. */
 static int present(const struct arena_file *arena, uint32_t slot)
 {
     uint64_t best = 0;
     int found = -1;
 
+    if (!arena->touched[slot])
+        return -1;
     for (unsigned i = 0; i < COPIES; i++) {
         const struct copy *copy = copy_of(arena, slot, i);
         uint64_t generation = atomic_load_explicit(&copy->generation, memory_order_acquire);
@@ -233,6 +257,7 @@ int arena_store(struct arena_file *arena, uint32_t slot, const void *record, uin
     /* At first both copies, so that a later change that is not larger cannot fail. */
     if (reserve(arena, slot, which, len) < 0 || (before < 0 && reserve(arena, slot, 1 - which, len) < 0))
         return -errno;
+    arena->touched[slot] = true;
     atomic_store_explicit(&copy->generation, 0, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* a death sees what was written in this order */
     copy->len = len;

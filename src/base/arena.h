@@ -25,6 +25,7 @@ struct arena_file {
     void *memory; /* NULL: none */
     int fd;
     uint32_t slots, size; /* of the records: how many, and how many bytes each may have */
+    bool *touched;        /* by slot: it is no hole of the file. On tmpfs even looking at a hole would fill it */
 };
 
 /* What the records are. */

@@ -198,6 +198,34 @@ static void a_writer_that_is_killed_leaves_whole_records(void **state)
     assert_true(record.number[0] > 0);
 }
 
+/* On tmpfs, where memory is what a file takes. */
+static void empty_slots_take_no_memory(void **state)
+{
+    const struct arena_shape large = { .version = 1, .slots = 10000, .size = 8000 };
+    struct arena_file file;
+    struct err refused, err;
+    const void *record;
+    struct stat st;
+
+    if (access("/dev/shm", W_OK) < 0)
+        skip();
+    char name[] = "/dev/shm/daruma-test-XXXXXX";
+    int fd = mkstemp(name);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)unlink(name);
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(arena_open(&file, name, &large, &refused, &err), 0);
+        for (uint32_t slot = 0; slot < large.slots; slot++)
+            assert_int_equal(arena_load(&file, slot, &record), life && slot == 5000 ? 6 : 0);
+        assert_int_equal(arena_store(&file, 5000, "hello", 6), 0);
+        arena_close(&file);
+    }
+    assert_int_equal(stat(name, &st), 0);
+    (void)unlink(name);
+    assert_true(st.st_blocks * 512 <= 64 * 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +234,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_damaged_record_is_none_or_the_one_before, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_arena_of_ours_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(random_bytes_are_never_a_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(empty_slots_take_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(a_writer_that_is_killed_leaves_whole_records, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "runtime/runtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -212,12 +213,23 @@ static bool wrote(const char *text)
 
 static void a_running_process_is_taken_over_with_what_it_wrote(void **unused)
 {
-    char *command[] = { "/bin/sh", "-c", "trap 'echo asked; exit 7' TERM; echo early; while :; do sleep 0.01; done",
-                        NULL };
+    char script[512], alone[128];
+    char *command[] = { "/bin/sh", "-c", script, NULL };
     struct spec_service service = service_of(command);
 
+    (void)snprintf(alone, sizeof(alone), "%s/alone", run_dir);
+    (void)snprintf(script, sizeof(script),
+                   "trap 'echo asked; exit 7' TERM; until [ -e %s ]; do sleep 0.01; done; echo early; rm %s;"
+                   "while :; do sleep 0.01; done",
+                   alone, alone);
     first_life(&service, false);
     assert_true(alive(left->trace.pid));
+    /* It writes while nobody is there to read. */
+    (void)close(open(alone, O_CREAT | O_WRONLY, 0600));
+    for (int64_t until = clock_now() + PATIENCE_NS; access(alone, F_OK) == 0;) {
+        assert_true(clock_now() < until);
+        clock_sleep(NS_PER_MS);
+    }
     adopt(&service);
     WAIT_FOR(seen.started && wrote("early"));
     assert_int_equal(seen.pid, left->trace.pid);

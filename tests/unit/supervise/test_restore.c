@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A supervisor that takes over where another one stood, by its records alone: the runtime is one of words, which notes what
+ * it is asked for and tells what the test wants.
+ */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "supervise/record.h"
+#include "supervise/supervise.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct runtime_handle {
+    void *owner;
+    char instance[EVENT_NAME];
+    int signal; /* the last one */
+    struct runtime_trace trace;
+};
+
+static struct {
+    char path[64], file[64];
+    struct loop *loop;
+    struct arena_file arena;
+    struct board *board;
+    struct gauges *gauges;
+    struct event_bus bus;
+    struct supervisor *supervisor;
+    struct runtime_handle *handles[16];
+    size_t handles_len;
+    int started, adopted;
+} house;
+
+/* ---- a runtime of words ---- */
+
+static int take(const struct runtime_start *start, struct runtime_handle **ret)
+{
+    struct runtime_handle *handle = calloc(1, sizeof(*handle));
+    handle->owner = start->owner;
+    (void)snprintf(handle->instance, sizeof(handle->instance), "%s", start->instance);
+    handle->trace = (struct runtime_trace){ .pid = 1000 + (pid_t)house.handles_len, .birth = 7, .ports_len = 0 };
+    house.handles[house.handles_len++] = handle;
+    *ret = handle;
+    return 0;
+}
+
+static int start(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
+                 struct err *err)
+{
+    house.started++;
+    (void)take(start, ret);
+    supervisor_runtime_events.traced(start->owner, &(*ret)->trace);
+    return 0;
+}
+
+static int adopt(struct runtime *runtime, const struct runtime_start *start, const struct runtime_trace *trace,
+                 struct runtime_handle **ret, struct err *err)
+{
+    house.adopted++;
+    (void)take(start, ret);
+    (*ret)->trace = *trace;
+    return 0;
+}
+
+static int send_signal(struct runtime *runtime, struct runtime_handle *handle, int signo)
+{
+    handle->signal = signo;
+    return 0;
+}
+
+static void release(struct runtime *runtime, struct runtime_handle *handle)
+{
+    for (size_t i = 0; i < house.handles_len; i++)
+        if (house.handles[i] == handle)
+            house.handles[i] = house.handles[--house.handles_len];
+    free(handle);
+}
+
+static void forget(struct runtime *runtime, const char *instance)
+{
+}
+
+static struct runtime runtime = {
+    .name = "words", .start = start, .adopt = adopt, .signal = send_signal, .release = release, .forget = forget
+};
+
+static struct runtime_handle *handle_of(const char *instance)
+{
+    for (size_t i = 0; i < house.handles_len; i++)
+        if (strcmp(house.handles[i]->instance, instance) == 0)
+            return house.handles[i];
+    return NULL;
+}
+
+static void tell_started(const char *instance)
+{
+    struct runtime_handle *handle = handle_of(instance);
+    assert_non_null(handle);
+    supervisor_runtime_events.started(handle->owner, handle->trace.pid, NULL, 0);
+}
+
+static void tell_exit(const char *instance, enum cause cause, int status)
+{
+    struct runtime_handle *handle = handle_of(instance);
+    const struct runtime_exit how = { .cause = cause, .status = status, .at_ns = clock_now() };
+    assert_non_null(handle);
+    supervisor_runtime_events.exited(handle->owner, &how);
+}
+
+/* ---- the house ---- */
+
+static void ring(void *data)
+{
+}
+
+static int board_service(void *data, const char *service)
+{
+    return board_service_add(house.board, service);
+}
+
+static const char *const *peer_environment(void *data)
+{
+    static const char *const none[] = { NULL };
+    return none;
+}
+
+static void open_house(void)
+{
+    const struct arena_shape shape = { .version = RECORD_VERSION, .slots = 64, .size = RECORD_SIZE };
+    struct err refused, err;
+
+    assert_int_equal(arena_open(&house.arena, house.path, &shape, &refused, &err), 0);
+    assert_int_equal(refused.code, 0);
+    house.loop = loop_new();
+    const struct supervisor_peers peers = {
+        .loop = house.loop,
+        .runtime = &runtime,
+        .events = &house.bus,
+        .board = house.board,
+        .gauges = house.gauges,
+        .arena = &house.arena,
+        .ring = ring,
+        .board_service = board_service,
+        .peer_environment = peer_environment,
+    };
+    house.supervisor = supervisor_new(&peers);
+    assert_non_null(house.supervisor);
+}
+
+/* It dies: nothing of it is ended in order, and what it had in memory is gone. */
+static void die(void)
+{
+    arena_close(&house.arena);
+    house.arena = (struct arena_file){ 0 };
+    for (size_t i = 0; i < house.handles_len; i++)
+        free(house.handles[i]);
+    house.handles_len = 0;
+    house.started = house.adopted = 0;
+}
+
+static struct spec *load(const char *services)
+{
+    struct spec *spec = NULL;
+    struct problems problems = { 0 };
+    const char *const files[] = { house.file, NULL };
+    const struct compose_request request = { .working_dir = "/tmp", .project_name = "test", .files = files };
+    FILE *file = fopen(house.file, "w");
+
+    assert_non_null(file);
+    (void)fprintf(file, "services:\n%s", services);
+    (void)fclose(file);
+    assert_int_equal(compose_load(&request, &spec, &problems), 0);
+    problems_free(&problems);
+    return spec;
+}
+
+static void apply(const char *services)
+{
+    struct err err;
+    assert_int_equal(supervisor_apply(house.supervisor, load(services), NULL, &err), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+}
+
+/* The next life begins. How many instances it takes over. */
+static int restore(const char *services)
+{
+    struct err err;
+    die();
+    open_house();
+    int taken = supervisor_restore(house.supervisor, load(services), &err);
+    assert_true(taken >= 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    return taken;
+}
+
+static int setup(void **unused)
+{
+    struct err err;
+    memset(&house, 0, sizeof(house));
+    strcpy(house.path, "/tmp/daruma-test-arena-XXXXXX");
+    strcpy(house.file, "/tmp/daruma-test-file-XXXXXX");
+    int fd = mkstemp(house.path);
+    if (fd < 0 || close(fd) < 0 || unlink(house.path) < 0)
+        return -1;
+    fd = mkstemp(house.file);
+    if (fd < 0 || close(fd) < 0)
+        return -1;
+    house.board = board_new(&err);
+    house.gauges = gauges_new(1, &err);
+    open_house();
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    die();
+    board_free(house.board);
+    gauges_free(house.gauges);
+    (void)unlink(house.path);
+    (void)unlink(house.file);
+    return 0;
+}
+
+static void find(void *data, const struct instance_info *info)
+{
+    struct instance_info *wanted = data;
+    if (strcmp(info->instance, wanted->instance) == 0)
+        *wanted = *info;
+}
+
+static struct instance_info info_of(const char *instance)
+{
+    struct instance_info info = { .state = "absent", .health = "" };
+    (void)snprintf(info.instance, sizeof(info.instance), "%s", instance);
+    supervisor_each(house.supervisor, find, &info);
+    return info;
+}
+
+#define assert_state(instance, wanted) assert_string_equal(info_of(instance).state, wanted)
+
+#define APP "  app: {restart: always, x-daruma: {process: {command: [run]}}}\n"
+#define TWO "  app: {restart: always, scale: 2, x-daruma: {process: {command: [run]}}}\n"
+#define JOB "  job: {restart: 'on-failure:2', x-daruma: {process: {command: [run]}}}\n"
+#define NEW "  app: {restart: always, environment: {NEW: '1'}, x-daruma: {process: {command: [run]}}}\n"
+
+/* ---- stories ---- */
+
+static void what_runs_is_taken_over_without_a_word(void **unused)
+{
+    apply(TWO);
+    tell_started("app-1");
+    tell_started("app-2");
+    uint64_t before = house.bus.last_seq;
+    assert_int_equal(restore(TWO), 2);
+    assert_int_equal(house.started, 0);
+    assert_int_equal(handle_of("app-1")->trace.pid, 1000);
+    assert_int_equal(handle_of("app-1")->trace.birth, 7);
+    tell_started("app-1");
+    tell_started("app-2");
+    assert_state("app-1", "serving");
+    assert_state("app-2", "serving");
+    assert_int_equal(info_of("app-1").restarts, 0);
+    assert_int_equal(info_of("app-1").pid, 1000);
+    assert_true(info_of("app-1").since_ns > 0);
+    assert_int_equal(house.bus.last_seq, before);
+}
+
+static void what_died_meanwhile_is_started_again(void **unused)
+{
+    apply(APP);
+    tell_started("app-1");
+    restore(APP);
+    tell_exit("app-1", CAUSE_UNKNOWN, -1);
+    assert_int_equal(house.started, 1);
+    assert_int_equal(info_of("app-1").restarts, 1);
+    assert_int_equal(info_of("app-1").last_cause, CAUSE_UNKNOWN);
+}
+
+static void a_start_that_nobody_saw_the_end_of_is_not_repeated(void **unused)
+{
+    apply(APP); /* traced, not started yet */
+    assert_int_equal(restore(APP), 1);
+    assert_int_equal(house.started, 0);
+    tell_started("app-1");
+    assert_state("app-1", "serving");
+}
+
+static void budgets_delays_and_ends_go_on(void **unused)
+{
+    apply(JOB);
+    for (int i = 0; i < 2; i++) {
+        tell_started("job-1");
+        tell_exit("job-1", CAUSE_EXIT, 3);
+        if (i == 0)
+            assert_int_equal(house.started, 2);
+    }
+    assert_state("job-1", "waiting");
+    int64_t retry = info_of("job-1").retry_at_ns;
+    assert_true(retry > 0);
+    assert_int_equal(restore(JOB), 0);
+    assert_state("job-1", "waiting");
+    assert_int_equal(info_of("job-1").retry_at_ns, retry);
+    assert_int_equal(info_of("job-1").last_status, 3);
+    while (house.started == 0)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    tell_started("job-1");
+    tell_exit("job-1", CAUSE_EXIT, 3);
+    assert_state("job-1", "failed");
+    restore(JOB);
+    assert_state("job-1", "failed");
+    assert_int_equal(house.started, 0);
+}
+
+static void what_scale_said_still_counts(void **unused)
+{
+    struct err err;
+    apply(APP);
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 3, &err), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_int_equal(house.started, 3);
+    assert_int_equal(restore(APP), 3);
+    apply(APP);
+    assert_int_equal(handle_of("app-3")->signal, 0);
+    assert_int_equal(house.started, 0);
+}
+
+static void what_was_to_end_ends(void **unused)
+{
+    apply(APP);
+    tell_started("app-1");
+    assert_int_equal(supervisor_restart(house.supervisor, "app", NULL), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_int_equal(handle_of("app-1")->signal, SIGTERM);
+    restore(APP);
+    tell_started("app-1");
+    assert_state("app-1", "stopping");
+    assert_int_equal(handle_of("app-1")->signal, 0); /* it has been asked already */
+    tell_exit("app-1", CAUSE_UNKNOWN, -1);
+    assert_int_equal(info_of("app-1").last_cause, CAUSE_STOP);
+    assert_int_equal(house.started, 1);
+}
+
+static void an_older_configuration_is_replaced(void **unused)
+{
+    apply(APP);
+    tell_started("app-1");
+    assert_int_equal(restore(NEW), 1);
+    tell_started("app-1");
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    /* Without a port nobody would notice two of it, so the old one goes first. */
+    assert_int_equal(handle_of("app-1")->signal, SIGTERM);
+    tell_exit("app-1", CAUSE_KILLED, SIGTERM);
+    assert_int_equal(info_of("app-1").last_cause, CAUSE_DEPLOY);
+    while (house.started == 0)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+}
+
+static void what_no_file_names_is_stopped(void **unused)
+{
+    apply(APP JOB);
+    tell_started("app-1");
+    tell_started("job-1");
+    assert_int_equal(restore(APP), 2);
+    tell_started("app-1");
+    tell_started("job-1");
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_int_equal(handle_of("job-1")->signal, SIGTERM);
+    assert_int_equal(handle_of("app-1")->signal, 0);
+    tell_exit("job-1", CAUSE_KILLED, SIGTERM);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_state("job-1", "absent");
+}
+
+/* Whatever stands in a record, it is judged before it is believed. */
+static void records_of_noise_do_no_harm(void **unused)
+{
+    unsigned char noise[RECORD_SIZE];
+
+    apply(TWO);
+    srandom(1);
+    for (int round = 0; round < 200; round++) {
+        for (size_t i = 0; i < sizeof(noise); i++)
+            noise[i] = (unsigned char)random();
+        uint32_t kind = 1 + (uint32_t)round % 2;
+        memcpy(noise, &kind, sizeof(kind));
+        uint32_t len = round % 3 ? (uint32_t)(random() % RECORD_SIZE) : sizeof(struct service_record);
+        assert_int_equal(arena_store(&house.arena, 32 + (uint32_t)round % 16, noise, len), 0);
+        if (round % 20 == 19)
+            assert_int_equal(restore(TWO), 2);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(what_runs_is_taken_over_without_a_word),
+        TEST(what_died_meanwhile_is_started_again),
+        TEST(a_start_that_nobody_saw_the_end_of_is_not_repeated),
+        TEST(budgets_delays_and_ends_go_on),
+        TEST(what_scale_said_still_counts),
+        TEST(what_was_to_end_ends),
+        TEST(an_older_configuration_is_replaced),
+        TEST(what_no_file_names_is_stopped),
+        TEST(records_of_noise_do_no_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
