@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the admin API (observe/admin.h) asks of the supervisor, and tells it to do. Each call is answered at once; what
+ * takes time goes on in the loop, and is told by events.
+ */
+#include "daemon/daemon_parts.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/version.h"
+#include "daemon/answers.h"
+#include "daemon/deploys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static json_t *call_project(void *data)
+{
+    struct daemon *daemon = data;
+    const struct spec *spec = supervisor_spec(daemon->supervisor);
+    json_t *files = json_array();
+
+    for (char **file = spec->files; file && *file; file++)
+        (void)json_array_append_new(files, json_string(*file));
+    json_t *deploying = json_array();
+    for (size_t i = 0; i < spec->services_len; i++)
+        if (supervisor_is_deploying(daemon->supervisor, spec->services[i].name))
+            (void)json_array_append_new(deploying, json_string(spec->services[i].name));
+    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:f, s:I, s:I, s:o}", "name", daemon->dir.project,
+                     "version", DARUMA_VERSION, "pid", (int)getpid(), "guard",
+                     (int)daemon->memory.guard->member[GUARD_SIDE_GUARD].pid, "runtime", daemon->runtime->name, "state",
+                     answers_state_name(supervisor_state(daemon->supervisor)), "working_dir", spec->working_dir,
+                     "files", files, "listeners", answers_listeners(daemon->memory.board, &daemon->listeners), "since",
+                     (double)daemon->since_wall_ns / 1e9, "last_event", (json_int_t)daemon->bus.last_seq, "first_event",
+                     (json_int_t)daemon->first_event, "deploying", deploying);
+}
+
+static json_t *call_instances(void *data)
+{
+    struct daemon *daemon = data;
+    return answers_instances(daemon->supervisor);
+}
+
+static json_t *call_gateway(void *data)
+{
+    struct daemon *daemon = data;
+    return answers_gateway(daemon->memory.board, daemon->memory.gauges);
+}
+
+static int call_up(void *data, const json_t *json, json_t **ret, struct err *err)
+{
+    struct daemon *daemon = data;
+    struct up_request request = { 0 };
+    struct problems problems = { 0 };
+    CLEANUP_BUF struct buf text = { 0 };
+    json_t *planned = NULL;
+
+    int r = up_request_parse(json, &request, err);
+    if (r < 0)
+        return r;
+    r = request.dry_run ? daemon_plan(daemon, &request, &problems, &planned, err)
+                        : daemon_change(daemon, &request, &problems, err);
+    problems_format(&problems, false, &text);
+    const char *told = text.len > 0 ? text.data : "";
+    if (r == 0 && request.dry_run) {
+        *ret = json_pack("{s:s, s:o}", "warnings", told, "plan", planned);
+    } else if (r == 0) {
+        *ret = json_pack("{s:s}", "warnings", told);
+        for (const char *const *name = request.renew; name && *name; name++)
+            supervisor_renew(daemon->supervisor, *name);
+        up_request_free(&daemon->request);
+        daemon->request = request;
+        request = (struct up_request){ 0 };
+    } else if (problems.errors > 0) {
+        *ret = json_pack("{s:s, s:s}", "error", "the files do not load; nothing was changed", "problems", told);
+    }
+    up_request_free(&request);
+    problems_free(&problems);
+    return r;
+}
+
+static void call_down(void *data, bool kill, bool volumes)
+{
+    struct daemon *daemon = data;
+
+    daemon->runtime->remove_volumes = daemon->runtime->remove_volumes || volumes;
+    daemon_go_down(daemon, kill);
+}
+
+static int call_restart(void *data, const char *service, struct err *err)
+{
+    struct daemon *daemon = data;
+    return supervisor_restart(daemon->supervisor, service, err);
+}
+
+static int call_rollback(void *data, const char *service, uint32_t version, struct err *err)
+{
+    struct daemon *daemon = data;
+    return supervisor_rollback(daemon->supervisor, service, version, err);
+}
+
+static json_t *call_deploys(void *data)
+{
+    struct daemon *daemon = data;
+    return deploys_read(&daemon->receipts);
+}
+
+static int call_scale(void *data, const char *service, int replicas, struct err *err)
+{
+    struct daemon *daemon = data;
+    return supervisor_scale(daemon->supervisor, service, replicas, err);
+}
+
+/* Signals every instance when no name is given. */
+static int call_kill(void *data, const char *name, int signo, struct err *err)
+{
+    struct daemon *daemon = data;
+    const struct spec *spec = supervisor_spec(daemon->supervisor);
+
+    if (name)
+        return supervisor_kill(daemon->supervisor, name, signo, err);
+    for (size_t i = 0; i < spec->services_len; i++) {
+        int r = supervisor_kill(daemon->supervisor, spec->services[i].name, signo, err);
+        /* Those that run nothing just now have nothing to be killed. */
+        if (r < 0 && r != -ESRCH)
+            return r;
+    }
+    return 0;
+}
+
+static void emit_chaos(struct daemon *daemon, const char *victim, int signo)
+{
+    struct event event = { .kind = EVENT_CHAOS };
+
+    (void)snprintf(event.instance, sizeof(event.instance), "%s", victim);
+    logs_service_of(victim, event.service);
+    (void)snprintf(event.text, sizeof(event.text), "the monkey sends SIG%s",
+                   sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
+    event_emit(&daemon->bus, &event);
+}
+
+static int call_chaos_kill(void *data, const char *const *services, uint64_t pick, int signo, bool allow_last,
+                           json_t **ret, struct err *err)
+{
+    struct daemon *daemon = data;
+    char victim[EVENT_NAME];
+
+    /* Its process and address are asked for before it dies: afterwards they are gone. */
+    int r = supervisor_chaos_kill(daemon->supervisor, services, pick, 0, allow_last, victim, err);
+    if (r < 0)
+        return r;
+    json_t *told = answers_instance(daemon->supervisor, victim);
+    if (signo)
+        r = supervisor_chaos_kill(daemon->supervisor, services, pick, signo, allow_last, victim, err);
+    if (r < 0) {
+        json_decref(told);
+        return r;
+    }
+    if (signo)
+        emit_chaos(daemon, victim, signo);
+    *ret = told;
+    return 0;
+}
+
+struct api_calls daemon_calls(struct daemon *daemon)
+{
+    return (struct api_calls){
+        .data = daemon,
+        .project = call_project,
+        .instances = call_instances,
+        .gateway = call_gateway,
+        .up = call_up,
+        .down = call_down,
+        .restart = call_restart,
+        .rollback = call_rollback,
+        .deploys = call_deploys,
+        .scale = call_scale,
+        .kill = call_kill,
+        .chaos_kill = call_chaos_kill,
+    };
+}

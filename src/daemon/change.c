@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From one request to the next: loads the files, checks all that can be wrong before anything is touched, and then changes
+ * services, listeners and what is written down of them.
+ */
+#include "daemon/daemon_parts.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "daemon/deploys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Loads what `request` says and opens the ports that are new. Everything that is wrong goes to `problems` or `err`. */
+static int prepare(struct daemon *daemon, const struct up_request *request, struct spec **ret,
+                   struct problems *problems, struct err *err)
+{
+    struct spec *spec = NULL;
+    enum spec_runtime kind;
+
+    int r = compose_load(&request->compose, &spec, problems);
+    if (r == 0 && strcmp(spec->name, daemon->dir.project) != 0)
+        r = err_set(err, -EINVAL, "the files are those of project \"%s\", but this is \"%s\"", spec->name,
+                    daemon->dir.project);
+    if (r == 0)
+        r = up_request_apply(request, spec, err);
+    if (r == 0)
+        r = spec_choose_runtime(spec, request->runtime, &kind, err);
+    if (r == 0 && kind != daemon->kind)
+        r = err_set(err, -EINVAL,
+                    "project \"%s\" runs with the %s runtime, and the files ask for the other one; take it down first",
+                    daemon->dir.project, daemon->runtime->name);
+    if (r == 0)
+        daemon->runtime->check(daemon->runtime, spec, problems);
+    if (r == 0)
+        listeners_open(&daemon->listeners, spec, problems);
+    if (r == 0 && problems->errors > 0)
+        r = -EINVAL;
+    if (r < 0) {
+        listeners_discard(&daemon->listeners);
+        spec_free(spec);
+        return r;
+    }
+    *ret = spec;
+    return 0;
+}
+
+int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err)
+{
+    struct spec *spec;
+
+    if (daemon->stopping)
+        return err_set(err, -EBUSY, "project \"%s\" is going down", daemon->dir.project);
+    daemon_busy_begin(daemon->guard);
+    int r = prepare(daemon, request, &spec, problems, err);
+    daemon_busy_end();
+    if (r < 0)
+        return r;
+    if (request->replace)
+        supervisor_turn_round(daemon->supervisor, request->services);
+    r = supervisor_apply(daemon->supervisor, spec, request->services, err);
+    if (r < 0) {
+        listeners_discard(&daemon->listeners);
+        spec_free(spec);
+        return r;
+    }
+    r = listeners_publish(&daemon->listeners, spec, daemon->memory.board, err);
+    accesslog_apply(&daemon->accesslog, spec);
+    workers_sync(daemon->workers);
+    daemon_write_down(daemon, request);
+    daemon_notify_ready(daemon); /* a manager that lost sight of us may have asked */
+    loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
+    return r;
+}
+
+void daemon_reload(struct daemon *daemon)
+{
+    struct problems problems = { 0 };
+    CLEANUP_BUF struct buf text = { 0 };
+    struct err err = { 0 };
+
+    if (daemon_change(daemon, &daemon->request, &problems, &err) < 0) {
+        char told[EVENT_TEXT];
+        problems_format(&problems, false, &text);
+        const char *all = text.len > 0 ? text.data : err.message;
+        (void)fprintf(stderr, "%s\n", all);
+        (void)snprintf(told, sizeof(told), "the files could not be loaded again, nothing was changed: %.*s",
+                       (int)(strcspn(all, "\n") < 160 ? strcspn(all, "\n") : 160), all);
+        daemon_emit(daemon, EVENT_WARNING, "", "", told);
+    }
+    problems_free(&problems);
+}
+
+int daemon_plan(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret,
+                struct err *err)
+{
+    struct spec *spec;
+
+    int r = prepare(daemon, request, &spec, problems, err);
+    if (r < 0)
+        return r;
+    *ret = deploys_plan(daemon->supervisor, spec, request->services);
+    listeners_discard(&daemon->listeners);
+    spec_free(spec);
+    return 0;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the supervisor process is made of, for the files that make it up: daemon.c builds it, joins its parts and ends it,
+ * change.c brings it from one request to the next, calls.c answers the admin API, takeover.c goes on where another
+ * supervisor died. Nobody else includes this. All of it runs in the supervisor's loop.
+ */
+#ifndef DARUMA_DAEMON_DAEMON_PARTS_H
+#define DARUMA_DAEMON_DAEMON_PARTS_H
+
+#include "base/event.h"
+#include "base/loop.h"
+#include "daemon/accesslog.h"
+#include "daemon/daemon.h"
+#include "daemon/kept.h"
+#include "observe/admin.h"
+#include "observe/logfile.h"
+#include "observe/logs.h"
+#include "supervise/supervise.h"
+
+#include <limits.h>
+
+struct daemon {
+    struct rundir dir;
+    struct up_request request; /* the last that succeeded */
+    int64_t since_wall_ns;
+    uint64_t first_event; /* the number of the last event before ours */
+
+    struct loop *loop;
+    struct event_bus bus;
+    struct daemon_memory memory;
+    struct accesslog accesslog;
+    struct listeners listeners;
+    struct workers *workers;
+    struct kept kept;
+    struct applied before; /* what we have taken over */
+    struct err refused;    /* why not */
+    struct runtime *runtime;
+    enum spec_runtime kind; /* of the runtime; it stays as long as the project runs */
+    struct supervisor *supervisor;
+
+    struct journal *journal;
+    struct logs *logs;
+    char logs_dir[PATH_MAX];
+    struct logfile own_log, receipts;
+    struct api api;
+    struct admin *admin;
+
+    struct event_sink sink;
+    struct loop_timer look; /* has the project's state changed? */
+    enum supervisor_state state;
+    bool stopping, killing;
+    bool stale; /* what is written down (applied.h): a deploy may have gone back */
+
+    int signal_fd;
+    struct loop_io signal_io;
+
+    struct guard *guard;
+    struct loop_io guard_io;
+    struct loop_timer beat;
+    struct loop_timer watchdog; /* the service manager's */
+};
+
+/* ---- daemon.c ---- */
+
+/* Emits an event of the project; what is in no field of its kind is "". All texts are copied, and cut where they are too long. */
+void daemon_emit(struct daemon *daemon, enum event_kind kind, const char *from, const char *to, const char *text);
+/* A warning: "what: why". */
+void daemon_warn(struct daemon *daemon, const char *what, const char *why);
+/* Writes what is applied by now (applied.h), for whoever comes after us. What cannot be written is warned of. */
+void daemon_write_down(struct daemon *daemon, const struct up_request *request);
+/* Tells the service manager that we are ready, and whom to watch (sd_notify(3)). */
+void daemon_notify_ready(const struct daemon *daemon);
+/* Takes the project down; asked again, or with `kill`, without waiting for what runs. The loop ends when all is gone. */
+void daemon_go_down(struct daemon *daemon, bool kill);
+
+/* ---- change.c ---- */
+
+/* Makes the project be as `request` says, which stays the caller's. 0: done, `problems` may hold warnings. A negative errno:
+   nothing was changed, and the reasons are in `problems` or `err`; only what listens may fail after that (`err`). -EBUSY: it is
+   going down. */
+int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err);
+/* What daemon_change() would do: everything is checked, nothing changed. `*ret` is the caller's. Errors as there. */
+int daemon_plan(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret,
+                struct err *err);
+/* The same request again (SIGHUP). What is wrong with it is warned of. */
+void daemon_reload(struct daemon *daemon);
+
+/* ---- calls.c ---- */
+
+/* The admin API's calls, answered by `daemon`. */
+struct api_calls daemon_calls(struct daemon *daemon);
+
+/* ---- takeover.c ---- */
+
+/* What runs already is ours again; of what is not known, nothing is left. `goes_on`: as in struct daemon_setup. 0, or a
+   negative errno with `err`. */
+int daemon_take_over(struct daemon *daemon, bool goes_on, struct err *err);
+/* The one before us was killed at some instruction: what it was about to do, we do. When everything is built. */
+void daemon_go_on(struct daemon *daemon);
+
+#endif

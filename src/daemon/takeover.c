@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Going on where another supervisor died: a moment ago, with its memory (base/guard.h), or at some time, by what it wrote
+ * down (applied.h). Services and instances restore themselves (supervise/restore.c).
+ */
+#include "daemon/daemon_parts.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void describe_takeover(const struct daemon *daemon, int taken, bool goes_on, char text[EVENT_TEXT])
+{
+    const struct guard_member *role = &daemon->memory.guard->member[GUARD_SIDE_ROLE];
+    const char *name = role->last_code == CLD_KILLED ? sigabbrev_np(role->last_status) : NULL;
+    char span[CLOCK_TEXT];
+
+    if (!goes_on)
+        (void)snprintf(text, EVENT_TEXT, "%d instances of an earlier supervisor are taken over", taken);
+    else
+        (void)snprintf(text, EVENT_TEXT, "the supervisor died%s%s; its successor took over %d instances within %s",
+                       name ? " by SIG" : "", name ? name : "", taken,
+                       clock_format_span(clock_now() - role->died_ns, span));
+}
+
+int daemon_take_over(struct daemon *daemon, bool goes_on, struct err *err)
+{
+    char text[EVENT_TEXT];
+
+    if (daemon->refused.code)
+        daemon_warn(daemon, "what an earlier supervisor left cannot be used, what still runs is ended and started anew",
+                    daemon->refused.message);
+    if (daemon->before.spec) {
+        int taken = supervisor_restore(daemon->supervisor, TAKE_PTR(daemon->before.spec), err);
+        if (taken < 0)
+            return taken;
+        describe_takeover(daemon, taken, goes_on, text);
+        daemon_emit(daemon, EVENT_PROJECT, "", "", text);
+    }
+    if (goes_on && !daemon->refused.code)
+        return 0;
+    int strays = daemon->runtime->end_strays(daemon->runtime);
+    if (strays > 0) {
+        (void)snprintf(text, sizeof(text), "%d processes of an earlier supervisor that nothing is known of were ended",
+                       strays);
+        daemon_emit(daemon, EVENT_WARNING, "", "", text);
+    }
+    return 0;
+}
+
+/* Somebody asked the supervisor before us to end, and it could not even hear it. */
+static bool was_asked_to_end(const struct daemon *daemon)
+{
+    const struct guard_member *before = &daemon->memory.guard->member[GUARD_SIDE_ROLE];
+    return before->last_code == CLD_KILLED && (before->last_status == SIGTERM || before->last_status == SIGINT);
+}
+
+void daemon_go_on(struct daemon *daemon)
+{
+    const struct kept_record *record = &daemon->kept.record;
+
+    daemon->since_wall_ns = record->since_wall_ns;
+    daemon->state = (enum supervisor_state)record->state;
+    if (daemon->state == SUPERVISOR_DOWN)
+        daemon->state = SUPERVISOR_STOPPING; /* what follows from it may not have been done */
+    daemon->runtime->remove_volumes = record->remove_volumes;
+    if (record->stopping || was_asked_to_end(daemon))
+        daemon_go_down(daemon, record->killing);
+}
