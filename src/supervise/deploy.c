@@ -510,16 +510,11 @@ void deploy_settle(struct service *service)
         ;
 }
 
-void deploy_begin(struct service *service, struct version *from)
+/* Everything is as at the beginning of a deploy; `from` is taken over. */
+static void init(struct service *service, struct version *from)
 {
     struct deploy *deploy = &service->deploy;
 
-    forget_version(&deploy->from);
-    if (!has_old(service)) {
-        deploy->phase = DEPLOY_NONE;
-        forget_version(from);
-        return;
-    }
     *deploy = (struct deploy){
         .service = service,
         .phase = DEPLOY_ROLLING,
@@ -536,9 +531,44 @@ void deploy_begin(struct service *service, struct version *from)
     *from = (struct version){ 0 };
     deploy_sum_answers(service, deploy->before_all);
     deploy_begin_comparison(service);
+}
+
+void deploy_begin(struct service *service, struct version *from)
+{
+    struct deploy *deploy = &service->deploy;
+
+    forget_version(&deploy->from);
+    if (!has_old(service)) {
+        deploy->phase = DEPLOY_NONE;
+        forget_version(from);
+        return;
+    }
+    init(service, from);
     tell(service, "version %u goes to %u, %s", deploy->from.number, service->version.number,
          service->version.spec->deploy.update.stop_first ? "stop-first" : "start-first");
     supervisor_settle_soon(service->supervisor);
+}
+
+void deploy_resume(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+    const struct deploy known = *deploy;
+    struct version from = { .number = known.from.number };
+
+    if (deploy_is_active(service)) {
+        init(service, &from);
+        deploy->phase = known.phase;
+        deploy->to = known.to;
+        deploy->pre_done = known.pre_done;
+        deploy->post_done = known.post_done;
+        memcpy(deploy->reason, known.reason, sizeof(deploy->reason)); /* who died meanwhile */
+        memcpy(deploy->last_words, known.last_words, sizeof(deploy->last_words));
+    } else if (known.phase != DEPLOY_PAUSED) {
+        from.number = service->version.number - 1; /* killed before it was written that it begins, if it does */
+        deploy_begin(service, &from);
+    }
+    share_out(service);
+    service_keep(service);
 }
 
 int deploy_turn_round(struct service *service, const char *reason)

@@ -80,6 +80,10 @@ struct deploy {
 bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight);
 /* Begins, when something of another version runs; `from` is taken over. Else the version is simply let go. */
 void deploy_begin(struct service *service, struct version *from);
+/* For a supervisor that takes over: one that goes on does so in the same direction, from where the instances are; a share
+   of the requests begins with its first step again. The version before is known by its number alone, so one that fails
+   from now on pauses. */
+void deploy_resume(struct service *service);
 /* Goes on as far as it can. Part of settling. */
 void deploy_settle(struct service *service);
 /* Turns round: back to the version before. `reason` is for people. -EALREADY: it does that already; -ENOENT: none goes

@@ -16,16 +16,21 @@
 
 enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
 
+enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY };
+
 struct service_record {
     uint32_t kind;
     uint32_t state;                 /* enum service_state */
     int32_t replicas;               /* as `scale` or the file says */
     int32_t file_replicas;          /* as the file says */
     uint32_t version, last_version; /* numbers of struct version */
-    uint8_t wanted, was_ready, came_back, pad[5];
+    uint32_t from, to;              /* of the deploy, as are the next three */
+    uint8_t phase;                  /* enum deploy_phase */
+    uint8_t pre_done, post_done;
+    uint8_t wanted, was_ready, came_back, pad[2];
     char name[EVENT_NAME];
 };
-static_assert(sizeof(struct service_record) == 96, "layout");
+static_assert(sizeof(struct service_record) == 104, "layout");
 
 struct record_port {
     uint16_t target;
@@ -41,7 +46,9 @@ struct instance_record {
     uint32_t state;                           /* enum instance_state */
     uint32_t stale_cause, ending, last_cause; /* enum cause */
     int32_t chaos_signal, last_status;
-    uint8_t wanted, stale, due, last_by_signal, served, at_fault, pad[2];
+    uint8_t wanted, stale, due, last_by_signal, served, at_fault;
+    uint8_t job; /* it is none of the service's own: enum record_job */
+    uint8_t pad[1];
     int32_t pid; /* this, `birth` and the ports are struct runtime_trace */
     uint32_t starts;
     uint64_t birth;
@@ -57,7 +64,7 @@ static_assert(sizeof(struct instance_record) == 256 + RUNTIME_PORTS * sizeof(str
 
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 2,
+    RECORD_VERSION = 3,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),

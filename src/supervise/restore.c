@@ -31,6 +31,14 @@ static uint32_t record_length(const struct instance_record *record)
     return (uint32_t)(offsetof(struct instance_record, ports) + record->ports_len * sizeof(record->ports[0]));
 }
 
+static enum record_job job_of(const struct instance *instance)
+{
+    const struct deploy *deploy = &instance->service->deploy;
+    if (instance != deploy->job)
+        return RECORD_NO_JOB;
+    return deploy->pre_done ? RECORD_POST_DEPLOY : RECORD_PRE_DEPLOY;
+}
+
 void instance_keep(struct instance *instance)
 {
     struct supervisor *supervisor = instance->service->supervisor;
@@ -54,6 +62,7 @@ void instance_keep(struct instance *instance)
     record->last_by_signal = instance->last_by_signal;
     record->served = instance->served;
     record->at_fault = instance->at_fault;
+    record->job = (uint8_t)job_of(instance);
     record->version = instance->version;
     record->starts = instance->starts;
     record->started_ns = instance->started_ns;
@@ -80,18 +89,6 @@ static bool is_up(enum instance_state state)
            state == INSTANCE_STOPPING;
 }
 
-/* Killed between the board and the record: the board is made to say what the record says. */
-static void restore_endpoint(struct instance *instance)
-{
-    struct supervisor_peers *peers = &instance->service->supervisor->peers;
-
-    endpoint_adopt(instance, instance->record.ports, instance->record.ports_len);
-    if (instance->state != INSTANCE_SERVING || instance->endpoints_len == 0)
-        return;
-    if (peers->board->endpoints[instance->endpoints[0]].state != BOARD_ENDPOINT_UP)
-        endpoint_set(instance, BOARD_ENDPOINT_UP, CAUSE_NONE);
-}
-
 static bool adopt(struct instance *instance)
 {
     struct service *service = instance->service;
@@ -112,7 +109,7 @@ static bool adopt(struct instance *instance)
     for (size_t i = 0; i < trace.ports_len; i++)
         trace.ports[i] = (struct runtime_port){ .target = instance->record.ports[i].target,
                                                 .address = instance->record.ports[i].address };
-    restore_endpoint(instance);
+    endpoint_adopt(instance, instance->record.ports, instance->record.ports_len);
     instance->restored = true;
     if (peers->runtime->adopt(peers->runtime, &start, &trace, &instance->handle, &err) == 0)
         return true;
@@ -130,9 +127,10 @@ bool instance_restore(struct instance *instance, const struct instance_record *r
     instance->stale_cause = (enum cause)record->stale_cause;
     instance->served = record->served;
     instance->at_fault = record->at_fault;
-    /* What its version was is known by its number alone: the present one is used to end it. */
-    if (strcmp(record->config_hash, instance->spec->config_hash) != 0)
-        instance->version = record->version != instance->version ? record->version : 0;
+    /* What its version was is known by its number alone: the present one is used to end it. The same configuration may be
+       another version (service_renew), and the number be that of a version that was not written down any more. */
+    bool same = strcmp(record->config_hash, instance->spec->config_hash) == 0;
+    instance->version = same || record->version != instance->version ? record->version : 0;
     instance->due = record->due;
     instance->ending = (enum cause)record->ending;
     instance->chaos_signal = record->chaos_signal;
@@ -190,7 +188,7 @@ static bool is_sound(const struct found *found, uint32_t len)
         return false;
     if (found->record.kind == RECORD_SERVICE)
         return len == sizeof(*service) && memchr(service->name, 0, sizeof(service->name)) && service->name[0] &&
-               service->replicas >= 0 && service->state <= SERVICE_FAILED;
+               service->replicas >= 0 && service->state <= SERVICE_FAILED && service->phase <= DEPLOY_FAILED;
     return found->record.kind == RECORD_INSTANCE && len >= offsetof(struct instance_record, ports) &&
            instance->ports_len <= RUNTIME_PORTS && len == record_length(instance) &&
            memchr(instance->service, 0, sizeof(instance->service)) && instance->service[0] &&
@@ -206,6 +204,8 @@ static int by_service_and_number(const void *a, const void *b)
         return x->record.kind < y->record.kind ? -1 : 1;
     if (x->record.kind == RECORD_SERVICE)
         return strcmp(x->record.service.name, y->record.service.name);
+    if (x->record.instance.job != y->record.instance.job) /* jobs last: the numbers are those of the others */
+        return x->record.instance.job < y->record.instance.job ? -1 : 1;
     int names = strcmp(x->record.instance.service, y->record.instance.service);
     if (names)
         return names;
@@ -268,17 +268,43 @@ static int restore_service(struct supervisor *supervisor, const struct found *fo
     service->state = (enum service_state)record->state;
     service->version.number = record->version ? record->version : 1;
     service->last_version = record->last_version;
+    service->deploy.phase = (enum deploy_phase)record->phase;
+    service->deploy.from.number = record->from;
+    service->deploy.to = record->to;
+    service->deploy.pre_done = record->pre_done;
+    service->deploy.post_done = record->post_done;
     if (record->file_replicas == service->version.spec->replicas)
         service->replicas = record->replicas;
     return 0;
+}
+
+/* A job runs beside the service's own instances, and once: it is waited for, not begun again. */
+static struct instance *take_job(struct service *service, enum record_job job)
+{
+    const struct spec_deploy *rules = &service->version.spec->deploy;
+    const struct version version = {
+        .number = service->version.number,
+        .ref = service->version.ref,
+        .spec = job == RECORD_PRE_DEPLOY ? rules->pre_deploy : rules->post_deploy,
+    };
+
+    if (!version.spec) /* of a version that is not wanted any more: ended as one of the service's own */
+        return service_add_instance(service);
+    if (!service->deploy.job)
+        service->deploy.job = instance_new(service, &version, 1);
+    return service->deploy.job;
 }
 
 static int restore_instance(struct supervisor *supervisor, const struct found *found, int *adopted)
 {
     const struct instance_record *record = &found->record.instance;
     struct service *service = find_or_add(supervisor, record->service);
+    struct instance *instance = NULL;
 
-    struct instance *instance = service ? service_take_instance(service, (int)record->number) : NULL;
+    if (service && record->job)
+        instance = take_job(service, (enum record_job)record->job);
+    else if (service)
+        instance = service_take_instance(service, (int)record->number);
     if (!instance)
         return -ENOMEM;
     if (instance->slot >= 0) { /* two records of one instance: a torn change, and one of them is enough */
@@ -316,10 +342,8 @@ static void clear_board(struct supervisor *supervisor)
 /* A deploy goes on from where the instances are; killed while instances were being made, the rest is made now. */
 static int complete(struct service *service)
 {
-    struct version before = { .number = service->version.number > 1 ? service->version.number - 1 : 0 };
-
     service_use_version(service);
-    deploy_begin(service, &before);
+    deploy_resume(service);
     service_update(service);
     return service->wanted && !service->gone ? service_resize(service, service->replicas) : 0;
 }

@@ -427,6 +427,11 @@ void service_keep(struct service *service)
         .came_back = service->came_back,
         .version = service->version.number,
         .last_version = service->last_version,
+        .from = service->deploy.from.number,
+        .to = service->deploy.to,
+        .phase = service->deploy.phase,
+        .pre_done = service->deploy.pre_done,
+        .post_done = service->deploy.post_done,
     };
     (void)snprintf(record.name, sizeof(record.name), "%s", service->name);
     /* It is looked at far more often than it changes. */

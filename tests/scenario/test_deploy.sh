@@ -119,3 +119,54 @@ story_a_version_that_fails_now_and_then_is_found_out() {
     assert_number "$(receipt .failed)" '< 40' "failed probes"
     assert_eq "$(daruma ps --json | jq length)" 2 "instances"
 }
+
+deploys() { daruma deploy --history --json | jq -r '.[] | "\(.from) \(.to) \(.outcome)"'; }
+
+story_a_deploy_outlives_the_supervisor_and_its_job_runs_once() {
+    deployable "" 'deploy: {pre_deploy: "echo once >>jobs; sleep 2"}'
+    up
+    load 100 8
+    version 2
+    expect_exit 0 daruma up -d --no-wait
+    becomes 5 '[[ -s jobs ]]'
+    kill_supervisor
+    assert_eq "$(daruma ps --json | jq -r 'map("\(.instance) \(.restarts)") | join(", ")')" "app-1 0, app-2 0" "instances"
+    becomes 5 '[[ -n $(instance app-3 .pid) ]]' # some are new, some are not
+    kill_supervisor
+    becomes 10 '[[ $(deploys) == "1 2 deployed" ]]'
+    load_ended
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(answers)" "version 2"
+    assert_eq "$(cat jobs)" once "runs of the job"
+    assert_eq "$(events instance.exit '.cause != "deploy"')" 1 "ends, but for the deploy's: the job"
+}
+
+story_on_its_way_back_it_stays_on_it_when_the_supervisor_dies() {
+    deployable "$(printf '    stop_grace_period: 2s')"
+    up
+    sed -i "s|command: .*|command: \"trap '' TERM; while :; do sleep 0.1; done\", port: 5000}}|" compose.yaml
+    version 2
+    expect_exit 0 daruma up -d --no-wait
+    becomes 5 '[[ $(instance app-3 .state) == starting ]]'
+    expect_exit 0 daruma rollback app -d
+    becomes 5 '[[ $(instance app-3 .state) == stopping ]]'
+    kill_supervisor
+    becomes 10 '[[ $(deploys) == "1 2 rolled back" ]]'
+    assert_eq "$(answers)" "version 1"
+    assert_eq "$(daruma ps --json | jq -r 'map("\(.instance) \(.restarts)") | join(", ")')" "app-1 0, app-2 0" "instances"
+}
+
+story_a_blue_green_one_does_not_switch_early_because_the_supervisor_died() {
+    deployable "" "deploy: {strategy: blue-green, keep: 500ms}"
+    sed -i 's/monitor: 500ms/monitor: 4s/' compose.yaml
+    up
+    version 2
+    expect_exit 0 daruma up -d --no-wait
+    becomes 5 'all_ready app-3 app-4'
+    local early=0
+    kill_supervisor
+    for _ in {1..20}; do [[ $(answers) == "version 1" ]] || early=$((early + 1)); done
+    assert_eq "$early" 0 "answers of the new version before the switch"
+    becomes 10 '[[ $(deploys) == "1 2 deployed" ]]'
+    assert_eq "$(answers)" "version 2"
+}
