@@ -166,7 +166,7 @@ static const struct spec_route *private_rules(const struct spec *spec, const cha
     static const struct spec_route http = {
         .retry_on = BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT,
         .attempts = 3,
-        .connect_timeout_ns = NS_PER_S,
+        .connect_timeout_ns = 2 * NS_PER_S, /* as of routes in the file */
         .response_timeout_ns = 60 * NS_PER_S,
         .idle_timeout_ns = 300 * NS_PER_S,
         .patience_min_ns = 25 * NS_PER_MS,
@@ -176,7 +176,7 @@ static const struct spec_route *private_rules(const struct spec *spec, const cha
     static const struct spec_route tcp = {
         .retry_on = BOARD_RETRY_ERROR,
         .attempts = 3,
-        .connect_timeout_ns = NS_PER_S,
+        .connect_timeout_ns = 2 * NS_PER_S, /* as of routes in the file */
         .hold_ns = 10 * NS_PER_S,
     };
 
