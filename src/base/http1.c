@@ -2,11 +2,12 @@
  *
  * The parser behind http1.h. It walks the head once, from left to right, and refuses at the first byte that is wrong;
  * so a refusal does not depend on how much has arrived, and a head fed byte by byte ends as the same head in one go.
- * What concerns several fields together (framing, Host) is judged when the head is whole.
+ * What concerns several fields together (framing, Host) is judged when the head is whole: http1_facts.h.
  */
 #include "base/http1.h"
 
 #include "base/http1_class.h"
+#include "base/http1_facts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,19 +15,11 @@
 const struct http1_limits http1_default_limits = { .head = 16 * 1024, .target = 8 * 1024, .headers = 100 };
 
 enum {
-    MORE = 0,             /* the parsers' "not complete yet" */
-    EMPTY_LINES = 2,      /* tolerated before a request line */
-    CONNECTION_NAMES = 32 /* fields that Connection may name */
+    MORE = 0,       /* the parsers' "not complete yet" */
+    EMPTY_LINES = 2 /* tolerated before a request line */
 };
 
-static inline const char *scan(const char *at, const char *end, unsigned class)
-{
-    while (at < end && http1_is(*at, class))
-        at++;
-    return at;
-}
-
-/* As scan(…, HTTP1_IS_VALUE), eight bytes at a time while all of them are plain: 0x20 … 0x7e. */
+/* As http1_scan(…, HTTP1_IS_VALUE), eight bytes at a time while all of them are plain: 0x20 … 0x7e. */
 static inline const char *scan_value(const char *at, const char *end)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
@@ -39,22 +32,12 @@ static inline const char *scan_value(const char *at, const char *end)
             break;
         at += 8;
     }
-    return scan(at, end, HTTP1_IS_VALUE);
-}
-
-static bool equal_nocase(const char *bytes, size_t len, const char *text, size_t text_len)
-{
-    if (len != text_len)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if (http1_lower(bytes[i]) != http1_lower(text[i]))
-            return false;
-    return true;
+    return http1_scan(at, end, HTTP1_IS_VALUE);
 }
 
 bool http1_slice_is(const char *buf, struct http1_slice slice, const char *text)
 {
-    return equal_nocase(buf + slice.at, slice.len, text, strlen(text));
+    return http1_equal_nocase(buf + slice.at, slice.len, text, strlen(text));
 }
 
 /* --- field names ------------------------------------------------------------------------------------------------ */
@@ -154,24 +137,6 @@ static bool always_hop_by_hop(enum http1_field field)
     }
 }
 
-/* Fields that a sender cannot have removed by naming them in Connection: without them the message would mean something
-   else behind us, or would hide where it came from. */
-static bool never_hop_by_hop(enum http1_field field)
-{
-    switch (field) {
-    case HTTP1_FIELD_HOST:
-    case HTTP1_FIELD_CONTENT_LENGTH:
-    case HTTP1_FIELD_X_FORWARDED_FOR:
-    case HTTP1_FIELD_X_FORWARDED_PROTO:
-    case HTTP1_FIELD_X_FORWARDED_HOST:
-    case HTTP1_FIELD_FORWARDED:
-    case HTTP1_FIELD_VIA:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* --- the walk --------------------------------------------------------------------------------------------------- */
 
 /* One walk over a head. `at` moves on; the steps return 1 when they are through, MORE, or a negative refusal. */
@@ -227,7 +192,7 @@ static int walk_version(struct walk *walk, int unsupported, uint8_t *ret_minor)
 static int walk_field(struct walk *walk, struct http1_header *header)
 {
     const char *name = walk->at;
-    const char *colon = scan(name, walk->end, HTTP1_IS_TOKEN);
+    const char *colon = http1_scan(name, walk->end, HTTP1_IS_TOKEN);
     if (colon == walk->end)
         return MORE;
     if (colon == name || *colon != ':')
@@ -278,211 +243,6 @@ static int walk_fields(struct walk *walk, struct http1_head *head)
     }
 }
 
-/* --- what fields mean together ---------------------------------------------------------------------------------- */
-
-struct framing {
-    bool length, coding;   /* Content-Length, Transfer-Encoding present */
-    bool chunked, unknown; /* the codings: chunked as the last; one that we do not know */
-    bool malformed, too_long;
-    uint64_t content_length;
-    unsigned hosts;
-    struct http1_slice host;
-    bool close, keep_alive, upgrade, upgrade_field, expect;
-};
-
-/* Takes the next element off a comma-separated list; false at its end. Elements may be empty. */
-static bool next_element(const char **at, const char *end, const char **ret_from, const char **ret_to)
-{
-    if (*at > end)
-        return false;
-    const char *comma = *at < end ? memchr(*at, ',', (size_t)(end - *at)) : NULL;
-    const char *from = *at, *to = comma ? comma : end;
-    *at = to + 1;
-    while (from < to && (*from == ' ' || *from == '\t'))
-        from++;
-    while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
-        to--;
-    *ret_from = from;
-    *ret_to = to;
-    return true;
-}
-
-/* Digits only; the same value may be repeated as a list or as several fields (RFC 9110 §8.6), another one may not. */
-static void read_length(struct framing *framing, const char *at, const char *end)
-{
-    const char *from, *to;
-    while (next_element(&at, end, &from, &to)) {
-        uint64_t value = 0;
-        if (from == to || scan(from, to, HTTP1_IS_DIGIT) != to) {
-            framing->malformed = true;
-            return;
-        }
-        for (; from < to; from++) {
-            if (value > (INT64_MAX - 9) / 10) {
-                framing->too_long = true;
-                return;
-            }
-            value = value * 10 + (uint64_t)(*from - '0');
-        }
-        if (framing->length && value != framing->content_length)
-            framing->malformed = true;
-        framing->length = true;
-        framing->content_length = value;
-    }
-}
-
-static void read_codings(struct framing *framing, const char *at, const char *end)
-{
-    const char *from, *to;
-    framing->coding = true;
-    while (next_element(&at, end, &from, &to)) {
-        if (from == to || framing->chunked)
-            framing->malformed = true; /* an empty element; something behind chunked */
-        else if (equal_nocase(from, (size_t)(to - from), "chunked", 7))
-            framing->chunked = true;
-        else
-            framing->unknown = true;
-    }
-}
-
-static int read_connection(struct framing *framing, struct http1_head *head, const char *buf, struct http1_slice value)
-{
-    const char *at = buf + value.at, *end = at + value.len, *from, *to;
-    unsigned names = 0;
-    while (next_element(&at, end, &from, &to)) {
-        size_t len = (size_t)(to - from);
-        if (equal_nocase(from, len, "close", 5)) {
-            framing->close = true;
-        } else if (equal_nocase(from, len, "keep-alive", 10)) {
-            framing->keep_alive = true;
-        } else if (equal_nocase(from, len, "upgrade", 7)) {
-            framing->upgrade = true;
-        } else if (len > 0) {
-            if (++names > CONNECTION_NAMES)
-                return -1;
-            for (unsigned i = 0; i < head->headers; i++) {
-                struct http1_header *header = &head->header[i];
-                if (header->name.len == len && !never_hop_by_hop(header->field) &&
-                    equal_nocase(buf + header->name.at, len, from, len))
-                    header->hop_by_hop = true;
-            }
-        }
-    }
-    return 0;
-}
-
-static int read_fields(const char *buf, struct http1_head *head, struct framing *framing)
-{
-    for (unsigned i = 0; i < head->headers; i++) {
-        const struct http1_header *header = &head->header[i];
-        const char *value = buf + header->value.at, *end = value + header->value.len;
-        switch ((enum http1_field)header->field) {
-        case HTTP1_FIELD_HOST:
-            framing->hosts++;
-            framing->host = header->value;
-            break;
-        case HTTP1_FIELD_CONTENT_LENGTH:
-            read_length(framing, value, end);
-            break;
-        case HTTP1_FIELD_TRANSFER_ENCODING:
-            read_codings(framing, value, end);
-            break;
-        case HTTP1_FIELD_CONNECTION:
-            if (read_connection(framing, head, buf, header->value) < 0)
-                return -1;
-            break;
-        case HTTP1_FIELD_UPGRADE:
-            framing->upgrade_field = true;
-            break;
-        case HTTP1_FIELD_EXPECT:
-            framing->expect = framing->expect || equal_nocase(value, header->value.len, "100-continue", 12);
-            break;
-        default:
-            break;
-        }
-    }
-    head->keep_alive = !framing->close && (head->minor == 1 || framing->keep_alive);
-    return 0;
-}
-
-/* uri-host [ ":" port ], RFC 9110 §7.2. May be empty. */
-static bool host_ok(const char *host, size_t len)
-{
-    const char *end = host + len;
-    if (scan(host, end, HTTP1_IS_HOST) != end)
-        return false;
-    const char *port;
-    if (len > 0 && *host == '[') {
-        const char *close = memchr(host, ']', len);
-        if (!close)
-            return false;
-        port = close + 1;
-    } else {
-        const char *colon = len > 0 ? memchr(host, ':', len) : NULL;
-        port = colon ? colon : end;
-        if (memchr(host, '[', len) || memchr(host, ']', len))
-            return false;
-    }
-    return port == end || (*port == ':' && scan(port + 1, end, HTTP1_IS_DIGIT) == end);
-}
-
-/* Where the target names an authority it outranks the Host field: RFC 9112 §3.2.2. */
-static bool read_target(const char *buf, struct http1_head *head)
-{
-    const char *at = buf + head->target.at, *end = at + head->target.len;
-
-    if (*at == '/') {
-        head->path = head->target;
-        return true;
-    }
-    if (head->method == HTTP1_CONNECT) {
-        head->host = head->target;
-        head->path = (struct http1_slice){ .at = head->target.at };
-        return head->host.len > 0 && host_ok(at, head->target.len);
-    }
-    if (head->target.len == 1 && *at == '*') {
-        head->path = head->target;
-        return head->method == HTTP1_OPTIONS;
-    }
-    size_t scheme = head->target.len > 7 && equal_nocase(at, 7, "http://", 7)    ? 7
-                    : head->target.len > 8 && equal_nocase(at, 8, "https://", 8) ? 8
-                                                                                 : 0;
-    if (scheme == 0)
-        return false;
-    const char *authority = at + scheme, *path = authority;
-    while (path < end && *path != '/' && *path != '?')
-        path++;
-    head->host = (struct http1_slice){ .at = (uint32_t)(authority - buf), .len = (uint32_t)(path - authority) };
-    head->path = (struct http1_slice){ .at = (uint32_t)(path - buf), .len = (uint32_t)(end - path) };
-    return head->host.len > 0 && host_ok(authority, head->host.len);
-}
-
-/* RFC 9112 §6.1 and §6.3 for a request. 0 or the negated status. */
-static int judge_request(const char *buf, struct http1_head *head, struct framing *framing)
-{
-    if (framing->coding && (framing->length || head->minor == 0 || framing->malformed))
-        return -400;
-    if (framing->coding && (framing->unknown || !framing->chunked))
-        return -501;
-    if (framing->malformed)
-        return -400;
-    if (framing->too_long)
-        return -413;
-    if (framing->hosts > 1 || (framing->hosts == 0 && head->minor == 1))
-        return -400;
-    if (framing->hosts && !host_ok(buf + framing->host.at, framing->host.len))
-        return -400;
-
-    head->host = framing->host;
-    if (!read_target(buf, head))
-        return -400;
-    head->content_length = framing->content_length;
-    head->framing = framing->chunked ? HTTP1_CHUNKED : framing->content_length > 0 ? HTTP1_LENGTH : HTTP1_NO_BODY;
-    head->upgrade = framing->upgrade && framing->upgrade_field && head->minor == 1;
-    head->expect_continue = framing->expect && head->minor == 1;
-    return 0;
-}
-
 static enum http1_method method_of(const char *text, size_t len)
 {
     for (int method = HTTP1_GET; method <= HTTP1_PATCH; method++) {
@@ -496,7 +256,7 @@ static enum http1_method method_of(const char *text, size_t len)
 static int walk_request_line(struct walk *walk, struct http1_head *head)
 {
     const char *method = walk->at;
-    walk->at = scan(method, walk->end, HTTP1_IS_TOKEN);
+    walk->at = http1_scan(method, walk->end, HTTP1_IS_TOKEN);
     if (walk->at == walk->end)
         return MORE;
     if (walk->at == method || *walk->at != ' ')
@@ -505,7 +265,7 @@ static int walk_request_line(struct walk *walk, struct http1_head *head)
     head->method = (uint8_t)method_of(method, head->method_name.len);
 
     const char *target = ++walk->at;
-    walk->at = scan(target, walk->end, HTTP1_IS_TARGET);
+    walk->at = http1_scan(target, walk->end, HTTP1_IS_TARGET);
     if ((size_t)(walk->at - target) > walk->limits->target)
         return -414;
     if (walk->at == walk->end)
@@ -560,10 +320,10 @@ int http1_parse_request(const char *buf, size_t len, const struct http1_limits *
     if (step <= 0)
         return incomplete(step, len, &walk);
 
-    struct framing framing = { 0 };
-    if (read_fields(buf, &head, &framing) < 0)
+    struct http1_facts facts = { 0 };
+    if (http1_facts_read(buf, &head, &facts) < 0)
         return -431;
-    int refused = judge_request(buf, &head, &framing);
+    int refused = http1_judge_request(buf, &head, &facts);
     if (refused < 0)
         return refused;
     hand_over(&head, ret);
@@ -596,31 +356,6 @@ static int walk_status_line(struct walk *walk, struct http1_head *head)
     return LITERAL(walk, "\r\n");
 }
 
-/* RFC 9112 §6.3 for a response. 0 or -EBADMSG. */
-static int judge_response(struct http1_head *head, const struct framing *framing, enum http1_method request)
-{
-    if (framing->malformed || framing->too_long)
-        return -EBADMSG;
-    if (framing->coding && (framing->length || head->minor == 0 || framing->unknown || !framing->chunked))
-        return -EBADMSG;
-
-    head->content_length = framing->content_length;
-    head->upgrade = head->status == 101;
-    bool bodiless = head->status < 200 || head->status == 204 || head->status == 304 || request == HTTP1_HEAD ||
-                    (request == HTTP1_CONNECT && head->status < 300);
-    if (bodiless)
-        head->framing = HTTP1_NO_BODY;
-    else if (framing->chunked)
-        head->framing = HTTP1_CHUNKED;
-    else if (framing->length)
-        head->framing = framing->content_length > 0 ? HTTP1_LENGTH : HTTP1_NO_BODY;
-    else
-        head->framing = HTTP1_UNTIL_CLOSE;
-    if (head->framing == HTTP1_UNTIL_CLOSE)
-        head->keep_alive = false;
-    return 0;
-}
-
 int http1_parse_response(const char *buf, size_t len, enum http1_method request, const struct http1_limits *limits,
                          struct http1_head *ret)
 {
@@ -640,10 +375,10 @@ int http1_parse_response(const char *buf, size_t len, enum http1_method request,
     if (step <= 0)
         return incomplete(step, len, &walk);
 
-    struct framing framing = { 0 };
-    if (read_fields(buf, &head, &framing) < 0)
+    struct http1_facts facts = { 0 };
+    if (http1_facts_read(buf, &head, &facts) < 0)
         return -EMSGSIZE;
-    int refused = judge_response(&head, &framing, request);
+    int refused = http1_judge_response(&head, &facts, request);
     if (refused < 0)
         return refused;
     hand_over(&head, ret);

@@ -6,6 +6,7 @@
 #define DARUMA_BASE_HTTP1_CLASS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Or'ed. */
@@ -28,6 +29,24 @@ static inline bool http1_is(char byte, unsigned class)
 static inline char http1_lower(char byte)
 {
     return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+}
+
+/* Where the bytes of that class end. */
+static inline const char *http1_scan(const char *at, const char *end, unsigned class)
+{
+    while (at < end && http1_is(*at, class))
+        at++;
+    return at;
+}
+
+static inline bool http1_equal_nocase(const char *bytes, size_t len, const char *text, size_t text_len)
+{
+    if (len != text_len)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (http1_lower(bytes[i]) != http1_lower(text[i]))
+            return false;
+    return true;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "gateway/adopt.h"
 
 #include "base/clock.h"
+#include "gateway/attempt.h"
 #include "gateway/claim.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
@@ -206,7 +207,7 @@ static void replay(struct adoption *a)
 
     gw_mark(worker, conn);
     if (known && conn->state == CONN_CONNECTING && conn->upstream != GW_NONE)
-        gw_exchange_arrived(worker, conn);
+        gw_attempt_arrived(worker, conn);
     if (known && conn->generation == generation)
         gw_conn_drive(worker, conn);
     /* What was moved and cannot be told to anybody is lost, and the stream of bytes with it. */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
+#include "gateway/failure.h"
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
 #include "gateway/limit.h"
@@ -470,10 +471,10 @@ void gw_conn_expire(struct gw_worker *worker, struct conn *conn)
             gw_exchange_refuse(worker, conn, 408, "the request body did not arrive in time");
             break;
         }
-        gw_exchange_fail(worker, conn, RETRY_TIMEOUT);
+        gw_failure(worker, conn, RETRY_TIMEOUT);
         break;
     case CONN_VERDICT:
-        gw_exchange_judge(worker, conn, true);
+        gw_failure_judge(worker, conn, true);
         break;
     case CONN_RELAYING:
         gw_count(&gw_conn_gauge(worker, conn)->truncated);

@@ -2,8 +2,9 @@
 #include "gateway/hedge.h"
 
 #include "base/clock.h"
+#include "gateway/attempt.h"
 #include "gateway/conn.h"
-#include "gateway/exchange.h"
+#include "gateway/failure.h"
 #include "gateway/response.h"
 #include "gateway/retry.h"
 #include "gateway/upstream.h"
@@ -29,7 +30,7 @@ void gw_hedge_drop_rival(struct gw_worker *worker, struct conn *conn)
     gw_upstream_close(worker, &worker->slots.upstreams[conn->rival]);
     if (worker->balance.local[conn->rival_endpoint].generation == conn->rival_generation)
         gw_balance_lost(&worker->balance, conn->rival_endpoint, worker->now - conn->rival_ns, worker->now);
-    gw_exchange_landed(worker, conn->rival_endpoint, conn->rival_generation);
+    gw_attempt_landed(worker, conn->rival_endpoint, conn->rival_generation);
 }
 
 /* The rival is the attempt again; whatever was begun beside it is over. */
@@ -81,15 +82,14 @@ void gw_hedge_rival_event(struct gw_worker *worker, struct conn *conn)
     if (seen < 0)
         return;
     if (seen == 0) {
-        gw_exchange_count_failure(worker, conn->rival_endpoint, conn->rival_generation, conn->route,
-                                  rival->served == 0);
+        gw_failure_count(worker, conn->rival_endpoint, conn->rival_generation, conn->route, rival->served == 0);
         gw_hedge_drop_rival(worker, conn);
         return;
     }
     struct upstream *second = gw_conn_upstream(worker, conn);
     if (second)
         gw_upstream_close(worker, second);
-    gw_exchange_attempt_over(worker, conn);
+    gw_attempt_over(worker, conn);
     restore_rival(worker, conn);
 }
 
@@ -115,9 +115,9 @@ void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
     bool connecting = conn->state == CONN_CONNECTING, first = !(conn->flags & CONN_OVERDUE);
-    int elsewhere = gw_exchange_elsewhere(worker, conn);
+    int elsewhere = gw_attempt_elsewhere(worker, conn);
     const struct hedge_case facts = {
-        .safe = connecting || gw_exchange_is_safe(worker, conn),
+        .safe = connecting || gw_attempt_is_safe(worker, conn),
         .replayable = !(conn->flags & CONN_REPLAY_LOST) && (connecting || all_sent(conn)),
         .wanted = route->retry_on & BOARD_RETRY_TIMEOUT,
         .elsewhere = elsewhere >= 0,
@@ -140,11 +140,11 @@ void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
         break;
     case HEDGE_NOW:
         if (connecting || gw_conn_half_answered(conn)) {
-            gw_exchange_fail(worker, conn, RETRY_TIMEOUT); /* nothing was sent, or it drips: no need to keep it */
+            gw_failure(worker, conn, RETRY_TIMEOUT); /* nothing was sent, or it drips: no need to keep it */
             break;
         }
         become_rival(worker, conn);
-        gw_exchange_second(worker, conn, (uint32_t)elsewhere);
+        gw_attempt_second(worker, conn, (uint32_t)elsewhere);
         break;
     }
 }

@@ -2,8 +2,10 @@
 #include "gateway/hold.h"
 
 #include "gateway/answer.h"
+#include "gateway/attempt.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/failure.h"
 #include "gateway/mark.h"
 
 #include <errno.h>
@@ -111,7 +113,7 @@ void gw_hold(struct gw_worker *worker, struct conn *conn, int why)
 static bool try_again(struct gw_worker *worker, struct conn *conn)
 {
     gw_mark(worker, conn);
-    int why = gw_exchange_try(worker, conn);
+    int why = gw_attempt_place(worker, conn);
     gw_mark_none(worker);
     if (why == 0) {
         gw_worker_again(worker, conn);
@@ -145,7 +147,7 @@ void gw_hold_wake(struct gw_worker *worker)
         struct conn *conn = &worker->slots.conns[next];
         next = conn->next;
         gw_mark(worker, conn);
-        gw_exchange_judge(worker, conn, false);
+        gw_failure_judge(worker, conn, false);
         gw_mark_none(worker);
         gw_worker_again(worker, conn);
     }

@@ -11,7 +11,7 @@
 
 #include "gateway/worker.h"
 
-/* No endpoint at the moment: `why` as gw_exchange_try() says it. Waits as long as the route allows; when that is over, or
+/* No endpoint at the moment: `why` as gw_attempt_place() says it. Waits as long as the route allows; when that is over, or
    too many wait already, the answer is 503. */
 void gw_hold(struct gw_worker *worker, struct conn *conn, int why);
 

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/poison.h"
 
+#include "base/hash.h"
+
+uint64_t gw_poison_fingerprint(const char *buf, const struct http1_head *head)
+{
+    uint64_t hash = hash_bytes(HASH_SEED, buf + head->method_name.at, head->method_name.len);
+    hash = hash_bytes(hash_bytes(hash, "\n", 1), buf + head->host.at, head->host.len);
+    return hash_bytes(hash_bytes(hash, "\n", 1), buf + head->path.at, head->path.len);
+}
+
 void gw_poison_add(struct gw_quarantine *quarantine, uint64_t fingerprint, int64_t until_ns)
 {
     size_t at = fingerprint % GW_POISON_CELLS;

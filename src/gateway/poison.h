@@ -6,6 +6,8 @@
 #ifndef DARUMA_GATEWAY_POISON_H
 #define DARUMA_GATEWAY_POISON_H
 
+#include "base/http1.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +24,9 @@ struct gw_quarantine {
         _Atomic int64_t until_ns;
     } cell[GW_POISON_CELLS];
 };
+
+/* What a request is known by: its method, host, path and query. */
+uint64_t gw_poison_fingerprint(const char *buf, const struct http1_head *head);
 
 /* Refuses `fingerprint` until `until_ns` (monotonic). */
 void gw_poison_add(struct gw_quarantine *quarantine, uint64_t fingerprint, int64_t until_ns);

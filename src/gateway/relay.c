@@ -7,6 +7,7 @@
 #include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/failure.h"
 #include "gateway/framing.h"
 #include "gateway/limit.h"
 #include "gateway/pipe.h"
@@ -384,7 +385,7 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
         moved = true;
         if (conn->state == CONN_SENDING) { /* that was an interim answer; what came behind it has been waiting */
             if (!gw_response_head(worker, conn))
-                gw_exchange_fail(worker, conn, RETRY_BROKEN);
+                gw_failure(worker, conn, RETRY_BROKEN);
             if (conn->generation != generation || conn->state != CONN_SENDING)
                 return conn->generation == generation;
         }

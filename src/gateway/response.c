@@ -4,8 +4,10 @@
 #include "gateway/access.h"
 #include "gateway/affinity.h"
 #include "gateway/answer.h"
+#include "gateway/attempt.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/failure.h"
 #include "gateway/framing.h"
 #include "gateway/mark.h"
 #include "gateway/pipe.h"
@@ -110,7 +112,7 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     conn->flags |= CONN_BEGUN;
     gw_conn_step(worker, conn, CONN_EV_RESPONSE);
     if (!count_body(worker, conn))
-        gw_exchange_fail(worker, conn, RETRY_BROKEN);
+        gw_failure(worker, conn, RETRY_BROKEN);
     else if (!(conn->flags & CONN_RESPONSE_WHOLE))
         gw_upstream_acknowledge(gw_conn_upstream(worker, conn));
     return true;
@@ -141,7 +143,7 @@ static bool intercept(struct gw_worker *worker, struct conn *conn, unsigned stat
     if (!error)
         return false;
     gw_upstream_close(worker, gw_conn_upstream(worker, conn));
-    gw_exchange_attempt_over(worker, conn);
+    gw_attempt_over(worker, conn);
     gw_answer_error(worker, conn, error, status);
     return true;
 }
@@ -169,7 +171,7 @@ bool gw_response_head(struct gw_worker *worker, struct conn *conn)
                 return true; /* the rest waits until the client has taken this */
             continue;
         }
-        if (gw_exchange_retry_status(worker, conn, status))
+        if (gw_failure_of_status(worker, conn, status))
             return true;
         if (status >= 300 && intercept(worker, conn, status))
             return true;
@@ -269,7 +271,7 @@ static void response_ended(struct gw_worker *worker, struct conn *conn)
     }
     if (conn->state == CONN_RELAYING)
         (void)gw_conn_flush(worker, conn);
-    gw_exchange_fail(worker, conn, RETRY_BROKEN);
+    gw_failure(worker, conn, RETRY_BROKEN);
 }
 
 /* As gw_response_read(), past the block. */
@@ -312,6 +314,6 @@ bool gw_response_read(struct gw_worker *worker, struct conn *conn, struct upstre
     }
     conn->out_len += (uint32_t)n;
     if (!(conn->state == CONN_RELAYING ? count_body(worker, conn) : gw_response_head(worker, conn)))
-        gw_exchange_fail(worker, conn, RETRY_BROKEN);
+        gw_failure(worker, conn, RETRY_BROKEN);
     return true;
 }

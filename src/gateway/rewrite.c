@@ -19,7 +19,7 @@ static bool take_target(struct gw_worker *worker, struct gw_rewritten *ret, char
     struct text target = { .at = worker->target, .end = worker->target + sizeof(worker->target) };
     /* The query may lie in worker->target itself. */
     char *kept = text + len;
-    if (query.len > GW_ROUTE_PATH)
+    if (query.len > GW_PATH)
         return false;
     memcpy(kept, query.text, query.len);
 
@@ -59,7 +59,7 @@ static enum outcome apply(struct gw_worker *worker, const struct conn *conn, con
 {
     struct gw_path *path = &worker->path;
     struct gw_gathered gathered;
-    struct text text = { .at = worker->scratch, .end = worker->scratch + GW_ROUTE_PATH };
+    struct text text = { .at = worker->scratch, .end = worker->scratch + GW_PATH };
 
     if (path->len > sizeof(worker->matched))
         return FAILED;

@@ -1,157 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/route.h"
 
+#include "base/hash.h"
 #include "base/http1_class.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define HASH_SEED  UINT64_C(14695981039346656037)
-#define HASH_PRIME UINT64_C(1099511628211)
-#define MATCH_SALT UINT64_C(0x9e3779b97f4a7c15)
-
 enum { HOST_MAX = 255 }; /* bytes of a name that a route can have */
-
-/* --- paths ------------------------------------------------------------------------------------------------------ */
-
-static int hex_digit(char byte)
-{
-    if (!http1_is(byte, HTTP1_IS_HEX))
-        return -1;
-    return byte <= '9' ? byte - '0' : http1_lower(byte) - 'a' + 10;
-}
-
-/* RFC 3986 §2.3, and the slash: what an escape may stand for without changing its meaning for whoever decodes. */
-static bool decodes(unsigned byte)
-{
-    char low = http1_lower((char)byte);
-    return (low >= 'a' && low <= 'z') || (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' ||
-           byte == '~' || byte == '/';
-}
-
-/* Nearly every path: nothing to look at twice. */
-static bool is_plain(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (text[i] == '%' || (text[i] == '/' && i + 1 < len && (text[i + 1] == '/' || text[i + 1] == '.')))
-            return false;
-    return true;
-}
-
-struct writer {
-    struct gw_path *path;
-    size_t len, segment; /* where the present segment begins */
-};
-
-/* The present segment is over. False: it leads above the root. */
-static bool end_segment(struct writer *writer, bool slash)
-{
-    char *room = writer->path->room;
-    size_t len = writer->len - writer->segment;
-    const char *segment = room + writer->segment;
-
-    if (len == 2 && segment[0] == '.' && segment[1] == '.') {
-        if (writer->segment <= 1)
-            return false;
-        writer->len = writer->segment - 1;
-        while (room[writer->len - 1] != '/')
-            writer->len--;
-        writer->path->moved = true;
-    } else if ((len == 0 && slash) || (len == 1 && segment[0] == '.')) {
-        writer->len = writer->segment;
-        writer->path->moved = true;
-    } else if (slash) {
-        room[writer->len++] = '/';
-    }
-    writer->segment = writer->len;
-    return true;
-}
-
-static bool write_path(struct writer *writer, const char *text, size_t len)
-{
-    char *room = writer->path->room;
-    for (size_t i = 1; i < len; i++) {
-        char byte = text[i];
-        if (byte == '%') {
-            int high = i + 2 < len ? hex_digit(text[i + 1]) : -1, low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
-            if (high < 0 || low < 0 || (high == 0 && low == 0))
-                return false;
-            unsigned value = (unsigned)(high << 4 | low);
-            i += 2;
-            if (!decodes(value)) {
-                static const char digits[] = "0123456789ABCDEF";
-                room[writer->len++] = '%';
-                room[writer->len++] = digits[high];
-                room[writer->len++] = digits[low];
-                continue;
-            }
-            byte = (char)value;
-        }
-        if (byte != '/')
-            room[writer->len++] = byte;
-        else if (!end_segment(writer, true))
-            return false;
-    }
-    return end_segment(writer, false);
-}
-
-bool gw_path_normalise(const char *target, size_t len, struct gw_path *ret)
-{
-    const char *query = memchr(target, '?', len);
-
-    ret->raw_len = query ? (size_t)(query - target) : len;
-    ret->text = target;
-    ret->len = ret->raw_len;
-    ret->changed = ret->moved = ret->grouped = false;
-    ret->query = (struct gw_span){ target + ret->raw_len, len - ret->raw_len };
-    if (ret->len == 0 || *target != '/') { /* of an absolute form without a path; of OPTIONS * */
-        ret->text = "/";
-        ret->len = 1;
-        return true;
-    }
-    if (is_plain(target, ret->len))
-        return true;
-    if (ret->len > sizeof(ret->room))
-        return false;
-    struct writer writer = { .path = ret, .len = 1, .segment = 1 };
-    ret->room[0] = '/';
-    if (!write_path(&writer, target, ret->raw_len))
-        return false;
-    ret->text = ret->room;
-    ret->len = writer.len;
-    ret->changed = ret->len != ret->raw_len || memcmp(ret->room, target, ret->len) != 0;
-    return true;
-}
 
 /* --- the index -------------------------------------------------------------------------------------------------- */
 
-static uint64_t hash_byte(uint64_t hash, char byte)
-{
-    return (hash ^ (uint8_t)byte) * HASH_PRIME;
-}
-
-static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        hash = hash_byte(hash, bytes[i]);
-    return hash;
-}
-
-/* The low bits decide about the slot; FNV's high bits are the better ones. */
-static uint64_t spread(uint64_t hash)
-{
-    hash *= UINT64_C(0xff51afd7ed558ccd);
-    return hash ^ hash >> 32;
-}
-
 static uint64_t group_hash(uint32_t listener, const char *host, size_t len)
 {
-    return spread(hash_bytes(HASH_SEED ^ listener, host, len));
+    return hash_mix(hash_bytes(HASH_SEED ^ listener, host, len));
 }
 
 static uint64_t route_hash(uint64_t path, uint32_t group, enum board_match match)
 {
-    return spread((path ^ group * HASH_PRIME) + match * MATCH_SALT);
+    return hash_mix(path ^ ((uint64_t)group << 3 | match));
 }
 
 /* The path of a route as the prefix that it is: "/" asks for nothing. */
@@ -375,7 +242,7 @@ static void hash_path(struct path_hashes *hashes, const struct gw_path *path)
             hashes->len[hashes->count++] = i;
         }
         if (!end)
-            hash = hash_byte(hash, path->text[i]);
+            hash = hash_bytes(hash, path->text + i, 1);
     }
     hashes->whole = hash;
 }
@@ -417,7 +284,7 @@ static uint32_t find_begins(const struct search *search, uint32_t group, size_t 
     uint32_t found = GW_ROUTE_NONE;
 
     for (size_t len = 1; len <= most; len++) {
-        hash = hash_byte(hash, path->text[len - 1]);
+        hash = hash_bytes(hash, path->text + len - 1, 1);
         uint32_t index =
             len > beyond ? find_path(routes, search->view, group, hash, BOARD_BEGINS, path->text, len) : GW_ROUTE_NONE;
         found = index != GW_ROUTE_NONE ? index : found;
@@ -590,18 +457,6 @@ uint32_t gw_route_find(const struct gw_routes *routes, const struct board *view,
 
 /* --- what follows from a route ---------------------------------------------------------------------------------- */
 
-/* Where in the target as it was written the first `len` bytes of the normalised path end. */
-static size_t raw_end(const char *target, size_t raw_len, size_t len)
-{
-    size_t at = 0;
-    for (size_t seen = 0; seen < len && at < raw_len; seen++) {
-        bool decoded = target[at] == '%' && at + 2 < raw_len &&
-                       decodes((unsigned)(hex_digit(target[at + 1]) << 4 | hex_digit(target[at + 2])));
-        at += decoded ? 3 : 1;
-    }
-    return at;
-}
-
 /* How much of the normalised path the route takes. */
 static size_t taken_len(const struct board *view, const struct board_route *route, const struct gw_path *path)
 {
@@ -616,7 +471,7 @@ void gw_route_replace(const struct board *view, const struct board_route *route,
                       const char *target, size_t len, const struct gw_path *path, struct gw_span ret[3])
 {
     size_t taken = taken_len(view, route, path);
-    size_t from = path->changed ? raw_end(target, path->raw_len, taken) : taken;
+    size_t from = path->changed ? gw_path_raw_end(target, path->raw_len, taken) : taken;
     bool by_bytes = route->match == BOARD_BEGINS, whole = from >= path->raw_len;
 
     ret[0] = with;

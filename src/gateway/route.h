@@ -11,14 +11,8 @@
  * where there are wildcards) and for each segment of the path (as many as the longest route of that host has; for routes that
  * match by bytes, for each byte), however many routes there are; regular expressions are tried one after the other.
  *
- * What is matched is the normalised path, so that a path means to us what it will mean to whoever decodes it later:
- *
- *     %2e %2F %41 …   unreserved characters and the slash are decoded, once; other escapes stay (in upper case)
- *     //  /./         become one slash
- *     /a/../b         becomes /b; above the root it is refused, as are %00 and escapes without two digits
- *
- * Forwarded is the path as the client wrote it; only a route that strips a prefix from a path that was not in this form
- * forwards the normalised rest.
+ * What is matched is the normalised path (path.h). Forwarded is the path as the client wrote it; only a route that strips a
+ * prefix from a path that was not in this form forwards the normalised rest.
  */
 #ifndef DARUMA_GATEWAY_ROUTE_H
 #define DARUMA_GATEWAY_ROUTE_H
@@ -26,6 +20,7 @@
 #include "base/board.h"
 #include "base/regex.h"
 #include "gateway/forward.h"
+#include "gateway/path.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,7 +33,6 @@ enum {
     GW_ROUTE_SLOTS = 2 * BOARD_ROUTES, /* of each hash table; a power of two */
     GW_ROUTE_DEPTH = 32,               /* segments of a route's path */
     GW_ROUTE_LABELS = 16,              /* of a host that a wildcard is looked for behind */
-    GW_ROUTE_PATH = 8 * 1024,          /* bytes of a path: the parser lets no longer target through */
 };
 
 /* The routes of one host at one listener. */
@@ -86,22 +80,6 @@ struct gw_routes {
 void gw_routes_update(struct gw_routes *routes, const struct board *view);
 
 void gw_routes_free(struct gw_routes *routes);
-
-/* A path, normalised. */
-struct gw_path {
-    const char *text; /* of the request when it was in normal form, else `room` */
-    size_t len;
-    size_t raw_len;                         /* of the path in the request, without its query */
-    bool changed;                           /* it is not as the client wrote it */
-    bool moved;                             /* segments or slashes were dropped, not only escapes decoded */
-    bool grouped;                           /* `group` counts */
-    struct gw_span query;                   /* with its question mark */
-    struct regex_group group[REGEX_GROUPS]; /* of the regular expression that matched last */
-    char room[GW_ROUTE_PATH];
-};
-
-/* Normalises the path of a target ("/a/b?c", "*", "" or "?c" of an absolute form). False: refuse it with 400. */
-bool gw_path_normalise(const char *target, size_t len, struct gw_path *ret);
 
 /* The route, or GW_ROUTE_NONE. `host` is that of the request, with its port, in any case. The groups of a regular expression
    that matched are the path's afterwards. `passed`: routes that only rewrite have had their turn. */

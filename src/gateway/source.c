@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/source.h"
 
+#include "base/hash.h"
 #include "gateway/slots.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
-static uint64_t mix(uint64_t number)
-{
-    number = (number ^ number >> 32) * UINT64_C(0xd6e8feb86659fd93);
-    number = (number ^ number >> 32) * UINT64_C(0xd6e8feb86659fd93);
-    return number ^ number >> 32;
-}
-
 uint64_t gw_source_key(const struct gw_sources *sources, uint32_t listener, int family, const uint8_t *address)
 {
     uint64_t prefix = 0;
     memcpy(&prefix, address, family == AF_INET ? 4 : 8);
-    uint64_t key = mix(mix(sources->seed ^ prefix) + ((uint64_t)listener << 8 | (family == AF_INET)));
+    uint64_t key = hash_mix(hash_mix(sources->seed ^ prefix) + ((uint64_t)listener << 8 | (family == AF_INET)));
     return key ? key : 1;
 }
 

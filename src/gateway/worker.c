@@ -8,8 +8,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "gateway/adopt.h"
+#include "gateway/attempt.h"
 #include "gateway/conn.h"
-#include "gateway/exchange.h"
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
 #include "gateway/limit.h"
@@ -353,7 +353,7 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
     if (conn->rival == index)
         gw_hedge_rival_event(worker, conn);
     else if (upstream->state == UPSTREAM_CONNECTING)
-        gw_exchange_arrived(worker, conn);
+        gw_attempt_arrived(worker, conn);
     if (conn->generation == conn_generation)
         gw_conn_drive(worker, conn);
 }

@@ -61,8 +61,8 @@ struct gw_worker {
     struct gw_path path; /* of the request that is being looked at */
     struct gw_pipe pipes[GW_PIPES_IDLE];
     uint32_t pipes_idle;
-    char matched[GW_ROUTE_PATH]; /* the path that its groups lie in, when it is another one by now */
-    char target[GW_ROUTE_PATH];  /* what became of its path and query (rewrite.h) */
+    char matched[GW_PATH]; /* the path that its groups lie in, when it is another one by now */
+    char target[GW_PATH];  /* what became of its path and query (rewrite.h) */
     char scratch[GW_FORWARD_MAX];
 };
 

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/guard.h"
 
+#include "../wait.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -34,17 +36,6 @@ struct pair {
     int theirs; /* until the fork */
     pid_t first;
 };
-
-/* Waits for a condition, at most 10 s. */
-#define WAIT_FOR(condition)                                                                                            \
-    do {                                                                                                               \
-        int64_t until_ = clock_now() + 10 * NS_PER_S;                                                                  \
-        while (!(condition)) {                                                                                         \
-            if (clock_now() > until_)                                                                                  \
-                fail_msg("waited in vain for: %s", #condition);                                                        \
-            clock_sleep(100 * NS_PER_US);                                                                              \
-        }                                                                                                              \
-    } while (0)
 
 /* ---- roles ---- */
 

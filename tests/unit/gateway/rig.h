@@ -13,6 +13,8 @@
 #include "gateway/access.h"
 #include "gateway/gateway.h"
 
+#include "../wait.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -461,17 +463,6 @@ static inline void ring(struct rig *rig)
 {
     assert_int_equal(write(rig->bell, &(uint64_t){ 1 }, 8), 8);
 }
-
-/* Waits for a condition, at most 10 s. */
-#define WAIT_FOR(condition)                                                                                            \
-    do {                                                                                                               \
-        int64_t until_ = clock_now() + 10 * NS_PER_S;                                                                  \
-        while (!(condition)) {                                                                                         \
-            if (clock_now() > until_)                                                                                  \
-                fail_msg("waited in vain for: %s", #condition);                                                        \
-            clock_sleep(200 * NS_PER_US);                                                                              \
-        }                                                                                                              \
-    } while (0)
 
 static inline void send_listener(struct rig *rig, int fd, uint32_t index)
 {
