@@ -14,6 +14,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#define BURST_NS (10 * 365 * 24 * 3600 * (double)NS_PER_S) /* so much time may come at once: far from overflowing */
+
 enum { ATTEMPTS = 3, RETRY = BOARD_RETRY_ERROR | BOARD_RETRY_TIMEOUT };
 
 static const struct spec_route usual = {
@@ -143,6 +145,9 @@ static struct board_limits read_limits(struct loading *load, const struct node *
         if (rate > 0 && (limits.source_interval_ns < NS_PER_US || limits.source_interval_ns > 3600 * NS_PER_S))
             problem_error(load->problems, requests->place,
                           "`requests_per_source` lies between one an hour and a million a second");
+        else if (limits.source_burst * (double)limits.source_interval_ns > BURST_NS)
+            problem_error(load->problems, requests->place,
+                          "`burst` is more than `rate` allows in ten years; write a lower one");
     }
     return limits;
 }
@@ -169,17 +174,16 @@ static void add_declared(struct loading *load, const struct node *node, const st
         .place = node->place,
     };
 
-    if (!read_address(load, address, spec->working_dir, &listener))
-        return;
+    bool somewhere = read_address(load, address, spec->working_dir, &listener);
     const struct spec_balance balance = spec_read_balance(load, node_get(node, "balance"), &usual.balance);
-    if (!listener.path && node_get(node, "mode"))
+    if (somewhere && !listener.path && node_get(node, "mode"))
         problem_error(load->problems, place_of(node, "mode"), "`mode` is of Unix sockets; this one is no path");
     listener.proxy_from =
         spec_build_networks(load, node_get(node, "proxy_from"), BOARD_PROXY_FROM, &listener.proxy_from_len);
     if (listener.proxy_from_len > 0 && !listener.proxy)
         problem_error(load->problems, place_of(node, "proxy_from"),
                       "`proxy_from` says who may send a PROXY header; without `proxy_protocol: true` there is none");
-    const struct spec_listener *before = find_same(spec, &listener);
+    const struct spec_listener *before = somewhere ? find_same(spec, &listener) : NULL;
     if (before)
         problem_error(load->problems, address->place, "a listener for %s stands already in line %d", node_str(address),
                       before->place.line);
@@ -191,7 +195,8 @@ static void add_declared(struct loading *load, const struct node *node, const st
     for (size_t i = 0; i < routes->len; i++)
         build_route(load, spec, node_at(routes, i), &balance, &listener.routes[i]);
     spec_check_routes(load, &listener);
-    spec->listeners[spec->listeners_len++] = listener;
+    if (somewhere)
+        spec->listeners[spec->listeners_len++] = listener;
 }
 
 static void add_published(struct loading *load, struct spec_service *service, const struct spec_port *port,

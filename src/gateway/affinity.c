@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 static const char digits[] = "0123456789abcdef";
 
@@ -73,8 +74,17 @@ void gw_affinity_write(uint64_t key, char value[GW_STICKY_VALUE])
         value[i] = digits[key >> (60 - 4 * i) & 15];
 }
 
+/* TCP has no head that could name another one. */
+static uint64_t source_key(const struct board *view, struct gw_client peer, const char *buf,
+                           const struct http1_head *head)
+{
+    const struct gw_client client = head ? gw_client_behind(peer, buf, head, view->trusted, view->used_trusted) : peer;
+    size_t len = client.family == AF_INET ? 4 : client.family == AF_INET6 ? 16 : 0;
+    return key_of((struct gw_span){ (const char *)client.address, len });
+}
+
 uint64_t gw_affinity_key(const struct board *view, const struct board_route *route, const char *buf,
-                         const struct http1_head *head, struct gw_span source)
+                         const struct http1_head *head, struct gw_client peer)
 {
     struct gw_span name;
     if (route->sticky.len > 0) {
@@ -94,5 +104,5 @@ uint64_t gw_affinity_key(const struct board *view, const struct board_route *rou
     case BOARD_HASH_SOURCE:
         break;
     }
-    return key_of(source);
+    return source_key(view, peer, buf, head);
 }

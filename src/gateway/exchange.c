@@ -6,6 +6,7 @@
 #include "gateway/access.h"
 #include "gateway/affinity.h"
 #include "gateway/answer.h"
+#include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
@@ -353,11 +354,6 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
             conn->flags |= CONN_REPEATABLE;
 }
 
-static struct gw_span source_of(const struct conn *conn)
-{
-    return (struct gw_span){ (const char *)conn->peer, conn->peer_family == AF_INET6 ? 16 : 4 };
-}
-
 void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
 {
     const struct http1_head *head = &worker->head;
@@ -399,7 +395,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
         gw_count(&gw_conn_gauge(worker, conn)->poisoned);
         gw_answer(worker, conn, 502, "this request is in quarantine: instances died while they served it");
     } else {
-        conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), buf, head, source_of(conn));
+        conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), buf, head, gw_client_peer(conn));
         place(worker, conn);
     }
 }
@@ -410,7 +406,7 @@ void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
     conn->route = worker->view->listeners[conn->listener].route;
     conn->flags |= CONN_TCP | CONN_REQUEST_WHOLE;
     begin_active(worker, conn);
-    conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), NULL, NULL, source_of(conn));
+    conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), NULL, NULL, gw_client_peer(conn));
     place(worker, conn);
 }
 

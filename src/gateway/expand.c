@@ -2,6 +2,7 @@
 #include "gateway/expand.h"
 
 #include "base/http1_class.h"
+#include "gateway/affinity.h"
 
 #include <string.h>
 #include <strings.h>
@@ -32,36 +33,6 @@ static void add_fields(struct text *text, const struct gw_facts *facts, const ch
         text_put(text, any ? ", " : "");
         text_add(text, facts->buf + header->value.at, header->value.len);
         any = true;
-    }
-}
-
-/* The value behind `name=` in a list whose items `separator` ends. */
-static bool add_item(struct text *text, const char *at, const char *end, char separator, const char *name, size_t len)
-{
-    while (at < end) {
-        const char *stop = memchr(at, separator, (size_t)(end - at));
-        stop = stop ? stop : end;
-        while (at < stop && *at == ' ')
-            at++;
-        if ((size_t)(stop - at) > len && at[len] == '=' && memcmp(at, name, len) == 0) {
-            text_add(text, at + len + 1, (size_t)(stop - at) - len - 1);
-            return true;
-        }
-        at = stop + 1;
-    }
-    return false;
-}
-
-static void add_cookie(struct text *text, const struct gw_facts *facts, const char *name, size_t len)
-{
-    static const char field[] = "cookie";
-    for (unsigned i = 0; i < facts->head->headers; i++) {
-        const struct http1_header *header = &facts->head->header[i];
-        const char *value = facts->buf + header->value.at;
-        if (header->name.len == sizeof(field) - 1 &&
-            strncasecmp(facts->buf + header->name.at, field, sizeof(field) - 1) == 0 &&
-            add_item(text, value, value + header->value.len, ';', name, len))
-            return;
     }
 }
 
@@ -101,6 +72,22 @@ static void add_query(struct text *text, const struct gw_facts *facts)
     struct gw_span query = query_of(facts);
     if (query.len > 1)
         text_add(text, query.text + 1, query.len - 1);
+}
+
+static void add_parameter(struct text *text, const struct gw_facts *facts, const char *name, size_t len)
+{
+    struct gw_span query = query_of(facts);
+    if (query.len == 0)
+        return;
+    const char *at = query.text + 1, *end = query.text + query.len;
+    while (at < end) {
+        const char *next = memchr(at, '&', (size_t)(end - at)), *stop = next ? next : end;
+        if ((size_t)(stop - at) > len && at[len] == '=' && memcmp(at, name, len) == 0) {
+            text_add(text, at + len + 1, (size_t)(stop - at) - len - 1);
+            return;
+        }
+        at = stop + 1;
+    }
 }
 
 static void add_uri(struct text *text, const struct gw_facts *facts)
@@ -165,7 +152,7 @@ static void fill(struct text *text, const struct template_piece *piece, const st
         text_add(text, facts->buf + facts->head->host.at, facts->head->host.len);
         break;
     case TEMPLATE_COOKIE:
-        add_cookie(text, facts, piece->text, piece->len);
+        add_span(text, gw_affinity_cookie(facts->buf, facts->head, (struct gw_span){ piece->text, piece->len }));
         break;
     case TEMPLATE_FORWARDED_FOR:
         add_forwarded_for(text, facts);
@@ -186,12 +173,9 @@ static void fill(struct text *text, const struct template_piece *piece, const st
     case TEMPLATE_METHOD:
         text_add(text, facts->buf + facts->head->method_name.at, facts->head->method_name.len);
         break;
-    case TEMPLATE_PARAMETER: {
-        struct gw_span query = query_of(facts);
-        if (query.len > 0)
-            (void)add_item(text, query.text + 1, query.text + query.len, '&', piece->text, piece->len);
+    case TEMPLATE_PARAMETER:
+        add_parameter(text, facts, piece->text, piece->len);
         break;
-    }
     case TEMPLATE_PATH:
         add_path(text, facts);
         break;
@@ -221,9 +205,11 @@ static void fill(struct text *text, const struct template_piece *piece, const st
 
 void gw_expand(struct text *text, struct gw_span template, const struct gw_facts *facts)
 {
-    const char *at = template.text, *end = at + template.len;
     struct template_piece piece;
 
+    if (template.len == 0)
+        return; /* then its text may be NULL, which nothing may be added to */
+    const char *at = template.text, *end = at + template.len;
     while (template_next(&at, end, &piece)) {
         if (piece.var)
             fill(text, &piece, facts);
@@ -234,12 +220,11 @@ void gw_expand(struct text *text, struct gw_span template, const struct gw_facts
 
 void gw_expand_lines(struct text *text, struct gw_span lines, const struct gw_facts *facts)
 {
-    const char *at = lines.text, *end = at + lines.len;
-
-    if (lines.len == 0 || !memchr(at, TEMPLATE_OPEN, lines.len)) {
+    if (lines.len == 0 || !memchr(lines.text, TEMPLATE_OPEN, lines.len)) {
         add_span(text, lines);
         return;
     }
+    const char *at = lines.text, *end = at + lines.len;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         const char *next = stop ? stop + 1 : end, *value = memchr(at, ' ', (size_t)(next - at));

@@ -70,6 +70,9 @@ int supervisor_rollback(struct supervisor *supervisor, const char *name, uint32_
 
     if (!service)
         return no_such_service(name, err);
+    if (number && deploy_is_active(service) && number != service->deploy.from.number)
+        return err_set(err, -EBUSY, "a deploy of \"%s\" goes on, and can only go back to version %u", name,
+                       service->deploy.from.number);
     int r = number == 0 || deploy_is_active(service) ? deploy_turn_round(service, "asked to go back") : -ENOENT;
     if (r == -ENOENT && !deploy_is_active(service))
         r = service_go_back(service, number);
@@ -94,6 +97,9 @@ int supervisor_scale(struct supervisor *supervisor, const char *name, int replic
         return err_set(err, -EINVAL, "service \"%s\" has a container_name, so there can be only one of it", name);
     if (supervisor->down)
         return err_set(err, -ESHUTDOWN, "the project is going down");
+    if (service->deploy.phase == DEPLOY_PAUSED)
+        return err_set(err, -EBUSY, "a deploy of \"%s\" paused between two versions; \"daruma rollback %s\" goes back",
+                       name, name);
     service->wanted = true;
     int r = service_resize(service, replicas);
     return r < 0 ? err_errno(err, r, "cannot scale service \"%s\"", name) : 0;

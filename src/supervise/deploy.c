@@ -76,6 +76,11 @@ static void look_at_old(const struct instance *instance, struct deploy_view *vie
         view->old_idle++;
 }
 
+static bool is_given_up(const struct instance *instance)
+{
+    return instance->state == INSTANCE_FAILED && !instance->due;
+}
+
 static void look_at_new(const struct instance *instance, const struct spec_deploy *deploy,
                         const struct spec_update *update, struct deploy_view *view)
 {
@@ -83,6 +88,7 @@ static void look_at_new(const struct instance *instance, const struct spec_deplo
         return;
     view->new_there++;
     view->failed += instance->at_fault;
+    view->new_settled += is_given_up(instance); /* as good as it gets, should that be tolerated */
     if (instance->state == INSTANCE_SERVING) {
         int64_t settled = instance->ready_ns + update->monitor_ns;
         if (settled <= view->now_ns)
@@ -148,21 +154,28 @@ static void blame(struct instance *instance, const char *words)
     (void)snprintf(deploy->last_words, sizeof(deploy->last_words), "%s", words);
 }
 
-/* New instances that had their time and aren't ready are at fault. */
-static void judge_overdue(struct service *service)
+/* New instances that had their time and aren't ready are at fault, and those that do not come back any more: whatever
+   they died of, the deploy cannot end well with them. */
+static void judge(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
     int64_t now = now_of(service), timeout = service->version.spec->deploy.ready_timeout_ns;
+    char span[CLOCK_TEXT];
 
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
-        if (!is_new(instance) || instance->at_fault || instance->state != INSTANCE_STARTING || !instance->started_ns ||
-            now < instance->started_ns + timeout)
+        if (!is_new(instance) || !instance->wanted || instance->at_fault)
             continue;
-        char span[CLOCK_TEXT];
-        blame(instance, instance->last_line);
-        (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %s", instance->name,
-                       clock_format_span(timeout, span));
+        if (is_given_up(instance)) {
+            blame(instance, instance->last_words);
+            (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s ended (%s) and is not started again",
+                           instance->name, cause_name(instance->last_cause));
+        } else if (instance->state == INSTANCE_STARTING && instance->started_ns &&
+                   now >= instance->started_ns + timeout) {
+            blame(instance, instance->last_line);
+            (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %s", instance->name,
+                           clock_format_span(timeout, span));
+        }
     }
 }
 
@@ -200,7 +213,8 @@ bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight
     *ret_weight = BOARD_WEIGHT_USUAL;
     if (deploy->phase == DEPLOY_GOING_BACK)
         return new || deploy->settled == 0;
-    if (deploy->phase != DEPLOY_ROLLING || service->version.spec->deploy.strategy == SPEC_ROLLING)
+    if ((deploy->phase != DEPLOY_ROLLING && deploy->phase != DEPLOY_PAUSED) ||
+        service->version.spec->deploy.strategy == SPEC_ROLLING)
         return true;
     *ret_weight = deploy->weights[new];
     return new ? deploy->share > 0 : deploy->share < 1000;
@@ -332,9 +346,26 @@ static void finish(struct service *service, enum deploy_phase phase)
     tell_end(service);
     service->came_back = phase != DEPLOY_FAILED; /* dependents with `restart: true` follow */
     service_update(service);
-    if (phase != DEPLOY_PAUSED)
+    if (phase != DEPLOY_PAUSED) {
+        (void)service_resize(service, service->replicas); /* it was scaled meanwhile */
         service_take_pending(service);
+    }
     supervisor_settle_soon(service->supervisor);
+}
+
+/* What does not run at present comes back with the version before, if it is needed; else it would only be in the way of
+   those that never left. */
+static void let_idle_go(struct service *service)
+{
+    int missing = service->replicas;
+
+    for (size_t i = 0; i < service->len; i++)
+        missing -= service->instances[i]->wanted && service->instances[i]->version == service->deploy.from.number;
+    for (size_t i = 0; i < service->len; i++) {
+        struct instance *instance = service->instances[i];
+        if (instance->wanted && !instance->handle && is_new(instance) && --missing < 0)
+            instance_stop(instance, CAUSE_DEPLOY, false);
+    }
 }
 
 /* The service has the version again that it had before; the present one is the old one now. */
@@ -342,6 +373,7 @@ static void restore_version(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
 
+    let_idle_go(service);
     spec_ref_drop(&service->version.ref);
     service->version = deploy->from;
     deploy->from = (struct version){ .number = service->version.number };
@@ -361,6 +393,8 @@ static void go_back(struct service *service)
     deploy->batch_ns = 0;
     deploy->settled = 0;
     deploy->step = SIZE_MAX;
+    deploy->share = 1000;
+    deploy->weights[0] = deploy->weights[1] = BOARD_WEIGHT_USUAL;
     restore_version(service);
     share_out(service);
 }
@@ -440,7 +474,7 @@ static bool take_step(struct service *service)
         fail(service);
         return deploy_is_active(service);
     }
-    judge_overdue(service);
+    judge(service);
     struct deploy_view view = look(service);
     struct deploy_step step = deploy_plan(&service->version.spec->deploy, deploy->phase == DEPLOY_GOING_BACK, &view);
     switch (step.action) {
@@ -482,6 +516,7 @@ void deploy_begin(struct service *service, struct version *from)
 
     forget_version(&deploy->from);
     if (!has_old(service)) {
+        deploy->phase = DEPLOY_NONE;
         forget_version(from);
         return;
     }
@@ -495,6 +530,7 @@ void deploy_begin(struct service *service, struct version *from)
         .began_wall_ns = clock_wall(),
         .job = deploy->job, /* still on its way out, if there is one */
         .step = SIZE_MAX,
+        .weights = { BOARD_WEIGHT_USUAL, BOARD_WEIGHT_USUAL },
         .timer = { .fn = on_timer, .data = service },
     };
     *from = (struct version){ 0 };
@@ -523,8 +559,7 @@ void deploy_end(struct service *service)
     struct deploy *deploy = &service->deploy;
 
     loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
-    if (deploy_is_active(service))
-        deploy->phase = DEPLOY_NONE;
+    deploy->phase = DEPLOY_NONE;
     if (deploy->job)
         instance_stop(deploy->job, CAUSE_STOP, false);
     forget_version(&deploy->from);

@@ -203,7 +203,7 @@ struct instance *service_take_instance(struct service *service, int number)
 int service_resize(struct service *service, int replicas)
 {
     service->replicas = replicas;
-    if (deploy_is_active(service)) {
+    if (deploy_is_active(service) || service->deploy.phase == DEPLOY_PAUSED) { /* both versions stay as they are */
         supervisor_settle_soon(service->supervisor);
         return 0;
     }

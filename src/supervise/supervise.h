@@ -93,9 +93,11 @@ void supervisor_turn_round(struct supervisor *supervisor, const char *const *ser
    or waits already. */
 void supervisor_renew(struct supervisor *supervisor, const char *service);
 /* Back to version `number` of a service's history (0: the one before), by a deploy; one that goes on turns round, one that
-   paused goes back. -ENOENT: no such service or version; -EALREADY: it is going back. */
+   paused goes back. -ENOENT: no such service or version; -EALREADY: it is going back; -EBUSY: a deploy goes
+   on that came from another version. */
 int supervisor_rollback(struct supervisor *supervisor, const char *service, uint32_t number, struct err *err);
-/* Wants `replicas` of it from now on. -ENOENT, -EINVAL (container_name, fixed), with `err`. */
+/* Wants `replicas` of it from now on. -ENOENT, -EINVAL (container_name, fixed), -EBUSY (a deploy of it paused), with
+   `err`. */
 int supervisor_scale(struct supervisor *supervisor, const char *service, int replicas, struct err *err);
 /* Sends a signal to a service's instances, or to one instance by its name. What dies of it died CAUSE_KILLED. */
 int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, struct err *err);

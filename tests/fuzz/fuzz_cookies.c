@@ -46,7 +46,7 @@ static void read_sticky(const char *buf, const struct http1_head *head)
         board = board_new(NULL);
         CHECK(board && board_text_add(board, "a", 1, &route.sticky) == 0);
     }
-    uint64_t key = gw_affinity_key(board, &route, buf, head, (struct gw_span){ 0 });
+    uint64_t key = gw_affinity_key(board, &route, buf, head, (struct gw_client){ 0 });
     if (key == 0)
         return;
     struct gw_span given = gw_affinity_cookie(buf, head, (struct gw_span){ "a", 1 });

@@ -37,12 +37,12 @@ answers() { [[ $(http_status "$1") == 200 ]]; } # URL
 scraped() { [[ $(curl -s "$prometheus/api/v1/query?query=sum(up)" | jq -r '.data.result[0].value[1]') == "$1" ]]; }
 
 # The first one, so that the stories proper are not charged with it.
-story_the_images_of_the_demonstrations_are_made() {
+story_the_images_of_the_demonstrations_are_made() { # slow
     first_demonstration
     docker build -q -t app app >out 2>&1 || fail "$(cat out)"
 }
 
-story_docker_compose_runs_the_first_demonstration() {
+story_docker_compose_runs_the_first_demonstration() { # slow
     first_demonstration
     docker-compose up -d >out 2>&1 || fail "$(cat out)"
     wait_for 15 answers "$front/"
@@ -50,7 +50,7 @@ story_docker_compose_runs_the_first_demonstration() {
     docker-compose down -v -t 1 >out 2>&1 || fail "$(cat out)"
 }
 
-story_docker_compose_runs_the_second_demonstration() {
+story_docker_compose_runs_the_second_demonstration() { # slow
     second_demonstration
     docker-compose up -d >out 2>&1 || fail "$(cat out)"
     wait_for 15 answers "$front/"
@@ -58,7 +58,7 @@ story_docker_compose_runs_the_second_demonstration() {
     docker-compose down -v -t 1 >out 2>&1 || fail "$(cat out)"
 }
 
-story_the_first_demonstration_runs_unchanged() {
+story_the_first_demonstration_runs_unchanged() { # slow
     first_demonstration
     up
     assert_eq "$(curl -s "$front/" | jq .hits)" 1 "visits"

@@ -502,7 +502,7 @@ story_the_image_of_daruma_is_built() {
     make_image_of_daruma
 }
 
-story_daruma_runs_in_a_container() {
+story_daruma_runs_in_a_container() { # slow
     make_image_of_daruma
     [[ $(docker image inspect -f '{{.Size}}' daruma:1) -lt 80000000 ]] || fail "the image is large"
     containers

@@ -155,6 +155,7 @@ static void limits_that_make_no_sense_are_refused(void **unused)
         { "{requests_per_source: {per: 1s}}", "rate" },
         { "{requests_per_source: {rate: 1, per: 2h}}", "between one an hour" },
         { "{requests_per_source: {rate: 5, burst: 0}}", "burst" },
+        { "{requests_per_source: {rate: 1, per: 1h, burst: 4294967295}}", "more than `rate` allows in ten years" },
         { "{connections_per_source: -1}", "connections_per_source" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -267,6 +267,7 @@ static void no_step_hides_what_a_later_one_finds(void **unused)
         ":13:21: `x` is no container name",
         ":17:39: there is no service `dd` to route to; did you mean `d`?",
         ":18:17: `:0` is no address to listen at",
+        ":18:38: there is no service `ddd` to route to",
         ":20:3: the secret `s` needs one of: file, environment",
     };
     (void)unused;
@@ -288,7 +289,7 @@ static void no_step_hides_what_a_later_one_finds(void **unused)
                      "x-gateway:\n"
                      "  listeners:\n"
                      "    - {address: \":80\", routes: [{to: [dd]}]}\n"
-                     "    - {address: \":0\", routes: [{to: [d]}]}\n"
+                     "    - {address: \":0\", routes: [{to: [ddd]}]}\n"
                      "secrets:\n"
                      "  s: {}\n");
     for (size_t i = 0; i < ARRAY_LEN(told); i++)

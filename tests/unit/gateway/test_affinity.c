@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -129,7 +130,7 @@ static void the_key_is_of_what_the_route_names(void **unused)
     struct board_route cookie = { .placement = BOARD_HASH, .hash_of = BOARD_HASH_COOKIE };
     struct board_route source = { .placement = BOARD_HASH, .hash_of = BOARD_HASH_SOURCE };
     struct board_route none = { .placement = BOARD_ROUND_ROBIN };
-    struct gw_span here = { "\x7f\0\0\x01", 4 }, there = { "\x7f\0\0\x02", 4 };
+    struct gw_client here = { { 127, 0, 0, 1 }, AF_INET }, there = { { 127, 0, 0, 2 }, AF_INET };
     assert_int_equal(board_text_add(board, "X-User", 6, &header.hash_name), 0);
     assert_int_equal(board_text_add(board, "user", 4, &cookie.hash_name), 0);
 
@@ -148,6 +149,23 @@ static void the_key_is_of_what_the_route_names(void **unused)
     assert_int_equal(gw_affinity_key(board, &none, parse("X-User: ann\r\n"), &head, here), 0);
 }
 
+static void behind_a_trusted_proxy_the_source_is_whom_it_names(void **unused)
+{
+    (void)unused;
+    const struct board_route source = { .placement = BOARD_HASH, .hash_of = BOARD_HASH_SOURCE };
+    const struct gw_client proxy = { { 10, 0, 0, 1 }, AF_INET }, ann = { { 192, 0, 2, 1 }, AF_INET };
+    const char *names_ann = "X-Forwarded-For: 192.0.2.1\r\n";
+    uint64_t key = gw_affinity_key(board, &source, parse(""), &head, ann);
+
+    assert_int_not_equal(key, gw_affinity_key(board, &source, parse(names_ann), &head, proxy));
+    board->trusted[0] = (struct board_network){ .address = { 10 }, .family = AF_INET, .bits = 8 };
+    board->used_trusted = 1;
+    assert_int_equal(key, gw_affinity_key(board, &source, parse(names_ann), &head, proxy));
+    assert_int_equal(key, gw_affinity_key(board, &source, parse("X-Forwarded-For: 8.8.8.8\r\n"), &head, ann));
+    assert_int_not_equal(key, gw_affinity_key(board, &source, parse(""), &head, proxy));
+    assert_int_equal(gw_affinity_key(board, &source, parse(""), &head, (struct gw_client){ { 0 }, AF_UNIX }), 0);
+}
+
 static void a_sticky_cookie_is_read_as_it_was_written_and_nothing_else_is(void **unused)
 {
     (void)unused;
@@ -158,14 +176,14 @@ static void a_sticky_cookie_is_read_as_it_was_written_and_nothing_else_is(void *
         char value[GW_STICKY_VALUE], fields[64];
         gw_affinity_write(keys[i], value);
         (void)snprintf(fields, sizeof(fields), "Cookie: at=%.8s\r\n", value);
-        assert_int_equal(gw_affinity_key(board, &route, parse(fields), &head, (struct gw_span){ 0 }), keys[i]);
+        assert_int_equal(gw_affinity_key(board, &route, parse(fields), &head, (struct gw_client){ 0 }), keys[i]);
     }
     static const char *const others[] = { "at=0123456",  "at=012345678", "at=0123456G",
                                           "at=ABCDEF01", "at=",          "x=01234567" };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         char fields[64];
         (void)snprintf(fields, sizeof(fields), "Cookie: %s\r\n", others[i]);
-        assert_int_equal(gw_affinity_key(board, &route, parse(fields), &head, (struct gw_span){ 0 }), 0);
+        assert_int_equal(gw_affinity_key(board, &route, parse(fields), &head, (struct gw_client){ 0 }), 0);
     }
 }
 
@@ -176,6 +194,7 @@ int main(void)
         cmocka_unit_test(lighter_ones_have_fewer_points_and_keep_them_when_they_gain),
         cmocka_unit_test(cookies_are_found_whatever_stands_beside_them),
         cmocka_unit_test_setup_teardown(the_key_is_of_what_the_route_names, begin, over),
+        cmocka_unit_test_setup_teardown(behind_a_trusted_proxy_the_source_is_whom_it_names, begin, over),
         cmocka_unit_test_setup_teardown(a_sticky_cookie_is_read_as_it_was_written_and_nothing_else_is, begin, over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

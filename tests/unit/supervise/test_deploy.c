@@ -325,6 +325,82 @@ static void scaling_in_the_middle_counts(void **unused)
     take_down();
 }
 
+static void scaled_down_in_the_middle_no_more_are_left(void **unused)
+{
+#define THREE "    deploy: {replicas: 3, update_config: {monitor: 300ms, parallelism: 3}}\n"
+    struct err err = { 0 };
+    apply("services:\n" WEB("app", "", SERVER) THREE);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) THREE);
+    WAIT_FOR(is("app-6", "serving"));
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 1, &err), 0);
+    WAIT_FOR(ended("deployed"));
+    WAIT_FOR(ready() && instances() == 1 && in_rotation("app") == 1);
+    take_down();
+}
+
+/* It is no fault of the version, but nobody would ever start it again. */
+static void a_new_one_that_is_killed_and_not_to_come_back_turns_it_round(void **unused)
+{
+    apply("services: {app: {command: ['sleep', '60'], deploy: {update_config: {order: start-first, monitor: 10s}}}}");
+    WAIT_FOR(ready());
+    pid_t first = info_of("app-1").pid;
+    apply("services: {app: {command: ['sleep', '61'], deploy: {update_config: {order: start-first, monitor: 10s}}}}");
+    WAIT_FOR(is("app-2", "serving"));
+    assert_int_equal(kill(info_of("app-2").pid, SIGKILL), 0);
+    WAIT_FOR(ended("rolled back"));
+    assert_non_null(strstr(last_deploy()->text, "app-2 ended"));
+    WAIT_FOR(ready() && instances() == 1);
+    assert_int_equal(info_of("app-1").pid, first);
+    take_down();
+}
+
+static void an_old_one_that_comes_back_before_the_first_share_has_its_weight(void **unused)
+{
+#define SLOW_CANARY ", deploy: {strategy: canary, steps: [10], dwell: 60s}"
+    apply("services:\n" WEB("app", SLOW_CANARY, SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", SLOW_CANARY, "sleep 60") QUICK);
+    WAIT_FOR(info_of("app-3").pid > 0);
+    assert_int_equal(kill(info_of("app-1").pid, SIGKILL), 0);
+    WAIT_FOR(info_of("app-1").restarts == 1 && is("app-1", "serving"));
+    assert_int_equal(endpoint_of("app-1", BOARD_ENDPOINT_UP)->weight, BOARD_WEIGHT_USUAL);
+    take_down();
+}
+
+static void what_paused_stays_as_it_is(void **unused)
+{
+    struct err err = { 0 };
+    apply("services:\n" WEB("app", "", SERVER) PAUSE);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "mkdir $F/one || exit 1; " SERVER) PAUSE);
+    WAIT_FOR(ended("paused") && instances() == 3);
+    apply("services:\n" WEB("app", "", "mkdir $F/one || exit 1; " SERVER) PAUSE);
+    assert_int_equal(supervisor_scale(house.supervisor, "app", 1, &err), -EBUSY);
+    turn_for(100 * NS_PER_MS);
+    assert_int_equal(instances(), 3);
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 0, &err), 0);
+    WAIT_FOR(ended("rolled back"));
+    WAIT_FOR(ready() && instances() == 2);
+    char path[400];
+    (void)snprintf(path, sizeof(path), "%s/one", house.folder);
+    assert_int_equal(rmdir(path), 0);
+    take_down();
+}
+
+static void in_the_middle_it_goes_back_where_it_came_from_or_not_at_all(void **unused)
+{
+    struct err err = { 0 };
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
+    WAIT_FOR(info_of("app-3").pid > 0);
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 7, &err), -EBUSY);
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 1, &err), 0);
+    WAIT_FOR(ended("rolled back"));
+    take_down();
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -347,6 +423,11 @@ int main(void)
         STORY(a_job_is_ended_when_the_deploy_turns_round),
         STORY(down_in_the_middle_ends_all),
         STORY(scaling_in_the_middle_counts),
+        STORY(scaled_down_in_the_middle_no_more_are_left),
+        STORY(a_new_one_that_is_killed_and_not_to_come_back_turns_it_round),
+        STORY(an_old_one_that_comes_back_before_the_first_share_has_its_weight),
+        STORY(what_paused_stays_as_it_is),
+        STORY(in_the_middle_it_goes_back_where_it_came_from_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
