@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/workers.h"
+#include "daemon/workers_parts.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "gateway/conn_fsm.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,44 +23,6 @@
 
 /* How often it is looked whether a worker dies again and again without getting to tell anybody. */
 #define CHECK_NS NS_PER_S
-
-/* One worker and its guard (base/guard.h): two processes that restore each other. What is known of them here is their
-   process group, and that the channel hangs up when the last of them has ended. In shared memory. */
-struct worker_kept {
-    pid_t group; /* of the pair, and its first process; 0: none */
-    int channel; /* our end; -1: none */
-    int bell;    /* eventfd that lives as long as we do: successors inherit it */
-    int64_t forked_ns, delay_ns;
-    uint32_t told[BOARD_LISTENERS]; /* generation + 1 of what it listens on; 0: nothing */
-    bool told_drain;
-    uint32_t deaths[GUARD_SIDES], hung, adoptions, dropped; /* of those, what was told */
-};
-
-struct workers_kept {
-    bool used; /* the descriptors are valid */
-    int drained_bell;
-    struct worker_kept worker[GAUGES_WORKERS];
-};
-
-struct worker {
-    struct workers *all;
-    unsigned number;
-    struct worker_kept *kept;
-    struct guard_area *area;
-    struct loop_io channel_io;
-    struct loop_timer again;
-    char name[GUARD_SIDES][24];
-};
-
-struct workers {
-    struct workers_setup setup;
-    struct workers_kept *kept;
-    struct loop_io drained_io;
-    struct loop_timer limit; /* of the drain */
-    struct loop_timer check;
-    bool draining;
-    struct worker worker[GAUGES_WORKERS];
-};
 
 unsigned workers_wanted(void)
 {
@@ -169,77 +130,7 @@ void workers_sync(struct workers *workers)
     }
 }
 
-/* ---- what is told ---- */
-
-static void emit(struct worker *worker, const char *text)
-{
-    struct event event = { .kind = EVENT_GATEWAY, .pid = worker->area->member[GUARD_SIDE_ROLE].pid };
-
-    (void)snprintf(event.text, sizeof(event.text), "gateway worker %u%.200s", worker->number, text);
-    event_emit(worker->all->setup.events, &event);
-}
-
-/* "ended by SIGKILL", into `text`. */
-static const char *how_it_ended(const struct guard_member *member, bool hung, char text[32])
-{
-    const char *name = sigabbrev_np(member->last_status);
-
-    if (hung)
-        return "hung and was killed";
-    if (member->last_code == CLD_EXITED)
-        (void)snprintf(text, 32, "exited with status %d", member->last_status);
-    else if (member->last_code == CLD_KILLED || member->last_code == CLD_DUMPED)
-        (void)snprintf(text, 32, "ended by SIG%s", name ? name : "?");
-    else
-        (void)snprintf(text, 32, "ended");
-    return text;
-}
-
-static void tell_of_worker(struct worker *worker, bool taken_over)
-{
-    const struct guard_member *role = &worker->area->member[GUARD_SIDE_ROLE];
-    const struct adoption_gauge *adoption = &worker->all->setup.gauges->worker[worker->number].adoption;
-    uint32_t hung = atomic_load(&role->hung), dropped = atomic_load(&adoption->dropped),
-             state = atomic_load(&adoption->state);
-    char end[32], text[200], lost[32] = "", doing[48] = "", took[CLOCK_TEXT];
-
-    if (state != 0)
-        (void)snprintf(doing, sizeof(doing), " with a connection in hand (%s)",
-                       conn_state_name((enum conn_state)state));
-    if (dropped != worker->kept->dropped)
-        (void)snprintf(lost, sizeof(lost), ", %u dropped", dropped - worker->kept->dropped);
-    int64_t span = role->restored_ns - role->died_ns + atomic_load(&adoption->took_ns);
-    if (taken_over)
-        (void)snprintf(text, sizeof(text), " %s%s; its successor took over %u connections within %s%s",
-                       how_it_ended(role, hung != worker->kept->hung, end), doing, atomic_load(&adoption->adopted),
-                       clock_format_span(span, took), lost);
-    else
-        (void)snprintf(text, sizeof(text),
-                       " %s, and so did its successors; another one will take its place in a moment",
-                       how_it_ended(role, hung != worker->kept->hung, end));
-    worker->kept->hung = hung;
-    worker->kept->dropped = dropped;
-    emit(worker, text);
-}
-
-/* Members that died and were replaced since the last look. */
-static void tell_news(struct worker *worker, bool late)
-{
-    const struct guard_member *members = worker->area->member;
-    uint32_t adoptions = atomic_load(&worker->all->setup.gauges->worker[worker->number].adoption.adoptions);
-    uint32_t deaths = atomic_load(&members[GUARD_SIDE_ROLE].deaths),
-             guards = atomic_load(&members[GUARD_SIDE_GUARD].deaths);
-
-    if (deaths != worker->kept->deaths[GUARD_SIDE_ROLE] && (adoptions != worker->kept->adoptions || late)) {
-        tell_of_worker(worker, adoptions != worker->kept->adoptions);
-        worker->kept->deaths[GUARD_SIDE_ROLE] = deaths;
-        worker->kept->adoptions = adoptions;
-    }
-    if (guards != worker->kept->deaths[GUARD_SIDE_GUARD]) {
-        worker->kept->deaths[GUARD_SIDE_GUARD] = guards;
-        emit(worker, "'s guard ended; the worker restored it");
-    }
-}
+/* ---- reaping ---- */
 
 /* Reaps those of the pair that have become our children. */
 static void reap(const struct worker *worker, int options)
@@ -256,7 +147,7 @@ static void on_check(struct loop_timer *timer)
 {
     struct workers *workers = timer->data;
     for (unsigned i = 0; i < workers->setup.count; i++) {
-        tell_news(&workers->worker[i], true);
+        worker_tell_news(&workers->worker[i], true);
         reap(&workers->worker[i], WNOHANG);
     }
     loop_timer_set(workers->setup.loop, timer, clock_now() + CHECK_NS);
@@ -404,7 +295,7 @@ static void fork_again(struct worker *worker)
         char text[sizeof(err.message) + 2];
         bury(worker);
         (void)snprintf(text, sizeof(text), ": %s", err.message);
-        emit(worker, text);
+        worker_emit(worker, text);
         fork_later(worker);
     }
 }
@@ -435,10 +326,10 @@ static void on_pair_ended(struct worker *worker)
     }
     if (clock_now() - worker->kept->forked_ns >= STEADY_NS) {
         worker->kept->delay_ns = 0;
-        emit(worker, " and its guard have both ended; others take their place");
+        worker_emit(worker, " and its guard have both ended; others take their place");
         fork_again(worker);
     } else {
-        emit(worker, " and its guard have both ended; others will take their place in a moment");
+        worker_emit(worker, " and its guard have both ended; others will take their place in a moment");
         fork_later(worker);
     }
     /* What waited for its requests to end need not wait longer. */
@@ -455,7 +346,7 @@ static void on_drained(struct loop_io *io, uint32_t events)
     if (read(io->fd, &count, sizeof(count)) != sizeof(count))
         return;
     for (unsigned i = 0; i < workers->setup.count; i++) {
-        tell_news(&workers->worker[i], false);
+        worker_tell_news(&workers->worker[i], false);
         reap(&workers->worker[i], WNOHANG);
     }
     workers->setup.drained(workers->setup.data);

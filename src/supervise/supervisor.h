@@ -190,22 +190,28 @@ void instance_stop(struct instance *instance, enum cause cause, bool wanted);
 void instance_kill(struct instance *instance);
 /* Is it there and ready? */
 bool instance_serves(const struct instance *instance);
-/* Writes its record; a change that is not written is undone by our death. */
-void instance_keep(struct instance *instance);
 /* WAITING: arms the delay until its deadline; it is due when there is none. */
 void instance_wait(struct instance *instance);
+/* Uses another configuration for what it does from now on, the process stays. */
+void instance_take_version(struct instance *instance, const struct version *version);
+/* The bell rang: are the requests on it done? */
+void instance_check_drained(struct instance *instance);
+
+/* instance_health.c */
+/* The same bell: are requests on it overdue? Then it is asked whether it lives. */
+void instance_check_hung(struct instance *instance);
+
+/* instance_process.c */
 /* Its process cannot be taken over, so it counts as gone. */
 void instance_lost(struct instance *instance, const struct err *err);
+
+/* restore.c */
+/* Writes its record; a change that is not written is undone by our death. */
+void instance_keep(struct instance *instance);
 /* Where its process is to be found, for its record. */
 void instance_trace(struct instance *instance, pid_t pid, uint64_t birth, const struct runtime_port *ports,
                     size_t ports_len);
 /* Makes it be as the record says, and takes its process over. True when there is one to take over. */
 bool instance_restore(struct instance *instance, const struct instance_record *record);
-/* Uses another configuration for what it does from now on, the process stays. */
-void instance_take_version(struct instance *instance, const struct version *version);
-/* The bell rang: are the requests on it done? */
-void instance_check_drained(struct instance *instance);
-/* The same bell: are requests on it overdue? Then it is asked whether it lives. */
-void instance_check_hung(struct instance *instance);
 
 #endif

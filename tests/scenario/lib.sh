@@ -220,6 +220,12 @@ receipt() { jq -r "$1" receipt; } # FIELD
 
 load_ended() { wait "$load" || true; }
 
+# Enough was seen: it ends before its time, with its receipt.
+end_load() {
+    kill -INT "$load" 2>/dev/null || true
+    load_ended
+}
+
 # ---- before and after ----
 
 # Processes that belong to the story: those with its run directory in the environment, and those outside this session
@@ -242,8 +248,8 @@ nothing_left() { [[ -z $(leftovers) ]]; }
 # Every process of daruma: whatever runs this program and belongs to the story.
 all_of_daruma() {
     local pid
-    for pid in $(leftovers || true); do
-        [[ $(readlink "/proc/$pid/exe") != "$(realpath "$BUILD/daruma")" ]] || echo "$pid"
+    for pid in $(find /proc -maxdepth 2 -name exe -lname "$(realpath "$BUILD/daruma")" 2>/dev/null | cut -d/ -f3); do
+        ! grep -qszF "DARUMA_RUN_DIR=$dir/" "/proc/$pid/environ" || echo "$pid"
     done
 }
 

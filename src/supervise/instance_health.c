@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an instance's health (health.h) finds, and what follows from it: ready, sick, silent, hung.
+ */
+#include "supervise/instance_parts.h"
+
+#include <stdio.h>
+
+static void on_ready(struct health *health)
+{
+    instance_handle(health->data, INSTANCE_EV_READY);
+}
+
+static void on_sick(struct health *health)
+{
+    struct instance *instance = health->data;
+
+    if (!instance->spec->restart_unhealthy)
+        return; /* it stays; the gateway ejects it by itself as long as it answers badly */
+    if (instance->ending == CAUSE_NONE)
+        instance->ending = CAUSE_HEALTH;
+    instance_handle(instance, INSTANCE_EV_SICK);
+}
+
+static void on_health(struct health *health, enum health_state from, enum health_state to, const char *text)
+{
+    struct event event = instance_event(health->data, EVENT_INSTANCE_HEALTH);
+    (void)snprintf(event.from, sizeof(event.from), "%s", health_state_name(from));
+    (void)snprintf(event.to, sizeof(event.to), "%s", health_state_name(to));
+    (void)snprintf(event.text, sizeof(event.text), "%s", text);
+    instance_emit(health->data, &event);
+}
+
+static void on_silent(struct health *health, const struct board_address *address)
+{
+    char where[BOARD_ADDRESS_TEXT], text[EVENT_TEXT];
+    (void)snprintf(text, sizeof(text), "runs for 10 s, but nothing listens on %.40s; it should listen on $PORT",
+                   board_address_format(address, where));
+    instance_warn(health->data, text);
+}
+
+/* Another instance of the service is on its way down or up. */
+static bool other_is_away(const struct instance *instance)
+{
+    const struct service *service = instance->service;
+    for (size_t i = 0; i < service->len; i++)
+        if (service->instances[i] != instance && service->instances[i]->wanted &&
+            service->instances[i]->state != INSTANCE_SERVING)
+            return true;
+    return false;
+}
+
+void instance_check_hung(struct instance *instance)
+{
+    if (instance->state == INSTANCE_SERVING && endpoint_hung(instance))
+        health_ask(&instance->health);
+}
+
+static void on_mute(struct health *health)
+{
+    struct instance *instance = health->data;
+
+    if (instance->state != INSTANCE_SERVING || !endpoint_hung(instance) || !instance->spec->restart_unhealthy)
+        return;
+    /* What makes all of them hang is not in them: one after the other, so that the service is never away as a whole. */
+    if (other_is_away(instance)) {
+        health_ask(health);
+        return;
+    }
+    instance_warn(instance, "hangs: requests on it are overdue, and it has not answered a probe for 5 s");
+    if (instance->ending == CAUSE_NONE)
+        instance->ending = CAUSE_HANG;
+    instance_handle(instance, INSTANCE_EV_SICK);
+}
+
+static void on_counted(struct health *health)
+{
+    instance_keep(health->data);
+}
+
+const struct health_events instance_health_events = {
+    .counted = on_counted,
+    .mute = on_mute,
+    .ready = on_ready,
+    .sick = on_sick,
+    .changed = on_health,
+    .silent = on_silent,
+};

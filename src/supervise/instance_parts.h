@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files instance*.c share: instance.c carries out what the table says, instance_health.c and instance_process.c find
+ * out what happened. What the others of this folder may use of an instance is in supervisor.h.
+ */
+#ifndef DARUMA_SUPERVISE_INSTANCE_PARTS_H
+#define DARUMA_SUPERVISE_INSTANCE_PARTS_H
+
+#include "supervise/supervisor.h"
+
+static inline struct supervisor *supervisor_of(const struct instance *instance)
+{
+    return instance->service->supervisor;
+}
+
+/* ---- instance.c ---- */
+
+/* Carries out what instance_fsm() says to `event`; what it does not expect in this state is ignored. May end with the instance
+   in yet another state. */
+void instance_handle(struct instance *instance, enum instance_event event);
+/* An event about the instance, to be filled in, and its emission. */
+struct event instance_event(const struct instance *instance, enum event_kind kind);
+void instance_emit(const struct instance *instance, struct event *event);
+void instance_warn(const struct instance *instance, const char *text);
+/* Its health is asked for as the file says, or its image where the file says nothing. */
+void instance_configure_health(struct instance *instance);
+/* STOPPING: arms the end by force at its deadline. */
+void instance_await_end(struct instance *instance);
+
+/* ---- instance_health.c ---- */
+
+/* For struct health, whose data is the instance. */
+extern const struct health_events instance_health_events;
+
+/* ---- instance_process.c ---- */
+
+/* Its process has ended, or could not be started. What belonged to it is released; `how` stays the caller's. */
+void instance_died(struct instance *instance, const struct runtime_exit *how);
+
+#endif
