@@ -50,154 +50,13 @@ static void forget_version(struct version *version)
     *version = (struct version){ 0 };
 }
 
-/* --- how things stand --- */
-
-static bool is_new(const struct instance *instance)
-{
-    return instance->version == instance->service->version.number;
-}
-
 /* Another version of it is there, be it only on its way out. */
 static bool has_old(const struct service *service)
 {
     for (size_t i = 0; i < service->len; i++)
-        if (!is_new(service->instances[i]) && (service->instances[i]->wanted || service->instances[i]->handle))
+        if (!instance_is_new(service->instances[i]) && (service->instances[i]->wanted || service->instances[i]->handle))
             return true;
     return false;
-}
-
-static void look_at_old(const struct instance *instance, struct deploy_view *view)
-{
-    if (!instance->wanted)
-        view->old_leaving += instance->handle != NULL;
-    else if (instance->served)
-        view->old_kept++;
-    else
-        view->old_idle++;
-}
-
-static bool is_given_up(const struct instance *instance)
-{
-    return instance->state == INSTANCE_FAILED && !instance->due;
-}
-
-static void look_at_new(const struct instance *instance, const struct spec_deploy *deploy,
-                        const struct spec_update *update, struct deploy_view *view)
-{
-    if (!instance->wanted)
-        return;
-    view->new_there++;
-    view->failed += instance->at_fault;
-    view->new_settled += is_given_up(instance); /* as good as it gets, should that be tolerated */
-    if (instance->state == INSTANCE_SERVING) {
-        int64_t settled = instance->ready_ns + update->monitor_ns;
-        if (settled <= view->now_ns)
-            view->new_settled++;
-        else if (settled < view->next_settled_ns)
-            view->next_settled_ns = settled;
-    } else if (instance->state == INSTANCE_DONE) {
-        view->new_settled++; /* a job that is done stands firm */
-    } else if (instance->state == INSTANCE_STARTING && instance->started_ns) {
-        int64_t overdue = instance->started_ns + deploy->ready_timeout_ns;
-        if (overdue < view->next_overdue_ns)
-            view->next_overdue_ns = overdue;
-    }
-}
-
-/* One of the routes that lead here leads to another service, too, which is being replaced as well. */
-static bool peers_are_away(const struct service *service)
-{
-    const struct supervisor *supervisor = service->supervisor;
-    for (size_t i = 0; i < supervisor->len; i++) {
-        const struct service *peer = supervisor->services[i];
-        if (peer != service && deploy_is_active(peer) && service_ready_count(peer) < (size_t)peer->replicas &&
-            supervisor_share_route(supervisor, service->name, peer->name))
-            return true;
-    }
-    return false;
-}
-
-static struct deploy_view look(struct service *service)
-{
-    struct deploy *deploy = &service->deploy;
-    const struct spec_deploy *rules = &service->version.spec->deploy;
-    const struct spec_update *update = deploy->phase == DEPLOY_GOING_BACK ? &rules->rollback : &rules->update;
-    struct deploy_view view = {
-        .now_ns = now_of(service),
-        .replicas = service->replicas,
-        .next_settled_ns = INT64_MAX,
-        .next_overdue_ns = INT64_MAX,
-        .batch_ns = deploy->batch_ns,
-        .step = deploy->step,
-        .step_ns = deploy->step_ns,
-        .peers_away = update->stop_first && peers_are_away(service),
-    };
-    for (size_t i = 0; i < service->len; i++)
-        if (is_new(service->instances[i]))
-            look_at_new(service->instances[i], rules, update, &view);
-        else
-            look_at_old(service->instances[i], &view);
-    if (view.new_settled > deploy->settled && view.new_settled == view.new_there)
-        view.batch_ns = deploy->batch_ns = view.now_ns;
-    deploy->settled = view.new_settled;
-    if (deploy->tolerant)
-        view.failed = 0;
-    return view;
-}
-
-static void blame(struct instance *instance, const char *words)
-{
-    struct deploy *deploy = &instance->service->deploy;
-
-    deploy->failed += !instance->at_fault;
-    instance->at_fault = true;
-    (void)snprintf(deploy->last_words, sizeof(deploy->last_words), "%s", words);
-}
-
-/* New instances that had their time and aren't ready are at fault, and those that do not come back any more: whatever
-   they died of, the deploy cannot end well with them. */
-static void judge(struct service *service)
-{
-    struct deploy *deploy = &service->deploy;
-    int64_t now = now_of(service), timeout = service->version.spec->deploy.ready_timeout_ns;
-    char span[CLOCK_TEXT];
-
-    for (size_t i = 0; i < service->len; i++) {
-        struct instance *instance = service->instances[i];
-        if (!is_new(instance) || !instance->wanted || instance->at_fault)
-            continue;
-        if (is_given_up(instance)) {
-            blame(instance, instance->last_words);
-            (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s ended (%s) and is not started again",
-                           instance->name, cause_name(instance->last_cause));
-        } else if (instance->state == INSTANCE_STARTING && instance->started_ns &&
-                   now >= instance->started_ns + timeout) {
-            blame(instance, instance->last_line);
-            (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %s", instance->name,
-                           clock_format_span(timeout, span));
-        }
-    }
-}
-
-void deploy_instance_died(struct instance *instance)
-{
-    struct service *service = instance->service;
-    char line[EVENT_LINE];
-
-    if (service->deploy.phase != DEPLOY_ROLLING || !is_new(instance) || !cause_self_inflicted(instance->last_cause))
-        return;
-    if (instance->last_cause == CAUSE_EXIT && instance->last_status == 0 &&
-        instance->spec->restart.condition != SPEC_RESTART_ALWAYS)
-        return; /* a job that did what it was to do */
-    blame(instance, instance->last_words);
-    struct event event = { .kind = EVENT_INSTANCE_EXIT,
-                           .cause = instance->last_cause,
-                           .status = instance->last_status,
-                           .by_signal = instance->last_by_signal };
-    memcpy(event.instance, instance->name, sizeof(event.instance));
-    (void)snprintf(event.text, sizeof(event.text), "%s", instance->last_words);
-    (void)snprintf(service->deploy.reason, sizeof(service->deploy.reason), "%.*s", EVENT_TEXT - 1,
-                   event_format(&event, line));
 }
 
 /* --- what is done --- */
@@ -208,7 +67,7 @@ bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight
 {
     const struct service *service = instance->service;
     const struct deploy *deploy = &service->deploy;
-    bool new = is_new(instance);
+    bool new = instance_is_new(instance);
 
     *ret_weight = BOARD_WEIGHT_USUAL;
     if (deploy->phase == DEPLOY_GOING_BACK)
@@ -240,7 +99,7 @@ static void shift(struct service *service, size_t step)
     int count[2] = { 0 };
 
     for (size_t i = 0; i < service->len; i++)
-        count[is_new(service->instances[i])] += instance_serves(service->instances[i]);
+        count[instance_is_new(service->instances[i])] += instance_serves(service->instances[i]);
     deploy->step = step;
     deploy->step_ns = now_of(service);
     deploy->share = rules->strategy == SPEC_CANARY ? rules->steps[step] : 1000;
@@ -272,7 +131,7 @@ static struct instance *next_to_go(const struct service *service)
 
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
-        if (is_new(instance) || !instance->wanted)
+        if (instance_is_new(instance) || !instance->wanted)
             continue;
         int rank = !instance->served ? 3 : instance->state != INSTANCE_SERVING ? 2 : 1;
         if (rank > best) {
@@ -363,7 +222,7 @@ static void let_idle_go(struct service *service)
         missing -= service->instances[i]->wanted && service->instances[i]->version == service->deploy.from.number;
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
-        if (instance->wanted && !instance->handle && is_new(instance) && --missing < 0)
+        if (instance->wanted && !instance->handle && instance_is_new(instance) && --missing < 0)
             instance_stop(instance, CAUSE_DEPLOY, false);
     }
 }
@@ -474,8 +333,8 @@ static bool take_step(struct service *service)
         fail(service);
         return deploy_is_active(service);
     }
-    judge(service);
-    struct deploy_view view = look(service);
+    deploy_judge(service);
+    struct deploy_view view = deploy_look(service);
     struct deploy_step step = deploy_plan(&service->version.spec->deploy, deploy->phase == DEPLOY_GOING_BACK, &view);
     switch (step.action) {
     case DEPLOY_START:

@@ -12,6 +12,7 @@
 #include "base/event.h"
 #include "base/loop.h"
 #include "compose/spec.h"
+#include "supervise/deploy_plan.h"
 #include "supervise/deploy_verdict.h"
 #include "supervise/traffic.h"
 
@@ -99,6 +100,10 @@ bool deploy_is_active(const struct service *service);
    none. */
 bool deploy_job_done(struct service *service, const struct spec_service *spec, bool *done);
 bool deploy_job_failed(const struct service *service);
+/* deploy_look.c: how the two versions stand. Remembers when a batch has settled. */
+struct deploy_view deploy_look(struct service *service);
+/* Finds those of the new version that will not become ready, or had their time for it; the deploy's reason says why. */
+void deploy_judge(struct service *service);
 /* deploy_compare.c: what the old [0] and the new version [1] have answered since they run. */
 void deploy_sum_answers(const struct service *service, struct deploy_sample ret[2]);
 /* A comparison begins here. Blue-green compares with what the old version did before the switch. */

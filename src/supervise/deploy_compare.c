@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static bool is_new(const struct instance *instance)
-{
-    return instance->version == instance->service->version.number;
-}
-
 static void add_sample(const struct instance *instance, struct deploy_sample *sum)
 {
     const struct supervisor_peers *peers = &instance->service->supervisor->peers;
@@ -23,14 +18,14 @@ void deploy_endpoints_go(const struct instance *instance)
 {
     struct service *service = instance->service;
     if (deploy_is_active(service))
-        add_sample(instance, &service->deploy.gone[is_new(instance)]);
+        add_sample(instance, &service->deploy.gone[instance_is_new(instance)]);
 }
 
 void deploy_sum_answers(const struct service *service, struct deploy_sample ret[2])
 {
     memcpy(ret, service->deploy.gone, sizeof(service->deploy.gone));
     for (size_t i = 0; i < service->len; i++)
-        add_sample(service->instances[i], &ret[is_new(service->instances[i])]);
+        add_sample(service->instances[i], &ret[instance_is_new(service->instances[i])]);
 }
 
 void deploy_begin_comparison(struct service *service)

@@ -7,8 +7,7 @@
 bool deploy_holds_back(const struct instance *instance)
 {
     const struct deploy *deploy = &instance->service->deploy;
-    return deploy->phase == DEPLOY_ROLLING && !deploy->pre_done &&
-           instance->version == instance->service->version.number && instance != deploy->job;
+    return deploy->phase == DEPLOY_ROLLING && !deploy->pre_done && instance_is_new(instance) && instance != deploy->job;
 }
 
 bool deploy_job_runs(const struct service *service)

@@ -331,7 +331,7 @@ static struct tally count(const struct service *service)
         tally.ready += instance->state == INSTANCE_SERVING;
         tally.done += instance->state == INSTANCE_DONE;
         tally.failed += instance->state == INSTANCE_FAILED;
-        tally.candidates += deploying && !instance->served && instance->version == service->version.number;
+        tally.candidates += deploying && !instance->served && instance_is_new(instance);
     }
     tally.there += deploy_job_runs(service);
     size_t beyond = tally.wanted > (size_t)service->replicas ? tally.wanted - (size_t)service->replicas : 0;

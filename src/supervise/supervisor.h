@@ -8,7 +8,6 @@
 
 #include "base/rng.h"
 #include "supervise/backoff.h"
-#include "supervise/deploy_plan.h"
 #include "supervise/health.h"
 #include "supervise/instance_fsm.h"
 #include "supervise/order.h"
@@ -188,6 +187,11 @@ const char *instance_waits_for(const struct instance *instance);
 void instance_stop(struct instance *instance, enum cause cause, bool wanted);
 /* Ends it at once: no draining, SIGKILL. It must have been stopped before. */
 void instance_kill(struct instance *instance);
+/* Is it of the version that its service is to have? */
+static inline bool instance_is_new(const struct instance *instance)
+{
+    return instance->version == instance->service->version.number;
+}
 /* Is it there and ready? */
 bool instance_serves(const struct instance *instance);
 /* WAITING: arms the delay until its deadline; it is due when there is none. */
