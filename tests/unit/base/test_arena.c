@@ -92,11 +92,13 @@ static void a_damaged_record_is_none_or_the_one_before(void **state)
     put(0, "before");
     put(0, "after");
     put(1, "intact");
-    char *at = memmem(arena.memory, 65536, "after", 5);
+    struct stat st;
+    assert_int_equal(fstat(arena.fd, &st), 0);
+    char *at = memmem(arena.memory, (size_t)st.st_size, "after", 5);
     assert_non_null(at);
     at[2] = 'x';
     assert_string_equal(text_in(0), "before");
-    at = memmem(arena.memory, 65536, "before", 6);
+    at = memmem(arena.memory, (size_t)st.st_size, "before", 6);
     assert_non_null(at);
     at[2] = 'x';
     assert_string_equal(text_in(0), "");
