@@ -8,7 +8,7 @@
 
 FROM debian:12 AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc make pkg-config libc6-dev libfyaml-dev \
-    libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libarchive-dev
+    libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libarchive-dev libpcre2-dev
 WORKDIR /daruma
 COPY Makefile .
 COPY src src

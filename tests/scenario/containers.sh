@@ -139,8 +139,7 @@ package_files() { # PACKAGES…
 make_demonstration_images() {
     local package tree=$dir/debian built
     # What the Dockerfile of daruma itself installs.
-    built="gcc make pkg-config libc6-dev libfyaml-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev
-        libarchive-dev"
+    built=$(sed -n '/^RUN apt-get/,/[^\\]$/p' "$root/Dockerfile" | grep -owE '[a-z0-9.-]+-dev|gcc|make|pkg-config' | xargs)
     ! docker image inspect prom/prometheus:latest >/dev/null 2>&1 || return 0
     for package in python3-flask python3-redis python3-pip prometheus redis-server nginx curl; do
         [[ -n $(dpkg-query -W -f='${db:Status-Abbrev}' $package 2>/dev/null | grep ^ii) ]] || skip "there is no $package"
