@@ -69,7 +69,7 @@ engine_unmount() { # FOLDER
 }
 
 # The images are those that would be made now.
-engine_stamp() { cat "${BASH_SOURCE[0]}" "$root/bench/app.c" /var/lib/dpkg/status | sha256sum; }
+engine_stamp() { cat "${BASH_SOURCE[0]}" "$root/Dockerfile" "$root/bench/app.c" /var/lib/dpkg/status | sha256sum; }
 engine_fresh() { [[ -d $engine_data/data && $(cat "$engine_data/stamp" 2>/dev/null) == "$(engine_stamp)" ]]; }
 
 engine_clean() {
