@@ -12,7 +12,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc make pkg-co
 WORKDIR /daruma
 COPY Makefile .
 COPY src src
-RUN make -s -j"$(nproc)" && make -s install PREFIX= DESTDIR=/image
+RUN make -s -j"$(nproc)" && install -D -m 755 build/daruma /image/bin/daruma
 RUN mkdir -p -m 1777 /image/tmp && mkdir -p /image/run && \
     ldd build/daruma | grep -o '/[^ ]*' | sort -u | xargs cp -L --parents -t /image
 

@@ -498,7 +498,7 @@ make_image_of_daruma() {
     docker build -q -t daruma:1 "$root" >out 2>&1 || fail "$(cat out)"
 }
 
-story_the_image_of_daruma_is_built() {
+story_the_image_of_daruma_is_built() { # slow
     make_image_of_daruma
 }
 
