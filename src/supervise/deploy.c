@@ -44,12 +44,6 @@ static void __attribute__((format(printf, 2, 3))) tell(const struct service *ser
     event_emit(service->supervisor->peers.events, &event);
 }
 
-static void forget_version(struct version *version)
-{
-    spec_ref_drop(&version->ref);
-    *version = (struct version){ 0 };
-}
-
 /* Another version of it is there, be it only on its way out. */
 static bool has_old(const struct service *service)
 {
@@ -201,7 +195,7 @@ static void finish(struct service *service, enum deploy_phase phase)
     deploy->ended_ns = now_of(service);
     hand_out_receipt(service);
     if (phase != DEPLOY_PAUSED)
-        forget_version(&deploy->from);
+        version_drop(&deploy->from);
     tell_end(service);
     service->came_back = phase != DEPLOY_FAILED; /* dependents with `restart: true` follow */
     service_update(service);
@@ -396,10 +390,10 @@ void deploy_begin(struct service *service, struct version *from)
 {
     struct deploy *deploy = &service->deploy;
 
-    forget_version(&deploy->from);
+    version_drop(&deploy->from);
     if (!has_old(service)) {
         deploy->phase = DEPLOY_NONE;
-        forget_version(from);
+        version_drop(from);
         return;
     }
     init(service, from);
@@ -451,7 +445,7 @@ void deploy_end(struct service *service)
     deploy->phase = DEPLOY_NONE;
     if (deploy->job)
         instance_stop(deploy->job, CAUSE_STOP, false);
-    forget_version(&deploy->from);
+    version_drop(&deploy->from);
 }
 
 void deploy_free(struct service *service)

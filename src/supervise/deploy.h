@@ -26,6 +26,8 @@ struct version {
     struct spec_ref *ref;
     const struct spec_service *spec;
 };
+/* Gives its reference back; it is none then. */
+void version_drop(struct version *version);
 
 enum deploy_phase {
     DEPLOY_NONE,    /* there has not been any */

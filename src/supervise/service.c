@@ -24,7 +24,7 @@ struct service *service_new(struct supervisor *supervisor, const char *name)
     return service;
 }
 
-static void drop_version(struct version *version)
+void version_drop(struct version *version)
 {
     spec_ref_drop(&version->ref);
     *version = (struct version){ 0 };
@@ -39,10 +39,10 @@ void service_free(struct service *service)
         instance_free(service->instances[i]);
     free(service->instances);
     records_drop(&service->supervisor->records, &service->slot);
-    drop_version(&service->version);
-    drop_version(&service->pending);
+    version_drop(&service->version);
+    version_drop(&service->pending);
     for (size_t i = 0; i < SERVICE_HISTORY; i++)
-        drop_version(&service->history[i]);
+        version_drop(&service->history[i]);
     free(service->departed);
     free(service->name);
     free(service);
@@ -76,7 +76,7 @@ static void remember(struct service *service, const struct version *version)
 {
     struct version *history = service->history;
 
-    drop_version(&history[SERVICE_HISTORY - 1]);
+    version_drop(&history[SERVICE_HISTORY - 1]);
     memmove(history + 1, history, (SERVICE_HISTORY - 1) * sizeof(*history));
     history[0] = *version;
     spec_ref_take(version->ref);
@@ -118,14 +118,14 @@ void service_configure(struct service *service, struct spec_ref *ref, const stru
     service->gone = false;
     if (is_same(&service->version, spec)) {
         next.number = service->version.number;
-        drop_version(&service->pending);
+        version_drop(&service->pending);
         spec_ref_drop(&service->version.ref);
         service->version = next;
         service_use_version(service);
         return;
     }
     next.number = waits_already ? service->pending.number : ++service->last_version;
-    drop_version(&service->pending);
+    version_drop(&service->pending);
     if (deploy_is_active(service))
         service->pending = next;
     else
