@@ -30,10 +30,9 @@ struct endpoint_gauge {
     _Atomic uint64_t requests; /* placed on it, retries included */
     _Atomic uint64_t errors;   /* connect failures, resets, timeouts, answers 500 … 599 */
     _Atomic uint32_t ewma_us;  /* latency, peak-sensitive moving average */
-    _Atomic uint32_t
-        ejected;           /* bool: this worker has taken it out by itself, for errors in a row or because it hangs */
-    _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
-                                  rung to ask it */
+    _Atomic uint32_t ejected;  /* bool: this worker has taken it out by itself, for it fails or hangs */
+    _Atomic uint32_t hung;     /* bool: several requests are overdue and it has answered none since; the supervisor
+                                  was rung to ask it */
     uint32_t pad;
     _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
     _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */

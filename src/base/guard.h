@@ -53,9 +53,9 @@ struct guard_area {
     uint64_t magic;
     uint32_t layout;
     _Atomic uint32_t over; /* bool: ended in order; nobody is restored any more */
-    _Atomic uint32_t
-        claim;      /* side + 1 of the member that may kill the other; 0: nobody. So that two which both find the
-                               other one hung do not kill each other */
+    /* Side + 1 of the member that may kill the other; 0: nobody. So that two which both find the other one hung do not
+       kill each other. */
+    _Atomic uint32_t claim;
     int32_t status; /* over: the role's exit status */
     struct guard_member member[GUARD_SIDES];
 };
@@ -87,8 +87,8 @@ struct guard {
     int64_t look_ns; /* when to look after the other one next */
     int64_t due_ns;  /* PAUSING: until then */
     uint64_t beats;  /* of the other one, when they were looked at last */
-    unsigned
-        missed; /* looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty */
+    /* Looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty. */
+    unsigned missed;
 };
 
 /*

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/printer.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -15,11 +17,7 @@ const char *json_text(const json_t *object, const char *key)
 static enum cli_colour colour_of(const char *instance)
 {
     static const enum cli_colour colours[] = { CLI_CYAN, CLI_YELLOW, CLI_GREEN, CLI_MAGENTA, CLI_BLUE };
-    uint32_t hash = 2166136261u;
-
-    for (const char *c = instance; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
-    return colours[hash % (sizeof(colours) / sizeof(colours[0]))];
+    return colours[hash_text(instance) % ARRAY_LEN(colours)];
 }
 
 static void print_time(double time)

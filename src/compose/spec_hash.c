@@ -4,6 +4,8 @@
  */
 #include "compose/spec_build.h"
 
+#include "base/names.h"
+
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +21,6 @@ static const char *const outside_daruma[] = {
 static const char *const nothing[] = { NULL };
 
 enum { PAIRS_USUAL = 64 };
-
-static bool is_among(const char *key, const char *const *keys)
-{
-    while (*keys && strcmp(*keys, key) != 0)
-        keys++;
-    return *keys != NULL;
-}
 
 /* Everything with its kind and length before it, so that two different things never look the same. */
 static void put(struct buf *out, char kind, const void *data, size_t len)
@@ -65,7 +60,7 @@ static void put_map(struct buf *out, const json_t *map, const char *const *but)
     }
     json_object_foreach((json_t *)map, key, value)
     {
-        if (!is_among(key, but))
+        if (!names_have(but, key))
             pairs[n++] = (struct pair){ key, value };
     }
     qsort(pairs, n, sizeof(*pairs), compare_keys);

@@ -2,6 +2,7 @@
 #include "daemon/answers.h"
 
 #include "base/clock.h"
+#include "observe/text.h"
 
 #include <string.h>
 
@@ -20,11 +21,6 @@ const char *answers_state_name(enum supervisor_state state)
         return "down";
     }
     return "?";
-}
-
-static json_t *text_or_null(const char *text)
-{
-    return text[0] ? json_string(text) : json_null();
 }
 
 /* Seconds from `from` to `to`, to a millisecond; null when `from` is 0. */
@@ -50,13 +46,13 @@ static json_t *instance_json(const struct instance_info *info)
     char endpoint[BOARD_ADDRESS_TEXT];
 
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:i, s:o, s:o}", "service", info->service,
-                     "instance", info->instance, "state", info->state, "health", text_or_null(info->health), "pid",
+                     "instance", info->instance, "state", info->state, "health", text_json_or_null(info->health), "pid",
                      info->pid ? json_integer(info->pid) : json_null(), "uptime_s",
                      span_or_null(info->since_ns, now, info->since_ns), "restarts", (int)info->restarts, "retry_in_s",
                      span_or_null(now, info->retry_at_ns, info->retry_at_ns), "endpoint",
                      info->address.len ? json_string(board_address_format(&info->address, endpoint)) : json_null(),
                      "in_flight", (int)info->inflight, "last_exit", last_exit(info), "waits_for",
-                     text_or_null(info->waits_for));
+                     text_json_or_null(info->waits_for));
 }
 
 static void add_instance(void *data, const struct instance_info *info)

@@ -14,9 +14,9 @@
 
 enum {
     DEATHS = 2, /* of workers with the same request in hand before that one is given up */
-    BEYOND =
-        256, /* how far above the last slot's descriptor an accepted one can be: below are at most the few that were
-                     open for a moment */
+    /* How far above the last slot's descriptor an accepted one can be: below are at most the few that were open for a
+       moment. */
+    BEYOND = 256,
 };
 
 static void set(uint64_t *bits, uint32_t at, bool value)
