@@ -168,14 +168,17 @@ static int wait_for_end(struct watch *watch, const struct deploys_since *since, 
     return r;
 }
 
-/* The receipts since then; of one service, or of all (NULL). */
+/* The receipts since then; of one service, or of all (NULL). NULL with `err` when they cannot be asked for. */
 static json_t *receipts_since(const struct client *client, const char *service, const struct deploys_since *since,
                               struct err *err)
 {
     json_t *all = NULL, *list = json_array(), *receipt;
     size_t i;
 
-    (void)client_call(client, "GET", "/v1/deploys", NULL, &all, err);
+    if (client_call(client, "GET", "/v1/deploys", NULL, &all, err) < 0) {
+        json_decref(list);
+        list = NULL;
+    }
     json_array_foreach(all, i, receipt)
     {
         double ended = number_of(receipt, "began") + number_of(receipt, "took_s");
@@ -207,6 +210,8 @@ int deploys_follow(const struct cli *cli, const struct client *client, const cha
     if (wait_for_end(&watch, since, &err) < 0)
         return cli_fail(cli, &err);
     json_t *list = receipts_since(client, service, since, &err);
+    if (!list)
+        return cli_fail(cli, &err);
     const json_t *last = json_array_get(list, json_array_size(list) - 1);
     if (last) {
         status = code_of(last);
@@ -217,7 +222,9 @@ int deploys_follow(const struct cli *cli, const struct client *client, const cha
             printf("%s\n", text);
         else
             deploys_print(cli, last);
-    } else if (!json) {
+    } else if (json) {
+        printf("null\n");
+    } else {
         printf("%s: nothing of it runs that would have to be replaced\n", service);
     }
     json_decref(list);
