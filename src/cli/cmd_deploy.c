@@ -105,8 +105,7 @@ static void print_plan(const json_t *answer, bool json)
     const json_t *plan = json_object_get(answer, "plan");
 
     if (json) {
-        CLEANUP_FREE char *text = json_dumps(plan, JSON_INDENT(2));
-        printf("%s\n", text ? text : "[]");
+        printer_json(plan);
         return;
     }
     for (size_t i = 0; i < json_array_size(plan); i++) {
@@ -171,9 +170,8 @@ static int show_history(const struct cli *cli, const char *service, bool json)
         if (!json)
             deploys_print(cli, receipt);
     }
-    CLEANUP_FREE char *text = json && status == CLI_DONE ? json_dumps(chosen, JSON_INDENT(2)) : NULL;
-    if (text)
-        printf("%s\n", text);
+    if (json && status == CLI_DONE)
+        printer_json(chosen);
     json_decref(chosen);
     json_decref(list);
     return status;

@@ -217,16 +217,13 @@ int deploys_follow(const struct cli *cli, const struct client *client, const cha
         status = code_of(last);
         if (wanted_back && status == CLI_ROLLED_BACK)
             status = CLI_DONE;
-        CLEANUP_FREE char *text = json ? json_dumps(last, JSON_INDENT(2)) : NULL;
-        if (text)
-            printf("%s\n", text);
-        else
-            deploys_print(cli, last);
-    } else if (json) {
-        printf("null\n");
-    } else {
-        printf("%s: nothing of it runs that would have to be replaced\n", service);
     }
+    if (json)
+        printer_json(last ? last : json_null());
+    else if (last)
+        deploys_print(cli, last);
+    else
+        printf("%s: nothing of it runs that would have to be replaced\n", service);
     json_decref(list);
     return status;
 }

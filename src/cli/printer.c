@@ -26,26 +26,44 @@ static void print_time(double time)
     printf("%s ", clock_format_wall((int64_t)(time * 1e9), text));
 }
 
-void printer_log(struct printer *printer, const char *instance, double time, const char *text, size_t len)
+/* 16 digits: microseconds of the wall clock, and 0.1 is no 0.10000000000000001. */
+static void print_json(const json_t *json, size_t how)
 {
+    CLEANUP_FREE char *text = json_dumps(json, how | JSON_REAL_PRECISION(16));
+    if (text)
+        printf("%s\n", text);
+}
+
+void printer_json(const json_t *json)
+{
+    print_json(json, JSON_INDENT(2) | JSON_ENCODE_ANY);
+}
+
+void printer_json_line(const json_t *json)
+{
+    print_json(json, JSON_COMPACT);
+}
+
+void printer_log(struct printer *printer, const json_t *line)
+{
+    const char *instance = json_text(line, "instance");
+    const json_t *text = json_object_get(line, "text");
     int width = (int)strlen(instance);
 
+    if (printer->json) {
+        printer_json_line(line);
+        return;
+    }
     if (width > printer->width)
         printer->width = width;
     if (!printer->no_prefix)
         printf("%s%-*s  |%s ", cli_sgr(printer->colour, colour_of(instance)), printer->width, instance,
                cli_sgr(printer->colour, CLI_PLAIN));
     if (printer->timestamps)
-        print_time(time);
-    (void)fwrite(text, 1, len, stdout);
+        print_time(json_number_value(json_object_get(line, "time")));
+    if (json_is_string(text))
+        (void)fwrite(json_string_value(text), 1, json_string_length(text), stdout);
     (void)putchar('\n');
-}
-
-void printer_log_json(struct printer *printer, const json_t *line)
-{
-    const json_t *text = json_object_get(line, "text");
-    printer_log(printer, json_text(line, "instance"), json_number_value(json_object_get(line, "time")),
-                json_is_string(text) ? json_string_value(text) : "", json_string_length(text));
 }
 
 void printer_event(const struct printer *printer, const json_t *event)

@@ -199,7 +199,7 @@ static struct MHD_Response *stream_response(struct admin *admin, struct MHD_Conn
 
 static struct MHD_Response *json_response(json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(16)) : NULL;
     struct MHD_Response *response =
         MHD_create_response_from_buffer(text ? strlen(text) : 0, text, MHD_RESPMEM_MUST_FREE);
     if (!response)
