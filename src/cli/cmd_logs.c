@@ -77,7 +77,8 @@ static int from_files(const struct cli *cli, const struct client *client, int64_
     if (any)
         return CLI_DONE;
     struct err err = { 0 };
-    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs", client->dir.project);
+    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs%s", client->dir.project,
+                  cli->args_len > 0 ? " by that name" : "");
     return cli_fail(cli, &err);
 }
 
