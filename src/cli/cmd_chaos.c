@@ -8,6 +8,7 @@
 #include "base/http_client.h"
 #include "chaos/monkey.h"
 #include "cli/client.h"
+#include "cli/printer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -61,12 +62,8 @@ static void print_clock(int64_t wall_ns)
 /* Takes the object over; NULL when there was no memory for it, which costs a line and nothing else. */
 static void print_json(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-
-    if (text)
-        printf("%s\n", text);
+    printer_json_line(object);
     (void)fflush(stdout);
-    free(text);
     json_decref(object);
 }
 
