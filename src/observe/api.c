@@ -70,6 +70,19 @@ static void get_gateway(const struct api *api, const struct api_request *request
     answer_json(answer, 200, api->calls.gateway(api->calls.data));
 }
 
+static void get_metrics(const struct api *api, const struct api_request *request, json_t *body,
+                        struct api_answer *answer)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+
+    api->calls.metrics(api->calls.data, &text);
+    answer->text = buf_take(&text);
+    if (answer->text)
+        answer->status = 200;
+    else
+        refuse(answer, 500, "out of memory");
+}
+
 static void get_deploys(const struct api *api, const struct api_request *request, json_t *body,
                         struct api_answer *answer)
 {
@@ -350,21 +363,14 @@ static const struct route {
     const char *method, *path;
     void (*fn)(const struct api *api, const struct api_request *request, json_t *body, struct api_answer *answer);
 } routes[] = {
-    { "GET", "/v1/project", get_project },
-    { "GET", "/v1/instances", get_instances },
-    { "GET", "/v1/gateway", get_gateway },
-    { "GET", "/v1/deploys", get_deploys },
-    { "GET", "/v1/upgrade", get_upgrade },
-    { "GET", "/v1/events", get_events },
-    { "GET", "/v1/logs", get_logs },
-    { "POST", "/v1/up", post_up },
-    { "POST", "/v1/down", post_down },
-    { "POST", "/v1/restart", post_restart },
-    { "POST", "/v1/rollback", post_rollback },
-    { "POST", "/v1/upgrade", post_upgrade },
-    { "POST", "/v1/scale", post_scale },
-    { "POST", "/v1/kill", post_kill },
-    { "POST", "/v1/chaos/kill", post_chaos_kill },
+    { "GET", "/v1/project", get_project },   { "GET", "/v1/instances", get_instances },
+    { "GET", "/v1/gateway", get_gateway },   { "GET", "/v1/deploys", get_deploys },
+    { "GET", "/metrics", get_metrics },      { "GET", "/v1/upgrade", get_upgrade },
+    { "GET", "/v1/events", get_events },     { "GET", "/v1/logs", get_logs },
+    { "POST", "/v1/up", post_up },           { "POST", "/v1/down", post_down },
+    { "POST", "/v1/restart", post_restart }, { "POST", "/v1/rollback", post_rollback },
+    { "POST", "/v1/upgrade", post_upgrade }, { "POST", "/v1/scale", post_scale },
+    { "POST", "/v1/kill", post_kill },       { "POST", "/v1/chaos/kill", post_chaos_kill },
 };
 
 /* The body as an object; an empty one counts as {}. NULL after a refusal. */

@@ -45,6 +45,11 @@ static json_t *call_project(void *data)
     return json_pack("{s:s}", "name", "test");
 }
 
+static void call_metrics(void *data, struct buf *out)
+{
+    buf_puts(out, "daruma_up 1\n");
+}
+
 static json_t *call_instances(void *data)
 {
     return json_pack("[{s:s, s:s}]", "service", "app", "instance", "app-1");
@@ -118,6 +123,7 @@ static int setup(void **state)
         .calls = { .data = &f->asked,
                    .project = call_project,
                    .instances = call_instances,
+                   .metrics = call_metrics,
                    .gateway = call_project,
                    .up = call_up,
                    .down = call_down,
@@ -208,6 +214,9 @@ static void questions_are_answered(void **state)
     assert_int_equal(ask(f, "GET", "/v1/project", ""), 200);
     assert_non_null(strstr(f->answer.data, "\"name\":\"test\""));
     assert_non_null(strstr(f->answer.data, "application/json"));
+    assert_int_equal(ask(f, "GET", "/metrics", ""), 200);
+    assert_non_null(strstr(f->answer.data, "text/plain; version=0.0.4"));
+    assert_non_null(strstr(f->answer.data, "\r\n\r\ndaruma_up 1\n"));
 }
 
 static void orders_reach_the_supervisor(void **state)
