@@ -97,6 +97,9 @@ void gw_source_forget(struct gw_sources *sources, unsigned worker)
 {
     if (!atomic_exchange_explicit(&sources->counted[worker], 0, memory_order_relaxed))
         return;
-    for (uint32_t i = 0; i < GW_SOURCES; i++)
-        atomic_store_explicit(&sources->source[i].connections[worker], 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < GW_SOURCES; i++) { /* a page that is only read is mapped together with its neighbours */
+        _Atomic uint16_t *mine = &sources->source[i].connections[worker];
+        if (atomic_load_explicit(mine, memory_order_relaxed) > 0)
+            atomic_store_explicit(mine, 0, memory_order_relaxed);
+    }
 }
