@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/claim.h"
 
+#include "base/cleanup.h"
+#include "base/handover.h"
 #include "gateway/conn_fsm.h"
 #include "gateway/pipe.h"
 #include "gateway/retry.h"
@@ -257,19 +259,21 @@ static void check_upstreams(struct gw_claims *a)
 static void claim_own(struct gw_claims *a)
 {
     const struct gateway_worker_setup *setup = a->worker->setup;
-    const struct guard_member *pair = setup->guard ? setup->guard->member : NULL;
-    const int own[] = { STDIN_FILENO,
-                        STDOUT_FILENO,
-                        STDERR_FILENO,
-                        a->worker->epoll_fd,
-                        setup->channel_fd,
-                        setup->bell_fd,
-                        setup->supervisor_bell_fd,
-                        pair ? pair[GUARD_SIDE_GUARD].pidfd : -1,
-                        pair ? pair[GUARD_SIDE_ROLE].pidfd : -1 };
+    const int fixed[] = { STDIN_FILENO,
+                          STDOUT_FILENO,
+                          STDERR_FILENO,
+                          a->worker->epoll_fd,
+                          setup->channel_fd,
+                          setup->bell_fd,
+                          setup->supervisor_bell_fd };
+    int others[GUARD_FDS + HANDOVER_PARTS];
+    size_t n = setup->guard ? guard_area_fds(setup->guard, others) : 0;
 
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        claim(a, own[i], ANOTHER);
+    n += handover_fds(others + n);
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+        claim(a, fixed[i], ANOTHER);
+    for (size_t i = 0; i < n; i++)
+        claim(a, others[i], ANOTHER);
 }
 
 /* Listening sockets: those that are, are watched again once the view is there. */
