@@ -68,8 +68,6 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
         *ret = json_pack("{s:s, s:o}", "warnings", told, "plan", planned);
     } else if (r == 0) {
         *ret = json_pack("{s:s}", "warnings", told);
-        for (const char *const *name = request.renew; name && *name; name++)
-            supervisor_renew(daemon->supervisor, *name);
         up_request_free(&daemon->request);
         daemon->request = request;
         request = (struct up_request){ 0 };

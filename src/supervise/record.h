@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What of services and instances outlives the supervisor: one record each in an arena (base/arena.h), from which
- * restore.c makes them again. Without an arena nothing is kept, and nothing else is different.
+ * What of services and instances outlives the supervisor: one record each in an arena (base/arena.h), written by keep.c,
+ * from which restore.c makes them again. Without an arena nothing is kept, and nothing else is different.
  *
  * Each change is written where it is made; a record is at most one change behind, and no program runs before its record
  * says which process it is.
@@ -13,24 +13,46 @@
 #include "base/board.h"
 #include "base/event.h"
 #include "runtime/runtime.h"
+#include "supervise/traffic.h"
 
 enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
 
 enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY };
 
+/* So many versions can be gone back to. */
+enum { SERVICE_HISTORY = 10 };
+
+/* A struct version: its number, and under which number its spec is kept. */
+struct record_version {
+    uint32_t number, spec; /* 0: none; nowhere */
+};
+
+/* A struct deploy, by the same names. What its versions have answered is not kept: the comparison begins anew. */
+struct deploy_record {
+    struct record_version from;
+    uint32_t to;
+    uint32_t phase; /* enum deploy_phase */
+    uint32_t step;  /* UINT32_MAX: none yet */
+    int32_t started, failed;
+    uint8_t pre_done, post_done, tolerant, pad;
+    int64_t began_ns, began_wall_ns, batch_ns, step_ns;
+    struct traffic before;
+    char reason[EVENT_TEXT], last_words[EVENT_TEXT];
+};
+static_assert(sizeof(struct deploy_record) == 96 + 2 * EVENT_TEXT, "layout");
+
 struct service_record {
     uint32_t kind;
-    uint32_t state;                 /* enum service_state */
-    int32_t replicas;               /* as `scale` or the file says */
-    int32_t file_replicas;          /* as the file says */
-    uint32_t version, last_version; /* numbers of struct version */
-    uint32_t from, to;              /* of the deploy, as are the next three */
-    uint8_t phase;                  /* enum deploy_phase */
-    uint8_t pre_done, post_done;
-    uint8_t wanted, was_ready, came_back, pad[2];
+    uint32_t state;        /* enum service_state */
+    int32_t replicas;      /* as `scale` or the file says */
+    int32_t file_replicas; /* as the file says */
+    uint32_t last_version;
+    struct record_version version, pending, history[SERVICE_HISTORY];
+    uint8_t wanted, was_ready, came_back, pad;
     char name[EVENT_NAME];
+    struct deploy_record deploy;
 };
-static_assert(sizeof(struct service_record) == 104, "layout");
+static_assert(sizeof(struct service_record) == 184 + sizeof(struct deploy_record), "layout");
 
 struct record_port {
     uint16_t target;
@@ -62,9 +84,11 @@ struct instance_record {
 static_assert(sizeof(struct record_port) == 128, "layout");
 static_assert(sizeof(struct instance_record) == 256 + RUNTIME_PORTS * sizeof(struct record_port), "layout");
 
+uint32_t instance_record_length(const struct instance_record *record);
+
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 3,
+    RECORD_VERSION = 4,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),

@@ -20,7 +20,8 @@ enum { SUPERVISOR_STARTS_A_TURN = 16 };
 
 /* A spec is used by whoever was started with it, also after the next one came. */
 struct spec_ref {
-    struct spec *spec;
+    struct spec *spec; /* NULL: an earlier supervisor's, and not loaded yet (version_load) */
+    uint32_t id;       /* under which the house keeps it; 0: it does not */
     unsigned refs;
 };
 
@@ -73,9 +74,6 @@ struct instance {
     bool restored; /* its process was taken over, and the runtime has not said yet whether it is there */
 };
 
-/* So many versions can be gone back to. */
-enum { SERVICE_HISTORY = 10 };
-
 enum service_state { SERVICE_DOWN, SERVICE_STARTING, SERVICE_READY, SERVICE_DEGRADED, SERVICE_FAILED };
 
 struct service {
@@ -125,7 +123,7 @@ void spec_ref_drop(struct spec_ref **ref);
 bool supervisor_share_route(const struct supervisor *supervisor, const char *a, const char *b);
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
 /* Makes `spec` the project's, with services for all that it names; none of them is wanted yet. -ENOMEM: nothing changed. */
-int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec);
+int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec, uint32_t id);
 /* Adds a service that the spec does not name. NULL when out of memory. */
 struct service *supervisor_add_departed(struct supervisor *supervisor, const char *name);
 /* A record could not be kept: told once. */
@@ -162,8 +160,6 @@ void service_replace(struct service *service, enum cause cause);
 void service_revive(struct service *service, bool also_done);
 /* Frees instances that are neither wanted nor there. */
 void service_prune(struct service *service);
-/* Writes its record. */
-void service_keep(struct service *service);
 size_t service_ready_count(const struct service *service);
 
 /* endpoint.c: the instance's place on the board; each call rings the workers, but for adopt: what is on the board
@@ -209,12 +205,18 @@ void instance_check_hung(struct instance *instance);
 /* Its process cannot be taken over, so it counts as gone. */
 void instance_lost(struct instance *instance, const struct err *err);
 
-/* restore.c */
+/* keep.c */
+/* Writes the service's record, if it changed, with its deploy's. */
+void service_keep(struct service *service);
 /* Writes its record; a change that is not written is undone by our death. */
 void instance_keep(struct instance *instance);
 /* Where its process is to be found, for its record. */
 void instance_trace(struct instance *instance, pid_t pid, uint64_t birth, const struct runtime_port *ports,
                     size_t ports_len);
+
+/* restore.c */
+/* The version's spec is there, or can be loaded now. */
+bool version_load(const struct service *service, struct version *version);
 /* Makes it be as the record says, and takes its process over. True when there is one to take over. */
 bool instance_restore(struct instance *instance, const struct instance_record *record);
 

@@ -100,8 +100,7 @@ story_a_canary_gets_more_and_more() {
     expect_exit 0 daruma up -d
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed probes"
-    assert_eq "$(daruma events --json | jq -r 'select(.kind == "deploy") | .text' | grep -o '[0-9]* %' | paste -sd' ')" \
-        "20 % 50 % 100 %" "the shares"
+    assert_eq "$(shares)" "20 % 50 % 100 %" "the shares"
     local fresh
     fresh=$(receipt '.instances | (."app-3" // 0) + (."app-4" // 0)')
     [[ $fresh -gt 100 && $fresh -lt 450 ]] || fail "of 500 probes $fresh went to the new version"
@@ -154,6 +153,65 @@ story_on_its_way_back_it_stays_on_it_when_the_supervisor_dies() {
     becomes 10 '[[ $(deploys) == "1 2 rolled back" ]]'
     assert_eq "$(answers)" "version 1"
     assert_eq "$(daruma ps --json | jq -r 'map("\(.instance) \(.restarts)") | join(", ")')" "app-1 0, app-2 0" "instances"
+}
+
+story_taken_over_in_the_middle_it_still_goes_back_when_its_version_is_bad() {
+    deployable
+    up
+    load 100 4
+    sed -i 's|command: .*|command: "sleep 1; echo no such table >\&2; exit 3", port: 5000}}|' compose.yaml
+    version 2
+    expect_exit 0 daruma up -d --no-wait
+    becomes 5 '[[ $(instance app-3 .state) == starting ]]'
+    kill_supervisor
+    becomes 5 '[[ $(deploys) == "1 2 rolled back" ]]'
+    end_load
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_contains "$(daruma deploy --history)" "no such table"
+    assert_eq "$(daruma ps --json | jq -r 'map("\(.instance) \(.restarts)") | join(", ")')" "app-1 0, app-2 0" "instances"
+}
+
+story_the_versions_before_outlive_all_of_daruma() {
+    deployable
+    sed -i 's/replicas: 2/replicas: 1/; s/monitor: 500ms/monitor: 50ms/' compose.yaml
+    up
+    version 2
+    up
+    version 3
+    up
+    kill_all_of_daruma
+    up
+    expect_exit 0 daruma rollback app --to 1
+    assert_eq "$(answers)" "version 1"
+    kill_supervisor
+    assert_eq "$(answers)" "version 1"
+    expect_exit 0 daruma rollback app --to 3
+    assert_eq "$(answers)" "version 3"
+    expect_exit 1 daruma rollback app --to 9
+    assert_eq "$(deploys | paste -sd,)" "1 2 deployed,2 3 deployed,3 1 deployed,1 3 deployed"
+    # What nobody can go back to any more is not kept.
+    local i
+    for i in {4..13}; do
+        version "$i"
+        up
+    done
+    assert_number "$(ls "$DARUMA_RUN_DIR"/*/spec-*.json | wc -l)" '<= 12' "specs that are kept"
+}
+
+shares() { daruma events --json | jq -r 'select(.kind == "deploy") | .text' | grep -o '[0-9]* %' | paste -sd' '; }
+
+story_a_canary_goes_on_at_its_step_after_all_of_daruma_was_killed() {
+    deployable "" "deploy: {strategy: canary, steps: [20, 50], dwell: 600ms}"
+    sed -i 's/monitor: 500ms/monitor: 50ms/' compose.yaml
+    up
+    version 2
+    expect_exit 0 daruma up -d --no-wait
+    becomes 5 '[[ $(shares) == "20 %" ]]'
+    kill_all_of_daruma
+    up
+    becomes 5 '[[ $(deploys) == "1 2 deployed" ]]'
+    assert_eq "$(shares)" "20 % 50 % 100 %" "the shares"
+    assert_eq "$(answers)" "version 2"
 }
 
 story_a_blue_green_one_does_not_switch_early_because_the_supervisor_died() {
