@@ -42,7 +42,7 @@
 
 enum {
     GW_BLOCK = 16 * 1024,
-    GW_HEADROOM = 1536, /* what a response head may grow by */
+    GW_HEADROOM = 1536, /* what a response head may grow by, where no template is filled in */
     GW_TRIED = 8,       /* endpoints that one request remembers; the oldest is forgotten */
 };
 

@@ -329,8 +329,10 @@ static void conn_event(struct gw_worker *worker, uint32_t index, uint32_t genera
     if (conn->generation != generation || conn->state == CONN_FREE)
         return;
     gw_mark(worker, conn);
+    bool was_there = !(conn->io & GW_HUP);
     gw_io_event(&conn->io, events);
-    if (events & EPOLLERR)
+    bool ends = was_there && (conn->io & GW_HUP);
+    if ((events & EPOLLERR) || (ends && gw_hold_given_up(worker, conn)))
         conn->io |= GW_ERROR;
     gw_conn_drive(worker, conn);
 }
