@@ -58,6 +58,7 @@ void instance_keep(struct instance *instance)
     record->exited_ns = instance->exited_ns;
     record->deadline_ns = instance->deadline_ns;
     record->paid_ns = instance->backoff.paid_ns;
+    record->paused_until_ns = instance->paused_until_ns;
     record->attempts = instance->backoff.attempts;
     if (!instance->restored) { /* until then the record says more than we do */
         record->health = instance->health.count.state;

@@ -75,6 +75,7 @@ struct instance_record {
     uint32_t starts;
     uint64_t birth;
     int64_t started_ns, ready_ns, exited_ns, deadline_ns, paid_ns;
+    int64_t paused_until_ns;
     uint32_t attempts;
     uint32_t health, failed, probes; /* struct health_count */
     uint32_t ports_len;
@@ -82,13 +83,13 @@ struct instance_record {
     struct record_port ports[RUNTIME_PORTS]; /* only ports_len of them are kept */
 };
 static_assert(sizeof(struct record_port) == 128, "layout");
-static_assert(sizeof(struct instance_record) == 256 + RUNTIME_PORTS * sizeof(struct record_port), "layout");
+static_assert(sizeof(struct instance_record) == 264 + RUNTIME_PORTS * sizeof(struct record_port), "layout");
 
 uint32_t instance_record_length(const struct instance_record *record);
 
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 4,
+    RECORD_VERSION = 5,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),

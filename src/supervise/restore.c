@@ -109,6 +109,7 @@ bool instance_restore(struct instance *instance, const struct instance_record *r
     instance->last_by_signal = record->last_by_signal;
     instance->backoff = (struct backoff){ .attempts = record->attempts, .paid_ns = record->paid_ns };
     instance->deadline_ns = record->deadline_ns;
+    instance->paused_until_ns = record->paused_until_ns;
     if (is_up(instance->state))
         return adopt(instance);
     instance->stale = false;

@@ -117,10 +117,14 @@ int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, 
 int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *services, uint64_t pick, int signo,
                           bool allow_last, char ret[EVENT_NAME], struct err *err);
 
+/* Chaos: stops an instance (SIGSTOP), and lets it go on `ns` later (SIGCONT), whoever lives by then. -ENOENT, -ESRCH with
+   `err`. */
+int supervisor_pause(struct supervisor *supervisor, const char *instance, int64_t ns, struct err *err);
+
 /* What `ps` shows of one instance. */
 struct instance_info {
     char service[EVENT_NAME], instance[EVENT_NAME];
-    const char *state;  /* instance_state_name() */
+    const char *state;  /* instance_state_name(); "paused": chaos stopped it */
     const char *health; /* "", "starting", "healthy", "unhealthy" */
     pid_t pid;          /* 0: none */
     uint32_t restarts;

@@ -33,9 +33,11 @@ struct instance {
     bool wanted; /* shall be up once it has ended */
     bool stale;  /* a restart was asked for */
     enum cause stale_cause;
-    bool due;          /* WAITING: its delay is over; DONE, FAILED: to be started again all the same */
-    enum cause ending; /* why we are ending it; NONE: we are not */
-    int chaos_signal;  /* chaos sent it this; 0: none */
+    bool due;                /* WAITING: its delay is over; DONE, FAILED: to be started again all the same */
+    enum cause ending;       /* why we are ending it; NONE: we are not */
+    int chaos_signal;        /* chaos sent it this; 0: none */
+    int64_t paused_until_ns; /* chaos stopped it, and the lease of that ends then; 0: it did not */
+    struct loop_timer lease;
 
     /* its configuration: with which it runs, and comes back */
     uint32_t version;
@@ -196,6 +198,18 @@ void instance_wait(struct instance *instance);
 void instance_take_version(struct instance *instance, const struct version *version);
 /* The bell rang: are the requests on it done? */
 void instance_check_drained(struct instance *instance);
+
+/* instance_pause.c */
+/* Is it there and ready, and not stopped by chaos? */
+bool instance_is_well(const struct instance *instance);
+/* Stops its processes for so long (SIGSTOP): the end of that is in its record before, so that it comes whoever lives. */
+int instance_pause(struct instance *instance, int64_t ns);
+/* Its process was taken over: the lease goes on. */
+void instance_pause_resume(struct instance *instance);
+/* It goes on now (SIGCONT), if it was paused. */
+void instance_pause_end(struct instance *instance);
+/* Its process is gone, and the pause with it. */
+void instance_pause_forget(struct instance *instance);
 
 /* instance_health.c */
 /* The same bell: are requests on it overdue? Then it is asked whether it lives. */

@@ -488,6 +488,41 @@ static void a_deploy_that_was_taken_over_goes_back_when_its_version_fails(void *
     assert_string_equal(handle_of("app-1")->version, "1");
 }
 
+static void a_pause_ends_when_its_lease_does_whoever_lives(void **unused)
+{
+    struct err err;
+
+    apply(APP);
+    tell_started("app-1");
+    assert_int_equal(supervisor_pause(house.supervisor, "app-1", 100 * NS_PER_MS, &err), 0);
+    assert_int_equal(handle_of("app-1")->signal, SIGSTOP);
+    assert_state("app-1", "paused");
+    restore_last();
+    tell_started("app-1");
+    assert_state("app-1", "paused");
+    assert_int_equal(handle_of("app-1")->signal, 0);
+    while (handle_of("app-1")->signal == 0)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    assert_int_equal(handle_of("app-1")->signal, SIGCONT);
+    assert_state("app-1", "serving");
+}
+
+static void who_dies_while_it_is_paused_is_paused_no_more(void **unused)
+{
+    struct err err;
+
+    apply(APP);
+    tell_started("app-1");
+    assert_int_equal(supervisor_pause(house.supervisor, "app-1", NS_PER_S, &err), 0);
+    assert_int_equal(supervisor_pause(house.supervisor, "app-1", 20 * NS_PER_MS, &err), 0);
+    tell_exit("app-1", CAUSE_KILLED, SIGKILL);
+    tell_started("app-1");
+    for (int64_t until = clock_now() + 40 * NS_PER_MS; clock_now() < until;)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    assert_state("app-1", "serving");
+    assert_int_equal(handle_of("app-1")->signal, 0);
+}
+
 static void an_old_instance_comes_back_with_its_own_configuration(void **unused)
 {
 #define PAIR(n)                                                                                                        \
@@ -619,6 +654,8 @@ int main(void)
         TEST(a_configuration_that_nobody_knows_any_more_is_replaced),
         TEST(what_no_file_names_is_stopped),
         TEST(a_deploy_that_was_taken_over_goes_back_when_its_version_fails),
+        TEST(a_pause_ends_when_its_lease_does_whoever_lives),
+        TEST(who_dies_while_it_is_paused_is_paused_no_more),
         TEST(an_old_instance_comes_back_with_its_own_configuration),
         TEST(versions_can_be_gone_back_to_after_a_takeover),
         TEST(a_change_that_waits_for_its_turn_is_not_forgotten),
