@@ -119,6 +119,11 @@ story_a_version_that_fails_now_and_then_is_found_out() {
     assert_eq "$(daruma ps --json | jq length)" 2 "instances"
 }
 
+kill_all_and_up() {
+    kill_all_of_daruma
+    expect_exit 0 daruma up -d --no-wait
+}
+
 deploys() { daruma deploy --history --json | jq -r '.[] | "\(.from) \(.to) \(.outcome)"'; }
 
 story_a_deploy_outlives_the_supervisor_and_its_job_runs_once() {
@@ -214,17 +219,26 @@ story_a_canary_goes_on_at_its_step_after_all_of_daruma_was_killed() {
     assert_eq "$(answers)" "version 2"
 }
 
+# Those of the new version that the gateway places requests on.
+fresh_in_rotation() {
+    curl_admin gateway | jq '[.endpoints[] | select((.instance | IN("app-3", "app-4")) and (.draining | not))] | length'
+}
+switched() { events deploy '.text | test("gets 100 %")'; }
+
 story_a_blue_green_one_does_not_switch_early_because_the_supervisor_died() {
-    deployable "" "deploy: {strategy: blue-green, keep: 500ms}"
-    sed -i 's/monitor: 500ms/monitor: 4s/' compose.yaml
+    deployable "" "deploy: {strategy: blue-green, keep: 200ms}"
+    sed -i 's/monitor: 500ms/monitor: 2500ms/' compose.yaml
     up
     version 2
     expect_exit 0 daruma up -d --no-wait
     becomes 5 'all_ready app-3 app-4'
-    local early=0
-    kill_supervisor
-    for _ in {1..20}; do [[ $(answers) == "version 1" ]] || early=$((early + 1)); done
-    assert_eq "$early" 0 "answers of the new version before the switch"
+    local death
+    for death in kill_supervisor kill_all_and_up; do
+        $death
+        becomes 5 '[[ $(curl_admin gateway | jq ".endpoints | length") == 4 ]]'
+        assert_eq "$(fresh_in_rotation) $(answers)" "0 version 1" "new ones in rotation, and who answers, after $death"
+        assert_eq "$(switched)" 0 "switches before that was looked at"
+    done
     becomes 10 '[[ $(deploys) == "1 2 deployed" ]]'
-    assert_eq "$(answers)" "version 2"
+    assert_eq "$(answers) $(switched)" "version 2 1" "who answers, and switches"
 }
