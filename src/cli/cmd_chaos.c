@@ -39,6 +39,7 @@ struct run {
     struct monkey monkey;
     int signal_fd;
     int64_t start_ns;
+    int64_t seen; /* the last event's number */
     bool interrupted;
 };
 
@@ -175,6 +176,7 @@ static void on_event(struct client_stream *stream, const json_t *object)
     double time = json_number_value(json_object_get(object, "time"));
     struct monkey_victim *victim = NULL;
 
+    run->seen = json_integer_value(json_object_get(object, "seq"));
     if (!kind || !instance)
         return;
     /* A double carries today's seconds to a quarter of a microsecond. */
@@ -275,7 +277,7 @@ static int strike(struct run *run, struct err *err)
     int64_t now = clock_wall();
     int r = client_call(&run->client, "POST", run->pause_ns ? "/v1/chaos/pause" : "/v1/chaos/kill", body, &answer, err);
     json_decref(body);
-    if (r == -EBUSY) {
+    if (r == -EBUSY || r == -EREMOTEIO) { /* the latter also when the supervisor dies just now */
         tell_refusal(run, err->message);
         /* With a number of kills to reach, a refusal that will not end by itself ends the run. */
         bool hopeless = !monkey_refused(&run->monkey, now) && run->count > 0;
@@ -293,6 +295,14 @@ static int strike(struct run *run, struct err *err)
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */
 
+static bool follow_successor(struct run *run, struct err *err)
+{
+    char path[96];
+
+    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)run->seen);
+    return client_stream_again(&run->streams, path, &run->events, err);
+}
+
 /* Waits for events, a signal, or at most until `until_ns` (monotonic). */
 static int turn(struct run *run, int64_t until_ns, struct err *err)
 {
@@ -303,7 +313,7 @@ static int turn(struct run *run, int64_t until_ns, struct err *err)
     int r = client_streams_wait(&run->streams, run->signal_fd, (int)left, err);
     if (r == 0 && read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
         run->interrupted = true;
-    if (r == 0 && run->events.ended && !run->interrupted)
+    if (r == 0 && run->events.ended && !run->interrupted && !follow_successor(run, err))
         r = run->events.err.code ? err_set(err, run->events.err.code, "%s", run->events.err.message)
                                  : err_set(err, -ENOTCONN, "the project went down");
     tell_slow_ones(run, false);

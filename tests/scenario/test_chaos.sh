@@ -39,23 +39,23 @@ process_state() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f1; } # PID
 story_who_was_stopped_goes_on_in_time_whoever_was_killed() {
     two_instances
     up
-    local victim pid
+    local first second
+    first=$(instance app1-1 .pid)
+    second=$(instance app2-1 .pid)
     # Who asked for it, and the supervisor.
-    "$BUILD/daruma" chaos pause app1 --for 1200ms >monkey 2>&1 &
-    pid=$(instance app1-1 .pid)
-    becomes 5 '[[ $(process_state '"$pid"') == T && $(instance app1-1 .state) == paused ]]'
+    "$BUILD/daruma" chaos pause app1 --for 60s >monkey 2>&1 &
+    becomes 5 '[[ $(process_state '"$first"') == T && $(instance app1-1 .state) == paused ]]'
     kill -KILL $!
     kill_supervisor
-    assert_eq "$(process_state "$pid")" T "state of its process, with another supervisor"
-    becomes 5 '[[ $(process_state '"$pid"') != T && $(instance app1-1 .state) == serving ]]'
+    assert_eq "$(process_state "$first") $(instance app1-1 .state)" "T paused" "the longer one, with another supervisor"
     # All of daruma: who comes next sees to it.
-    "$BUILD/daruma" chaos pause app1 --for 200ms >monkey 2>&1 &
-    becomes 5 '[[ $(process_state '"$pid"') == T ]]'
+    "$BUILD/daruma" chaos pause app2 --for 400ms --allow-last >monkey 2>&1 &
+    becomes 5 '[[ $(process_state '"$second"') == T ]]'
     kill_all_of_daruma
-    assert_eq "$(process_state "$pid")" T "state of its process, with nobody there"
-    up
-    becomes 5 '[[ $(process_state '"$pid"') != T ]]'
-    assert_eq "$(instance app1-1 .pid) $(instance app1-1 .restarts)" "$pid 0" "its process and restarts"
+    up --no-wait
+    becomes 5 '[[ $(process_state '"$second"') != T && $(instance app2-1 .state) == serving ]]'
+    assert_eq "$(instance app2-1 .pid) $(instance app2-1 .restarts)" "$second 0" "its process and restarts"
+    assert_eq "$(process_state "$first") $(instance app1-1 .state)" "T paused" "the longer one, after all of it was killed"
 }
 
 story_the_monkey_stops_one_and_says_when_it_goes_on() {
