@@ -10,7 +10,6 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <linux/ptrace.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -46,7 +45,7 @@ static bool is_of_daruma(pid_t pid)
 /* Is this the stop? Then it is killed. */
 static bool strike(pid_t pid)
 {
-    struct ptrace_syscall_info info;
+    struct __ptrace_syscall_info info;
     static long number;
 
     if (struck || !is_of_daruma(pid) || ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) < 0 ||

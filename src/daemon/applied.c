@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { APPLIED_VERSION = 2 };
-
 static const char *const runtimes[] = { [SPEC_RUNTIME_PROCESS] = "process", [SPEC_RUNTIME_DOCKER] = "docker" };
 
 int applied_save(const struct rundir *dir, const struct applied *applied, struct err *err)

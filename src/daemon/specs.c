@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SPECS_VERSION = 1, NAME_SIZE = 32 };
+enum { NAME_SIZE = 32 };
 
 static const char *name_of(uint32_t id, char name[NAME_SIZE])
 {

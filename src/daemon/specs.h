@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+enum { SPECS_VERSION = 1 }; /* of the file */
+
 /* Negative errno with `err`. */
 int specs_save(const struct rundir *dir, const struct spec *spec, uint32_t id, struct err *err);
 /* `*ret` is the caller's. -ENOENT when there is none, or another negative errno, with `err`. */

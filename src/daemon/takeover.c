@@ -18,7 +18,11 @@ static void describe_takeover(const struct daemon *daemon, int taken, bool goes_
     const char *name = role->last_code == CLD_KILLED ? sigabbrev_np(role->last_status) : NULL;
     char span[CLOCK_TEXT];
 
-    if (!goes_on)
+    if (daemon->guard->relieved)
+        (void)snprintf(text, EVENT_TEXT,
+                       "the supervisor goes on as another program, which took over %d instances within %s", taken,
+                       clock_format_span(clock_now() - role->died_ns, span));
+    else if (!goes_on)
         (void)snprintf(text, EVENT_TEXT, "%d instances of an earlier supervisor are taken over", taken);
     else
         (void)snprintf(text, EVENT_TEXT, "the supervisor died%s%s; its successor took over %d instances within %s",
@@ -33,6 +37,8 @@ int daemon_take_over(struct daemon *daemon, bool goes_on, struct err *err)
     if (daemon->refused.code)
         daemon_warn(daemon, "what an earlier supervisor left cannot be used, what still runs is ended and started anew",
                     daemon->refused.message);
+    if (daemon->before.spec && !daemon->before.whole)
+        daemon->runtime->stamp(daemon->runtime, daemon->before.spec); /* it is still to be applied */
     if (daemon->before.spec) {
         int taken = supervisor_restore(daemon->supervisor, TAKE_PTR(daemon->before.spec), daemon->spec_id, err);
         if (taken < 0)

@@ -239,10 +239,10 @@ struct slots {
     uint32_t *free_next;
     char *blocks;
     uint32_t count; /* of connections that there is room for */
-    size_t size;    /* of the mapping */
 };
 
-/* Maps an arena for `conns` clients, with as many upstreams and two blocks for each. 0 or a negative errno. */
+/* Maps an arena for `conns` clients, with as many upstreams and two blocks for each, or the one that was handed over
+   (base/handover.h). 0 or a negative errno. */
 int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err);
 void gw_slots_free(struct slots *slots);
 

@@ -24,6 +24,8 @@ static enum record_job job_of(const struct instance *instance)
     const struct deploy *deploy = &instance->service->deploy;
     if (instance != deploy->job)
         return RECORD_NO_JOB;
+    if (!deploy->prepared)
+        return RECORD_PREPARE;
     return deploy->pre_done ? RECORD_POST_DEPLOY : RECORD_PRE_DEPLOY;
 }
 
@@ -72,7 +74,15 @@ void instance_keep(struct instance *instance)
 
 static struct record_version version_record(const struct version *version)
 {
-    return (struct record_version){ .number = version->number, .spec = version->ref ? version->ref->id : 0 };
+    const struct spec_stamp *stamp = version->spec ? &version->spec->stamp : &version->stamp;
+    struct record_version record = {
+        .number = version->number,
+        .spec = version->ref ? version->ref->id : 0,
+        .source = stamp->source,
+        .build = version->spec ? version->spec->build : version->build,
+    };
+    (void)snprintf(record.image, sizeof(record.image), "%s", stamp->image);
+    return record;
 }
 
 static struct deploy_record deploy_record(const struct deploy *deploy)
@@ -84,6 +94,7 @@ static struct deploy_record deploy_record(const struct deploy *deploy)
         .step = deploy->step == SIZE_MAX ? UINT32_MAX : (uint32_t)deploy->step,
         .started = deploy->started,
         .failed = deploy->failed,
+        .prepared = deploy->prepared,
         .pre_done = deploy->pre_done,
         .post_done = deploy->post_done,
         .tolerant = deploy->tolerant,

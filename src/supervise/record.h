@@ -17,15 +17,19 @@
 
 enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
 
-enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY };
+enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY, RECORD_PREPARE };
 
 /* So many versions can be gone back to. */
 enum { SERVICE_HISTORY = 10 };
 
-/* A struct version: its number, and under which number its spec is kept. */
+/* A struct version: its number, under which number its spec is kept, and what of that may still change. */
 struct record_version {
     uint32_t number, spec; /* 0: none; nowhere */
+    uint64_t source;       /* this and `image` are struct spec_stamp */
+    char image[72];
+    uint8_t build, pad[7];
 };
+static_assert(sizeof(struct record_version) == 96, "layout");
 
 /* A struct deploy, by the same names. What its versions have answered is not kept: the comparison begins anew. */
 struct deploy_record {
@@ -34,12 +38,12 @@ struct deploy_record {
     uint32_t phase; /* enum deploy_phase */
     uint32_t step;  /* UINT32_MAX: none yet */
     int32_t started, failed;
-    uint8_t pre_done, post_done, tolerant, pad;
+    uint8_t prepared, pre_done, post_done, tolerant;
     int64_t began_ns, began_wall_ns, batch_ns, step_ns;
     struct traffic before;
     char reason[EVENT_TEXT], last_words[EVENT_TEXT];
 };
-static_assert(sizeof(struct deploy_record) == 96 + 2 * EVENT_TEXT, "layout");
+static_assert(sizeof(struct deploy_record) == 184 + 2 * EVENT_TEXT, "layout");
 
 struct service_record {
     uint32_t kind;
@@ -47,12 +51,13 @@ struct service_record {
     int32_t replicas;      /* as `scale` or the file says */
     int32_t file_replicas; /* as the file says */
     uint32_t last_version;
-    struct record_version version, pending, history[SERVICE_HISTORY];
     uint8_t wanted, was_ready, came_back, pad;
+    struct record_version version, pending, history[SERVICE_HISTORY];
     char name[EVENT_NAME];
     struct deploy_record deploy;
 };
-static_assert(sizeof(struct service_record) == 184 + sizeof(struct deploy_record), "layout");
+static_assert(sizeof(struct service_record) == 88 + 12 * sizeof(struct record_version) + sizeof(struct deploy_record),
+              "layout");
 
 struct record_port {
     uint16_t target;
@@ -89,11 +94,12 @@ uint32_t instance_record_length(const struct instance_record *record);
 
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 5,
+    RECORD_VERSION = 6,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),
 };
+static_assert(sizeof(struct service_record) <= RECORD_SIZE, "the larger of the two");
 
 /* The writer's side: which slots are taken. */
 struct records {

@@ -14,6 +14,17 @@
 
 /* ---- one of them ---- */
 
+/* Another version may have the same spec, and have stamped it already. */
+static void stamp(struct version *version)
+{
+    struct spec_service *spec = version->spec;
+
+    if (spec->stamp.source || spec->stamp.image[0] || spec->build)
+        return;
+    spec->stamp = version->stamp;
+    spec->build = version->build;
+}
+
 bool version_load(const struct service *service, struct version *version)
 {
     const struct supervisor_peers *peers = &service->supervisor->peers;
@@ -23,9 +34,12 @@ bool version_load(const struct service *service, struct version *version)
         return version->spec != NULL;
     if (!ref->spec && peers->load_spec)
         ref->spec = peers->load_spec(peers->data, ref->id);
-    if (ref->spec)
-        version->spec = spec_find_service(ref->spec, service->name);
-    return version->spec != NULL;
+    const struct spec_service *found = ref->spec ? spec_find_service(ref->spec, service->name) : NULL;
+    if (!found)
+        return false;
+    version->spec = &ref->spec->services[found - ref->spec->services];
+    stamp(version);
+    return true;
 }
 
 static bool is_up(enum instance_state state)
@@ -130,25 +144,45 @@ struct found {
     } record;
 };
 
-/* Is it a record as we write them, whatever its bytes are? */
+/* Are they records as we write them, whatever their bytes are? */
+static bool is_text(const char *text, size_t size)
+{
+    return memchr(text, 0, size) != NULL;
+}
+
+static bool is_sound_service(const struct service_record *service)
+{
+    bool sound = is_text(service->name, sizeof(service->name)) && service->name[0] && service->replicas >= 0 &&
+                 service->state <= SERVICE_FAILED && service->deploy.phase <= DEPLOY_FAILED &&
+                 is_text(service->deploy.reason, EVENT_TEXT) && is_text(service->deploy.last_words, EVENT_TEXT) &&
+                 is_text(service->version.image, sizeof(service->version.image)) &&
+                 is_text(service->pending.image, sizeof(service->pending.image)) &&
+                 is_text(service->deploy.from.image, sizeof(service->deploy.from.image));
+
+    for (size_t i = 0; i < SERVICE_HISTORY; i++)
+        sound = sound && is_text(service->history[i].image, sizeof(service->history[i].image));
+    return sound;
+}
+
+static bool is_sound_instance(const struct instance_record *instance)
+{
+    return is_text(instance->service, sizeof(instance->service)) && instance->service[0] &&
+           is_text(instance->config_hash, sizeof(instance->config_hash)) && instance->state < INSTANCE_STATES &&
+           instance->number > 0 && instance->number <= RECORD_SLOTS && instance->last_cause < CAUSES &&
+           instance->ending < CAUSES && instance->stale_cause < CAUSES;
+}
+
 static bool is_sound(const struct found *found, uint32_t len)
 {
-    const struct service_record *service = &found->record.service;
     const struct instance_record *instance = &found->record.instance;
 
     if (len < sizeof(uint32_t))
         return false;
     if (found->record.kind == RECORD_SERVICE)
-        return len == sizeof(*service) && memchr(service->name, 0, sizeof(service->name)) && service->name[0] &&
-               service->replicas >= 0 && service->state <= SERVICE_FAILED && service->deploy.phase <= DEPLOY_FAILED &&
-               memchr(service->deploy.reason, 0, sizeof(service->deploy.reason)) &&
-               memchr(service->deploy.last_words, 0, sizeof(service->deploy.last_words));
+        return len == sizeof(found->record.service) && is_sound_service(&found->record.service);
     return found->record.kind == RECORD_INSTANCE && len >= offsetof(struct instance_record, ports) &&
            instance->ports_len <= RUNTIME_PORTS && len == instance_record_length(instance) &&
-           memchr(instance->service, 0, sizeof(instance->service)) && instance->service[0] &&
-           memchr(instance->config_hash, 0, sizeof(instance->config_hash)) && instance->state < INSTANCE_STATES &&
-           instance->number > 0 && instance->number <= RECORD_SLOTS && instance->last_cause < CAUSES &&
-           instance->ending < CAUSES && instance->stale_cause < CAUSES;
+           is_sound_instance(instance);
 }
 
 static int by_service_and_number(const void *a, const void *b)
@@ -234,7 +268,11 @@ static void take_version(struct restoring *restoring, const struct record_versio
     struct spec_ref *ref = record->spec ? find_ref(restoring, record->spec) : NULL;
 
     version_drop(ret);
-    *ret = (struct version){ .number = record->number, .ref = ref ? spec_ref_take(ref) : NULL };
+    *ret = (struct version){ .number = record->number,
+                             .ref = ref ? spec_ref_take(ref) : NULL,
+                             .stamp.source = record->source,
+                             .build = record->build };
+    memcpy(ret->stamp.image, record->image, sizeof(record->image));
 }
 
 static void restore_deploy(struct restoring *restoring, struct service *service, const struct deploy_record *record)
@@ -249,6 +287,7 @@ static void restore_deploy(struct restoring *restoring, struct service *service,
     deploy->step = record->step == UINT32_MAX ? SIZE_MAX : record->step;
     deploy->started = record->started;
     deploy->failed = record->failed;
+    deploy->prepared = record->prepared;
     deploy->pre_done = record->pre_done;
     deploy->post_done = record->post_done;
     deploy->tolerant = record->tolerant;
@@ -272,8 +311,11 @@ static void restore_present_version(struct restoring *restoring, struct service 
         version_drop(&service->version);
         service->version = version;
     } else {
-        version_drop(&version);
         service->version.number = record->number ? record->number : 1;
+        service->version.stamp = version.stamp;
+        service->version.build = version.build;
+        stamp(&service->version);
+        version_drop(&version);
     }
 }
 
@@ -329,6 +371,11 @@ static int restore_instance(struct restoring *restoring, const struct found *fou
     struct service *service = find_or_add(restoring->supervisor, record->service);
     struct instance *instance = NULL;
 
+    if (record->job == RECORD_PREPARE) { /* of which nothing outlives a supervisor: it begins again */
+        int done = found->slot;
+        records_drop(&restoring->supervisor->records, &done);
+        return service ? 0 : -ENOMEM;
+    }
     if (service && record->job)
         instance = take_job(service, (enum record_job)record->job);
     else if (service)
