@@ -191,6 +191,28 @@ story_killed_at_any_system_call_of_up_the_next_up_finishes_it() {
     done
 }
 
+# Each running instance costs three of them. The guard has no more than the soft limit, its successors need what the first one had.
+story_a_supervisor_with_all_the_descriptors_that_it_may_have_is_taken_over() {
+    compose <<'END'
+services:
+  app: {restart: always, scale: 60, x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    ulimit -Sn 64
+    ulimit -Hn 160
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat err)" "too many open files; raise the limit"
+    local before death
+    before=$(pids | jq -c 'with_entries(select(.value))')
+    assert_number "$(jq length <<<"$before")" '> 25' "instances that could be started"
+    for death in 1 2; do
+        kill_supervisor
+        assert_eq "$(pids | jq --argjson before "$before" 'contains($before)')" true "all of them run after death $death"
+    done
+    assert_eq "$(events instance.exit '.pid > 0')" 0 "instances that ended"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
 story_its_guard_is_restored_by_the_supervisor() {
     one_instance
     up
