@@ -213,6 +213,20 @@ END
     wait_for 5 nothing_left
 }
 
+story_the_supervisor_and_its_guard_die_in_the_same_instant() {
+    two_instances
+    up
+    local before
+    before=$(pids)
+    kill_together "$(curl_admin project | jq .guard)" "$(supervisor_pid)"
+    # The gateway ends with who owns it; instances go on.
+    becomes 5 '[[ -z $(all_of_daruma) ]]'
+    up
+    assert_eq "$(pids)" "$before" "processes"
+    assert_eq "$(http_status "$url/")" 200
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+}
+
 story_its_guard_is_restored_by_the_supervisor() {
     one_instance
     up
