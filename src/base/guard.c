@@ -149,17 +149,31 @@ static int make_other(struct guard *guard)
     return r;
 }
 
-/* Reaps it if it was our child; else whoever is its parent does, and how it ended is not known here. */
-static void bury(struct guard_member *other, bool death, int64_t now)
+/* How it ended, if it was our child; else only its parent can know. */
+static void ask_how_it_ended(struct guard_member *other, bool death, int64_t now)
 {
     siginfo_t info = { 0 };
-    bool known = waitid(P_PIDFD, (id_t)other->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
+    bool known = waitid(P_PIDFD, (id_t)other->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 
     other->last_code = known ? info.si_code : 0;
     other->last_status = known ? info.si_status : 0;
     other->died_ns = now;
     if (death)
         atomic_fetch_add(&other->deaths, 1);
+}
+
+/* The dead one, if it is ours to be reaped; 0: it was not, and its number may be somebody else's by now. */
+static pid_t zombie(const struct guard_member *other)
+{
+    return other->last_code != 0 ? other->pid : 0;
+}
+
+/* Its successor does not wait for that: when others have looked in /proc at all that it had open, it takes the kernel
+   milliseconds. By its number, because a successor may have that of its pidfd already. */
+static void reap(pid_t zombie)
+{
+    siginfo_t info;
+    (void)waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOHANG);
 }
 
 /* ---- another program ---- */
@@ -336,6 +350,7 @@ static bool restore(struct guard *guard, int64_t now)
 {
     struct guard_area *area = guard->setup.area;
     struct guard_member *other = other_of(guard);
+    pid_t dead = zombie(other);
 
     if (is_unfit(guard))
         become(guard, area->before);
@@ -345,14 +360,16 @@ static bool restore(struct guard *guard, int64_t now)
     atomic_store(&area->claim, 0); /* the dead claim nothing, and whom we claimed is dead */
     if (guard->side == GUARD_SIDE_GUARD)
         forget_upgrade(guard);
-    if (make_other(guard) < 0) {
+    bool made = make_other(guard) == 0;
+    if (made) {
+        other->restored_ns = clock_now();
+        if (guard->setup.bell_fd >= 0)
+            (void)!write(guard->setup.bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    } else {
         pause_for(guard, now);
-        return false;
     }
-    other->restored_ns = clock_now();
-    if (guard->setup.bell_fd >= 0)
-        (void)!write(guard->setup.bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-    return true;
+    reap(dead);
+    return made;
 }
 
 /* ---- looking ---- */
@@ -394,7 +411,7 @@ bool guard_tend(struct guard *guard)
     sight.due = now >= guard->due_ns;
     struct guard_step step = guard_fsm(guard->state, guard_event_of(guard->state, &sight));
     if (sight.dead && guard->state == GUARD_WATCHING)
-        bury(other, !sight.over, now);
+        ask_how_it_ended(other, !sight.over, now);
     guard->state = step.next;
     switch (step.action) {
     case GUARD_DO_RESTORE:
@@ -408,8 +425,10 @@ bool guard_tend(struct guard *guard)
         guard->struck = true;
         guard->missed = 0;
         break;
-    case GUARD_DO_NOTHING:
     case GUARD_DO_LEAVE:
+        reap(zombie(other));
+        break;
+    case GUARD_DO_NOTHING:
         break;
     }
     return false;

@@ -55,27 +55,27 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
     struct up_request request = { 0 };
     struct problems problems = { 0 };
     CLEANUP_BUF struct buf text = { 0 };
-    json_t *planned = NULL;
+    json_t *plan = NULL;
 
     int r = up_request_parse(json, &request, err);
     if (r < 0)
         return r;
-    r = request.dry_run ? daemon_plan(daemon, &request, &problems, &planned, err)
-                        : daemon_change(daemon, &request, &problems, err);
+    r = daemon_change(daemon, &request, &problems, &plan, err);
     problems_format(&problems, false, &text);
     const char *told = text.len > 0 ? text.data : "";
-    if (r == 0 && request.dry_run) {
-        *ret = json_pack("{s:s, s:o}", "warnings", told, "plan", planned);
-    } else if (r == 0) {
-        *ret = json_pack("{s:s}", "warnings", told);
+    if (r == 0)
+        *ret = json_pack("{s:s, s:O}", "warnings", told, "plan", plan);
+    if (r == 0 && !request.dry_run) {
         for (const char *const *name = request.renew; name && *name; name++)
             supervisor_renew(daemon->supervisor, *name);
         up_request_free(&daemon->request);
         daemon->request = request;
+        daemon->request.build = false;
         request = (struct up_request){ 0 };
-    } else if (problems.errors > 0) {
+    } else if (r < 0 && problems.errors > 0) {
         *ret = json_pack("{s:s, s:s}", "error", "the files do not load; nothing was changed", "problems", told);
     }
+    json_decref(plan);
     up_request_free(&request);
     problems_free(&problems);
     return r;

@@ -81,11 +81,9 @@ void daemon_go_down(struct daemon *daemon, bool kill);
 
 /* Makes the project be as `request` says, which stays the caller's. 0: done, `problems` may hold warnings. A negative errno:
    nothing was changed, and the reasons are in `problems` or `err`; only what listens may fail after that (`err`). -EBUSY: it is
-   going down. */
-int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err);
-/* What daemon_change() would do: everything is checked, nothing changed. `*ret` is the caller's. Errors as there. */
-int daemon_plan(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret,
-                struct err *err);
+   going down. `*ret_plan`, the caller's, says what changes (deploys.h); with request->dry_run nothing does. */
+int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret_plan,
+                  struct err *err);
 /* The same request again (SIGHUP). What is wrong with it is warned of. */
 void daemon_reload(struct daemon *daemon);
 
