@@ -157,8 +157,6 @@ END
     nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
 }
 
-supervisor_pid() { curl_admin project | jq .pid; }
-
 # The gateway's processes, workers and their guards: those of the supervisor's session that are called so.
 gateway_pids() { # [NAME]
     ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" |

@@ -336,6 +336,24 @@ story_no_log_line_is_lost_or_doubled_when_all_of_daruma_is_killed() {
     count_lines kill_all_and_up
 }
 
+story_who_follows_events_and_logs_goes_on_with_the_next_supervisor() {
+    one_instance
+    up
+    daruma events -f --json >events &
+    local events=$! logs
+    daruma logs -f >lines &
+    logs=$!
+    becomes 5 '[[ -s events && -s lines ]]'
+    kill_supervisor
+    daruma kill app-1
+    becomes 5 'grep -q "started again" events && [[ $(grep -c "serves 127" lines) -eq 2 ]]'
+    assert_eq "$(jq .seq events | sort -n | uniq -d)" "" "events that were told twice"
+    expect_exit 0 daruma down
+    wait "$events" || fail "events -f ended with status $?"
+    wait "$logs" || fail "logs -f ended with status $?"
+    assert_contains "$(cat events)" '"to":"down"' "the events"
+}
+
 # What systemd hears, by the protocol of sd_notify(3).
 story_the_service_manager_is_told() {
     one_instance
