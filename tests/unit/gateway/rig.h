@@ -295,7 +295,7 @@ static inline bool serve_one(struct session *session)
     bool until_close = session_path(session, "/until-close"), deaf = session_path(session, "/deaf");
     /* Ends the connection when it has been idle for that long. */
     if (session_path(session, "/brief"))
-        (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 200000 },
+        (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 800000 },
                          sizeof(struct timeval));
     if (session_path(session, "/wait")) {
         char byte;

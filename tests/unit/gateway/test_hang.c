@@ -66,7 +66,7 @@ static void requests_on_an_instance_that_hangs_are_answered_by_another(void **un
         longest = span > longest ? span : longest;
         assert_string_equal(client.body, "hello from app-2\n");
     }
-    assert_true(longest < 2 * NS_PER_S); /* about 50 ms on a machine that has time; the time limit is 10 s */
+    assert_true(longest < 5 * NS_PER_S); /* about 50 ms on a machine that has time; the time limit is 10 s */
     assert_true(route_gauge()->hedge_won >= 3);
     assert_int_equal(rig_gauge(&rig, 0)->hung, 1);
     assert_int_equal(rig_gauge(&rig, 0)->ejected, 1);
@@ -128,6 +128,7 @@ static void slowness_of_all_of_them_makes_no_storm(void **unused)
     (void)unused;
     warm_up();
     uint32_t before = rig.up[0].seen->requests + rig.up[1].seen->requests;
+    uint64_t hedged = route_gauge()->hedged;
     stop(0);
     stop(1);
     for (int i = 0; i < CROWD; i++) {
@@ -143,7 +144,7 @@ static void slowness_of_all_of_them_makes_no_storm(void **unused)
         assert_int_equal(client_response(&crowd[i], HTTP1_GET), 200);
         client_close(&crowd[i]);
     }
-    assert_true(route_gauge()->hedged <= CROWD / 5 + 3);
+    assert_true(route_gauge()->hedged - hedged <= CROWD / 5 + 3);
     assert_true(rig.up[0].seen->requests + rig.up[1].seen->requests <= before + CROWD + CROWD / 5 + 3);
 }
 

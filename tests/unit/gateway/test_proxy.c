@@ -111,7 +111,7 @@ static int limited(void **unused)
     (void)unused;
     struct board_limits limits = board_usual_limits;
     limits.source_connections = 1;
-    limits.header_timeout_ns = 200 * NS_PER_MS;
+    limits.header_timeout_ns = NS_PER_S;
     rig_start(&rig, &(struct rig_options){ .proxy = true, .limits = &limits });
     rig_upstream(&rig, 0, NULL);
     return 0;
