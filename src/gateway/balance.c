@@ -21,7 +21,9 @@ void gw_balance_init(struct balance *balance, const struct board *view, struct g
     memset(balance->shares, 0, sizeof(balance->shares));
     memset(balance->services, 0, sizeof(balance->services));
     for (uint32_t i = 0; i < BOARD_ENDPOINTS; i++)
-        balance->local[i].idle_first = GW_NONE;
+        if (balance->local[i].idle_first !=
+            GW_NONE) /* a page that is only read is mapped together with its neighbours */
+            balance->local[i].idle_first = GW_NONE;
 }
 
 static void begin_generation(struct balance *balance, uint32_t endpoint)

@@ -328,6 +328,7 @@ story_main() { # FILE STORY
     source "$root/tests/scenario/$1"
     unset "${!COMPOSE_@}" "${!DARUMA_@}" "${!DEMO_@}"
     export DARUMA_RUN_DIR=$dir/run
+    export DOCKER_HOST=unix://$dir/none # an Engine of the machine is nobody's business; see containers.sh
     # A sanitized program says what it found in files, also when it has no terminal any more.
     export ASAN_OPTIONS=abort_on_error=1:log_path=$dir/sanitizer
     export UBSAN_OPTIONS=print_stacktrace=1:log_path=$dir/sanitizer

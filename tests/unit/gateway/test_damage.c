@@ -176,6 +176,29 @@ static void a_descriptor_is_taken_by_one_slot_only(void **unused)
     only_the_damaged_slot_is_dropped(0, &first, sizeof(first));
 }
 
+static void a_descriptor_goes_to_the_slot_whose_socket_it_is(void **unused)
+{
+    (void)unused;
+    struct conn other = read_conn(4);
+    only_the_damaged_slot_is_dropped(offsetof(struct conn, fd), &other.fd, sizeof(other.fd));
+}
+
+static void a_descriptor_that_is_not_open_is_not_taken(void **unused)
+{
+    (void)unused;
+    only_the_damaged_slot_is_dropped(offsetof(struct conn, fd), &(int32_t){ 200 }, sizeof(int32_t));
+}
+
+static void a_request_that_waits_at_a_damaged_slot_is_not_read(void **unused)
+{
+    (void)unused;
+    uint64_t cookie = read_conn(2).cookie + 1;
+    damage(2, offsetof(struct conn, cookie), &cookie, sizeof(cookie));
+    assert_true(puts_fd(kept[2], "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    dies_and_drops(1);
+    ask_kept(2, false);
+}
+
 static void a_state_that_there_is_not_is_dropped(void **unused)
 {
     (void)unused;
@@ -285,6 +308,9 @@ int main(void)
         TEST(without_damage_all_connections_go_on),
         TEST(a_descriptor_that_is_another_socket_now_is_not_taken),
         TEST(a_descriptor_is_taken_by_one_slot_only),
+        TEST(a_descriptor_goes_to_the_slot_whose_socket_it_is),
+        TEST(a_descriptor_that_is_not_open_is_not_taken),
+        TEST(a_request_that_waits_at_a_damaged_slot_is_not_read),
         TEST(a_state_that_there_is_not_is_dropped),
         TEST(a_state_without_what_it_needs_is_dropped),
         TEST(a_block_that_there_is_not_is_dropped),
