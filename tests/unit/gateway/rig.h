@@ -760,4 +760,24 @@ static inline int fetch(const struct rig *rig, struct client *client, const char
     return status;
 }
 
+/* --- the fixture of most programs ------------------------------------------------------------------------------- */
+
+static struct rig rig;
+
+/* A worker as it usually is, and one upstream. */
+static inline int rig_ready(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ 0 });
+    rig_upstream(&rig, 0, NULL);
+    return 0;
+}
+
+static inline int over(void **unused)
+{
+    (void)unused;
+    rig_end(&rig);
+    return 0;
+}
+
 #endif

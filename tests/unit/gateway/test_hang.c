@@ -4,7 +4,6 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 
 static int ready(void **unused)
@@ -16,13 +15,6 @@ static int ready(void **unused)
                                            .patience_max_ns = 300 * NS_PER_MS });
     rig_upstream(&rig, 0, NULL);
     rig_upstream(&rig, 1, NULL);
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 

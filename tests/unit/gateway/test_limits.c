@@ -4,7 +4,6 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 static struct board_limits limits;
 
@@ -24,13 +23,6 @@ static int usual(void **unused)
 {
     (void)unused;
     limits = board_usual_limits;
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 

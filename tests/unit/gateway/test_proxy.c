@@ -7,15 +7,7 @@
 
 #include "base/proxy_header.h"
 
-static struct rig rig;
 static struct client client;
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
-    return 0;
-}
 
 #define LINE "PROXY TCP4 192.0.2.9 198.51.100.7 56324 443\r\n"
 #define GET  "GET /mirror HTTP/1.1\r\nHost: t\r\n\r\n"

@@ -4,20 +4,12 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 
 static int ready(void **unused)
 {
     (void)unused;
     rig_start(&rig, &(struct rig_options){ .served_by = true });
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 
