@@ -71,6 +71,17 @@ int deploys_write(struct logfile *file, const struct deploy_receipt *receipt)
     return logfile_write(file, text, len + 1);
 }
 
+/* Who died just when it was written is followed by one that writes it again: the same deploy has the same beginning. */
+static bool is_last_of_service(const json_t *list, const json_t *receipt)
+{
+    for (size_t i = json_array_size(list); i > 0; i--) {
+        const json_t *other = json_array_get(list, i - 1);
+        if (json_equal(json_object_get(other, "service"), json_object_get(receipt, "service")))
+            return json_equal(json_object_get(other, "began"), json_object_get(receipt, "began"));
+    }
+    return false;
+}
+
 static void read_file(const char *path, json_t *list)
 {
     char line[LINE];
@@ -78,8 +89,9 @@ static void read_file(const char *path, json_t *list)
 
     while (file && fgets(line, sizeof(line), file)) {
         json_t *receipt = json_loads(line, 0, NULL);
-        if (receipt)
-            (void)json_array_append_new(list, receipt);
+        if (receipt && !is_last_of_service(list, receipt))
+            (void)json_array_append(list, receipt);
+        json_decref(receipt);
     }
     if (file)
         (void)fclose(file);

@@ -282,6 +282,12 @@ kill_supervisor() { # [SIGNAL]
     wait_for 5 another_supervisor_than "$pid"
 }
 
+# All of them in the same instant: who is stopped puts nobody back.
+kill_together() { # PID…
+    kill -STOP "$@"
+    kill -KILL "$@"
+}
+
 dump() {
     echo "--- what daruma knows"
     [[ ! -f compose.yaml ]] || { echo "--- compose.yaml"; cat compose.yaml; }

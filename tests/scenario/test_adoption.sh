@@ -77,6 +77,28 @@ story_a_gateway_process_that_is_stopped_is_replaced_within_a_second() {
     assert_eq "$(events gateway '.text | test("hung")')" 2 "hung workers that were told of"
 }
 
+# What nobody can adopt is lost: the connections of that pair, and nothing else.
+story_a_worker_and_its_guard_die_in_the_same_instant() {
+    export DARUMA_WORKERS=1
+    two_instances
+    up
+    becomes 5 '[[ $(gateway_pids | wc -l) -eq 2 ]]'
+    load 200 2
+    local death pids
+    for death in 1 2 3; do
+        sleep 0.2
+        pids=$(gateway_pids)
+        # shellcheck disable=SC2086
+        kill_together $pids
+        becomes 5 "[[ \$(events gateway '.text | test(\"have both ended\")') -eq $death ]]"
+        assert_eq "$(http_status "$url/")" 200
+    done
+    load_ended
+    # Five or so are in flight at a time.
+    assert_number "$(receipt .failed)" '< 50' "failed probes of $(receipt .sent)"
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+}
+
 story_a_download_goes_on_where_it_stood() {
     export DARUMA_WORKERS=1
     port=$(free_port)
