@@ -2,6 +2,7 @@
 #include "daemon/listener_board.h"
 
 #include "base/clock.h"
+#include "daemon/listen_socket.h"
 #include "daemon/routes.h"
 #include "supervise/supervise.h"
 
@@ -123,6 +124,7 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
     char text[BOARD_ADDRESS_TEXT];
 
     (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
+    listen_socket_defer(listener->fd, slot.protocol == BOARD_HTTP);
     if (listener->slot < 0)
         recover(listener, board);
     if (listener->slot < 0) {
