@@ -69,6 +69,20 @@ unsigned gauges_latency_cell(uint64_t us)
     return cell;
 }
 
+uint64_t gauges_quantile_us(const uint64_t counts[GAUGES_LATENCY], double quantile)
+{
+    uint64_t all = 0, sum = 0;
+
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++)
+        all += counts[i];
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
+        sum += counts[i];
+        if (sum > 0 && (double)sum >= quantile * (double)all)
+            return gauges_latency_us(i);
+    }
+    return 0;
+}
+
 const char *gauges_limit_name(enum gauge_limit limit)
 {
     static const char *const names[GAUGE_LIMITS] = {

@@ -14,12 +14,14 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  5u
+#define GAUGES_LAYOUT  6u
 #define GAUGES_WORKERS 64
 
 /* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
    beyond 2 s, all that took longer. */
 #define GAUGES_LATENCY 64
+/* How long it was quiet is counted in the same cells, of so many µs each: 0.5 ms to 33 s. */
+#define GAUGES_QUIET_UNIT 16
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
    belong to an earlier instance and count as zero. The worker zeroes the slot when it first sees a new generation. */
@@ -51,6 +53,13 @@ struct route_gauge {
     _Atomic uint64_t retry_denied; /* wanted, but budget, method or bytes already sent forbade it */
     _Atomic uint64_t poisoned;     /* refused or answered 502 under the poison rule */
     _Atomic uint64_t truncated;    /* upstream broke off in the middle of a response */
+    _Atomic int64_t quiet_ns;      /* monotonic: since then none of those that wait was answered */
+    _Atomic uint32_t waiting;      /* requests for instances whose answer has not begun */
+    uint32_t pad;
+    _Atomic uint32_t
+        latency[GAUGES_LATENCY]; /* from the request to the head of an answer below 500, whatever lay between */
+    _Atomic uint32_t
+        quiet[GAUGES_LATENCY]; /* for each such answer: for how long there had been none, while any waited */
 };
 
 /* What a client ran into. */
@@ -115,6 +124,9 @@ uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t gen
 /* The cell of a latency, and the longest latency in a cell. */
 unsigned gauges_latency_cell(uint64_t us);
 uint64_t gauges_latency_us(unsigned cell);
+
+/* Counted over all workers, as a difference or a sum. The latency that such a share of them (0 … 1] did not exceed; 0: none. */
+uint64_t gauges_quantile_us(const uint64_t counts[GAUGES_LATENCY], double quantile);
 
 /* Does any worker find that it hangs? */
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation);

@@ -11,6 +11,7 @@
 #include "gateway/mark.h"
 #include "gateway/replay.h"
 #include "gateway/upstream.h"
+#include "gateway/waits.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -119,6 +120,7 @@ static void adopt_conn(struct adoption *a, uint32_t index)
         a->held[a->helds++] = index;
     if (conn->state == CONN_VERDICT)
         gw_list_add(worker, &worker->verdicts, conn);
+    gw_waits_adopt(worker, conn);
     worker->active += (conn->flags & CONN_ACTIVE) != 0;
     worker->retrying += (conn->flags & CONN_RETRYING) != 0;
     if (conn->flags & CONN_IN_FLIGHT)
@@ -167,6 +169,7 @@ static void build(struct adoption *a)
     rebuild_free(a);
     for (uint32_t i = 0; i < worker->view->used_endpoints; i++)
         atomic_store_explicit(&worker->gauges->endpoints[i].inflight, 0, memory_order_relaxed);
+    gw_waits_forget(worker);
     for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
         if (worker->slots.conns[i].state != CONN_FREE)
             adopt_conn(a, i);

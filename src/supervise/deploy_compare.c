@@ -50,7 +50,12 @@ bool deploy_compare(struct service *service)
         since[i] = deploy_sample_since(&now[i], &deploy->base[i]);
         deploy->seen[i] = deploy_sample_since(&now[i], &deploy->before_all[i]);
     }
-    return rules->compare != SPEC_COMPARE_NOTHING && !deploy->tolerant &&
-           deploy_is_worse(&since[0], &since[1], rules->min_requests, rules->compare == SPEC_COMPARE_LATENCY,
-                           deploy->reason, sizeof(deploy->reason));
+    if (rules->compare == SPEC_COMPARE_NOTHING || deploy->tolerant ||
+        !deploy_is_worse(&since[0], &since[1], rules->min_requests, rules->compare == SPEC_COMPARE_LATENCY,
+                         deploy->reason, sizeof(deploy->reason)))
+        return false;
+    for (size_t i = 0; i < service->len; i++) /* any of them: they are all alike */
+        if (instance_is_new(service->instances[i]))
+            memcpy(deploy->failed_instance, service->instances[i]->name, sizeof(deploy->failed_instance));
+    return true;
 }

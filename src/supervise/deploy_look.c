@@ -93,6 +93,7 @@ static void blame(struct instance *instance, const char *words)
     deploy->failed += !instance->at_fault;
     instance->at_fault = true;
     (void)snprintf(deploy->last_words, sizeof(deploy->last_words), "%s", words);
+    memcpy(deploy->failed_instance, instance->name, sizeof(deploy->failed_instance));
 }
 
 /* New instances that had their time and aren't ready are at fault, and those that do not come back any more: whatever

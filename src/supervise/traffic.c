@@ -29,6 +29,10 @@ static void add(struct traffic *sum, const struct route_gauge *gauge)
     sum->failed += load(&gauge->status[5]) + load(&gauge->status[0]);
     sum->held += load(&gauge->held);
     sum->retried += load(&gauge->retried);
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
+        sum->latency[i] += atomic_load_explicit(&gauge->latency[i], memory_order_relaxed);
+        sum->quiet[i] += atomic_load_explicit(&gauge->quiet[i], memory_order_relaxed);
+    }
 }
 
 struct traffic traffic_of(const struct board *board, const struct gauges *gauges, const char *service)
@@ -46,8 +50,23 @@ struct traffic traffic_of(const struct board *board, const struct gauges *gauges
 
 struct traffic traffic_since(const struct traffic *now, const struct traffic *before)
 {
-    return (struct traffic){ .requests = now->requests - before->requests,
+    struct traffic since = { .requests = now->requests - before->requests,
                              .failed = now->failed - before->failed,
                              .held = now->held - before->held,
                              .retried = now->retried - before->retried };
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
+        since.latency[i] = now->latency[i] - before->latency[i];
+        since.quiet[i] = now->quiet[i] - before->quiet[i];
+    }
+    return since;
+}
+
+uint64_t traffic_p99_us(const struct traffic *traffic)
+{
+    return gauges_quantile_us(traffic->latency, 0.99);
+}
+
+uint64_t traffic_gap_us(const struct traffic *traffic)
+{
+    return gauges_quantile_us(traffic->quiet, 1) * GAUGES_QUIET_UNIT;
 }

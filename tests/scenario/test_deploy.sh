@@ -47,7 +47,7 @@ story_a_version_that_ends_at_once_is_undone_and_nobody_sees_it() {
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed probes"
     assert_eq "$(answers)" "version 1"
-    assert_contains "$(daruma deploy --history)" "no such table"
+    assert_eq "$(daruma deploy --history --json | jq -c '.[].log')" '["no such table"]' "the log of what failed"
     assert_eq "$(instance app-1 .restarts) $(instance app-2 .restarts)" "0 0" "restarts of the old version"
 }
 
@@ -66,12 +66,18 @@ story_deploy_and_rollback_by_hand() {
     expect_exit 1 daruma rollback app --to 9
     expect_exit 0 daruma deploy app --dry-run
     assert_eq "$(daruma deploy --history --json | jq length)" 2 "deploys"
+    local receipt
+    receipt=$(daruma deploy --history --json | jq '.[0]')
+    assert_eq "$(jq '[.requests, .longest_gap_ms, .p99_ms.before, .p99_ms.meanwhile, .p99_ms.after] | map(. > 0) | all' \
+        <<<"$receipt")" true "all is in $receipt"
+    assert_eq "$(jq -r '.steps | map(.what) | join(", ")' <<<"$receipt")" "1 started, 1 retired, 1 started, 1 retired"
 }
 
 story_a_program_that_changed_makes_a_new_version_of_those_that_run_it() {
     cp "$app" ./program
     app=./program deployable "$(printf '  script:\n    x-daruma: {process: {command: [sh, ./script.sh]}}')"
     echo 'exec sleep 1000' >script.sh
+    sed -i 's/monitor: 500ms/monitor: 0s/' compose.yaml
     up
     expect_exit 0 daruma deploy app
     assert_contains "$(cat out)" "nothing has changed"
