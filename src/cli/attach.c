@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/event.h"
 #include "cli/printer.h"
 
 #include <errno.h>
@@ -20,6 +21,9 @@ enum { LAST_LINES = 10 };
 /* How long events that have happened may take to be shown. */
 #define REST_NS (2 * NS_PER_S)
 
+/* As often one instance may be refused a start while `up -d` waits: once may be by chance. */
+enum { REFUSALS_MAX = 2 };
+
 /* Between two looks for the next supervisor. */
 #define AGAIN_NS (20 * NS_PER_MS)
 
@@ -33,9 +37,10 @@ struct session {
     int64_t seen;   /* the last event's number */
     double logged;  /* the last log line's time */
     bool with_logs;
-    int supervisor;  /* pidfd of its guard, which ends last; -1: it was gone before we looked */
-    bool changed;    /* an instance has ended: have all? */
-    bool down_asked; /* by us, or by somebody else */
+    int supervisor;           /* pidfd of its guard, which ends last; -1: it was gone before we looked */
+    bool changed;             /* an instance has ended: have all? */
+    bool down_asked;          /* by us, or by somebody else */
+    char refused[EVENT_LINE]; /* who cannot be started, and why; "": nobody */
 };
 
 static void on_event(struct client_stream *stream, const json_t *event)
@@ -52,6 +57,9 @@ static void on_event(struct client_stream *stream, const json_t *event)
     }
     if (strcmp(kind, "instance.exit") == 0 || strcmp(kind, "instance.state") == 0)
         session->changed = true;
+    if (strcmp(kind, "instance.exit") == 0 && strcmp(json_text(event, "cause"), "spawn") == 0 &&
+        json_integer_value(json_object_get(event, "starts")) >= REFUSALS_MAX)
+        (void)snprintf(session->refused, sizeof(session->refused), "%s", json_text(event, "line"));
     printer_progress(&session->printer, event);
     (void)fflush(stdout);
 }
@@ -225,7 +233,8 @@ int attach_until_ready(const struct attach *attach, int64_t timeout_ns)
     int r = open_session(&session, attach, false, &err);
     if (r == 0)
         r = ask_project(&session, NULL, &err);
-    while (r == 0 && !late && !is_settled(&session) && (!session.events.ended || follow_successor(&session, &err))) {
+    while (r == 0 && !late && !session.refused[0] && !is_settled(&session) &&
+           (!session.events.ended || follow_successor(&session, &err))) {
         r = client_streams_wait(&session.streams, -1, 100, &err);
         late = timeout_ns > 0 && clock_now() >= deadline;
     }
@@ -237,6 +246,9 @@ int attach_until_ready(const struct attach *attach, int64_t timeout_ns)
     if (r == 0 && late && !is_settled(&session))
         (void)err_set(&err, -ETIMEDOUT, "not ready after %.0f s (--wait-timeout); what runs goes on",
                       (double)timeout_ns / 1e9);
+    else if (r == 0 && session.refused[0] && !is_settled(&session))
+        (void)err_set(&err, -ECANCELED, "%s; what runs goes on, and this is tried again until `daruma down`",
+                      session.refused);
     int status = state_is(&session, "ready") && r == 0 ? CLI_DONE : CLI_FAILED;
     if (err.code)
         (void)cli_fail(attach->cli, &err);

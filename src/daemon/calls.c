@@ -107,6 +107,20 @@ static json_t *call_deploys(void *data)
     return deploys_read(&daemon->receipts);
 }
 
+static json_t *call_upgrading(void *data)
+{
+    return daemon_upgrade_json(data);
+}
+
+static int call_upgrade(void *data, const char *path, json_t **ret, struct err *err)
+{
+    int r = daemon_upgrade(data, path, err);
+    if (r < 0 && r != -EALREADY)
+        return r;
+    *ret = r == 0 ? daemon_upgrade_json(data) : json_pack("{s:s}", "state", "unchanged");
+    return 0;
+}
+
 static int call_scale(void *data, const char *service, int replicas, struct err *err)
 {
     struct daemon *daemon = data;
@@ -176,6 +190,8 @@ struct api_calls daemon_calls(struct daemon *daemon)
         .restart = call_restart,
         .rollback = call_rollback,
         .deploys = call_deploys,
+        .upgrade = call_upgrade,
+        .upgrading = call_upgrading,
         .scale = call_scale,
         .kill = call_kill,
         .chaos_kill = call_chaos_kill,
