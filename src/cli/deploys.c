@@ -118,6 +118,8 @@ void deploys_print(const struct cli *cli, const json_t *receipt)
     print_p99(json_object_get(receipt, "p99_ms"));
     print_answers(receipt, "old", "old version");
     print_answers(receipt, "new", "new version");
+    print_answers(json_object_get(receipt, "probes"), "old", "probes of old");
+    print_answers(json_object_get(receipt, "probes"), "new", "probes of new");
     if (*json_text(receipt, "reason"))
         printf("  reason        %s\n", json_text(receipt, "reason"));
     print_log(json_object_get(receipt, "log"), words);

@@ -301,6 +301,7 @@ static const struct attribute daruma_deploy_fields[] = {
     { "min_requests", &count, P, "fewer answers say nothing about a version" },
     { "post_deploy", &once, P, "a command that runs once, after the new version took over" },
     { "pre_deploy", &once, P, "a command that runs once, before anything is touched" },
+    { "probe", &string, P, "what is asked for where clients ask too seldom; \"\": nothing" },
     { "ready_timeout", &duration, P, "a new instance that isn't ready by then has failed" },
     { "steps", &(const struct schema){ .kinds = NODE_LIST, .items = &strict_percent }, P,
       "canary: the new version's share of the requests, in percent" },

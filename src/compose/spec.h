@@ -103,11 +103,13 @@ struct spec_deploy {
     struct spec_update update, rollback;
     uint32_t *steps; /* CANARY: the new version's share of the requests, in 1/1000, rising to 1000 */
     size_t steps_len;
-    int64_t dwell_ns;             /* how long each share is watched; 30 s unless given */
-    int64_t keep_ns;              /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
-    int64_t ready_timeout_ns;     /* a new instance that isn't ready by then has failed; 60 s unless given */
-    enum spec_compare compare;    /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
-    uint32_t min_requests;        /* fewer answers say nothing about a version; 50 unless given */
+    int64_t dwell_ns;          /* how long each share is watched; 30 s unless given */
+    int64_t keep_ns;           /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
+    int64_t ready_timeout_ns;  /* a new instance that isn't ready by then has failed; 60 s unless given */
+    enum spec_compare compare; /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
+    uint32_t min_requests;     /* fewer answers say nothing about a version; 50 unless given */
+    char *probe; /* path that is asked for where clients ask for less; NULL: nothing is. That of the health check or "/"
+                    unless given, for services whose first port is an http port */
     struct spec_service *prepare; /* a job that only makes be there what instances need, "SERVICE-prepare" */
     struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
 };

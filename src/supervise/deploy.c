@@ -168,6 +168,7 @@ static void finish(struct service *service, enum deploy_phase phase)
     if (deploy->job)
         instance_stop(deploy->job, CAUSE_DEPLOY, false);
     deploy_prune(service);
+    deploy_probe_end(service);
     deploy->phase = phase;
     deploy->ended_ns = now_of(service);
     deploy_hand_out(service);
@@ -219,6 +220,7 @@ static void go_back(struct service *service)
     struct deploy *deploy = &service->deploy;
 
     deploy->phase = DEPLOY_GOING_BACK;
+    deploy_probe_end(service);
     deploy_mark(service, "went back");
     tell(service, "version %u goes back to %u: %.150s", service->version.number, deploy->from.number, deploy->reason);
     deploy->batch_ns = 0;
@@ -350,6 +352,7 @@ static void init(struct service *service, struct version *from)
     struct deploy *deploy = &service->deploy;
 
     deploy_close_receipt(service);
+    deploy_probe_end(service);
     *deploy = (struct deploy){
         .service = service,
         .phase = DEPLOY_ROLLING,
@@ -427,6 +430,7 @@ void deploy_end(struct service *service)
 
     loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
     deploy_close_receipt(service);
+    deploy_probe_end(service);
     deploy->phase = DEPLOY_NONE;
     if (deploy->job)
         instance_stop(deploy->job, CAUSE_STOP, false);

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "compose/spec.h"
 #include "supervise/deploy_plan.h"
+#include "supervise/deploy_probe.h"
 #include "supervise/deploy_verdict.h"
 #include "supervise/traffic.h"
 
@@ -62,6 +63,7 @@ struct deploy_receipt {
     struct deploy_mark steps[DEPLOY_STEPS];
     size_t steps_len;
     struct deploy_sample answers[2]; /* what the old and the new version answered meanwhile */
+    struct deploy_sample probes[2];  /* … to the deploy's own questions */
     char reason[EVENT_TEXT];         /* why it failed; "": it did not */
     char last_words[EVENT_TEXT];     /* of the instance that failed; "": none */
     char failed_instance[EVENT_NAME];
@@ -93,6 +95,7 @@ struct deploy {
     /* What the old [0] and the new version [1] had answered: through endpoints that are gone; when the deploy began; when
        the comparison that goes on began; and since the deploy began, as last looked at. */
     struct deploy_sample gone[2], before_all[2], base[2], seen[2];
+    struct deploy_probing probing;
 
     char reason[EVENT_TEXT], last_words[EVENT_TEXT], failed_instance[EVENT_NAME];
     struct loop_timer timer;

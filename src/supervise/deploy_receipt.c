@@ -71,6 +71,7 @@ void deploy_hand_out(struct service *service)
         .p99_before_us = traffic_p99_us(&earlier),
         .steps_len = deploy->steps_len,
         .answers = { deploy->seen[0], deploy->seen[1] },
+        .probes = { deploy->probing.of[0].all, deploy->probing.of[1].all },
     };
     memcpy(receipt->steps, deploy->steps, sizeof(receipt->steps));
     memcpy(receipt->reason, deploy->reason, sizeof(receipt->reason));

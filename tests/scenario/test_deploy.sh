@@ -146,6 +146,21 @@ story_a_version_that_fails_now_and_then_is_found_out() {
     assert_eq "$(daruma ps --json | jq length)" 2 "instances"
 }
 
+story_a_version_that_nobody_asks_is_asked_by_the_deploy() {
+    app=$BUILD/bench/app
+    deployable
+    up
+    expect_exit 3 daruma deploy app --env FAULTY=60
+    local receipt
+    receipt=$(daruma deploy --history --json | jq '.[0]')
+    assert_contains "$(jq -r .reason <<<"$receipt")" "(probes of /)"
+    assert_number "$(jq .probes.new.answers <<<"$receipt")" '>= 50' "probes"
+    expect_exit 0 daruma deploy app --env DELAY_MS=1
+    sed -i 's/x-daruma: {/x-daruma: {deploy: {probe: ""}, /' compose.yaml
+    expect_exit 0 daruma deploy app --env FAULTY=60
+    assert_eq "$(daruma deploy --history --json | jq '.[2].probes.new.answers')" 0 "probes that were not wanted"
+}
+
 deploys() { daruma deploy --history --json | jq -r '.[] | "\(.from) \(.to) \(.outcome)"'; }
 
 story_a_deploy_outlives_the_supervisor_and_its_job_runs_once() {
