@@ -33,6 +33,17 @@ uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t gen
     return sum;
 }
 
+uint32_t gauges_upgraded(const struct gauges *gauges, int endpoint, uint32_t generation)
+{
+    uint32_t sum = 0;
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[endpoint];
+        if (atomic_load_explicit(&gauge->generation, memory_order_acquire) == generation)
+            sum += atomic_load_explicit(&gauge->upgraded, memory_order_relaxed);
+    }
+    return sum;
+}
+
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation)
 {
     for (uint32_t w = 0; w < gauges->workers; w++) {

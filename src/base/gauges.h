@@ -36,8 +36,8 @@ struct endpoint_gauge {
         ejected;           /* bool: this worker has taken it out by itself, for errors in a row or because it hangs */
     _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
                                   rung to ask it */
-    uint32_t pad;
-    _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
+    _Atomic uint32_t upgraded; /* of those in flight: connections that speak another protocol since a 101 */
+    _Atomic uint64_t failures; /* of its answers: 500 … 599 */
     _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 
@@ -120,6 +120,8 @@ uint32_t gauges_connections(const struct gauges *gauges);
 
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
+/* … and those of them that are connections gone over to another protocol. */
+uint32_t gauges_upgraded(const struct gauges *gauges, int endpoint, uint32_t generation);
 
 /* The cell of a latency, and the longest latency in a cell. */
 unsigned gauges_latency_cell(uint64_t us);

@@ -314,6 +314,7 @@ static const struct attribute service_daruma_fields[] = {
     { "deploy", &(const struct schema){ .kinds = NODE_MAP, .fields = daruma_deploy_fields }, P,
       "how a new version takes over" },
     { "drain_timeout", &duration, P, "how long requests may take to end before it is stopped" },
+    { "drain_upgraded", &duration, P, "the same for connections such as WebSockets" },
     { "healthcheck", &string, P, "http://… or tcp://…, probed without a program" },
     { "max_inflight",
       &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 1, .max = 1000000 }, P,

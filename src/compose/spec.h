@@ -152,15 +152,16 @@ struct spec_service {
     struct spec_deploy deploy;
     struct spec_dependency *depends_on;
     size_t depends_on_len;
-    int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
-    bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
-    uint32_t max_inflight;    /* x-daruma.max_inflight: requests at a time on one instance; 0: any number */
-    int64_t slow_start_ns;    /* x-daruma.slow_start; 0 unless given */
-    unsigned proxy_protocol;  /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
-    const json_t *model;      /* its part of the spec's model; belongs to that */
-    char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
-    struct spec_stamp stamp;  /* zero until a runtime fills it in */
-    bool build;               /* its image is to be built anew although there is one; set by the owner of the spec */
+    int64_t drain_timeout_ns;  /* x-daruma.drain_timeout; 10 s unless given */
+    int64_t drain_upgraded_ns; /* x-daruma.drain_upgraded; drain_timeout unless given */
+    bool restart_unhealthy;    /* x-daruma.restart_unhealthy; true unless given */
+    uint32_t max_inflight;     /* x-daruma.max_inflight: requests at a time on one instance; 0: any number */
+    int64_t slow_start_ns;     /* x-daruma.slow_start; 0 unless given */
+    unsigned proxy_protocol;   /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
+    const json_t *model;       /* its part of the spec's model; belongs to that */
+    char config_hash[65];      /* SHA-256 over what needs a new instance when it changes; not replicas */
+    struct spec_stamp stamp;   /* zero until a runtime fills it in */
+    bool build;                /* its image is to be built anew although there is one; set by the owner of the spec */
 };
 
 /* An answer of the gateway's own. */

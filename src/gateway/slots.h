@@ -87,6 +87,7 @@ enum conn_flag {
     CONN_EXPECTS = 1 << 24,       /* Expect: 100-continue: its body may wait until the upstream asks for it */
     CONN_LATER = 1 << 25,         /* HELD: waits for room in the retry budget */
     CONN_WAITING = 1 << 26,       /* counted as waiting for its answer (waits.h) */
+    CONN_UPGRADED = 1 << 27,      /* TUNNEL: of a request, and counted as such in the endpoint's gauge */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */
