@@ -86,9 +86,9 @@ static json_t *receipt_json(const struct deploy_receipt *receipt, const char *lo
                              (double)(receipt->took_ns / NS_PER_MS) / 1e3, "started", receipt->started,
                              "failed_instances", receipt->failed, "requests", (json_int_t)traffic->requests, "failed",
                              (json_int_t)traffic->failed, "held", (json_int_t)traffic->held, "retried",
-                             (json_int_t)traffic->retried, "longest_gap_ms", ms_of(traffic_gap_us(traffic)));
+                             (json_int_t)traffic->retried, "longest_gap_ms", ms_of(receipt->gap_us));
     json_t *more = json_pack("{s:{s:f, s:f, s:f}, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}", "p99_ms", "before",
-                             ms_of(receipt->p99_before_us), "meanwhile", ms_of(traffic_p99_us(traffic)), "after",
+                             ms_of(receipt->p99_before_us), "meanwhile", ms_of(receipt->p99_us), "after",
                              ms_of(receipt->p99_after_us), "old", answers_json(&receipt->answers[0]), "new",
                              answers_json(&receipt->answers[1]), "probes", "old", answers_json(&receipt->probes[0]),
                              "new", answers_json(&receipt->probes[1]), "steps", steps_json(receipt), "reason",

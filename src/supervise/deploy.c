@@ -359,6 +359,7 @@ static void init(struct service *service, struct version *from)
         .from = *from,
         .to = service->version.number,
         .before = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
+        .waits = traffic_waits_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
         .ended = deploy->ended,
         .began_ns = now_of(service),
         .began_wall_ns = clock_wall(),

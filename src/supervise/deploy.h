@@ -58,6 +58,7 @@ struct deploy_receipt {
     int64_t began_wall_ns, took_ns;
     int started, failed;    /* new instances */
     struct traffic traffic; /* meanwhile */
+    uint64_t gap_us, p99_us;
     uint64_t p99_before_us; /* since the deploy before, or the gateway began; 0: nobody was answered */
     uint64_t p99_after_us;  /* in the first seconds after it; 0: nobody was answered, or not known */
     struct deploy_mark steps[DEPLOY_STEPS];
@@ -85,8 +86,8 @@ struct deploy {
     uint32_t share;      /* the same in 1/1000 */
     uint32_t weights[2]; /* of the old and the new version's endpoints */
     int64_t began_wall_ns;
-    struct traffic before; /* what had been counted when it began */
-    struct traffic ended;  /* … and when the last one had ended */
+    struct traffic before;             /* what had been counted when it began */
+    struct traffic_waits waits, ended; /* … of how long they waited, and when the deploy before had ended */
     struct deploy_mark steps[DEPLOY_STEPS];
     size_t steps_len;
     struct deploy_receipt receipt; /* of the last one, as long as `after` runs */

@@ -13,10 +13,10 @@
 /* So long answers after a deploy are looked at. */
 #define AFTER_NS (10 * NS_PER_S)
 
-static struct traffic traffic_now(const struct service *service)
+static struct traffic_waits waits_now(const struct service *service)
 {
     const struct supervisor_peers *peers = &service->supervisor->peers;
-    return traffic_of(peers->board, peers->gauges, service->name);
+    return traffic_waits_of(peers->board, peers->gauges, service->name);
 }
 
 void deploy_mark(struct service *service, const char *format, ...)
@@ -37,7 +37,7 @@ static void complete(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
     const struct supervisor_peers *peers = &service->supervisor->peers;
-    const struct traffic now = traffic_now(service), since = traffic_since(&now, &deploy->ended);
+    const struct traffic_waits now = waits_now(service), since = traffic_waits_since(&now, &deploy->ended);
 
     deploy->receipt.p99_after_us = traffic_p99_us(&since);
     if (deploy->receipt.p99_after_us > 0)
@@ -54,9 +54,11 @@ void deploy_hand_out(struct service *service)
     struct deploy *deploy = &service->deploy;
     const struct supervisor_peers *peers = &service->supervisor->peers;
     struct deploy_receipt *receipt = &deploy->receipt;
-    const struct traffic earlier = traffic_since(&deploy->before, &deploy->ended);
+    const struct traffic now = traffic_of(peers->board, peers->gauges, service->name);
+    const struct traffic_waits ended = waits_now(service), since = traffic_waits_since(&ended, &deploy->waits);
+    const struct traffic_waits earlier = traffic_waits_since(&deploy->waits, &deploy->ended);
 
-    deploy->ended = traffic_now(service);
+    deploy->ended = ended;
     *receipt = (struct deploy_receipt){
         .from = deploy->from.number,
         .to = deploy->to,
@@ -67,7 +69,9 @@ void deploy_hand_out(struct service *service)
         .took_ns = deploy->ended_ns - deploy->began_ns,
         .started = deploy->started,
         .failed = deploy->failed,
-        .traffic = traffic_since(&deploy->ended, &deploy->before),
+        .traffic = traffic_since(&now, &deploy->before),
+        .gap_us = traffic_gap_us(&since),
+        .p99_us = traffic_p99_us(&since),
         .p99_before_us = traffic_p99_us(&earlier),
         .steps_len = deploy->steps_len,
         .answers = { deploy->seen[0], deploy->seen[1] },

@@ -55,6 +55,7 @@ story_deploy_and_rollback_by_hand() {
     deployable
     up
     load 100 4
+    assert_eq "$(answers)" "version 1"
     expect_exit 0 daruma deploy app --env VERSION=7
     assert_contains "$(daruma deploy --history app)" "version 1 → 2, deployed"
     assert_eq "$(answers)" "version 7"
