@@ -81,7 +81,8 @@ enum monkey_news monkey_event(struct monkey *monkey, const char *kind, const cha
 {
     bool died = strcmp(kind, event_kind_name(EVENT_INSTANCE_EXIT)) == 0;
     bool serves = strcmp(kind, event_kind_name(EVENT_INSTANCE_STATE)) == 0 && strcmp(to, "serving") == 0;
-    struct monkey_victim *victim = died || serves ? find_victim(monkey, instance, time_ns) : NULL;
+    bool goes_on = strcmp(kind, event_kind_name(EVENT_CHAOS)) == 0 && strcmp(to, "continued") == 0;
+    struct monkey_victim *victim = died || serves || goes_on ? find_victim(monkey, instance, time_ns) : NULL;
 
     if (!victim)
         return MONKEY_NOTHING;
@@ -90,7 +91,7 @@ enum monkey_news monkey_event(struct monkey *monkey, const char *kind, const cha
         *ret = victim;
         return MONKEY_DEAD;
     }
-    if (!serves || !victim->dead_ns)
+    if (!(serves && victim->dead_ns) && !(goes_on && !victim->dead_ns))
         return MONKEY_NOTHING;
     victim->back_ns = time_ns;
     victim->used = false;
@@ -104,7 +105,8 @@ bool monkey_expects(const struct monkey *monkey, int64_t now_ns)
 {
     for (size_t i = 0; i < MONKEY_VICTIMS; i++) {
         const struct monkey_victim *victim = &monkey->victims[i];
-        if (victim->used && (victim->dead_ns || now_ns - victim->hit_ns < MONKEY_SURVIVED_NS))
+        if (victim->used &&
+            (victim->dead_ns || now_ns - victim->hit_ns < monkey->options.pause_ns + MONKEY_SURVIVED_NS))
             return true;
     }
     return false;

@@ -116,7 +116,8 @@ int deploys_write(struct logfile *file, const struct deploy_receipt *receipt, co
     return logfile_write(file, text, len + 1);
 }
 
-/* A receipt that says more replaces the one that was written before it. */
+/* A receipt that says more replaces the one that was written before it; so does that of a supervisor that follows one who died
+   just when it was written. The same deploy has the same beginning. */
 static void take_receipt(json_t *list, json_t *receipt)
 {
     for (size_t i = json_array_size(list); i-- > 0;) {

@@ -13,6 +13,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+enum { API_PAUSE_MAX_S = 3600 };
+
 /*
  * What can be asked of the supervisor. JSON results are new references, NULL when out of memory. The others return 0
  * or a negative errno with `err`: -EINVAL becomes 400, -ENOENT 404, -EBUSY 409, all else 500.
@@ -40,6 +42,9 @@ struct api_calls {
     /* `services` NULL-terminated, NULL: all. `signo` 0: only picks. `ret`: what happened to whom. */
     int (*chaos_kill)(void *data, const char *const *services, uint64_t pick, int signo, bool allow_last, json_t **ret,
                       struct err *err);
+    /* The same, but stops it for `ns`. */
+    int (*chaos_pause)(void *data, const char *const *services, uint64_t pick, int64_t ns, bool allow_last,
+                       json_t **ret, struct err *err);
 };
 
 struct api {

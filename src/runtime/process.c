@@ -371,8 +371,8 @@ static int process_signal(struct runtime *runtime, struct runtime_handle *handle
 {
     if (handle->gone || handle->child.pidfd < 0)
         return -ESRCH;
-    if (signo == SIGKILL) {
-        spawn_kill(&handle->child, SIGKILL);
+    if (signo == SIGKILL || signo == SIGSTOP || signo == SIGCONT) {
+        spawn_kill(&handle->child, signo);
         return 0;
     }
     return pidfd_send_signal(handle->child.pidfd, signo, NULL, 0) < 0 ? -errno : 0;

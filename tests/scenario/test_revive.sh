@@ -148,6 +148,49 @@ story_a_supervisor_that_hangs_is_replaced_within_a_second_or_so() {
     assert_eq "$(pids)" "$before" "processes"
 }
 
+# At random ones, which are shown when it fails: "in NUMBER" or "out NUMBER" of the call.
+story_killed_at_any_system_call_of_a_deploy_its_successor_finishes_it() {
+    one_instance
+    sed -i 's/restart: always/&\n    environment: {VERSION: "0"}\n    deploy: {update_config: {monitor: 20ms}}/' compose.yaml
+    up
+    local i killer pid
+    for i in {1..4}; do
+        rm -f killed
+        pid=$(supervisor_pid)
+        "$BUILD/bench/killat" $((RANDOM % 330 + 1)) "$pid" >killed 2>&1 &
+        killer=$!
+        becomes 5 'grep -q ready killed'
+        sed -i "s/VERSION: .*/VERSION: \"$i\"}/" compose.yaml
+        up
+        kill $killer 2>/dev/null || true
+        wait $killer || true
+        grep -E '^(in|out) ' killed >>stops || true
+        becomes 5 'all_ready && [[ $(daruma ps --json | jq length) -eq 1 ]]'
+        assert_contains "$(curl -s --max-time 10 "$url/")" "version $i" "answer after $(paste -sd, stops)"
+        assert_eq "$(daruma deploy --history --json | jq -r '.[-1] | "\(.outcome) \(.reason)"')" "deployed null" \
+            "outcome after $(paste -sd, stops)"
+    done
+    assert_eq "$(daruma deploy --history --json | jq length)" 4 "receipts"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
+story_killed_at_any_system_call_of_up_the_next_up_finishes_it() {
+    one_instance
+    local i
+    for i in 1 2 3; do
+        "$BUILD/bench/killat" $((RANDOM % 1800 + 1)) "$BUILD/daruma" up -d >killed 2>&1 || true
+        grep -E '^(in|out) ' killed >>stops || true
+        up
+        wait_for 5 all_ready
+        assert_eq "$(http_status "$url/")" 200 "status after $(paste -sd, stops)"
+        assert_eq "$({ leftovers || true; } | xargs -I{} readlink /proc/{}/exe | grep -c '/app$')" 1 \
+            "instances after $(paste -sd, stops)"
+        expect_exit 0 daruma down
+        wait_for 5 nothing_left
+    done
+}
+
 story_its_guard_is_restored_by_the_supervisor() {
     one_instance
     up

@@ -143,9 +143,32 @@ static void the_oldest_victim_is_given_up_when_there_are_too_many(void **unused)
     assert_int_equal(monkey.kills, MONKEY_VICTIMS + 1);
 }
 
+static enum monkey_news goes_on(const char *instance, int64_t at_ms)
+{
+    return monkey_event(&monkey, "chaos", instance, "continued", T0 + at_ms * NS_PER_MS, &victim);
+}
+
+static void who_was_stopped_is_back_when_it_goes_on(void **unused)
+{
+    begin(0, 0);
+    monkey.options.pause_ns = 5 * NS_PER_S;
+    (void)monkey_hit(&monkey, "app-1", 100, T0);
+    assert_int_equal(monkey_event(&monkey, "chaos", "app-1", "", T0, &victim), MONKEY_NOTHING);
+    assert_true(monkey_expects(&monkey, T0 + 6 * NS_PER_S));
+    assert_int_equal(goes_on("app-1", 5000), MONKEY_BACK);
+    assert_string_equal(victim->instance, "app-1");
+    assert_false(monkey_expects(&monkey, T0 + 6 * NS_PER_S));
+    /* One that was replaced meanwhile has gone on in order to end. */
+    (void)monkey_hit(&monkey, "app-2", 101, T0);
+    assert_int_equal(died("app-2", 3000), MONKEY_DEAD);
+    assert_int_equal(goes_on("app-2", 3001), MONKEY_NOTHING);
+    assert_int_equal(serves("app-2", 3010), MONKEY_BACK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_was_stopped_is_back_when_it_goes_on),
         cmocka_unit_test(strikes_are_due_at_even_intervals_until_enough_have_hit),
         cmocka_unit_test(strikes_end_with_the_duration),
         cmocka_unit_test(the_same_seed_picks_the_same_row),

@@ -105,6 +105,13 @@ static int call_chaos_kill(void *data, const char *const *services, uint64_t pic
     return 0;
 }
 
+static int call_chaos_pause(void *data, const char *const *services, uint64_t pick, int64_t ns, bool allow_last,
+                            json_t **ret, struct err *err)
+{
+    *ret = json_pack("{s:I}", "ns", (json_int_t)ns);
+    return 0;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -124,7 +131,8 @@ static int setup(void **state)
                    .restart = call_restart,
                    .scale = call_scale,
                    .kill = call_kill,
-                   .chaos_kill = call_chaos_kill },
+                   .chaos_kill = call_chaos_kill,
+                   .chaos_pause = call_chaos_pause },
         .journal = f->journal,
         .logs_dir = f->dir,
     };
@@ -235,6 +243,8 @@ static void orders_reach_the_supervisor(void **state)
         200);
     assert_non_null(strstr(f->answer.data, "\"signal\":0"));
     assert_non_null(strstr(f->answer.data, "\"pick\":7"));
+    assert_int_equal(ask(f, "POST", "/v1/chaos/pause", "{\"for\":1.5}"), 200);
+    assert_non_null(strstr(f->answer.data, "\"ns\":1500000000"));
 }
 
 static void what_is_wrong_is_said_and_does_nothing(void **state)
@@ -259,6 +269,11 @@ static void what_is_wrong_is_said_and_does_nothing(void **state)
         { "POST", "/v1/kill", "{\"targets\": \"app\"}", 400 },
         { "POST", "/v1/kill", "{\"targets\": [1]}", 400 },
         { "POST", "/v1/chaos/kill", "{}", 409 },
+        { "POST", "/v1/chaos/kill", "{\"signal\": \"STOP\"}", 400 },
+        { "POST", "/v1/chaos/pause", "{}", 400 },
+        { "POST", "/v1/chaos/pause", "{\"for\": -1}", 400 },
+        { "POST", "/v1/chaos/pause", "{\"for\": 1e30}", 400 },
+        { "POST", "/v1/chaos/pause", "{\"for\": 1, \"services\": 5}", 400 },
         { "POST", "/v1/up", "{}", 400 },
         { "POST", "/v1/up", "{\"working_dir\": \"/\"}", 422 },
         { "GET", "/v1/events?since=x", "", 400 },

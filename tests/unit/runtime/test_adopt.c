@@ -307,6 +307,8 @@ static void no_program_runs_that_nobody_could_have_written_down(void **unused)
     assert_int_equal(access(script, F_OK), -1);
     adopt(&service);
     WAIT_FOR(seen.exited);
+    /* It is no fault of the program. */
+    assert_false(cause_self_inflicted(seen.how.cause));
     seen.runtime->release(seen.runtime, seen.handle);
 }
 
