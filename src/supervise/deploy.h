@@ -79,6 +79,7 @@ struct deploy {
     struct version from;      /* what it goes back to */
     uint32_t to;              /* the version that was asked for */
     int started, failed;      /* new instances; those that failed */
+    int killed[2];            /* so often an old [0] or a new one was killed from outside */
     struct instance *job;     /* pre_deploy or post_deploy, as it runs; NULL: none */
     bool prepared;            /* what new instances need is there */
     bool pre_done, post_done; /* or there is no such job */
