@@ -44,6 +44,11 @@ static void __attribute__((format(printf, 2, 3))) tell(const struct service *ser
     event_emit(service->supervisor->peers.events, &event);
 }
 
+void deploy_tell_pending(const struct service *service)
+{
+    tell(service, "version %u waits for the end of this deploy; --replace turns it round", service->pending.number);
+}
+
 /* Another version of it is there, be it only on its way out. */
 static bool has_old(const struct service *service)
 {

@@ -121,6 +121,8 @@ void deploy_hand_out(struct service *service);
 void deploy_close_receipt(struct service *service);
 /* Goes on as far as it can. Part of settling. */
 void deploy_settle(struct service *service);
+/* Says that another version waits for the end of the one that goes on. */
+void deploy_tell_pending(const struct service *service);
 /* Turns round: back to the version before. `reason` is for people. -EALREADY: it does that already; -ENOENT: none goes
    on. */
 int deploy_turn_round(struct service *service, const char *reason);
