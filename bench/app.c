@@ -5,6 +5,7 @@
  *     GET /          "ok", after DELAY_MS (0), without blocking others
  *     GET /health    "ok" at once
  *     GET /crash     exits with status 1, without an answer
+ *     Upgrade: …     101, and from then on an echo
  *     POST /?id=N    appends N to the file POST_LOG when the request is whole, then waits DELAY_MS, then answers: so a
  *                    request that is sent again after a death is seen to have been executed twice
  *
@@ -42,6 +43,7 @@ struct conn {
     struct loop_timer delay;
     bool answering;     /* the request is whole; its delay runs */
     bool close;         /* after the answer */
+    bool upgraded;      /* what comes goes back */
     bool head_done;     /* of the request that comes in */
     uint64_t body_left; /* HTTP1_LENGTH */
     bool body_chunked;
@@ -162,6 +164,29 @@ static bool send_answer(struct conn *conn)
     return false;
 }
 
+/* Sends back what is in the buffer. False: the connection is gone. */
+static bool echo(struct conn *conn)
+{
+    if (conn->len > 0 && send(conn->io.fd, conn->buffer, conn->len, MSG_NOSIGNAL) != (ssize_t)conn->len) {
+        conn_end(conn);
+        return false;
+    }
+    conn->len = 0;
+    return true;
+}
+
+static bool upgrade(struct conn *conn)
+{
+    static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    ssize_t len = sizeof(switching) - 1;
+
+    conn->upgraded = true;
+    if (send(conn->io.fd, switching, (size_t)len, MSG_NOSIGNAL) == len)
+        return echo(conn);
+    conn_end(conn);
+    return false;
+}
+
 /* Goes on with what is in the buffer. False: the connection is gone. */
 static bool advance(struct conn *conn)
 {
@@ -175,6 +200,8 @@ static bool advance(struct conn *conn)
                 return false;
             }
             consume(conn, (size_t)n);
+            if (head.upgrade)
+                return upgrade(conn);
             conn->head_done = true;
         }
         int whole = drop_body(conn);
@@ -223,7 +250,7 @@ static void on_readable(struct loop_io *io, uint32_t events)
     if (ill && illness == CLOSES)
         conn_end(conn);
     else
-        (void)advance(conn);
+        (void)(conn->upgraded ? echo(conn) : advance(conn));
 }
 
 static void on_connection(struct loop_io *io, uint32_t events)
