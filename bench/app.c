@@ -5,7 +5,7 @@
  *     GET /          "ok", after DELAY_MS (0), without blocking others
  *     GET /health    "ok" at once
  *     GET /crash     exits with status 1, without an answer
- *     Upgrade: …     101, and from then on an echo
+ *     Upgrade: …     101; from then on every byte comes back
  *     POST /?id=N    appends N to the file POST_LOG when the request is whole, then waits DELAY_MS, then answers: so a
  *                    request that is sent again after a death is seen to have been executed twice
  *
@@ -43,7 +43,7 @@ struct conn {
     struct loop_timer delay;
     bool answering;     /* the request is whole; its delay runs */
     bool close;         /* after the answer */
-    bool upgraded;      /* what comes goes back */
+    bool upgraded;      /* what comes is sent back */
     bool head_done;     /* of the request that comes in */
     uint64_t body_left; /* HTTP1_LENGTH */
     bool body_chunked;
@@ -164,25 +164,22 @@ static bool send_answer(struct conn *conn)
     return false;
 }
 
-/* Sends back what is in the buffer. False: the connection is gone. */
+/* False: the connection is gone. Who does not read what comes back is given up. */
 static bool echo(struct conn *conn)
 {
-    if (conn->len > 0 && send(conn->io.fd, conn->buffer, conn->len, MSG_NOSIGNAL) != (ssize_t)conn->len) {
-        conn_end(conn);
-        return false;
-    }
+    bool sent = send(conn->io.fd, conn->buffer, conn->len, MSG_NOSIGNAL) == (ssize_t)conn->len;
     conn->len = 0;
-    return true;
+    if (!sent)
+        conn_end(conn);
+    return sent;
 }
 
 static bool upgrade(struct conn *conn)
 {
-    static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
-    ssize_t len = sizeof(switching) - 1;
-
+    static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     conn->upgraded = true;
-    if (send(conn->io.fd, switching, (size_t)len, MSG_NOSIGNAL) == len)
-        return echo(conn);
+    if (send(conn->io.fd, switching, sizeof(switching) - 1, MSG_NOSIGNAL) == sizeof(switching) - 1)
+        return conn->len == 0 || echo(conn);
     conn_end(conn);
     return false;
 }
@@ -249,8 +246,10 @@ static void on_readable(struct loop_io *io, uint32_t events)
     conn->len += (size_t)n;
     if (ill && illness == CLOSES)
         conn_end(conn);
+    else if (conn->upgraded)
+        (void)echo(conn);
     else
-        (void)(conn->upgraded ? echo(conn) : advance(conn));
+        (void)advance(conn);
 }
 
 static void on_connection(struct loop_io *io, uint32_t events)

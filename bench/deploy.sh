@@ -63,7 +63,7 @@ load_start() {
         loads+=($!)
         n=$((n + 1))
     done
-    "$root/build/bench/sockets" "$port" "$SOCKETS" >"$dir/sockets" &
+    "$root/build/bench/reconnect" "$port" "$SOCKETS" >"$dir/sockets" &
     loads+=($!)
     started=("${loads[@]}" "${started[@]}")
     sleep 1

@@ -74,7 +74,7 @@ void client_stream_close(struct client_streams *streams, struct client_stream *s
 /* Waits at most `timeout_ms` for lines, or until `fd` (-1: none) is readable; calls `line` for whole lines. */
 int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err);
 
-/* Follows one stream to its end. */
+/* Follows one stream to its end, or until nobody reads standard output any more. */
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err);
 
 #endif

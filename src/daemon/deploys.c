@@ -3,7 +3,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/names.h"
 #include "observe/logs.h"
+#include "observe/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,13 +30,6 @@ static const char *strategy_name(enum spec_strategy strategy)
 static const char *order_name(bool stop_first)
 {
     return stop_first ? "stop-first" : "start-first";
-}
-
-static json_t *text_or_null(const char *text)
-{
-    /* What an instance wrote need not be UTF-8. */
-    json_t *string = text[0] ? json_string(text) : json_null();
-    return string ? string : json_string("(not UTF-8)");
 }
 
 static json_t *answers_json(const struct deploy_sample *sample)
@@ -68,10 +63,8 @@ static json_t *log_json(const struct deploy_receipt *receipt, const char *logs_d
     json_t *list = json_array();
     struct logs_line line;
 
-    while (reader && logs_reader_next(reader, &line)) {
-        json_t *text = json_stringn(line.text, line.len < LOG_LINE ? line.len : LOG_LINE);
-        (void)json_array_append_new(list, text ? text : json_string("(not UTF-8)"));
-    }
+    while (reader && logs_reader_next(reader, &line))
+        (void)json_array_append_new(list, text_json(line.text, line.len < LOG_LINE ? line.len : LOG_LINE));
     logs_reader_free(reader);
     return list;
 }
@@ -92,8 +85,8 @@ static json_t *receipt_json(const struct deploy_receipt *receipt, const char *lo
                              ms_of(receipt->p99_after_us), "old", answers_json(&receipt->answers[0]), "new",
                              answers_json(&receipt->answers[1]), "probes", "old", answers_json(&receipt->probes[0]),
                              "new", answers_json(&receipt->probes[1]), "steps", steps_json(receipt), "reason",
-                             text_or_null(receipt->reason), "last_words", text_or_null(receipt->last_words), "log",
-                             log_json(receipt, logs_dir));
+                             text_json_or_null(receipt->reason), "last_words", text_json_or_null(receipt->last_words),
+                             "log", log_json(receipt, logs_dir));
 
     if (!json || !more || json_object_update_missing(json, more) < 0) {
         json_decref(json);
@@ -159,14 +152,6 @@ json_t *deploys_read(const struct logfile *file)
     return list;
 }
 
-static bool is_listed(const char *const *names, const char *name)
-{
-    for (; names && *names; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return !names;
-}
-
 static json_t *plan_of(const struct supervisor *supervisor, const struct spec_service *service)
 {
     static const char *const words[] = {
@@ -189,7 +174,7 @@ json_t *deploys_plan(const struct supervisor *supervisor, const struct spec *spe
     json_t *list = json_array();
 
     for (size_t i = 0; i < spec->services_len; i++)
-        if (is_listed(only, spec->services[i].name))
+        if (!only || names_have(only, spec->services[i].name))
             (void)json_array_append_new(list, plan_of(supervisor, &spec->services[i]));
     return list;
 }
