@@ -133,6 +133,23 @@ story_a_canary_gets_more_and_more() {
     [[ $fresh -gt 30 && $fresh -lt $(receipt .sent) ]] || fail "of $(receipt .sent) probes $fresh went to the new version"
 }
 
+story_a_canary_keeps_clients_with_a_cookie_at_their_version() {
+    deployable "" "deploy: {strategy: canary, steps: [50], dwell: 60s}"
+    sed -i "s/    ports: .*/    expose: [5000]/; s/monitor: 500ms/monitor: 50ms/" compose.yaml
+    echo "x-gateway: {listeners: [{address: \"127.0.0.1:$port\", routes: [{path: /, to: app, sticky: at}]}]}" >>compose.yaml
+    up
+    expect_exit 0 daruma deploy app -d --env VERSION=2
+    becomes 5 '[[ $(daruma events --json | jq -r .text) == *"gets 50 %"* ]]'
+    client() { curl -s --max-time 10 -b "$1" -c "$1" "$url/" | grep -o 'version [^:]*'; } # JAR
+    local i
+    for i in {1..12}; do client "jar.$i" >>first; done
+    for i in {1..12}; do client "jar.$i" >>second; done
+    assert_eq "$(sort -u first | paste -sd' ')" "version 1 version 2" "who answered new clients"
+    assert_eq "$(cat second)" "$(cat first)" "who answered them again"
+    expect_exit 0 daruma rollback app
+    assert_eq "$(client "jar.$(grep -n 'version 2' first | head -n 1 | cut -d: -f1)")" "version 1" "after going back"
+}
+
 story_a_version_that_fails_now_and_then_is_found_out() {
     app=$BUILD/bench/app
     deployable "" "deploy: {strategy: canary, steps: [10, 50], dwell: 20s}"
