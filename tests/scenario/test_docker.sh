@@ -607,7 +607,10 @@ story_what_an_image_is_made_from_makes_a_version_that_can_be_gone_back_to() {
     echo two >src/page
     expect_exit 0 daruma up -d
     assert_eq "$(page)" two
-    # The name means the new image, and the version before the old one.
+    # The name means the new image, and the version before the old one, also for whoever comes after all of daruma.
+    kill_all_of_daruma
+    expect_exit 0 daruma up -d
+    assert_eq "$(daruma deploy --history --json | jq length)" 1 "deploys"
     expect_exit 0 daruma rollback app
     assert_eq "$(page)" one
     expect_exit 0 daruma deploy app --build
