@@ -87,7 +87,7 @@ void daemon_emit(struct daemon *daemon, enum event_kind kind, const char *from, 
 static void on_deployed(void *data, const struct deploy_receipt *receipt)
 {
     struct daemon *daemon = data;
-    if (deploys_write(&daemon->receipts, receipt) < 0)
+    if (deploys_write(&daemon->receipts, receipt, daemon->logs_dir) < 0)
         daemon_emit(daemon, EVENT_WARNING, "", "", "the receipt of a deploy could not be written");
 }
 
