@@ -289,7 +289,7 @@ bool client_stream_again(struct client_streams *streams, const char *path, struc
                          struct err *err)
 {
     const struct client *client = stream->client;
-    const struct client_stream fresh = { .line = stream->line, .data = stream->data };
+    const struct client_stream fresh = { .line = stream->line, .again = stream->again, .data = stream->data };
 
     if (!rundir_busy(&client->dir))
         return false;
@@ -356,7 +356,8 @@ int client_follow(const struct client *client, const char *path, struct client_s
     int r = client_streams_init(&streams, err);
     if (r == 0)
         r = client_stream_open(&streams, client, path, stream, err);
-    while (r == 0 && !stream->ended)
+    while (r == 0 && (!stream->ended || (stream->again && stream->err.code &&
+                                         client_stream_again(&streams, stream->again(stream), stream, err))))
         r = client_streams_wait(&streams, -1, 1000, err);
     if (r == 0 && stream->err.code) {
         *err = stream->err;

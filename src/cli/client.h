@@ -41,9 +41,11 @@ int client_call(const struct client *client, const char *method, const char *pat
 /* A supervisor that is well says something every 10 s on a stream, and answers a question at once. */
 enum { CLIENT_SILENCE_S = 30, CLIENT_ANSWER_S = 10 };
 
-/* One stream of JSON lines. Zero-initialised by the caller, who sets `line` and `data`. */
+/* One stream of JSON lines. Zero-initialised by the caller, who sets the first three. */
 struct client_stream {
     void (*line)(struct client_stream *stream, const json_t *object);
+    const char *(*again)(
+        struct client_stream *stream); /* client_follow(): the path from where it goes on; NULL: it does not */
     void *data;
     bool ended;     /* the supervisor closed it, or it broke, or nothing was heard for CLIENT_SILENCE_S */
     struct err err; /* ended: code is 0 when it ended properly */
@@ -74,7 +76,7 @@ void client_stream_close(struct client_streams *streams, struct client_stream *s
 /* Waits at most `timeout_ms` for lines, or until `fd` (-1: none) is readable; calls `line` for whole lines. */
 int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err);
 
-/* Follows one stream to its end. */
+/* Follows one stream to its end; over the death of a supervisor, if it says from where. */
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err);
 
 #endif

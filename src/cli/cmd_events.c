@@ -11,12 +11,22 @@ struct output {
     struct printer printer;
     bool json;
     double since; /* wall clock, seconds */
+    int64_t seen; /* the last event's number */
+    char path[64];
 };
+
+static const char *go_on(struct client_stream *stream)
+{
+    struct output *output = stream->data;
+    (void)snprintf(output->path, sizeof(output->path), "/v1/events?follow=1&since=%lld", (long long)output->seen);
+    return output->path;
+}
 
 static void print_line(struct client_stream *stream, const json_t *event)
 {
-    const struct output *output = stream->data;
+    struct output *output = stream->data;
 
+    output->seen = json_integer_value(json_object_get(event, "seq"));
     if (json_number_value(json_object_get(event, "time")) < output->since)
         return;
     if (output->json) {
@@ -45,6 +55,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
     if (!cli_parse(cli, options, argc, argv, 0, 0))
         return cli->status;
+    stream.again = follow ? go_on : NULL;
     if (since_ns >= 0)
         output.since = (double)(clock_wall() - since_ns) / 1e9;
     int status = client_open(cli, &client);

@@ -14,10 +14,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct output {
+    struct printer *printer;
+    struct buf path; /* of what is asked for, all of it or from some time on */
+    size_t whole;    /* how much of the path is about what is asked for */
+    double last;     /* the last line's time */
+};
+
 static void print_line(struct client_stream *stream, const json_t *line)
 {
-    printer_log_json(stream->data, line);
+    struct output *output = stream->data;
+
+    output->last = json_number_value(json_object_get(line, "time"));
+    printer_log_json(output->printer, line);
     (void)fflush(stdout);
+}
+
+static const char *go_on(struct client_stream *stream)
+{
+    struct output *output = stream->data;
+
+    output->path.len = output->whole;
+    buf_printf(&output->path, "&since=%.6f", output->last + 1e-6);
+    return output->path.data;
 }
 
 /* So that the columns stand still, the widest name is known before the first line. */
@@ -39,22 +58,27 @@ static void measure(const struct client *client, struct printer *printer)
 static int from_supervisor(const struct cli *cli, const struct client *client, int64_t tail, bool follow,
                            struct printer *printer)
 {
-    CLEANUP_BUF struct buf path = { 0 };
-    struct client_stream stream = { .line = print_line, .data = printer };
+    struct output output = { .printer = printer };
+    struct client_stream stream = { .line = print_line, .again = follow ? go_on : NULL, .data = &output };
+    struct buf *path = &output.path;
     struct err err = { 0 };
 
-    buf_printf(&path, "/v1/logs?follow=%d", follow);
-    if (tail >= 0)
-        buf_printf(&path, "&tail=%lld", (long long)tail);
+    buf_printf(path, "/v1/logs?follow=%d", follow);
     for (size_t i = 0; i < cli->args_len; i++) {
         char *name = curl_easy_escape(NULL, cli->args[i], 0);
-        buf_printf(&path, "&service=%s", name ? name : "");
+        buf_printf(path, "&service=%s", name ? name : "");
         curl_free(name);
     }
-    if (path.failed)
-        return cli_fail(cli, &(struct err){ .code = -ENOMEM });
-    measure(client, printer);
-    return client_follow(client, path.data, &stream, &err) < 0 ? cli_fail(cli, &err) : CLI_DONE;
+    output.whole = path->len;
+    if (tail >= 0)
+        buf_printf(path, "&tail=%lld", (long long)tail);
+    int r = path->failed ? -ENOMEM : 0;
+    if (r == 0) {
+        measure(client, printer);
+        r = client_follow(client, path->data, &stream, &err);
+    }
+    buf_free(path);
+    return r < 0 ? cli_fail(cli, err.code ? &err : &(struct err){ .code = r }) : CLI_DONE;
 }
 
 static int from_files(const struct cli *cli, const struct client *client, int64_t tail, struct printer *printer)

@@ -293,6 +293,29 @@ END
     wait $up || fail "up ended with $?: $(cat shown)"
 }
 
+story_who_follows_events_and_logs_goes_on_to() {
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: 'i=0; while :; do echo line $$((i += 1)); sleep 0.05; done'}}}
+END
+    up
+    "$BUILD/daruma" events -f >events 2>&1 &
+    local events=$! logs seen
+    "$BUILD/daruma" logs -f --no-log-prefix >logs 2>&1 &
+    logs=$!
+    becomes 5 '[[ -s logs && -s events ]]'
+    kill_supervisor
+    seen=$(wc -l <logs)
+    becomes 5 "[[ \$(wc -l <logs) -gt $((seen + 3)) ]]"
+    becomes 5 '[[ $(grep -c "took over" events) -eq 1 ]]'
+    expect_exit 0 daruma down
+    wait $events || fail "events ended with $?: $(tail -n 1 events)"
+    wait $logs || fail "logs ended with $?: $(tail -n 1 logs)"
+    head -n "$seen" logs | diff - <(seq -f 'line %.0f' "$seen") || fail "lines lost or doubled"
+    assert_eq "$(sort logs | uniq -d | wc -l)" 0 "lines that were shown twice"
+    assert_eq "$(grep -c 'goes up' events)" 1 "how often the first event was shown"
+}
+
 lines_logged() { daruma logs app | wc -l; }
 
 # 1 … N, each line once, over the deaths of whoever reads them. The application writes until it is told to stop, so that each
