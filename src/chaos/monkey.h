@@ -32,6 +32,7 @@ struct monkey_options {
 struct monkey_victim {
     bool used;
     bool told; /* the caller's: a person has read of the strike */
+    bool lost; /* it does not come back */
     char instance[EVENT_NAME];
     char how[EVENT_TEXT]; /* the caller's: what was done to it */
     int32_t pid;
@@ -41,7 +42,7 @@ struct monkey_victim {
 struct monkey {
     struct monkey_options options;
     struct rng rng;
-    uint64_t attempts, kills, refused, back;
+    uint64_t attempts, kills, refused, back, lost;
     struct hist recovery; /* from the strike to being back */
     struct monkey_victim victims[MONKEY_VICTIMS];
 };
@@ -61,9 +62,15 @@ struct monkey_victim *monkey_hit(struct monkey *monkey, const char *instance, in
    asking again is no use. */
 bool monkey_refused(struct monkey *monkey, int64_t now_ns);
 
-enum monkey_news { MONKEY_NOTHING, MONKEY_DEAD, MONKEY_BACK };
-/* What an event means: its kind's name, the instance, the state it goes to ("" : none), and when it happened. Who was stopped is
-   back when it goes on, or serves again if it was replaced meanwhile. `ret` is the victim concerned. After MONKEY_BACK its entry is valid until the next call. */
+enum monkey_news {
+    MONKEY_NOTHING,
+    MONKEY_DEAD,
+    MONKEY_BACK,
+    MONKEY_LOST, /* its restart policy does not bring it back */
+};
+/* What an event means: its kind's name, the instance, the state it goes to ("" : none), and when it happened. Who was stopped
+   is back when it goes on, or serves again if it was replaced meanwhile. `ret` is the victim concerned. After MONKEY_BACK and
+   MONKEY_LOST its entry is valid until the next call. */
 enum monkey_news monkey_event(struct monkey *monkey, const char *kind, const char *instance, const char *to,
                               int64_t time_ns, struct monkey_victim **ret);
 

@@ -65,7 +65,7 @@ static void on_log(struct client_stream *stream, const json_t *line)
 {
     struct session *session = stream->data;
     session->logged = json_number_value(json_object_get(line, "time")) + 1e-6;
-    printer_log_json(&session->printer, line);
+    printer_log(&session->printer, line);
     (void)fflush(stdout);
 }
 

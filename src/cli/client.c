@@ -9,8 +9,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Loads the files only for the project's name. `text` gets the problems when that does not work. */
 static int name_from_files(const struct cli *cli, struct rundir *ret, struct buf *text, struct err *err)
@@ -289,7 +291,7 @@ bool client_stream_again(struct client_streams *streams, const char *path, struc
                          struct err *err)
 {
     const struct client *client = stream->client;
-    const struct client_stream fresh = { .line = stream->line, .again = stream->again, .data = stream->data };
+    const struct client_stream fresh = { .line = stream->line, .data = stream->data, .rest_path = stream->rest_path };
 
     if (!rundir_busy(&client->dir))
         return false;
@@ -349,6 +351,19 @@ int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, 
     return 0;
 }
 
+/* Standard output is a pipe whose reader has gone: `events -f | head -n 1`. */
+static bool nobody_reads(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+    return poll(&out, 1, 0) > 0 && (out.revents & POLLERR);
+}
+
+/* A hung supervisor is no dead one. */
+static bool broke(const struct client_stream *stream)
+{
+    return stream->err.code && stream->err.code != -ETIMEDOUT;
+}
+
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err)
 {
     struct client_streams streams = { 0 };
@@ -356,9 +371,13 @@ int client_follow(const struct client *client, const char *path, struct client_s
     int r = client_streams_init(&streams, err);
     if (r == 0)
         r = client_stream_open(&streams, client, path, stream, err);
-    while (r == 0 && (!stream->ended || (stream->again && stream->err.code &&
-                                         client_stream_again(&streams, stream->again(stream), stream, err))))
+    while (r == 0 && !nobody_reads()) {
+        bool goes_on = !stream->ended || (broke(stream) && stream->rest_path &&
+                                          client_stream_again(&streams, stream->rest_path(stream), stream, err));
+        if (!goes_on)
+            break;
         r = client_streams_wait(&streams, -1, 1000, err);
+    }
     if (r == 0 && stream->err.code) {
         *err = stream->err;
         r = err->code;

@@ -8,6 +8,7 @@
 #include "base/http_client.h"
 #include "chaos/monkey.h"
 #include "cli/client.h"
+#include "cli/printer.h"
 #include "observe/api.h"
 
 #include <errno.h>
@@ -64,12 +65,8 @@ static void print_clock(int64_t wall_ns)
 /* Takes the object over; NULL when there was no memory for it, which costs a line and nothing else. */
 static void print_json(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-
-    if (text)
-        printf("%s\n", text);
+    printer_json_line(object);
     (void)fflush(stdout);
-    free(text);
     json_decref(object);
 }
 
@@ -102,7 +99,9 @@ static void tell_story(const struct run *run, struct monkey_victim *victim)
         printf(", %sback after %.1f ms%s\n", cli_sgr(colour, CLI_GREEN), ms_between(victim->hit_ns, victim->back_ns),
                cli_sgr(colour, CLI_PLAIN));
     else
-        printf("%s\n", victim->dead_ns ? ", not back yet" : "");
+        printf("%s\n", victim->lost      ? ", and its restart policy leaves it so"
+                       : victim->dead_ns ? ", not back yet"
+                                         : "");
     (void)fflush(stdout);
     victim->told = true;
 }
@@ -119,6 +118,14 @@ static void tell_back(const struct run *run, struct monkey_victim *victim)
                ms_between(victim->hit_ns, victim->back_ns) / 1000, cli_sgr(run->cli->colour_out, CLI_PLAIN));
         (void)fflush(stdout);
     }
+}
+
+static void tell_lost(const struct run *run, struct monkey_victim *victim)
+{
+    if (run->json)
+        tell_json_news("lost", victim, victim->dead_ns);
+    else
+        tell_story(run, victim);
 }
 
 /* Those whose story has not ended in time are told of as they are; `all`: also those hit just now. */
@@ -153,10 +160,10 @@ static void tell_summary(const struct run *run)
     double longest = (double)monkey->recovery.max_us / 1000;
 
     if (run->json) {
-        print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:{s:f, s:f}}", "event", "summary", "kills",
+        print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f}}", "event", "summary", "kills",
                              (json_int_t)monkey->kills, "refused", (json_int_t)monkey->refused, "back",
-                             (json_int_t)monkey->back, "seed", (json_int_t)run->seed, "recovery_ms", "median", median,
-                             "max", longest));
+                             (json_int_t)monkey->back, "lost", (json_int_t)monkey->lost, "seed", (json_int_t)run->seed,
+                             "recovery_ms", "median", median, "max", longest));
         return;
     }
     printf("%" PRIu64 " struck, %" PRIu64 " back", monkey->kills, monkey->back);
@@ -186,6 +193,8 @@ static void on_event(struct client_stream *stream, const json_t *object)
         tell_json_news("dead", victim, victim->dead_ns);
     else if (news == MONKEY_BACK)
         tell_back(run, victim);
+    else if (news == MONKEY_LOST)
+        tell_lost(run, victim);
 }
 
 /* "host:port", "[v6]:port" or "unix:/path", as the supervisor writes it. */
@@ -338,6 +347,10 @@ static int strike_until_done(struct run *run, struct err *err)
     if (r == 0 && !run->interrupted && monkey_expects(&run->monkey, clock_wall()))
         r = err_set(err, -ETIMEDOUT, "not every victim was back within %d s",
                     (int)((run->pause_ns + BACK_NS) / NS_PER_S));
+    if (r == 0 && run->monkey.lost > 0)
+        r = err_set(err, -ECHILD,
+                    "%" PRIu64 " did not come back; `restart: always` or a restart_policy would bring them",
+                    run->monkey.lost);
     return r;
 }
 

@@ -176,14 +176,17 @@ static int wait_for_end(struct watch *watch, struct err *err)
     return r;
 }
 
-/* The receipts since then; of one service, or of all (NULL). */
+/* The receipts since then; of one service, or of all (NULL). NULL with `err` when they cannot be asked for. */
 static json_t *receipts_since(const struct client *client, const char *service, const struct deploys_since *since,
                               struct err *err)
 {
     json_t *all = NULL, *list = json_array(), *receipt;
     size_t i;
 
-    (void)client_call(client, "GET", "/v1/deploys", NULL, &all, err);
+    if (client_call(client, "GET", "/v1/deploys", NULL, &all, err) < 0) {
+        json_decref(list);
+        list = NULL;
+    }
     json_array_foreach(all, i, receipt)
     {
         double ended = number_of(receipt, "began") + number_of(receipt, "took_s");
@@ -216,20 +219,21 @@ int deploys_follow(const struct cli *cli, const struct client *client, const str
     if (wait_for_end(&watch, &err) < 0)
         return cli_fail(cli, &err);
     json_t *list = receipts_since(client, wish->service, since, &err);
+    if (!list)
+        return cli_fail(cli, &err);
     const json_t *last = json_array_get(list, json_array_size(list) - 1);
     if (last) {
         status = code_of(last);
         if (wish->back && status == CLI_ROLLED_BACK)
             status = CLI_DONE;
-        CLEANUP_FREE char *text = wish->json ? json_dumps(last, JSON_INDENT(2)) : NULL;
-        if (text)
-            printf("%s\n", text);
-        else
-            deploys_print(cli, last);
-    } else if (!wish->json) {
+    }
+    if (wish->json)
+        printer_json(last ? last : json_null());
+    else if (last)
+        deploys_print(cli, last);
+    else
         printf("%s: %s\n", wish->service,
                wish->otherwise ? wish->otherwise : "nothing of it runs that would have to be replaced");
-    }
     json_decref(list);
     return status;
 }

@@ -50,6 +50,12 @@ static json_t *call_gateway(void *data)
     return answers_gateway(daemon->memory.board, daemon->memory.gauges);
 }
 
+static void call_metrics(void *data, struct buf *out)
+{
+    struct daemon *daemon = data;
+    answers_metrics(out, daemon->supervisor, daemon->memory.board, daemon->memory.gauges, daemon->since_wall_ns);
+}
+
 static int call_up(void *data, const json_t *json, json_t **ret, struct err *err)
 {
     struct daemon *daemon = data;
@@ -216,6 +222,7 @@ struct api_calls daemon_calls(struct daemon *daemon)
         .project = call_project,
         .instances = call_instances,
         .gateway = call_gateway,
+        .metrics = call_metrics,
         .up = call_up,
         .down = call_down,
         .restart = call_restart,

@@ -3,6 +3,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/names.h"
+#include "observe/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,13 +31,6 @@ static const char *order_name(bool stop_first)
     return stop_first ? "stop-first" : "start-first";
 }
 
-static json_t *text_or_null(const char *text)
-{
-    /* What an instance wrote need not be UTF-8. */
-    json_t *string = text[0] ? json_string(text) : json_null();
-    return string ? string : json_string("(not UTF-8)");
-}
-
 static json_t *answers_json(const struct deploy_sample *sample)
 {
     return json_pack("{s:I, s:I, s:f, s:f}", "answers", (json_int_t)sample->answers, "failures",
@@ -54,7 +49,7 @@ static json_t *receipt_json(const struct deploy_receipt *receipt)
                      (double)(receipt->took_ns / NS_PER_MS) / 1e3, "started", receipt->started, "failed_instances",
                      receipt->failed, "requests", (json_int_t)traffic->requests, "failed", (json_int_t)traffic->failed,
                      "held", (json_int_t)traffic->held, "retried", (json_int_t)traffic->retried, "reason",
-                     text_or_null(receipt->reason), "last_words", text_or_null(receipt->last_words), "old",
+                     text_json_or_null(receipt->reason), "last_words", text_json_or_null(receipt->last_words), "old",
                      answers_json(&receipt->answers[0]), "new", answers_json(&receipt->answers[1]));
 }
 
@@ -110,14 +105,6 @@ json_t *deploys_read(const struct logfile *file)
     return list;
 }
 
-static bool is_listed(const char *const *names, const char *name)
-{
-    for (; names && *names; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return !names;
-}
-
 static json_t *plan_of(const struct supervisor *supervisor, const struct spec_service *service)
 {
     static const char *const words[] = {
@@ -140,7 +127,7 @@ json_t *deploys_plan(const struct supervisor *supervisor, const struct spec *spe
     json_t *list = json_array();
 
     for (size_t i = 0; i < spec->services_len; i++)
-        if (is_listed(only, spec->services[i].name))
+        if (!only || names_have(only, spec->services[i].name))
             (void)json_array_append_new(list, plan_of(supervisor, &spec->services[i]));
     return list;
 }

@@ -20,6 +20,9 @@ int rundir_base(char path[PATH_MAX], struct err *err)
     const char *asked = getenv("DARUMA_RUN_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
     int n;
 
+    if (asked && *asked && *asked != '/')
+        return err_set(err, -EINVAL, "DARUMA_RUN_DIR has to begin with a slash: \"%.200s\" is elsewhere in each folder",
+                       asked);
     if (asked && *asked)
         n = snprintf(path, PATH_MAX, "%s", asked);
     else if (geteuid() == 0)

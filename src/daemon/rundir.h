@@ -30,7 +30,7 @@ struct rundir {
     char path[PATH_MAX]; /* of the project's folder */
 };
 
-/* The folder of all projects, as the environment says. -ENAMETOOLONG with `err`. */
+/* The folder of all projects, as the environment says. -ENAMETOOLONG, or -EINVAL for a relative path, with `err`. */
 int rundir_base(char path[PATH_MAX], struct err *err);
 
 /* Names the project's folder; creates nothing. -EINVAL when that cannot be a project's name, -ENAMETOOLONG. */

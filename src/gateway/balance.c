@@ -43,6 +43,7 @@ static void begin_generation(struct balance *balance, uint32_t endpoint)
     atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->hung, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->failures, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->latency_us, 0, memory_order_relaxed);
     for (unsigned i = 0; i < GAUGES_LATENCY; i++)
         atomic_store_explicit(&gauge->latency[i], 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->generation, begun->generation, memory_order_release);
@@ -181,6 +182,8 @@ static void count_latency(struct endpoint_gauge *gauge, uint64_t us)
 {
     _Atomic uint32_t *cell = &gauge->latency[gauges_latency_cell(us)];
     atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1, memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&gauge->latency_us, memory_order_relaxed);
+    atomic_store_explicit(&gauge->latency_us, sum + us, memory_order_relaxed);
 }
 
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns)

@@ -467,6 +467,8 @@ static void turn(struct gw_worker *worker)
         tend_guard(worker);
     /* Before anything else, whether its bell is among the events or not: what follows goes by the latest news. */
     refresh_board(worker);
+    worker->accepted = worker->accepting;
+    worker->accepting = false;
     for (int i = 0; i < n && !worker->over; i++)
         gw_worker_event(worker, &events[i]);
     expire(worker);

@@ -70,6 +70,19 @@ static void get_gateway(const struct api *api, const struct api_request *request
     answer_json(answer, 200, api->calls.gateway(api->calls.data));
 }
 
+static void get_metrics(const struct api *api, const struct api_request *request, json_t *body,
+                        struct api_answer *answer)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+
+    api->calls.metrics(api->calls.data, &text);
+    answer->text = buf_take(&text);
+    if (answer->text)
+        answer->status = 200;
+    else
+        refuse(answer, 500, "out of memory");
+}
+
 static void get_deploys(const struct api *api, const struct api_request *request, json_t *body,
                         struct api_answer *answer)
 {
@@ -377,6 +390,7 @@ static const struct route {
     { "GET", "/v1/instances", get_instances },
     { "GET", "/v1/gateway", get_gateway },
     { "GET", "/v1/deploys", get_deploys },
+    { "GET", "/metrics", get_metrics },
     { "GET", "/v1/upgrade", get_upgrade },
     { "GET", "/v1/events", get_events },
     { "GET", "/v1/logs", get_logs },

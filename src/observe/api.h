@@ -24,6 +24,8 @@ struct api_calls {
     json_t *(*project)(void *data);
     json_t *(*instances)(void *data);
     json_t *(*gateway)(void *data);
+    /* Appends the text for Prometheus (observe/metrics.h). */
+    void (*metrics)(void *data, struct buf *out);
     /* `request` as documented. `ret` gets the answer, also with -EINVAL ({"error", "problems"}, answered as 422). */
     int (*up)(void *data, const json_t *request, json_t **ret, struct err *err);
     void (*down)(void *data, bool kill, bool volumes);
@@ -65,6 +67,7 @@ struct api_request {
 struct api_answer {
     unsigned status;
     json_t *json;     /* owned by who asked; NULL: no body */
+    char *text;       /* instead of it, for Prometheus; owned by who asked; NULL: none */
     struct feed feed; /* is_feed: to be streamed, then feed_end() */
     bool is_feed;
     const char *allow; /* 405: the method that works here */

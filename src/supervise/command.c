@@ -5,6 +5,7 @@
 #include "supervise/supervisor.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,14 +15,6 @@
 static int no_such_service(const char *name, struct err *err)
 {
     return err_set(err, -ENOENT, "there is no service \"%s\"; \"daruma ps\" shows those that are", name);
-}
-
-static bool listed(const char *const *names, const char *name)
-{
-    for (; *names; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return false;
 }
 
 int supervisor_restart(struct supervisor *supervisor, const char *name, struct err *err)
@@ -41,7 +34,7 @@ int supervisor_restart(struct supervisor *supervisor, const char *name, struct e
 void supervisor_turn_round(struct supervisor *supervisor, const char *const *services)
 {
     for (size_t i = 0; i < supervisor->len; i++)
-        if (!services || listed(services, supervisor->services[i]->name))
+        if (!services || names_have(services, supervisor->services[i]->name))
             (void)deploy_turn_round(supervisor->services[i], "another deploy takes its place");
 }
 
@@ -188,7 +181,7 @@ static struct instance *find_victim(const struct supervisor *supervisor, const c
     *ret_count = *ret_spared = 0;
     for (size_t i = 0; i < supervisor->len; i++) {
         const struct service *service = supervisor->services[i];
-        if (services && services[0] && !listed(services, service->name))
+        if (services && services[0] && !names_have(services, service->name))
             continue;
         size_t ready = count_well(service);
         if (ready > 0 && !allow_last && is_last(supervisor, service)) {

@@ -406,7 +406,8 @@ static void clear_board(struct supervisor *supervisor)
         }
     for (uint32_t i = 0; i < board->used_endpoints; i++) {
         uint8_t state = board->endpoints[i].state;
-        if (!claimed[i] && (state == BOARD_ENDPOINT_UP || state == BOARD_ENDPOINT_DRAINING))
+        bool ours = !board->services[board->endpoints[i].service].outside;
+        if (ours && !claimed[i] && (state == BOARD_ENDPOINT_UP || state == BOARD_ENDPOINT_DRAINING))
             board_endpoint_set(board, (int)i, BOARD_ENDPOINT_GONE, CAUSE_UNKNOWN, 0, clock_now());
     }
     supervisor->peers.ring(supervisor->peers.data);

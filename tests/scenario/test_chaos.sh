@@ -4,10 +4,10 @@
 story_the_monkey_kills_and_says_whom_it_hit() { # sanitized
     two_instances
     up
-    load 50 4
+    load 50 60
     expect_exit 0 daruma chaos kill --every 500ms --count 5 --seed 7
     assert_eq "$(grep -c 'app[12]-1' out)" 5 "victims named in: $(cat out)"
-    load_ended
+    end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     assert_eq "$(events instance.exit '.signal == 9')" 5 "instances that were killed"
 }

@@ -13,7 +13,6 @@
 
 enum { CLIENTS = 6 };
 
-static struct rig rig;
 static struct client client;
 static off_t arena_at;
 static const int *many;   /* the same, more of them, idle from the beginning */
@@ -103,7 +102,7 @@ static void close_clients(void)
         (void)close(kept[i]);
 }
 
-static int over(void **unused)
+static int all_over(void **unused)
 {
     (void)unused;
     close_clients();
@@ -352,7 +351,7 @@ static void random_bytes_anywhere_do_not_make_it_die_on_and_on(void **unused)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, ready, over)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, ready, all_over)
 
 int main(void)
 {

@@ -26,7 +26,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_NS (20 * NS_PER_S)
+#define PATIENCE_NS (30 * NS_PER_S)
 
 enum { EVENTS = 4096 };
 
