@@ -47,6 +47,7 @@ static int add_target(struct board *board, const struct spec *spec, const struct
     int index = board_service_add(board, known);
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
+    board->services[index].outside = !service;
     board->services[index].proxy = service ? service->proxy_protocol : 0;
     board->services[index].max_inflight = service ? service->max_inflight : max_inflight_outside(spec, to->name);
     board->services[index].slow_start_ns = service ? service->slow_start_ns : 0;
