@@ -351,7 +351,7 @@ static int build(struct daemon *daemon, struct spec *spec, bool goes_on, struct 
     if (r == 0 && spec)
         r = daemon_apply(daemon, &daemon->request, spec, err);
     else if (r == 0 && !daemon->before.whole)
-        r = daemon_apply_again(daemon, err);
+        daemon_apply_again(daemon);
     if (r < 0) {
         spec_free(spec);
         return r;

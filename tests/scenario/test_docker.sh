@@ -341,12 +341,11 @@ story_what_cannot_hear_its_stop_signal_is_not_waited_for() {
     compose <<'END'
 services:
   deaf: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], stop_grace_period: 60s}
-  hears: {image: "daruma/app:1", command: [/bin/busybox, sh, -c, "trap 'echo bye; exit 7' TERM; while :; do sleep 0.1; done"]}
+  hears: {image: "daruma/app:1", command: [/bin/busybox, sh, -c, "trap 'echo bye; exit 7' TERM; echo hears; while :; do sleep 0.1; done"]}
   init: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], init: true, stop_grace_period: 60s}
 END
     up
-    becomes 5 '[[ $(docker inspect -f "{{.State.Running}}" project-hears-1) == true ]]'
-    sleep 0.2 # for the shell to come to its trap
+    becomes 5 '[[ $(docker logs project-hears-1) == hears ]]'
     expect_exit 0 timeout 30 "$BUILD/daruma" down
     assert_contains "$(cat out err)" "deaf-1: is process 1 and has no handler for its stop signal"
     assert_contains "$(cat out err)" "hears-1 exited with status 7"

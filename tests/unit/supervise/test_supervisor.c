@@ -183,7 +183,7 @@ static void native_probes_ask_the_instance_itself(void **unused)
           "  web:\n"
           "    restart: always\n"
           "    expose: [80]\n"
-          "    healthcheck: {interval: 100ms, retries: 2, timeout: 1s}\n"
+          "    healthcheck: {interval: 100ms, retries: 2, timeout: 10s}\n"
           "    x-daruma: {healthcheck: 'http://:80/health'}\n"
           "    command:\n"
           "      - sh\n"
