@@ -4,6 +4,7 @@
 # that none meets another one's ports and processes, and that nothing outlives one: no process and no mount.
 
 pool_dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma.XXXXXX") # short: sockets lie in it
+chmod 711 "$pool_dir" # other users, too, may be part of a story
 pool_tmp=$pool_dir # whatever they leave
 [[ -z ${KEEP:-} ]] || pool_tmp=${TMPDIR:-/tmp}
 declare -A pool_runs=() # process: name
