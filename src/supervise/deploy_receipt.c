@@ -83,6 +83,8 @@ void deploy_hand_out(struct service *service)
     memcpy(receipt->failed_instance, deploy->failed_instance, sizeof(receipt->failed_instance));
     (void)snprintf(receipt->service, sizeof(receipt->service), "%s", service->name);
     peers->deployed(peers->data, receipt);
+    loop_timer_cancel(peers->loop,
+                      &deploy->after); /* one that paused has gone back, and this receipt takes its place */
     deploy->after = (struct loop_timer){ .fn = on_after, .data = service };
     loop_timer_set(peers->loop, &deploy->after, deploy->ended_ns + AFTER_NS);
 }
