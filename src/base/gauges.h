@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  5u
+#define GAUGES_LAYOUT  6u
 #define GAUGES_WORKERS 64
 
 /* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
@@ -35,7 +35,9 @@ struct endpoint_gauge {
     _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
                                   rung to ask it */
     uint32_t pad;
-    _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
+    _Atomic int64_t doubt_ns;  /* monotonic: when this worker rang last to know whether its process lives; the board's
+                                  `alive_ns` answers, unless the state does */
+    _Atomic uint64_t failures; /* of its answers: 500 … 599 */
     _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 
@@ -115,6 +117,9 @@ uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t gen
 /* The cell of a latency, and the longest latency in a cell. */
 unsigned gauges_latency_cell(uint64_t us);
 uint64_t gauges_latency_us(unsigned cell);
+
+/* When a worker asked last whether its process lives; 0: none ever did. */
+int64_t gauges_doubt_ns(const struct gauges *gauges, int endpoint, uint32_t generation);
 
 /* Does any worker find that it hangs? */
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation);

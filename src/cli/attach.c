@@ -37,9 +37,9 @@ struct session {
     int64_t seen;   /* the last event's number */
     double logged;  /* the last log line's time */
     bool with_logs;
-    int supervisor;  /* pidfd of its guard, which ends last; -1: it was gone before we looked */
-    bool changed;    /* an instance has ended: have all? */
-    bool down_asked; /* by us, or by somebody else */
+    int supervisor;           /* pidfd of its guard, which ends last; -1: it was gone before we looked */
+    bool changed;             /* an instance has ended: have all? */
+    bool down_asked;          /* by us, or by somebody else */
     char refused[EVENT_LINE]; /* who cannot be started, and why; "": nobody */
 };
 

@@ -86,6 +86,7 @@ enum conn_flag {
     CONN_ENCHUNK = 1 << 23,       /* the upstream ends its answer by closing; the client gets it in chunks */
     CONN_EXPECTS = 1 << 24,       /* Expect: 100-continue: its body may wait until the upstream asks for it */
     CONN_LATER = 1 << 25,         /* HELD: waits for room in the retry budget */
+    CONN_ASKED = 1 << 26,         /* VERDICT: the supervisor was rung to look whether the instance lives */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */

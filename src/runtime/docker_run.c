@@ -5,6 +5,7 @@
 #include "runtime/docker.h"
 
 #include "base/clock.h"
+#include "runtime/proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -106,6 +107,11 @@ void docker_watch_process(struct runtime_handle *handle)
     handle->life = (struct loop_io){ .fn = on_process_gone, .data = handle };
     if (loop_io_add(handle->docker->loop, &handle->life, fd, EPOLLIN) < 0)
         (void)close(fd);
+}
+
+bool docker_dying(struct runtime *runtime, struct runtime_handle *handle)
+{
+    return handle->pid > 0 && proc_is_dying(handle->pid);
 }
 
 /* ---- what it writes ---- */

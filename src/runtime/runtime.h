@@ -112,6 +112,10 @@ struct runtime {
        its own namespace it gets no signal that it has no handler for (pid_namespaces(7)). NULL: always true. */
     bool (*hears)(struct runtime *runtime, struct runtime_handle *handle, int signo);
 
+    /* Is its main process past its last instruction, though nobody is told yet? The kernel closes the connections of one that
+       ends before it tells of the end. False also when it cannot be known. */
+    bool (*dying)(struct runtime *runtime, struct runtime_handle *handle);
+
     /* Runs a command beside it (health checks). cancel() kills it and is the last to be heard of it. */
     int (*exec)(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
                 struct runtime_execution **ret, struct err *err);

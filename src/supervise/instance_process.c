@@ -155,6 +155,18 @@ static void on_lost(void *owner)
     endpoint_set(instance, BOARD_ENDPOINT_LOST, CAUSE_NONE);
 }
 
+void instance_check_alive(struct instance *instance)
+{
+    struct runtime *runtime = supervisor_of(instance)->peers.runtime;
+
+    if (!instance->handle || !endpoint_doubted(instance))
+        return;
+    if (runtime->dying && runtime->dying(runtime, instance->handle))
+        on_lost(instance);
+    else
+        endpoint_lives(instance);
+}
+
 static void on_exited(void *owner, const struct runtime_exit *how)
 {
     instance_died(owner, how);

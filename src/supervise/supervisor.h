@@ -174,6 +174,9 @@ void endpoint_share(const struct instance *instance); /* as the deploy wants it;
 void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause);
 uint32_t endpoint_inflight(const struct instance *instance);
 bool endpoint_hung(const struct instance *instance); /* as the gateway finds */
+/* Does a worker wait to know whether its process lives? endpoint_lives() is the answer that it does. */
+bool endpoint_doubted(const struct instance *instance);
+void endpoint_lives(const struct instance *instance);
 
 /* instance.c */
 /* Of that version, named after what that version calls the service. */
@@ -206,6 +209,8 @@ void instance_check_drained(struct instance *instance);
 void instance_check_hung(struct instance *instance);
 
 /* instance_process.c */
+/* The same bell: does a worker want to know whether its process lives? It is looked at, and the board says so. */
+void instance_check_alive(struct instance *instance);
 /* Its process cannot be taken over, so it counts as gone. */
 void instance_lost(struct instance *instance, const struct err *err);
 
