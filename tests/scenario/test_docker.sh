@@ -444,10 +444,10 @@ story_a_name_that_is_taken_is_told_and_a_second_up_mends_it() {
     engine_start
     docker create --name taken daruma/app:1 /app >/dev/null
     containers "    container_name: taken"
-    sed -i '/restart:/d' compose.yaml
     expect_exit 1 daruma up -d
-    assert_contains "$(cat out err)" "cannot create the container taken"
-    assert_contains "$(cat out err)" "already in use"
+    assert_contains "$(cat err)" "cannot create the container taken"
+    assert_contains "$(cat err)" "already in use"
+    assert_contains "$(cat err)" "tried again until"
     docker rm taken >/dev/null
     up
     assert_eq "$(http_status "$url/")" 200
