@@ -5,13 +5,13 @@
 #include "base/board.h"
 
 #include "base/clock.h"
+#include "base/handover.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/un.h>
 
 const struct board_limits board_usual_limits = {
@@ -27,12 +27,9 @@ const struct board_limits board_usual_limits = {
 
 struct board *board_new(struct err *err)
 {
-    struct board *board =
-        mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (board == MAP_FAILED) {
-        (void)err_errno(err, -errno, "cannot map the board");
+    struct board *board = handover_memory("board", sizeof(*board), err);
+    if (!board)
         return NULL;
-    }
     board->magic = BOARD_MAGIC;
     board->layout = BOARD_LAYOUT;
     return board;
@@ -40,8 +37,7 @@ struct board *board_new(struct err *err)
 
 void board_free(struct board *board)
 {
-    if (board)
-        (void)munmap(board, sizeof(*board));
+    handover_memory_free(board);
 }
 
 /* The depth of the bracket is the writer's own business and never read by others. */

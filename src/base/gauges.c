@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/gauges.h"
 
-#include <errno.h>
+#include "base/handover.h"
+
 #include <stddef.h>
-#include <sys/mman.h>
 
 struct gauges *gauges_new(unsigned workers, struct err *err)
 {
-    struct gauges *gauges =
-        mmap(NULL, sizeof(struct gauges), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (gauges == MAP_FAILED) {
-        (void)err_errno(err, -errno, "cannot map the gauges");
+    struct gauges *gauges = handover_memory("gauges", sizeof(*gauges), err);
+    if (!gauges)
         return NULL;
-    }
+    if (gauges->magic != GAUGES_MAGIC)
+        gauges->workers = workers < GAUGES_WORKERS ? workers : GAUGES_WORKERS;
     gauges->magic = GAUGES_MAGIC;
     gauges->layout = GAUGES_LAYOUT;
-    gauges->workers = workers < GAUGES_WORKERS ? workers : GAUGES_WORKERS;
     return gauges;
 }
 
 void gauges_free(struct gauges *gauges)
 {
-    if (gauges)
-        (void)munmap(gauges, sizeof(*gauges));
+    handover_memory_free(gauges);
 }
 
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation)

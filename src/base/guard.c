@@ -2,8 +2,11 @@
 #include "base/guard.h"
 
 #include "base/clock.h"
+#include "base/handover.h"
+#include "base/table.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,11 +22,42 @@
 /* Looks between a heart's last beat and the verdict; one more may pass before the first of them. */
 enum { LOOKS = 5, MISSES = LOOKS - 1 };
 
+/* The longest sleep of a role that waits to be relieved: its heart goes on beating. */
+enum { WAIT_MS = 20 };
+
 void guard_area_init(struct guard_area *area)
 {
-    *area = (struct guard_area){ .magic = GUARD_MAGIC, .layout = GUARD_LAYOUT };
+    *area = (struct guard_area){
+        .magic = GUARD_MAGIC,
+        .layout = GUARD_LAYOUT,
+        .program = -1,
+        .before = -1,
+        .next = -1,
+    };
     for (int side = 0; side < GUARD_SIDES; side++)
         area->member[side].pidfd = -1;
+}
+
+struct guard_area *guard_areas_new(unsigned count, struct err *err)
+{
+    return handover_memory("guards", count * sizeof(struct guard_area), err);
+}
+
+void guard_areas_free(struct guard_area *areas)
+{
+    handover_memory_free(areas);
+}
+
+size_t guard_area_fds(const struct guard_area *area, int fds[GUARD_FDS])
+{
+    size_t n = 0;
+
+    for (int side = 0; side < GUARD_SIDES; side++)
+        fds[n++] = area->member[side].pidfd;
+    fds[n++] = area->program;
+    fds[n++] = area->before;
+    fds[n++] = area->next;
+    return n;
 }
 
 static enum guard_side other_side(const struct guard *guard)
@@ -120,6 +154,99 @@ static void bury(struct guard_member *other, bool death, int64_t now)
         atomic_fetch_add(&other->deaths, 1);
 }
 
+/* ---- another program ---- */
+
+/* How long a role of another program has to live before the program is believed, and how many may die younger. */
+#define YOUNG_NS (2 * NS_PER_S)
+enum { YOUNG_DEATHS = 2 };
+
+static void close_program(int32_t *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+/* The guard becomes the other program. It works on a copy of the table, so that whatever goes wrong is a death of the guard,
+   which the role answers. */
+static void __attribute__((noreturn)) become(const struct guard *guard, int program)
+{
+    char **argv = guard->setup.argv(guard->setup.data);
+
+    if (argv && syscall(SYS_unshare, CLONE_FILES) == 0 && table_keep_over_exec(true) == 0)
+        (void)syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
+    _exit(EXIT_FAILURE);
+}
+
+/* The other program has come so far that it can be the guard: the role of the program before ends. */
+static void relieve(struct guard *guard)
+{
+    struct guard_area *area = guard->setup.area;
+    struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
+    struct pollfd end = { .fd = role->pidfd, .events = POLLIN };
+    bool back = !atomic_load(&area->waiting); /* it was not asked for: the one that was could not live */
+
+    (void)signal_other(guard, SIGKILL);
+    while (poll(&end, 1, -1) < 0 && errno == EINTR)
+        ;
+    bury(role, false, clock_now());
+    if (back) {
+        close_program(&area->program);
+        area->program = area->before;
+        area->before = -1;
+        atomic_fetch_add(&area->upgrades.undone, 1);
+    } else {
+        close_program(&area->before);
+        area->before = area->program;
+        area->program = area->next;
+        area->next = -1;
+        atomic_fetch_add(&area->upgrades.done, 1);
+    }
+    atomic_store(&area->waiting, 0);
+    guard->relieved = true;
+    guard->setup.takes_over = false;
+}
+
+int guard_upgrade(struct guard *guard, int program)
+{
+    struct guard_area *area = guard->setup.area;
+    sigset_t pending;
+
+    int r = !guard->setup.argv ? -ENOTSUP : sigpending(&pending) == 0 && !sigisemptyset(&pending) ? -EINTR : -ECHILD;
+    area->next = program;
+    atomic_store(&area->waiting, r == -ECHILD);
+    if (r == -ECHILD)
+        (void)signal_other(guard, SIGURG); /* which it may ignore: it looks up soon */
+    while (atomic_load(&area->waiting)) {
+        struct pollfd end = { .fd = guard_fd(guard), .events = POLLIN };
+        (void)poll(&end, 1, WAIT_MS);
+        (void)guard_beat(guard, 0);
+        (void)guard_tend(guard);
+    }
+    close_program(&area->next);
+    if (r != -EINTR)
+        atomic_fetch_add(&area->upgrades.refused, 1);
+    return r;
+}
+
+/* Has what this program's roles do to be answered by going back? */
+static bool is_unfit(struct guard *guard)
+{
+    return guard->side == GUARD_SIDE_GUARD && guard->setup.area->before >= 0 && ++guard->failed >= YOUNG_DEATHS;
+}
+
+/* A role that has become old enough leaves no doubt. */
+static void settle(struct guard *guard)
+{
+    struct guard_area *area = guard->setup.area;
+    const struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
+
+    if (area->before >= 0 && guard->state == GUARD_WATCHING && clock_now() - role->restored_ns >= YOUNG_NS) {
+        close_program(&area->before);
+        guard->failed = 0;
+    }
+}
+
 static void pause_for(struct guard *guard, int64_t now)
 {
     guard->state = GUARD_PAUSING;
@@ -132,9 +259,13 @@ static bool restore(struct guard *guard, int64_t now)
     struct guard_area *area = guard->setup.area;
     struct guard_member *other = other_of(guard);
 
+    if (is_unfit(guard))
+        become(guard, area->before);
     guard->missed = 0;
+    guard->relieved = false;
     guard_budget_take(&other->budget, now);
-    atomic_store(&area->claim, 0); /* the dead claim nothing, and whom we claimed is dead */
+    atomic_store(&area->claim, 0);   /* the dead claim nothing, and whom we claimed is dead */
+    atomic_store(&area->waiting, 0); /* who waited, or was waited for, is dead */
     if (make_other(guard) < 0) {
         pause_for(guard, now);
         return false;
@@ -227,20 +358,26 @@ static void on_signal(int signo)
     asked = signo;
 }
 
+static void on_wake(int signo)
+{
+}
+
 /* Signals that the guard passes on arrive only while it waits. */
 static void take_signals(sigset_t *waiting)
 {
-    const struct sigaction action = { .sa_handler = on_signal };
+    const struct sigaction action = { .sa_handler = on_signal }, wake = { .sa_handler = on_wake };
     sigset_t blocked;
 
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGHUP, &action, NULL);
+    (void)sigaction(SIGURG, &wake, NULL);
     (void)sigemptyset(waiting);
     (void)sigemptyset(&blocked);
     (void)sigaddset(&blocked, SIGTERM);
     (void)sigaddset(&blocked, SIGHUP);
+    (void)sigaddset(&blocked, SIGURG);
     (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
@@ -278,25 +415,43 @@ static void reap_orphans(const struct guard *guard)
     }
 }
 
+/* The very first: there is no role yet. False when it cannot be a guard. */
+static bool begin_pair(struct guard *guard)
+{
+    struct guard_area *area = guard->setup.area;
+    struct guard_member *self = &area->member[GUARD_SIDE_GUARD];
+
+    self->pid = getpid();
+    self->pidfd = (int32_t)syscall(SYS_pidfd_open, getpid(), 0);
+    if (guard->setup.argv) /* without it there is nothing to go back to */
+        area->program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    return self->pidfd >= 0;
+}
+
 static int run_guard(struct guard *guard)
 {
+    struct guard_area *area = guard->setup.area;
+    bool first = guard_fd(guard) < 0;
     sigset_t waiting;
 
     (void)prctl(PR_SET_NAME, guard->setup.guard_name);
     take_signals(&waiting);
-    if (guard_fd(guard) < 0) { /* the very first: there is no role yet */
-        struct guard_member *self = &guard->setup.area->member[GUARD_SIDE_GUARD];
-        self->pid = getpid();
-        self->pidfd = (int32_t)syscall(SYS_pidfd_open, getpid(), 0);
-        if (self->pidfd < 0)
-            return EXIT_FAILURE;
-        if (make_other(guard) < 0)
-            pause_for(guard, clock_now());
+    if (first && !begin_pair(guard))
+        return EXIT_FAILURE;
+    if (guard->setup.takes_over) {
+        relieve(guard);
+        first = true;
     }
+    other_of(guard)->restored_ns = clock_now();
+    if (first && make_other(guard) < 0)
+        pause_for(guard, clock_now());
     while (guard->state != GUARD_LEAVING) {
         (void)guard_beat(guard, 0);
+        if (atomic_load(&area->waiting) && !other_is_dead(guard))
+            become(guard, area->next);
         (void)guard_tend(guard);
         reap_orphans(guard);
+        settle(guard);
         if (guard->state != GUARD_LEAVING)
             wait_for_news(guard, &waiting);
     }

@@ -13,8 +13,8 @@
  * - A member is named by its pidfd in the shared table. The kernel writes the number of a new member's pidfd into
  *   the area before that one runs, so there is no moment in which a member exists and cannot be found.
  * - A new member of either kind begins in guard_run() again (setjmp(3)), so that no stack grows from death to death.
- * - execve(2) ends the sharing: neither of them may call it, and programs are started by fork(2), whose child has a
- *   table of its own.
+ * - execve(2) ends the sharing: programs are started by fork(2), whose child has a table of its own. The one exception is
+ *   guard_upgrade(), in which the guard becomes another program with a copy of the table, while the role stands still.
  * - A successor inherits a copy of its *maker's* private memory, which was made from its predecessor's maker's, and so
  *   on: what a role maps or allocates privately must be marked MADV_DONTFORK, or it adds up.
  * - glibc keeps the thread's id, which a raw clone(2) would leave as the parent's; it is set anew. The copying process must
@@ -25,15 +25,17 @@
 #ifndef DARUMA_BASE_GUARD_H
 #define DARUMA_BASE_GUARD_H
 
+#include "base/err.h"
 #include "base/guard_fsm.h"
 
 #include <assert.h>
 #include <setjmp.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define GUARD_MAGIC  0x6461727567726431u /* "darugrd1" */
-#define GUARD_LAYOUT 1u
+#define GUARD_LAYOUT 2u
 
 enum guard_side { GUARD_SIDE_GUARD, GUARD_SIDE_ROLE, GUARD_SIDES };
 
@@ -49,6 +51,14 @@ struct guard_member {
 };
 static_assert(sizeof(struct guard_member) == 64, "layout");
 
+/* What becomes of guard_upgrade(), for whoever watches the area: three counters that only grow. */
+struct guard_upgrades {
+    _Atomic uint32_t done;    /* another program took over */
+    _Atomic uint32_t refused; /* it did not get so far: the pair is as it was before */
+    _Atomic uint32_t undone;  /* its role could not live: the program before took over again */
+    uint32_t pad;
+};
+
 struct guard_area {
     uint64_t magic;
     uint32_t layout;
@@ -57,12 +67,26 @@ struct guard_area {
         claim;      /* side + 1 of the member that may kill the other; 0: nobody. So that two which both find the
                                other one hung do not kill each other */
     int32_t status; /* over: the role's exit status */
+    /* Descriptors of programs; -1: none. */
+    int32_t program;          /* that the pair runs */
+    int32_t before;           /* that it ran before, as long as it may have to be gone back to */
+    int32_t next;             /* that is asked for */
+    _Atomic uint32_t waiting; /* bool: the role stands still, the guard is to become `next` */
+    struct guard_upgrades upgrades;
     struct guard_member member[GUARD_SIDES];
 };
-static_assert(sizeof(struct guard_area) == 24 + 2 * 64, "layout");
+static_assert(sizeof(struct guard_area) == 56 + 2 * 64, "layout");
 
 /* Nothing has happened yet. `area` lies in a MAP_SHARED mapping, and may be read by whoever shares it. */
 void guard_area_init(struct guard_area *area);
+
+/* Areas for `count` pairs, in memory that is handed over to other programs (base/handover.h). NULL with `err`. */
+struct guard_area *guard_areas_new(unsigned count, struct err *err);
+void guard_areas_free(struct guard_area *areas);
+
+/* The descriptors that belong to it in the pair's table; how many. */
+enum { GUARD_FDS = 5 };
+size_t guard_area_fds(const struct guard_area *area, int fds[GUARD_FDS]);
 
 struct guard;
 
@@ -76,6 +100,10 @@ struct guard_setup {
     int owner_fd;                       /* its hang-up (POLLHUP) is the end of both; -1: none */
     int bell_fd;                        /* eventfd to ring when a member was restored; -1: none */
     int64_t hang_ns;                    /* a heart that stands still for this long is a death; 0: 1 s */
+    /* Arguments for a program that is to take our place (base/handover.h): its main() comes to guard_run() with the same setup
+       and `takes_over`. NULL when out of memory. No function: the pair cannot be upgraded. */
+    char **(*argv)(void *data);
+    bool takes_over; /* this program has taken another one's place: the area is that one's */
 };
 
 /* A process's own part. */
@@ -86,6 +114,8 @@ struct guard {
     jmp_buf begin;
     int64_t look_ns; /* when to look after the other one next */
     int64_t due_ns;  /* PAUSING: until then */
+    bool relieved;   /* role: the one before did not die, it was followed by one from another program */
+    unsigned failed; /* guard: how many roles of this program have died young */
     uint64_t beats;  /* of the other one, when they were looked at last */
     unsigned
         missed; /* looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty */
@@ -121,6 +151,20 @@ int guard_fd(const struct guard *guard);
  * guard_fd() is to be watched anew (the old descriptor is closed). Does not return in a member that it made.
  */
 bool guard_tend(struct guard *guard);
+
+/*
+ * For the role, when it has nothing in hand: the pair goes on as the program behind the descriptor, which becomes the pair's.
+ * It does not return in the program that calls it, which is killed when the other one stands: its successor, in the other
+ * program, begins as after a death, with `relieved` set. What comes meanwhile waits in the kernel.
+ *
+ *     role      waits, beats its heart ────────────────────── ✝ killed
+ *     guard     copy of the table ─ execve(2) ─ maps the area ─ kills ─ makes a role
+ *
+ * When the guard dies or hangs in this, it is put back by the role as at any time, and the call returns -ECHILD: the pair is
+ * as before (guard_fd() is another one). -EINTR: a signal has to be heard first. -ENOTSUP: the setup has no `argv`. In all
+ * of them the descriptor is closed. When roles of the other program die young, its guard goes back to the program before.
+ */
+int guard_upgrade(struct guard *guard, int program);
 
 /* The role is about to return: in order, and for good. Idempotent; NULL is accepted. */
 void guard_over(struct guard *guard, int status);

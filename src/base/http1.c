@@ -9,6 +9,7 @@
 #include "base/http1_class.h"
 #include "base/http1_facts.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -19,20 +20,44 @@ enum {
     EMPTY_LINES = 2 /* tolerated before a request line */
 };
 
-/* As http1_scan(…, HTTP1_IS_VALUE), eight bytes at a time while all of them are plain: 0x20 … 0x7e. */
-static inline const char *scan_value(const char *at, const char *end)
+/* --- eight bytes at a time -------------------------------------------------------------------------------------- */
+
+#define ONES  UINT64_C(0x0101010101010101)
+#define HIGHS (ONES * 0x80)
+
+/* The high bit of each byte of `word`, none above 0x7f, that is `from` … `to`; its other bits mean nothing. */
+static inline uint64_t in_range(uint64_t word, uint8_t from, uint8_t to)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    return (word + ONES * (0x80u - from)) & ~(word + ONES * (0x7fu - to));
+}
+
+/* The same for bytes that are certainly a token's: letters and '-'. */
+static inline uint64_t token_bytes(uint64_t word)
+{
+    return in_range(word | ONES * 0x20, 'a', 'z') | in_range(word, '-', '-');
+}
+
+/* And a field value's: 0x20 … 0x7e. */
+static inline uint64_t value_bytes(uint64_t word)
+{
+    return in_range(word, ' ', '~');
+}
+
+/* As http1_scan(…, class); only where bytes are not certain it looks at them one by one. */
+static inline const char *scan_words(const char *at, const char *end, uint64_t (*certain)(uint64_t), unsigned class)
+{
     while (end - at >= 8) {
         uint64_t word;
         memcpy(&word, at, sizeof(word));
-        uint64_t control = (word - ones * 0x20) & ~word;
-        uint64_t del = ((word ^ ones * 0x7f) - ones) & ~(word ^ ones * 0x7f);
-        if ((control | del | word) & highs)
+        word = le64toh(word);
+        uint64_t others = (~certain(word & ~HIGHS) | word) & HIGHS;
+        if (others) {
+            at += __builtin_ctzll(others) / 8;
             break;
+        }
         at += 8;
     }
-    return http1_scan(at, end, HTTP1_IS_VALUE);
+    return http1_scan(at, end, class);
 }
 
 bool http1_slice_is(const char *buf, struct http1_slice slice, const char *text)
@@ -42,18 +67,33 @@ bool http1_slice_is(const char *buf, struct http1_slice slice, const char *text)
 
 /* --- field names ------------------------------------------------------------------------------------------------ */
 
-/* Is `name`, a token as long as `known`, that name? A token byte or'ed with 0x20 equals a lower-case letter or '-'
-   only when it is that letter in either case, or '-'. */
-static inline bool named(const char *name, const char *known, size_t len)
+/* Up to eight bytes, or'ed with 0x20. */
+static inline uint64_t lower_word(const char *at, size_t len)
 {
-    unsigned differ = 0;
-    for (size_t i = 0; i < len; i++)
-        differ |= (unsigned)((name[i] | 0x20) ^ known[i]);
-    return differ == 0;
+    uint64_t word = 0;
+    memcpy(&word, at, len);
+    return word | ONES * 0x20;
+}
+
+enum { KNOWN = 24 /* at least as long as the longest name that is looked for */ };
+
+/* Is `name`, a token as long as `known`, that name? A token byte or'ed with 0x20 equals a lower-case letter or '-'
+   only when it is that letter in either case, or '-'. `len` is a constant: two or three words, which may overlap. */
+static inline bool named(const char *name, const char known[KNOWN], size_t len)
+{
+    if (len <= 8)
+        return lower_word(name, len) == lower_word(known, len);
+    uint64_t differ = lower_word(name, 8) ^ lower_word(known, 8);
+    if (len > 16)
+        differ |= lower_word(name + 8, 8) ^ lower_word(known + 8, 8);
+    return (differ | (lower_word(name + len - 8, 8) ^ lower_word(known + len - 8, 8))) == 0;
 }
 #define NAMED(text, id)                                                                                                \
-    if (named(name, text, sizeof(text) - 1))                                                                           \
-    return HTTP1_FIELD_##id
+    do {                                                                                                               \
+        static const char known[KNOWN] = text;                                                                         \
+        if (named(name, known, sizeof(text) - 1))                                                                      \
+            return HTTP1_FIELD_##id;                                                                                   \
+    } while (0)
 
 static enum http1_field field_of(const char *name, size_t len)
 {
@@ -152,8 +192,12 @@ static struct http1_slice slice(const struct walk *walk, const char *from, const
     return (struct http1_slice){ .at = (uint32_t)(from - walk->buf), .len = (uint32_t)(to - from) };
 }
 
-static int literal(struct walk *walk, const char *text, size_t len)
+static inline int literal(struct walk *walk, const char *text, size_t len)
 {
+    if ((size_t)(walk->end - walk->at) >= len && memcmp(walk->at, text, len) == 0) {
+        walk->at += len;
+        return 1;
+    }
     for (size_t i = 0; i < len; i++) {
         if (walk->at == walk->end)
             return MORE;
@@ -192,7 +236,7 @@ static int walk_version(struct walk *walk, int unsupported, uint8_t *ret_minor)
 static int walk_field(struct walk *walk, struct http1_header *header)
 {
     const char *name = walk->at;
-    const char *colon = http1_scan(name, walk->end, HTTP1_IS_TOKEN);
+    const char *colon = scan_words(name, walk->end, token_bytes, HTTP1_IS_TOKEN);
     if (colon == walk->end)
         return MORE;
     if (colon == name || *colon != ':')
@@ -201,7 +245,7 @@ static int walk_field(struct walk *walk, struct http1_header *header)
     const char *value = colon + 1;
     while (value < walk->end && (*value == ' ' || *value == '\t'))
         value++;
-    const char *end = scan_value(value, walk->end);
+    const char *end = scan_words(value, walk->end, value_bytes, HTTP1_IS_VALUE);
     if (end == walk->end)
         return MORE;
     walk->at = end;
@@ -350,7 +394,7 @@ static int walk_status_line(struct walk *walk, struct http1_head *head)
     /* Many servers leave out the space when there is no phrase; nothing about it is ambiguous. */
     if (*walk->at == ' ') {
         const char *reason = ++walk->at;
-        walk->at = scan_value(reason, walk->end);
+        walk->at = scan_words(reason, walk->end, value_bytes, HTTP1_IS_VALUE);
         head->reason = slice(walk, reason, walk->at);
     }
     return LITERAL(walk, "\r\n");

@@ -14,7 +14,7 @@ enum http1_class {
     HTTP1_IS_TOKEN = 1 << 0,  /* RFC 9110 §5.6.2 */
     HTTP1_IS_VALUE = 1 << 1,  /* in a field's value: visible, space, tab, obs-text; no control byte */
     HTTP1_IS_TARGET = 1 << 2, /* in a request target: visible ASCII but '#' */
-    HTTP1_IS_HOST = 1 << 3,   /* in uri-host and port */
+    HTTP1_IS_HOST = 1 << 3,   /* in reg-name: RFC 3986 §3.2.2 */
     HTTP1_IS_DIGIT = 1 << 4,
     HTTP1_IS_HEX = 1 << 5,
 };

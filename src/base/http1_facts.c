@@ -147,22 +147,17 @@ int http1_facts_read(const char *buf, struct http1_head *head, struct http1_fact
 /* uri-host [ ":" port ], RFC 9110 §7.2. May be empty. */
 static bool host_ok(const char *host, size_t len)
 {
-    const char *end = host + len;
-    if (http1_scan(host, end, HTTP1_IS_HOST) != end)
-        return false;
-    const char *port;
+    const char *end = host + len, *at = http1_scan(host, end, HTTP1_IS_HOST);
     if (len > 0 && *host == '[') {
         const char *close = memchr(host, ']', len);
         if (!close)
             return false;
-        port = close + 1;
-    } else {
-        const char *colon = len > 0 ? memchr(host, ':', len) : NULL;
-        port = colon ? colon : end;
-        if (memchr(host, '[', len) || memchr(host, ']', len))
-            return false;
+        for (at = host + 1; (at = http1_scan(at, close, HTTP1_IS_HOST)) < close; at++)
+            if (*at != ':')
+                return false;
+        at = close + 1;
     }
-    return port == end || (*port == ':' && http1_scan(port + 1, end, HTTP1_IS_DIGIT) == end);
+    return at == end || (*at == ':' && http1_scan(at + 1, end, HTTP1_IS_DIGIT) == end);
 }
 
 /* Where the target names an authority it outranks the Host field: RFC 9112 §3.2.2. */

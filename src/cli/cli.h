@@ -120,7 +120,7 @@ enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_YELLOW, 
 const char *cli_sgr(bool on, enum cli_colour colour);
 
 /* The commands. */
-extern const struct cli_command cmd_chaos, cmd_config, cmd_deploy, cmd_down, cmd_events, cmd_gateway, cmd_kill,
-    cmd_logs, cmd_ps, cmd_restart, cmd_rollback, cmd_scale, cmd_up, cmd_watch;
+extern const struct cli_command cmd_upgrade, cmd_chaos, cmd_config, cmd_deploy, cmd_down, cmd_events, cmd_gateway,
+    cmd_kill, cmd_logs, cmd_ps, cmd_restart, cmd_rollback, cmd_scale, cmd_up, cmd_watch;
 
 #endif

@@ -17,7 +17,7 @@
 struct wish {
     const char *service, *image;
     struct cli_list env;
-    bool replace, dry_run, detach, json;
+    bool build, force, replace, dry_run, detach, json;
 };
 
 static json_t *environment_of(const struct cli_list *env, const char **ret_bad)
@@ -69,7 +69,7 @@ static int write_override(const struct client *client, const struct wish *wish, 
     return r;
 }
 
-/* POST /v1/up for this service alone, with a new version of it in any case. */
+/* POST /v1/up for this service alone. */
 static json_t *build_request(const struct cli *cli, const struct client *client, const struct spec *spec,
                              const struct wish *wish, json_t *environment, struct err *err)
 {
@@ -93,7 +93,9 @@ static json_t *build_request(const struct cli *cli, const struct client *client,
         (void)json_object_set_new(request, "project_dir", json_string(spec->working_dir));
     }
     json_t *flags =
-        json_pack("{s:[s], s:b, s:b}", "renew", wish->service, "replace", wish->replace, "dry_run", wish->dry_run);
+        json_pack("{s:b, s:b, s:b}", "build", wish->build, "replace", wish->replace, "dry_run", wish->dry_run);
+    if (wish->force)
+        (void)json_object_set_new(flags, "renew", json_pack("[s]", wish->service));
     if (!request || !flags || json_object_update(request, flags) < 0)
         (void)err_set(err, -ENOMEM, "out of memory");
     json_decref(flags);
@@ -125,6 +127,20 @@ static void print_plan(const json_t *answer, bool json)
     }
 }
 
+/* What the supervisor found, compared with the version that runs or is on its way. */
+static bool is_same(const json_t *answer, const char *service)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "plan"), i, row)
+    {
+        if (strcmp(json_text(row, "service"), service) == 0)
+            return strcmp(json_text(row, "change"), "same") == 0;
+    }
+    return false;
+}
+
 static int deploy(const struct cli *cli, const struct wish *wish, const struct spec *spec, json_t *environment)
 {
     struct client client;
@@ -146,11 +162,17 @@ static int deploy(const struct cli *cli, const struct wish *wish, const struct s
     } else if (wish->dry_run) {
         print_plan(answer, wish->json);
     }
+    bool same = r == 0 && !wish->force && is_same(answer, wish->service);
     json_decref(answer);
     json_decref(request);
     if (status != CLI_DONE || wish->dry_run || wish->detach)
         return status;
-    return deploys_follow(cli, &client, wish->service, wish->json, false, &since);
+    const struct deploys_wish what = {
+        .service = wish->service,
+        .json = wish->json,
+        .otherwise = same ? "nothing has changed; --force deploys it all the same" : NULL,
+    };
+    return deploys_follow(cli, &client, &what, &since);
 }
 
 static int show_history(const struct cli *cli, const char *service, bool json)
@@ -187,6 +209,8 @@ static int run(struct cli *cli, int argc, char **argv)
     const struct cli_option options[] = {
         { "image", 0, "IMAGE", "with this image, whatever the file says", .text = &wish.image },
         { "env", 'e', "NAME=VALUE", "with this in its environment", .list = &wish.env },
+        { "build", 0, NULL, "build its image anew first", .flag = &wish.build },
+        { "force", 0, NULL, "also when nothing has changed", .flag = &wish.force },
         { "replace", 0, NULL, "a deploy that goes on turns round first, instead of being waited for",
           .flag = &wish.replace },
         { "dry-run", 0, NULL, "only say what would be done", .flag = &wish.dry_run },
@@ -215,7 +239,8 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_deploy = {
     .name = "deploy",
-    .usage = "SERVICE [--image IMAGE] [-e NAME=VALUE…] [--replace] [--dry-run] [-d] | --history [SERVICE]",
+    .usage = "SERVICE [--image IMAGE] [-e NAME=VALUE…] [--build] [--force] [--replace] [--dry-run] [-d] | --history "
+             "[SERVICE]",
     .help = "go to a new version of a service without anybody noticing, or back by itself",
     .more = "Goes on as deploy.update_config and x-daruma.deploy say (docs/deploy.md). Ends with a receipt.\n"
             "Exit code 3: the new version was worse, and the old one is back.",

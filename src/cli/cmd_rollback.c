@@ -31,7 +31,8 @@ static int run(struct cli *cli, int argc, char **argv)
     json_decref(body);
     if (status != CLI_DONE || detach)
         return status;
-    return deploys_follow(cli, &client, cli->args[0], json, true, &since);
+    const struct deploys_wish what = { .service = cli->args[0], .json = json, .back = true };
+    return deploys_follow(cli, &client, &what, &since);
 }
 
 const struct cli_command cmd_rollback = {

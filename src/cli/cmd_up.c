@@ -11,6 +11,7 @@ static int run(struct cli *cli, int argc, char **argv)
     struct up_options up = { .wait_timeout_ns = UP_WAIT_NS };
     bool keep_nginx = false;
     const struct cli_option options[] = {
+        { "build", 0, NULL, "build images that are built anew first", .flag = &up.build },
         { "detach", 'd', NULL, "come back when everything is ready, and let it run", .flag = &up.detach },
         { "no-wait", 0, NULL, "with -d: come back at once", .flag = &up.no_wait },
         { "wait-timeout", 0, "SECONDS", "with -d: wait no longer than that (300); 0: as long as it takes",
@@ -30,7 +31,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_up = {
     .name = "up",
-    .usage = "[-d [--no-wait | --wait-timeout SECONDS]] [--scale SERVICE=NUMBER] [--keep-nginx] [SERVICE…]",
+    .usage = "[-d [--no-wait | --wait-timeout SECONDS]] [--build] [--scale SERVICE=NUMBER] [--keep-nginx] [SERVICE…]",
     .help = "start the project, or make it be as its files say now",
     .more = "In the foreground it shows events and logs; Ctrl-C stops the project in order, twice at once.\n"
             "With services named, only these and what they depend on are started or changed.",

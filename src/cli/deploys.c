@@ -195,30 +195,31 @@ static int code_of(const json_t *receipt)
     return strcmp(outcome, "deployed") == 0 ? CLI_DONE : CLI_FAILED;
 }
 
-int deploys_follow(const struct cli *cli, const struct client *client, const char *service, bool json, bool wanted_back,
+int deploys_follow(const struct cli *cli, const struct client *client, const struct deploys_wish *wish,
                    const struct deploys_since *since)
 {
     struct watch watch = {
-        .cli = cli, .client = client, .service = service, .printer.colour = cli->colour_out, .json = json
+        .cli = cli, .client = client, .service = wish->service, .printer.colour = cli->colour_out, .json = wish->json
     };
     struct err err = { 0 };
     int status = CLI_DONE;
 
     if (wait_for_end(&watch, since, &err) < 0)
         return cli_fail(cli, &err);
-    json_t *list = receipts_since(client, service, since, &err);
+    json_t *list = receipts_since(client, wish->service, since, &err);
     const json_t *last = json_array_get(list, json_array_size(list) - 1);
     if (last) {
         status = code_of(last);
-        if (wanted_back && status == CLI_ROLLED_BACK)
+        if (wish->back && status == CLI_ROLLED_BACK)
             status = CLI_DONE;
-        CLEANUP_FREE char *text = json ? json_dumps(last, JSON_INDENT(2)) : NULL;
+        CLEANUP_FREE char *text = wish->json ? json_dumps(last, JSON_INDENT(2)) : NULL;
         if (text)
             printf("%s\n", text);
         else
             deploys_print(cli, last);
-    } else if (!json) {
-        printf("%s: nothing of it runs that would have to be replaced\n", service);
+    } else if (!wish->json) {
+        printf("%s: %s\n", wish->service,
+               wish->otherwise ? wish->otherwise : "nothing of it runs that would have to be replaced");
     }
     json_decref(list);
     return status;

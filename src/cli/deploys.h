@@ -16,12 +16,20 @@ struct deploys_since {
 /* 0, or the exit code with the reason printed. */
 int deploys_look(const struct cli *cli, const struct client *client, struct deploys_since *ret);
 
+/* What was asked for. */
+struct deploys_wish {
+    const char *service;
+    bool json;             /* progress is not shown, and the receipt is JSON */
+    bool back;             /* to go back */
+    const char *otherwise; /* what to say when nothing was deployed; NULL: that nothing had to be */
+};
+
 /*
- * Shows the progress of a service's deploy, and its receipt at the end, as text or JSON. The first Ctrl-C asks, the second
- * goes back. Returns the exit code: CLI_DONE (also when there was nothing to deploy), CLI_ROLLED_BACK, CLI_FAILED when it
- * paused. `wanted_back`: having gone back is what was asked for.
+ * Shows the progress of a service's deploy, and its receipt at the end. The first Ctrl-C asks, the second goes back. Returns
+ * the exit code: CLI_DONE (also when there was nothing to deploy, or it went back as was asked for), CLI_ROLLED_BACK,
+ * CLI_FAILED when it paused.
  */
-int deploys_follow(const struct cli *cli, const struct client *client, const char *service, bool json, bool wanted_back,
+int deploys_follow(const struct cli *cli, const struct client *client, const struct deploys_wish *wish,
                    const struct deploys_since *since);
 
 /* The exit code that the deploys since then come to; tells of those that did not succeed. */

@@ -4,7 +4,12 @@
  */
 #include "cli/cli.h"
 
+#include "base/handover.h"
+#include "base/table.h"
 #include "base/version.h"
+#include "daemon/daemon.h"
+#include "daemon/selfcheck.h"
+#include "gateway/gateway.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -16,8 +21,8 @@
 
 /* In the order in which `daruma --help` shows them. */
 static const struct cli_command *const commands[] = {
-    &cmd_config, &cmd_up,   &cmd_down,   &cmd_ps,    &cmd_logs,  &cmd_restart, &cmd_deploy, &cmd_rollback,
-    &cmd_scale,  &cmd_kill, &cmd_events, &cmd_chaos, &cmd_watch, &cmd_gateway, NULL,
+    &cmd_config, &cmd_up,   &cmd_down,   &cmd_ps,    &cmd_logs,  &cmd_restart, &cmd_deploy,  &cmd_rollback,
+    &cmd_scale,  &cmd_kill, &cmd_events, &cmd_chaos, &cmd_watch, &cmd_gateway, &cmd_upgrade, NULL,
 };
 
 static void print_help(const struct cli_option *options)
@@ -108,8 +113,26 @@ static bool fill_standard_descriptors(void)
     return fd >= 0;
 }
 
+/* This program takes the place of another one, which was asked to upgrade: no command, but a part of what runs. */
+static int take_over(int argc, char **argv)
+{
+    handover_take(argc - 1, argv + 1);
+    if (table_keep_over_exec(false) < 0)
+        return CLI_FAILED;
+    if (strcmp(argv[0], "worker") == 0)
+        return gateway_worker_resume();
+    if (strcmp(argv[0], "supervisor") == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) == 0)
+        return daemon_resume();
+    return CLI_FAILED;
+}
+
 int main(int argc, char **argv)
 {
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    if (argc == 2 && strcmp(argv[1], "--self-check") == 0)
+        return daemon_self_check();
+    if (argc > 2 && strcmp(argv[1], HANDOVER_OPTION) == 0)
+        return take_over(argc - 2, argv + 2);
     if (!fill_standard_descriptors()) {
         (void)fprintf(stderr, "daruma: cannot open /dev/null: %s\n", strerror(errno));
         return CLI_FAILED;
@@ -121,7 +144,6 @@ int main(int argc, char **argv)
         .live = isatty(STDOUT_FILENO),
     };
 
-    (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
         (void)fprintf(stderr, "daruma: libcurl cannot be initialised\n");
         return CLI_FAILED;

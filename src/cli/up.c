@@ -159,8 +159,9 @@ static int start_or_join(struct up *up)
 }
 
 /* Loads the files, finds the run directory and writes the request down. */
-static int prepare(struct up *up, const struct cli_list *scale_words)
+static int prepare(struct up *up, const struct up_options *options)
 {
+    const struct cli_list *scale_words = &options->scale;
     struct cli *cli = up->cli;
     struct compose_request compose = cli_compose_request(cli);
     const char *runtime = cli->runtime ? cli->runtime : getenv("DARUMA_RUNTIME");
@@ -176,6 +177,8 @@ static int prepare(struct up *up, const struct cli_list *scale_words)
     if (status == CLI_DONE) {
         up->request = up_request_json(&compose, cli->args_len > 0 ? (const char *const *)cli->args : NULL, scale,
                                       runtime && *runtime ? runtime : NULL);
+        if (options->build)
+            (void)json_object_set_new(up->request, "build", json_true());
         int r = up->request ? rundir_name(&up->client.dir, up->spec->name, &err) : -ENOMEM;
         if (r == 0)
             r = rundir_create(&up->client.dir, &err);
@@ -192,7 +195,7 @@ int up_project(struct cli *cli, const struct up_options *options)
 {
     struct up up = { .cli = cli, .attach = { .cli = cli, .client = &up.client } };
 
-    int status = prepare(&up, &options->scale);
+    int status = prepare(&up, options);
     up.foreground = !options->detach && !options->no_wait;
     bool ready = status == CLI_DONE && up.spec;
     if (ready)

@@ -13,7 +13,7 @@
 #define UP_WAIT_NS (300 * NS_PER_S)
 
 struct up_options {
-    bool detach, no_wait;
+    bool build, detach, no_wait;
     int64_t wait_timeout_ns; /* with `detach`; 0: as long as it takes */
     struct cli_list scale;   /* "SERVICE=NUMBER" */
 };

@@ -73,11 +73,39 @@ int spec_choose_runtime(const struct spec *spec, const char *wanted, enum spec_r
     return 0;
 }
 
+static bool source_differs(const struct spec_stamp *before, const struct spec_stamp *after)
+{
+    return before->source && after->source && before->source != after->source;
+}
+
+static bool image_differs(const struct spec_stamp *before, const struct spec_stamp *after)
+{
+    return before->image[0] && after->image[0] && strcmp(before->image, after->image) != 0;
+}
+
 enum spec_change spec_service_change(const struct spec_service *before, const struct spec_service *after)
 {
     if (!before || !after)
         return before ? SPEC_REMOVED : after ? SPEC_ADDED : SPEC_SAME;
-    if (strcmp(before->config_hash, after->config_hash) != 0)
+    if (strcmp(before->config_hash, after->config_hash) != 0 || after->build ||
+        source_differs(&before->stamp, &after->stamp) || image_differs(&before->stamp, &after->stamp))
         return SPEC_CHANGED;
     return json_equal(before->model, after->model) ? SPEC_SAME : SPEC_RESCALED;
+}
+
+void spec_service_follow(const struct spec_service *before, struct spec_service *after)
+{
+    enum spec_change change = spec_service_change(before, after);
+
+    if (after->has_build && source_differs(&before->stamp, &after->stamp))
+        after->build = true;
+    if (change == SPEC_SAME || change == SPEC_RESCALED) {
+        after->build = before->build; /* it is not there yet */
+        if (!after->stamp.source)
+            after->stamp.source = before->stamp.source;
+        if (!after->stamp.image[0])
+            memcpy(after->stamp.image, before->stamp.image, sizeof(after->stamp.image));
+    }
+    if (after->build)
+        after->stamp.image[0] = '\0';
 }

@@ -103,18 +103,26 @@ struct spec_deploy {
     struct spec_update update, rollback;
     uint32_t *steps; /* CANARY: the new version's share of the requests, in 1/1000, rising to 1000 */
     size_t steps_len;
-    int64_t dwell_ns;          /* how long each share is watched; 30 s unless given */
-    int64_t keep_ns;           /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
-    int64_t ready_timeout_ns;  /* a new instance that isn't ready by then has failed; 60 s unless given */
-    enum spec_compare compare; /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
-    uint32_t min_requests;     /* fewer answers say nothing about a version; 50 unless given */
+    int64_t dwell_ns;             /* how long each share is watched; 30 s unless given */
+    int64_t keep_ns;              /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
+    int64_t ready_timeout_ns;     /* a new instance that isn't ready by then has failed; 60 s unless given */
+    enum spec_compare compare;    /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
+    uint32_t min_requests;        /* fewer answers say nothing about a version; 50 unless given */
+    struct spec_service *prepare; /* a job that only makes be there what instances need, "SERVICE-prepare" */
     struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
+};
+
+/* What a service's instances are made from beyond what the file says, as a runtime finds it (runtime.h). */
+struct spec_stamp {
+    uint64_t source; /* digest of the program's file, or of the folder that the image is built from; 0: not known */
+    char image[72];  /* ID of the image, "sha256:…"; "": not known, or there is none */
 };
 
 struct spec_service {
     char *name;
     struct place place; /* of the service's key */
-    char *image;        /* "" when the file names none */
+    char *image;        /* "" when the file names none: then what is built is called "PROJECT-BUILT_AS" */
+    char *built_as;     /* the service's name, also for its jobs */
     bool has_build;
     char **entrypoint; /* NULL: not given */
     char **command;    /* NULL: not given; split as the specification says */
@@ -149,6 +157,8 @@ struct spec_service {
     unsigned proxy_protocol;  /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
     const json_t *model;      /* its part of the spec's model; belongs to that */
     char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
+    struct spec_stamp stamp;  /* zero until a runtime fills it in */
+    bool build;               /* its image is to be built anew although there is one; set by the owner of the spec */
 };
 
 /* An answer of the gateway's own. */
@@ -374,5 +384,9 @@ enum spec_change {
     SPEC_CHANGED,  /* needs new instances */
 };
 enum spec_change spec_service_change(const struct spec_service *before, const struct spec_service *after);
+
+/* `after` follows `before`: what is not known of its stamp is as before where nothing else has changed; and where what the
+   image is built from has, it is to be built. */
+void spec_service_follow(const struct spec_service *before, struct spec_service *after);
 
 #endif

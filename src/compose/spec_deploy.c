@@ -130,10 +130,8 @@ static struct spec_service *read_job(struct loading *load, const struct node *ow
     return job;
 }
 
-static bool complete_job(struct spec *spec, const struct spec_service *service, struct spec_service *job)
+static void run_once(struct spec_service *job, const struct spec_service *service)
 {
-    static const char *const none[] = { "entrypoint", "ports",  "expose", "healthcheck", "container_name",
-                                        "restart",    "deploy", "scale",  "depends_on",  "x-daruma" };
     const struct spec_service given = *job;
 
     *job = *service;
@@ -148,6 +146,14 @@ static bool complete_job(struct spec *spec, const struct spec_service *service, 
     job->restart = (struct spec_restart_policy){ .condition = SPEC_RESTART_NO };
     job->healthcheck = (struct spec_healthcheck){ .test = SPEC_TEST_NONE };
     job->deploy = (struct spec_deploy){ 0 };
+}
+
+static bool complete_job(struct spec *spec, const struct spec_service *service, struct spec_service *job)
+{
+    static const char *const none[] = { "entrypoint", "ports",  "expose", "healthcheck", "container_name",
+                                        "restart",    "deploy", "scale",  "depends_on",  "x-daruma" };
+
+    run_once(job, service);
     json_t *model = json_deep_copy(service->model), *argv = json_array();
     for (char **word = job->process_command; word && *word; word++)
         (void)json_array_append_new(argv, json_string(*word));
@@ -165,6 +171,7 @@ bool spec_complete_jobs(struct spec *spec, struct spec_service *service)
 {
     struct spec_deploy *deploy = &service->deploy;
 
+    run_once(deploy->prepare, service);
     return (!deploy->pre_deploy || complete_job(spec, service, deploy->pre_deploy)) &&
            (!deploy->post_deploy || complete_job(spec, service, deploy->post_deploy));
 }
@@ -189,6 +196,9 @@ void spec_build_deploy(struct loading *load, const struct node *node, struct spe
         .min_requests = (uint32_t)read_int(own, "min_requests", 50),
     };
     ret->compare = read_compare(own, ret->strategy);
+    ret->prepare = POOL_NEW(load->pool, struct spec_service);
+    ret->prepare->name = pool_printf(load->pool, "%s-prepare", service->name);
+    ret->prepare->place = service->place;
     ret->pre_deploy = read_job(load, own, "pre_deploy", service);
     ret->post_deploy = read_job(load, own, "post_deploy", service);
     read_update(load, update, service, false, &ret->update);

@@ -321,6 +321,7 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
     *load->at = entry->place;
     *ret = (struct spec_service){
         .name = pool_strdup(pool, entry->key),
+        .built_as = pool_strdup(pool, entry->key),
         .place = entry->place,
         .image = pool_strdup(pool, read_text(node, "image", "")),
         .has_build = node_is(node_get(node, "build"), NODE_MAP),

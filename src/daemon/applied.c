@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { APPLIED_VERSION = 1 };
-
 static const char *const runtimes[] = { [SPEC_RUNTIME_PROCESS] = "process", [SPEC_RUNTIME_DOCKER] = "docker" };
 
 static int write_all(int fd, const char *text, size_t len)

@@ -10,6 +10,8 @@
 #include "daemon/request.h"
 #include "daemon/rundir.h"
 
+enum { APPLIED_VERSION = 1 }; /* of the file */
+
 struct applied {
     struct up_request request;
     struct spec *spec; /* the replicas are the request's */

@@ -55,27 +55,27 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
     struct up_request request = { 0 };
     struct problems problems = { 0 };
     CLEANUP_BUF struct buf text = { 0 };
-    json_t *planned = NULL;
+    json_t *plan = NULL;
 
     int r = up_request_parse(json, &request, err);
     if (r < 0)
         return r;
-    r = request.dry_run ? daemon_plan(daemon, &request, &problems, &planned, err)
-                        : daemon_change(daemon, &request, &problems, err);
+    r = daemon_change(daemon, &request, &problems, &plan, err);
     problems_format(&problems, false, &text);
     const char *told = text.len > 0 ? text.data : "";
-    if (r == 0 && request.dry_run) {
-        *ret = json_pack("{s:s, s:o}", "warnings", told, "plan", planned);
-    } else if (r == 0) {
-        *ret = json_pack("{s:s}", "warnings", told);
+    if (r == 0)
+        *ret = json_pack("{s:s, s:O}", "warnings", told, "plan", plan);
+    if (r == 0 && !request.dry_run) {
         for (const char *const *name = request.renew; name && *name; name++)
             supervisor_renew(daemon->supervisor, *name);
         up_request_free(&daemon->request);
         daemon->request = request;
+        daemon->request.build = false;
         request = (struct up_request){ 0 };
-    } else if (problems.errors > 0) {
+    } else if (r < 0 && problems.errors > 0) {
         *ret = json_pack("{s:s, s:s}", "error", "the files do not load; nothing was changed", "problems", told);
     }
+    json_decref(plan);
     up_request_free(&request);
     problems_free(&problems);
     return r;
@@ -105,6 +105,20 @@ static json_t *call_deploys(void *data)
 {
     struct daemon *daemon = data;
     return deploys_read(&daemon->receipts);
+}
+
+static json_t *call_upgrading(void *data)
+{
+    return daemon_upgrade_json(data);
+}
+
+static int call_upgrade(void *data, const char *path, json_t **ret, struct err *err)
+{
+    int r = daemon_upgrade(data, path, err);
+    if (r < 0 && r != -EALREADY)
+        return r;
+    *ret = r == 0 ? daemon_upgrade_json(data) : json_pack("{s:s}", "state", "unchanged");
+    return 0;
 }
 
 static int call_scale(void *data, const char *service, int replicas, struct err *err)
@@ -176,6 +190,8 @@ struct api_calls daemon_calls(struct daemon *daemon)
         .restart = call_restart,
         .rollback = call_rollback,
         .deploys = call_deploys,
+        .upgrade = call_upgrade,
+        .upgrading = call_upgrading,
         .scale = call_scale,
         .kill = call_kill,
         .chaos_kill = call_chaos_kill,

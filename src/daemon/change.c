@@ -34,6 +34,8 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
                     daemon->dir.project, daemon->runtime->name);
     if (r == 0)
         daemon->runtime->check(daemon->runtime, spec, problems);
+    if (r == 0 && problems->errors == 0)
+        daemon->runtime->stamp(daemon->runtime, spec);
     if (r == 0)
         listeners_open(&daemon->listeners, spec, problems);
     if (r == 0 && problems->errors > 0)
@@ -47,7 +49,15 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
     return 0;
 }
 
-int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err)
+static int give_up(struct daemon *daemon, struct spec *spec, int result)
+{
+    listeners_discard(&daemon->listeners);
+    spec_free(spec);
+    return result;
+}
+
+int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret_plan,
+                  struct err *err)
 {
     struct spec *spec;
 
@@ -58,14 +68,15 @@ int daemon_change(struct daemon *daemon, const struct up_request *request, struc
     daemon_busy_end();
     if (r < 0)
         return r;
+    if (ret_plan)
+        *ret_plan = deploys_plan(daemon->supervisor, spec, request->services);
+    if (request->dry_run)
+        return give_up(daemon, spec, 0);
     if (request->replace)
         supervisor_turn_round(daemon->supervisor, request->services);
     r = supervisor_apply(daemon->supervisor, spec, request->services, err);
-    if (r < 0) {
-        listeners_discard(&daemon->listeners);
-        spec_free(spec);
-        return r;
-    }
+    if (r < 0)
+        return give_up(daemon, spec, r);
     r = listeners_publish(&daemon->listeners, spec, daemon->memory.board, err);
     accesslog_apply(&daemon->accesslog, spec);
     workers_sync(daemon->workers);
@@ -81,7 +92,7 @@ void daemon_reload(struct daemon *daemon)
     CLEANUP_BUF struct buf text = { 0 };
     struct err err = { 0 };
 
-    if (daemon_change(daemon, &daemon->request, &problems, &err) < 0) {
+    if (daemon_change(daemon, &daemon->request, &problems, NULL, &err) < 0) {
         char told[EVENT_TEXT];
         problems_format(&problems, false, &text);
         const char *all = text.len > 0 ? text.data : err.message;
@@ -91,18 +102,4 @@ void daemon_reload(struct daemon *daemon)
         daemon_emit(daemon, EVENT_WARNING, "", "", told);
     }
     problems_free(&problems);
-}
-
-int daemon_plan(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret,
-                struct err *err)
-{
-    struct spec *spec;
-
-    int r = prepare(daemon, request, &spec, problems, err);
-    if (r < 0)
-        return r;
-    *ret = deploys_plan(daemon->supervisor, spec, request->services);
-    listeners_discard(&daemon->listeners);
-    spec_free(spec);
-    return 0;
 }

@@ -190,6 +190,8 @@ static void on_drained(void *data)
     struct daemon *daemon = data;
     if (daemon->supervisor)
         supervisor_drained_bell(daemon->supervisor);
+    if (daemon->upgrade.memory)
+        daemon_upgrade_look(daemon);
 }
 
 /* Who is to be watched is the guard: it is there as long as anything of this project is. */
@@ -365,7 +367,7 @@ static void on_watchdog(struct loop_timer *timer)
     loop_timer_set(daemon->loop, timer, clock_now() + every);
 }
 
-static void watch_guard(struct daemon *daemon)
+void daemon_watch_guard(struct daemon *daemon)
 {
     int fd = guard_fd(daemon->guard);
     daemon_notify_ready(daemon);
@@ -382,7 +384,7 @@ static void on_guard(struct loop_io *io, uint32_t events)
 
     loop_io_remove(daemon->loop, io);
     if (guard_tend(daemon->guard))
-        watch_guard(daemon);
+        daemon_watch_guard(daemon);
 }
 
 static void on_beat(struct loop_timer *timer)
@@ -390,7 +392,7 @@ static void on_beat(struct loop_timer *timer)
     struct daemon *daemon = timer->data;
 
     if (guard_beat(daemon->guard, clock_now()) && guard_tend(daemon->guard))
-        watch_guard(daemon);
+        daemon_watch_guard(daemon);
     loop_timer_set(daemon->loop, timer, clock_now() + BEAT_NS);
 }
 
@@ -466,9 +468,10 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
     if (r == 0) {
         write_record(daemon);
         daemon_is_ready();
-        watch_guard(daemon);
+        daemon_watch_guard(daemon);
         on_beat(&daemon->beat);
         on_watchdog(&daemon->watchdog);
+        daemon_upgrade_go_on(daemon);
     }
     daemon_busy_end();
     const char *told = r == 0 ? "ok" : err.message[0] ? err.message : strerror(-r);

@@ -11,6 +11,7 @@
 #include "daemon/listeners.h"
 #include "daemon/request.h"
 #include "daemon/rundir.h"
+#include "daemon/upgrade.h"
 #include "daemon/workers.h"
 #include "runtime/runtime.h"
 
@@ -39,6 +40,7 @@ struct daemon_memory {
     struct access_ring *rings;
     unsigned workers;
     struct workers_memory pairs;
+    struct upgrade_memory *upgrade;
 };
 
 /*
@@ -50,6 +52,9 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
 /* role.c: the same in a guarded pair of processes (base/guard.h), of which this one becomes the guard. It returns in each
    of them, with the exit status. */
 int daemon_main(struct daemon_setup *setup, int ready_fd);
+
+/* The same in a program that takes the place of another one (base/handover.h), with what that one has handed over. */
+int daemon_resume(void);
 
 /* From now on there is something to be taken over, should this supervisor die. */
 void daemon_is_ready(void);

@@ -2,7 +2,7 @@
  *
  * What the supervisor process is made of, for the files that make it up: daemon.c builds it, joins its parts and ends it,
  * change.c brings it from one request to the next, calls.c answers the admin API, takeover.c goes on where another
- * supervisor died. Nobody else includes this. All of it runs in the supervisor's loop.
+ * supervisor died, upgrade.c as another program. Nobody else includes this. All of it runs in the supervisor's loop.
  */
 #ifndef DARUMA_DAEMON_DAEMON_PARTS_H
 #define DARUMA_DAEMON_DAEMON_PARTS_H
@@ -54,6 +54,8 @@ struct daemon {
     int signal_fd;
     struct loop_io signal_io;
 
+    struct upgrade upgrade;
+
     struct guard *guard;
     struct loop_io guard_io;
     struct loop_timer beat;
@@ -70,6 +72,8 @@ void daemon_warn(struct daemon *daemon, const char *what, const char *why);
 void daemon_write_down(struct daemon *daemon, const struct up_request *request);
 /* Tells the service manager that we are ready, and whom to watch (sd_notify(3)). */
 void daemon_notify_ready(const struct daemon *daemon);
+/* The other half of the pair is another one. */
+void daemon_watch_guard(struct daemon *daemon);
 /* Takes the project down; asked again, or with `kill`, without waiting for what runs. The loop ends when all is gone. */
 void daemon_go_down(struct daemon *daemon, bool kill);
 
@@ -77,11 +81,9 @@ void daemon_go_down(struct daemon *daemon, bool kill);
 
 /* Makes the project be as `request` says, which stays the caller's. 0: done, `problems` may hold warnings. A negative errno:
    nothing was changed, and the reasons are in `problems` or `err`; only what listens may fail after that (`err`). -EBUSY: it is
-   going down. */
-int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, struct err *err);
-/* What daemon_change() would do: everything is checked, nothing changed. `*ret` is the caller's. Errors as there. */
-int daemon_plan(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret,
-                struct err *err);
+   going down. `*ret_plan`, the caller's, says what changes (deploys.h); with request->dry_run nothing does. */
+int daemon_change(struct daemon *daemon, const struct up_request *request, struct problems *problems, json_t **ret_plan,
+                  struct err *err);
 /* The same request again (SIGHUP). What is wrong with it is warned of. */
 void daemon_reload(struct daemon *daemon);
 
@@ -89,6 +91,18 @@ void daemon_reload(struct daemon *daemon);
 
 /* The admin API's calls, answered by `daemon`. */
 struct api_calls daemon_calls(struct daemon *daemon);
+
+/* ---- upgrade.c ---- */
+
+/* Begins to go on as the program at `path` (NULL: at the place of the one that runs). -EINVAL: there is no such program,
+   -EALREADY: it is what runs, -EBUSY: not now; with `err`. What comes of it is in daemon_upgrade_json(). */
+int daemon_upgrade(struct daemon *daemon, const char *path, struct err *err);
+/* As in docs/admin-api.md. */
+json_t *daemon_upgrade_json(const struct daemon *daemon);
+/* A worker has something to tell. */
+void daemon_upgrade_look(struct daemon *daemon);
+/* When everything is built: goes on with what the supervisor before us had begun. */
+void daemon_upgrade_go_on(struct daemon *daemon);
 
 /* ---- takeover.c ---- */
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLOT = 0, VERSION = 1 };
+enum { SLOT = 0 };
 
 static const struct arena_shape state_shape = { .version = RECORD_VERSION, .slots = RECORD_SLOTS, .size = RECORD_SIZE };
 
@@ -34,7 +34,7 @@ int kept_open(struct kept *kept, const struct rundir *dir, bool fresh, struct er
     const void *record;
     char path[PATH_MAX];
 
-    *kept = (struct kept){ .dir = *dir, .record = { .version = VERSION } };
+    *kept = (struct kept){ .dir = *dir, .record = { .version = KEPT_VERSION } };
     int r = open_one(dir, "events", &journal_shape, fresh, &kept->events, ret_refused, err);
     if (r == 0)
         r = open_one(dir, "lines", &logs_shape, fresh, &kept->lines, ret_refused, err);
@@ -51,7 +51,7 @@ int kept_open(struct kept *kept, const struct rundir *dir, bool fresh, struct er
         return r;
     }
     if (arena_load(&kept->state, SLOT, &record) == sizeof(kept->record) &&
-        ((const struct kept_record *)record)->version == VERSION)
+        ((const struct kept_record *)record)->version == KEPT_VERSION)
         memcpy(&kept->record, record, sizeof(kept->record));
     return 0;
 }

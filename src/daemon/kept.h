@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { KEPT_VERSION = 1 };
+
 /* What the supervisor is up to. */
 struct kept_record {
     uint32_t version;

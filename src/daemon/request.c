@@ -113,6 +113,8 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
     request.services = request.lists[4];
     request.renew = request.lists[5];
     request.replace = json_is_true(json_object_get(request.json, "replace"));
+    request.build = json_is_true(json_object_get(request.json, "build"));
+    (void)json_object_del(request.json, "build"); /* it is meant once, the rest is kept */
     request.dry_run = json_is_true(json_object_get(request.json, "dry_run"));
     *ret = request;
     return 0;
@@ -131,11 +133,23 @@ static int no_such_service(const struct spec *spec, const char *name, struct err
     return err_set(err, -ENOENT, "project \"%s\" has no service \"%.100s\"", spec->name, name);
 }
 
+static bool is_meant(const struct up_request *request, const char *name)
+{
+    const char *const *service = request->services;
+    while (service && *service && strcmp(*service, name) != 0)
+        service++;
+    return !service || *service;
+}
+
 int up_request_apply(const struct up_request *request, struct spec *spec, struct err *err)
 {
     const char *name;
     json_t *replicas;
 
+    for (size_t i = 0; i < spec->services_len; i++) {
+        struct spec_service *service = &spec->services[i];
+        service->build = request->build && service->has_build && is_meant(request, service->name);
+    }
     if (spec->services_len == 0 && spec->listeners_len == 0)
         return err_set(err, -EINVAL,
                        "the files define no service to run; if all of them have a profile, name one with --profile");

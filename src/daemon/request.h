@@ -17,6 +17,7 @@ struct up_request {
     const char *const *services; /* NULL: all */
     const char *runtime;         /* --runtime or DARUMA_RUNTIME; NULL: neither */
     const char *const *renew;    /* services to be deployed anew, changed or not; NULL: none */
+    bool build;                  /* images that are built are built anew first */
     bool replace;                /* deploys that go on turn round first */
     bool dry_run;                /* only says what would be done */
     const char **lists[6];       /* the arrays behind the lists above */
@@ -31,7 +32,7 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
 /* Accepts a zeroed one. */
 void up_request_free(struct up_request *request);
 
-/* Puts the wanted numbers of replicas into the spec, and checks that the services that are named exist. -ENOENT or
+/* Puts the wanted numbers of replicas and what is to be built into the spec, and checks that the services that are named exist. -ENOENT or
    -EINVAL with `err`. */
 int up_request_apply(const struct up_request *request, struct spec *spec, struct err *err);
 

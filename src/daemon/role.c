@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/handover.h"
 #include "base/inherit.h"
 #include "daemon/workers.h"
 #include "gateway/access.h"
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
 
@@ -87,11 +87,12 @@ static void say(int fd, const char *text)
 static int take_table(void)
 {
     char path[PATH_MAX];
-    int keep[WORKERS_FDS + GUARD_SIDES];
+    int keep[WORKERS_FDS + GUARD_FDS + HANDOVER_PARTS + 1];
     size_t n = workers_fds(&role.memory.pairs, keep);
 
-    for (int side = 0; side < GUARD_SIDES; side++)
-        keep[n++] = role.shared->guard.member[side].pidfd;
+    n += guard_area_fds(&role.shared->guard, keep + n);
+    n += handover_fds(keep + n);
+    keep[n++] = role.memory.upgrade->serial > 0 ? role.memory.upgrade->program : -1;
     return inherit_begin(keep, n, rundir_file(&role.dir, "lock", path));
 }
 
@@ -143,17 +144,45 @@ static int map_memory(struct err *err)
 {
     struct daemon_memory *memory = &role.memory;
 
-    role.shared = mmap(NULL, sizeof(*role.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (role.shared == MAP_FAILED)
-        return err_errno(err, -errno, "cannot map the supervisor's memory");
-    guard_area_init(&role.shared->guard);
+    role.shared = handover_memory("supervisor", sizeof(*role.shared), err);
+    if (!role.shared)
+        return -ENOMEM;
+    if (role.shared->guard.magic != GUARD_MAGIC)
+        guard_area_init(&role.shared->guard);
     memory->guard = &role.shared->guard;
-    memory->workers = workers_wanted();
     memory->board = board_new(err);
-    memory->gauges = memory->board ? gauges_new(memory->workers, err) : NULL;
+    memory->gauges = memory->board ? gauges_new(workers_wanted(), err) : NULL;
+    memory->workers = memory->gauges ? memory->gauges->workers : 0;
     memory->gateway = memory->gauges ? gateway_shared_new(err) : NULL;
     memory->rings = memory->gateway ? access_rings_new(memory->workers, err) : NULL;
-    return memory->rings ? workers_memory_new(&memory->pairs, err) : -ENOMEM;
+    memory->upgrade = memory->rings ? handover_memory("upgrade", sizeof(*memory->upgrade), err) : NULL;
+    return memory->upgrade ? workers_memory_new(&memory->pairs, err) : -ENOMEM;
+}
+
+static char **argv_of(void *data)
+{
+    const struct handover_item items[] = { { .name = "project", .text = role.dir.project } };
+    return handover_argv("supervisor", items, ARRAY_LEN(items));
+}
+
+/* Becomes the guard. */
+static int run_pair(bool takes_over)
+{
+    /* Instances whose supervisor died become the guard's children: it reaps them, but not at once, so that the next
+       supervisor can see how they ended. */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const struct guard_setup pair = {
+        .area = &role.shared->guard,
+        .role = run_role,
+        .guard_name = "daruma-guard",
+        .role_name = "daruma",
+        .owner_fd = -1,
+        .bell_fd = -1,
+        .hang_ns = workers_hang_ns(),
+        .argv = argv_of,
+        .takes_over = takes_over,
+    };
+    return guard_run(&guard, &pair);
 }
 
 int daemon_main(struct daemon_setup *setup, int ready_fd)
@@ -167,17 +196,18 @@ int daemon_main(struct daemon_setup *setup, int ready_fd)
         say(ready_fd, err.message);
         return EXIT_FAILURE;
     }
-    /* Instances whose supervisor died become the guard's children: it reaps them, but not at once, so that the next
-       supervisor can see how they ended. */
-    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-    const struct guard_setup pair = {
-        .area = &role.shared->guard,
-        .role = run_role,
-        .guard_name = "daruma-guard",
-        .role_name = "daruma",
-        .owner_fd = -1,
-        .bell_fd = -1,
-        .hang_ns = workers_hang_ns(),
-    };
-    return guard_run(&guard, &pair);
+    return run_pair(false);
+}
+
+int daemon_resume(void)
+{
+    const char *project = handover_text("project");
+    struct err err = { 0 };
+
+    role.ready_fd = -1;
+    if (!project || rundir_name(&role.dir, project, &err) < 0 || map_memory(&err) < 0) {
+        (void)fprintf(stderr, "daruma: this program cannot go on as the supervisor: %s\n", err.message);
+        return EXIT_FAILURE;
+    }
+    return run_pair(true);
 }

@@ -19,8 +19,8 @@
 
 /* What the runtime knows before anything starts. It needs a loop to exist, but does not use it for this. What it does
    to the process that runs it is taken back: the supervisor's own one is to find things as they were. */
-static int check_runtime(const struct rundir *dir, const struct spec *spec, enum spec_runtime kind,
-                         struct problems *problems, struct err *err)
+static int check_runtime(const struct rundir *dir, struct spec *spec, enum spec_runtime kind, struct problems *problems,
+                         struct err *err)
 {
     struct rlimit limit;
     bool limited = getrlimit(RLIMIT_NOFILE, &limit) == 0;
@@ -32,6 +32,8 @@ static int check_runtime(const struct rundir *dir, const struct spec *spec, enum
 
     if (runtime) {
         runtime->check(runtime, spec, problems);
+        if (problems->errors == 0)
+            runtime->stamp(runtime, spec);
         runtime->destroy(runtime);
     }
     if (limited)

@@ -18,7 +18,11 @@ static void describe_takeover(const struct daemon *daemon, int taken, bool goes_
     const char *name = role->last_code == CLD_KILLED ? sigabbrev_np(role->last_status) : NULL;
     char span[CLOCK_TEXT];
 
-    if (!goes_on)
+    if (daemon->guard->relieved)
+        (void)snprintf(text, EVENT_TEXT,
+                       "the supervisor goes on as another program, which took over %d instances within %s", taken,
+                       clock_format_span(clock_now() - role->died_ns, span));
+    else if (!goes_on)
         (void)snprintf(text, EVENT_TEXT, "%d instances of an earlier supervisor are taken over", taken);
     else
         (void)snprintf(text, EVENT_TEXT, "the supervisor died%s%s; its successor took over %d instances within %s",

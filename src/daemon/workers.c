@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/handover.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -186,11 +186,16 @@ static void __attribute__((noreturn)) run_worker(const struct worker *worker, in
 {
     const struct workers_setup *setup = &worker->all->setup;
     int bell = worker->kept->bell, drained_bell = worker->all->kept->drained_bell;
-    int keep[] = { bell, drained_bell, channel };
+    int keep[HANDOVER_PARTS + 3];
 
     (void)setpgid(0, 0);
     worker->kept->group = getpid(); /* should the supervisor die before it can write that */
-    if (close_others(keep, ARRAY_LEN(keep)) < 0 || munmap(worker->all->kept, sizeof(*worker->all->kept)) < 0)
+    handover_memory_free(worker->all->kept);
+    size_t n = handover_fds(keep);
+    keep[n++] = bell;
+    keep[n++] = drained_bell;
+    keep[n++] = channel;
+    if (close_others(keep, n) < 0)
         _exit(EXIT_FAILURE);
     const struct gateway_worker_setup worker_setup = {
         .number = worker->number,
@@ -239,7 +244,7 @@ static int fork_worker(struct worker *worker, struct err *err)
     guard_area_init(worker->area);
     memset(worker->kept->deaths, 0, sizeof(worker->kept->deaths));
     memset(worker->kept->told, 0, sizeof(worker->kept->told));
-    worker->kept->hung = 0;
+    worker->kept->hung = worker->kept->upgrades = 0;
     worker->kept->told_drain = false;
     worker->kept->forked_ns = clock_now();
     /* Before the fork: a supervisor that dies just now leaves a channel that either leads to the pair or hangs up. */
@@ -359,27 +364,60 @@ static void on_limit(struct loop_timer *timer)
         kill_pair(&workers->worker[i]);
 }
 
+/* ---- another program ---- */
+
+int workers_upgrade(struct workers *workers, unsigned number, int program)
+{
+    struct worker *worker = &workers->worker[number];
+    const struct guard_upgrades *upgrades = &worker->area->upgrades;
+
+    if (worker->kept->channel < 0)
+        return -ENOTCONN;
+    worker->kept->asked.done = atomic_load(&upgrades->done);
+    worker->kept->asked.refused = atomic_load(&upgrades->refused);
+    worker->kept->asked.undone = atomic_load(&upgrades->undone);
+    worker->kept->asked.deaths = atomic_load(&worker->area->member[GUARD_SIDE_ROLE].deaths);
+    worker->kept->asked.adoptions = atomic_load(&workers->setup.gauges->worker[number].adoption.adoptions);
+    worker->kept->asked.forked_ns = worker->kept->forked_ns;
+    return send_message(worker, GATEWAY_UPGRADE, 0, 0, program);
+}
+
+enum workers_upgraded workers_upgraded(const struct workers *workers, unsigned number)
+{
+    const struct worker *worker = &workers->worker[number];
+    const struct guard_upgrades *upgrades = &worker->area->upgrades;
+    const struct worker_kept *kept = worker->kept;
+
+    if (kept->group == 0 || kept->asked.forked_ns != kept->forked_ns)
+        return WORKERS_UPGRADE_ENDED;
+    if (atomic_load(&upgrades->undone) != kept->asked.undone || atomic_load(&upgrades->refused) != kept->asked.refused)
+        return WORKERS_UPGRADE_REFUSED;
+    if (atomic_load(&upgrades->done) != kept->asked.done) {
+        uint32_t adoptions = atomic_load(&workers->setup.gauges->worker[number].adoption.adoptions);
+        return adoptions != kept->asked.adoptions ? WORKERS_UPGRADE_DONE : WORKERS_UPGRADE_PENDING;
+    }
+    bool died = atomic_load(&worker->area->member[GUARD_SIDE_ROLE].deaths) != kept->asked.deaths;
+    return died ? WORKERS_UPGRADE_LOST : WORKERS_UPGRADE_PENDING;
+}
+
 int workers_memory_new(struct workers_memory *ret, struct err *err)
 {
-    int protection = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_ANONYMOUS;
-    struct workers_memory memory = {
-        .kept = mmap(NULL, sizeof(struct workers_kept), protection, flags, -1, 0),
-        .areas = mmap(NULL, GAUGES_WORKERS * sizeof(struct guard_area), protection, flags, -1, 0),
-    };
-    if (memory.kept != MAP_FAILED && memory.areas != MAP_FAILED) {
-        *ret = memory;
-        return 0;
+    struct workers_memory memory = { .kept = handover_memory("workers", sizeof(struct workers_kept), err) };
+
+    if (memory.kept)
+        memory.areas = guard_areas_new(GAUGES_WORKERS, err);
+    if (!memory.areas) {
+        handover_memory_free(memory.kept);
+        return -ENOMEM;
     }
-    int r = -errno;
-    if (memory.kept != MAP_FAILED)
-        (void)munmap(memory.kept, sizeof(struct workers_kept));
-    return err_errno(err, r, "cannot map the gateway's memory");
+    *ret = memory;
+    return 0;
 }
 
 void workers_memory_free(struct workers_memory *memory)
 {
-    (void)munmap(memory->kept, sizeof(struct workers_kept));
-    (void)munmap(memory->areas, GAUGES_WORKERS * sizeof(struct guard_area));
+    handover_memory_free(memory->kept);
+    guard_areas_free(memory->areas);
 }
 
 size_t workers_fds(const struct workers_memory *memory, int fds[WORKERS_FDS])

@@ -57,6 +57,20 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err);
 /* The board changed: ring all bells, hand over sockets that are new, take back those that are closed. */
 void workers_sync(struct workers *workers);
 
+/* Worker `number` and its guard are to go on as the program behind that descriptor, which stays the caller's. 0, or a
+   negative errno when they cannot be told just now. */
+int workers_upgrade(struct workers *workers, unsigned number, int program);
+
+/* What became of that. */
+enum workers_upgraded {
+    WORKERS_UPGRADE_PENDING,
+    WORKERS_UPGRADE_DONE,    /* its successor has taken all over */
+    WORKERS_UPGRADE_REFUSED, /* it is as it was before: the other program could not take its place */
+    WORKERS_UPGRADE_LOST,    /* the worker died before it could try: it has to be told again */
+    WORKERS_UPGRADE_ENDED,   /* and its guard: there is another pair */
+};
+enum workers_upgraded workers_upgraded(const struct workers *workers, unsigned number);
+
 /* Nothing more is accepted; ends when all is answered, after `limit_ns` by force. 0: at once. */
 void workers_drain(struct workers *workers, int64_t limit_ns);
 

@@ -64,6 +64,24 @@ static void tell_of_worker(struct worker *worker, bool taken_over)
     worker_emit(worker, text);
 }
 
+/* How often its successor was of another program. */
+static uint32_t worker_upgrades(const struct worker *worker)
+{
+    return atomic_load(&worker->area->upgrades.done) + atomic_load(&worker->area->upgrades.undone);
+}
+
+static void tell_of_upgrade(struct worker *worker)
+{
+    const struct guard_member *role = &worker->area->member[GUARD_SIDE_ROLE];
+    const struct adoption_gauge *adoption = &worker->all->setup.gauges->worker[worker->number].adoption;
+    char text[200], took[CLOCK_TEXT];
+
+    int64_t span = role->restored_ns - role->died_ns + atomic_load(&adoption->took_ns);
+    (void)snprintf(text, sizeof(text), " goes on as another program, which took over %u connections within %s",
+                   atomic_load(&adoption->adopted), clock_format_span(span, took));
+    worker_emit(worker, text);
+}
+
 void worker_tell_news(struct worker *worker, bool late)
 {
     const struct guard_member *members = worker->area->member;
@@ -71,6 +89,13 @@ void worker_tell_news(struct worker *worker, bool late)
     uint32_t deaths = atomic_load(&members[GUARD_SIDE_ROLE].deaths),
              guards = atomic_load(&members[GUARD_SIDE_GUARD].deaths);
 
+    uint32_t upgrades = worker_upgrades(worker);
+
+    if (upgrades != worker->kept->upgrades && adoptions != worker->kept->adoptions) {
+        tell_of_upgrade(worker);
+        worker->kept->upgrades = upgrades;
+        worker->kept->adoptions = adoptions;
+    }
     if (deaths != worker->kept->deaths[GUARD_SIDE_ROLE] && (adoptions != worker->kept->adoptions || late)) {
         tell_of_worker(worker, adoptions != worker->kept->adoptions);
         worker->kept->deaths[GUARD_SIDE_ROLE] = deaths;

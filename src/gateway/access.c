@@ -2,14 +2,13 @@
 #include "gateway/access.h"
 
 #include "base/clock.h"
+#include "base/handover.h"
 #include "gateway/client.h"
 #include "gateway/conn_fsm.h"
 #include "gateway/relay.h"
 #include "gateway/text.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 enum { TEXT_MAX = 2048 }; /* bytes that one text of the client's may take, escapes included */
@@ -18,19 +17,12 @@ enum { TEXT_MAX = 2048 }; /* bytes that one text of the client's may take, escap
 
 struct access_ring *access_rings_new(unsigned workers, struct err *err)
 {
-    struct access_ring *rings =
-        mmap(NULL, workers * sizeof(*rings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (rings == MAP_FAILED) {
-        (void)err_errno(err, -errno, "cannot map the access log's memory");
-        return NULL;
-    }
-    return rings;
+    return handover_memory("access", workers * sizeof(struct access_ring), err);
 }
 
 void access_rings_free(struct access_ring *rings, unsigned workers)
 {
-    if (rings)
-        (void)munmap(rings, workers * sizeof(*rings));
+    handover_memory_free(rings);
 }
 
 bool access_ring_put(struct access_ring *ring, const char *line, size_t len)

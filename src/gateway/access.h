@@ -20,6 +20,8 @@ enum {
     ACCESS_LINE = 12 * 1024,  /* the longest line; texts of the client's are cut before */
 };
 
+#define ACCESS_LAYOUT 1u
+
 struct access_ring {
     alignas(64) _Atomic uint64_t written; /* by the worker */
     _Atomic uint64_t dropped;             /* lines that had no room; by the worker */

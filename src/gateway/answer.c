@@ -2,6 +2,7 @@
 #include "gateway/answer.h"
 
 #include "gateway/conn.h"
+#include "gateway/mark.h"
 #include "gateway/relay.h"
 #include "gateway/text.h"
 
@@ -78,6 +79,8 @@ static char *begin(struct gw_worker *worker, struct conn *conn)
         conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
     if (conn->out == GW_NONE)
         conn->out = gw_block_take(&worker->slots);
+    else
+        gw_mark_bytes(worker, conn->out, 0, conn->out_len); /* what made us answer may be in it */
     conn->out_at = 0;
     return gw_block(&worker->slots, conn->out);
 }
@@ -97,6 +100,15 @@ static void give(struct gw_worker *worker, struct conn *conn, struct gw_answer a
     answer.head_only = conn->method == HTTP1_HEAD;
     answer.close = !(conn->flags & CONN_KEEP_ALIVE);
     finish(worker, conn, answer.status, gw_answer_text(&answer, block, GW_BLOCK));
+}
+
+/* An answer that was put together of a route's texts; when they had no room in a block, one without them. */
+static void finish_text(struct gw_worker *worker, struct conn *conn, unsigned status, const struct text *text)
+{
+    if (text->full)
+        give(worker, conn, (struct gw_answer){ .status = 500, .why = "the fields of the answer are too long" });
+    else
+        finish(worker, conn, status, (size_t)(text->at - gw_block(&worker->slots, conn->out)));
 }
 
 const struct board_error_page *gw_answer_error_page(const struct gw_worker *worker, const struct conn *conn,
@@ -184,7 +196,7 @@ static void give_page(struct gw_worker *worker, struct conn *conn, const struct 
     end_head(worker, conn, &text, status, len);
     if (conn->method != HTTP1_HEAD && status != 204 && status != 304)
         text_add(&text, body, len);
-    finish(worker, conn, status, (size_t)(text.at - block));
+    finish_text(worker, conn, status, &text);
 }
 
 /* An error that has no text of its own may have a page. 444 is no answer at all. */
@@ -230,7 +242,7 @@ void gw_answer_location(struct gw_worker *worker, struct conn *conn, unsigned st
     text_add(&text, location.text, location.len);
     text_put(&text, "\r\n");
     end_head(worker, conn, &text, status, 0);
-    finish(worker, conn, status, (size_t)(text.at - block));
+    finish_text(worker, conn, status, &text);
 }
 
 static void give_redirect(struct gw_worker *worker, struct conn *conn, struct board_text to, unsigned status)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/claim.h"
 
+#include "base/cleanup.h"
+#include "base/handover.h"
 #include "gateway/conn_fsm.h"
 #include "gateway/pipe.h"
 #include "gateway/retry.h"
@@ -206,18 +208,24 @@ static void check_upstreams(struct gw_claims *a)
 
 /* ---- descriptors ---- */
 
-/* The descriptors that are no slot's and are there all the same; -1: none. */
-enum { OWN = 9 };
-static void own_descriptors(const struct gw_claims *a, int own[OWN])
+/* The descriptors that are no slot's and are there all the same; -1: none. How many. */
+enum { OWN = 7 + GUARD_FDS + HANDOVER_PARTS };
+static size_t own_descriptors(const struct gw_claims *a, int own[OWN])
 {
     const struct gateway_worker_setup *setup = a->worker->setup;
-    const struct guard_member *pair = setup->guard ? setup->guard->member : NULL;
+    const int fixed[] = { STDIN_FILENO,
+                          STDOUT_FILENO,
+                          STDERR_FILENO,
+                          a->worker->epoll_fd,
+                          setup->channel_fd,
+                          setup->bell_fd,
+                          setup->supervisor_bell_fd };
 
-    memcpy(own,
-           (const int[OWN]){ STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, a->worker->epoll_fd, setup->channel_fd,
-                             setup->bell_fd, setup->supervisor_bell_fd, pair ? pair[GUARD_SIDE_GUARD].pidfd : -1,
-                             pair ? pair[GUARD_SIDE_ROLE].pidfd : -1 },
-           OWN * sizeof(int));
+    memcpy(own, fixed, sizeof(fixed));
+    size_t n = ARRAY_LEN(fixed);
+    if (setup->guard)
+        n += guard_area_fds(setup->guard, own + n);
+    return n + handover_fds(own + n);
 }
 
 static void find_highest(struct gw_claims *a)
@@ -225,8 +233,8 @@ static void find_highest(struct gw_claims *a)
     const struct slots *slots = &a->worker->slots;
     int limit = (int)sysconf(_SC_OPEN_MAX), own[OWN];
 
-    own_descriptors(a, own);
-    for (int i = 0; i < OWN; i++)
+    size_t n = own_descriptors(a, own);
+    for (size_t i = 0; i < n; i++)
         a->highest = own[i] > a->highest ? own[i] : a->highest;
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
         if (a->worker->listeners[i].fd > a->highest && a->worker->listeners[i].fd < limit)
@@ -248,8 +256,8 @@ static void find_highest(struct gw_claims *a)
 static void claim_own(struct gw_claims *a)
 {
     int own[OWN];
-    own_descriptors(a, own);
-    for (int i = 0; i < OWN; i++)
+    size_t n = own_descriptors(a, own);
+    for (size_t i = 0; i < n; i++)
         claim(a, own[i]);
 }
 

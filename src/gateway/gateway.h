@@ -23,6 +23,7 @@ struct gateway_worker_setup {
     struct guard_area *guard;   /* the worker is one half of a pair (base/guard.h); NULL: alone, and never comes back */
     const char *name, *guard_name; /* of the processes of that pair */
     int64_t hang_ns;               /* struct guard_setup */
+    bool takes_over;               /* gateway_worker_resume() */
 };
 
 /* The supervisor's words to a worker. */
@@ -32,6 +33,8 @@ enum gateway_message_kind {
                            its options: over TCP it has TCP_NODELAY since before it listened */
     GATEWAY_CLOSE, /* stop listening on `index` */
     GATEWAY_DRAIN, /* accept nothing more, end what is in flight, then exit 0 */
+    GATEWAY_UPGRADE, /* SCM_RIGHTS carries a program: go on as that one (guard_upgrade()). The counters of the guard's area
+                           tell what becomes of it; a worker that dies before it can try has to be told again */
 };
 struct gateway_message {
     uint32_t kind;
@@ -50,9 +53,12 @@ uint32_t gateway_worker_room(void);
 
 /*
  * Runs a worker until it is told to end; returns its exit status. The caller is a fresh child that has closed every
- * descriptor but those above and 0 … 2. With a guard, it is that, and the worker a child of its own: whichever of the
+ * descriptor but those above, those of the memory (base/handover.h) and 0 … 2. With a guard, it is that, and the worker a child of its own: whichever of the
  * two dies, the other puts it back, and a new worker goes on with every connection where the dead one stood (adopt.h).
  */
 int gateway_worker_run(const struct gateway_worker_setup *setup);
+
+/* The same in a program that takes the place of another one (base/handover.h), with what that one has handed over. */
+int gateway_worker_resume(void);
 
 #endif

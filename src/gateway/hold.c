@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/hold.h"
 
+#include "base/clock.h"
 #include "gateway/answer.h"
 #include "gateway/attempt.h"
 #include "gateway/conn.h"
@@ -11,6 +12,7 @@
 #include <errno.h>
 
 enum { HOLD_MAX = 8192 /* requests that one worker lets wait */ };
+#define SAID_ALL_NS NS_PER_S /* see gw_hold_given_up() */
 
 /* --- lists ------------------------------------------------------------------------------------------------------ */
 
@@ -86,6 +88,11 @@ static uint32_t queue_for(const struct gw_worker *worker, const struct conn *con
 }
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */
+
+bool gw_hold_given_up(const struct gw_worker *worker, const struct conn *conn)
+{
+    return conn->state == CONN_HELD && !(conn->flags & CONN_TCP) && worker->now - conn->begun_ns >= SAID_ALL_NS;
+}
 
 void gw_hold_expired(struct gw_worker *worker, struct conn *conn)
 {

@@ -25,6 +25,10 @@ void gw_hold_leave(struct gw_worker *worker, struct conn *conn);
 /* One that was held by a worker before us, in the order in which they came. */
 void gw_hold_adopt(struct gw_worker *worker, struct conn *conn);
 
+/* Its client has just ended its side of the connection. Who does so with the request has said all that there is to say, and
+   waits for the answer; who does so after a second of waiting has given up, and would keep room from those who have not. */
+bool gw_hold_given_up(const struct gw_worker *worker, const struct conn *conn);
+
 /* The board has changed, or it may be the turn of somebody: tries all that wait, judges those that wait for a verdict. */
 void gw_hold_wake(struct gw_worker *worker);
 

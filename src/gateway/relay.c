@@ -14,6 +14,7 @@
 #include "gateway/proxy.h"
 #include "gateway/response.h"
 #include "gateway/rewrite.h"
+#include "gateway/text.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
@@ -85,11 +86,8 @@ void gw_relay_make_id(const struct gw_worker *worker, const struct conn *conn, c
     uint64_t slot = (uint64_t)conn->generation << 32 | gw_conn_index(worker, conn);
     const uint64_t *seed = worker->slots.arena->id_seed;
     uint64_t half = hash_mix(seed[0] ^ hash_mix((uint64_t)conn->begun_ns ^ hash_mix(slot + conn->serial)));
-    for (int i = 0; i < GW_REQUEST_ID; i++) {
-        if (i == GW_REQUEST_ID / 2)
-            half = hash_mix(seed[1] + hash_mix(half ^ conn->serial));
-        id[i] = "0123456789abcdef"[half >> (4 * (i % 16)) & 15];
-    }
+    text_hex(id, half);
+    text_hex(id + GW_REQUEST_ID / 2, hash_mix(seed[1] + hash_mix(half ^ conn->serial)));
 }
 
 struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_rewrite *on_board)

@@ -29,6 +29,13 @@ const struct http1_limits gw_response_limits = {
 
 /* --- the response head ------------------------------------------------------------------------------------------ */
 
+/* Before the head of an answer: what a route fills in may be as long as the request's target. */
+static uint32_t headroom(const struct gw_worker *worker, const struct conn *conn)
+{
+    const struct gw_rewrite rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
+    return gw_relay_has_gaps(&rewrite) ? GW_BLOCK / 2 : GW_HEADROOM;
+}
+
 /* Puts the rewritten head in front of what follows it in `out`; it may grow into the headroom. */
 static bool replace_head(struct gw_worker *worker, struct conn *conn, const struct gw_forward_response *facts)
 {
@@ -107,8 +114,10 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
         conn->flags |= CONN_KEEP_UPSTREAM;
     gw_conn_upstream(worker, conn)->keep_s =
         gw_forward_keep_alive(gw_block(&worker->slots, conn->out) + conn->out_ready, head);
-    if (!replace_head(worker, conn, &facts))
-        return false;
+    if (!replace_head(worker, conn, &facts)) { /* no fault of the instance's: another one could do nothing about it */
+        gw_exchange_refuse(worker, conn, 502, "the fields that are added to the answer are too long");
+        return true;
+    }
     conn->flags |= CONN_BEGUN;
     gw_conn_step(worker, conn, CONN_EV_RESPONSE);
     if (!count_body(worker, conn))
@@ -155,7 +164,7 @@ bool gw_response_head(struct gw_worker *worker, struct conn *conn)
             http1_parse_response(gw_block(&worker->slots, conn->out) + conn->out_ready, conn->out_len - conn->out_ready,
                                  (enum http1_method)conn->method, &gw_response_limits, &worker->response);
         if (len == 0)
-            return conn->out_len < ROOM || conn->out_ready > GW_HEADROOM;
+            return conn->out_len < ROOM || conn->out_ready > headroom(worker, conn);
         if (len < 0)
             return false;
         unsigned status = worker->response.status;
@@ -292,17 +301,17 @@ bool gw_response_read(struct gw_worker *worker, struct conn *conn, struct upstre
         return pipe_response(worker, conn, upstream, to_come);
     if (conn->out == GW_NONE) {
         conn->out = gw_block_take(&worker->slots);
-        conn->out_at = conn->out_ready = conn->out_len = GW_HEADROOM;
+        conn->out_at = conn->out_ready = conn->out_len = headroom(worker, conn);
     } else if (conn->state == CONN_RELAYING && conn->out_at == conn->out_ready) {
         conn->out_at = conn->out_ready = conn->out_len = 0;
-    } else if (conn->state == CONN_SENDING && conn->out_ready > GW_HEADROOM) {
+    } else if (conn->state == CONN_SENDING && conn->out_ready > headroom(worker, conn)) {
         /* Behind an interim answer: what has come of the next head begins the block anew. */
         char *block = gw_block(&worker->slots, conn->out);
-        uint32_t rest = conn->out_len - conn->out_ready;
-        gw_mark_bytes(worker, conn->out, GW_HEADROOM, conn->out_len - GW_HEADROOM);
-        memmove(block + GW_HEADROOM, block + conn->out_ready, rest);
-        conn->out_at = conn->out_ready = GW_HEADROOM;
-        conn->out_len = GW_HEADROOM + rest;
+        uint32_t rest = conn->out_len - conn->out_ready, begin = headroom(worker, conn);
+        gw_mark_bytes(worker, conn->out, begin, conn->out_len - begin);
+        memmove(block + begin, block + conn->out_ready, rest);
+        conn->out_at = conn->out_ready = begin;
+        conn->out_len = begin + rest;
     }
     ssize_t n = gw_recv(worker, conn, &upstream->socket, gw_block(&worker->slots, conn->out) + conn->out_len,
                         ROOM - conn->out_len);

@@ -8,6 +8,8 @@
 #include "gateway/poison.h"
 #include "gateway/source.h"
 
+#define GW_SHARED_LAYOUT 1u
+
 struct gw_shared {
     struct gw_quarantine quarantine;
     struct gw_sources sources;

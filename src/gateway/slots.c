@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/slots.h"
 
+#include "base/handover.h"
 #include "base/rng.h"
 #include "gateway/balance.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 static size_t page_up(size_t size)
 {
@@ -22,9 +22,9 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
     size_t at_blocks = at_next + page_up(2 * (size_t)conns * sizeof(uint32_t));
     size_t size = at_blocks + 2 * (size_t)conns * GW_BLOCK;
 
-    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
-        return err_errno(err, -errno, "cannot map the slots of %u connections", conns);
+    char *base = handover_memory("arena", size, err);
+    if (!base)
+        return -ENOMEM;
     *slots = (struct slots){
         .arena = (struct arena *)base,
         .conns = (struct conn *)(base + at_conns),
@@ -34,8 +34,9 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
         .free_next = (uint32_t *)(base + at_next),
         .blocks = base + at_blocks,
         .count = conns,
-        .size = size,
     };
+    if (slots->arena->magic != 0)
+        return 0;
     *slots->arena = (struct arena){
         .magic = GW_ARENA_MAGIC,
         .layout = GW_ARENA_LAYOUT,
@@ -55,8 +56,7 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
 
 void gw_slots_free(struct slots *slots)
 {
-    if (slots->arena)
-        (void)munmap(slots->arena, slots->size);
+    handover_memory_free(slots->arena);
     *slots = (struct slots){ 0 };
 }
 

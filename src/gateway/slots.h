@@ -42,7 +42,7 @@
 
 enum {
     GW_BLOCK = 16 * 1024,
-    GW_HEADROOM = 1536, /* what a response head may grow by */
+    GW_HEADROOM = 1536, /* what a response head may grow by, where no template is filled in */
     GW_TRIED = 8,       /* endpoints that one request remembers; the oldest is forgotten */
 };
 
@@ -240,10 +240,10 @@ struct slots {
     uint32_t *free_next;
     char *blocks;
     uint32_t count; /* of connections that there is room for */
-    size_t size;    /* of the mapping */
 };
 
-/* Maps an arena for `conns` clients, with as many upstreams and two blocks for each. 0 or a negative errno. */
+/* Maps an arena for `conns` clients, with as many upstreams and two blocks for each, or the one that was handed over
+   (base/handover.h). 0 or a negative errno. */
 int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err);
 void gw_slots_free(struct slots *slots);
 

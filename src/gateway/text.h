@@ -42,4 +42,18 @@ static inline void text_number(struct text *text, uint64_t number)
     text_add(text, first, (size_t)(digits + sizeof(digits) - first));
 }
 
+/* The 16 hexadecimal digits of a number, in the order in which they lie in memory: for names, not for reading. */
+static inline void text_hex(char out[16], uint64_t number)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    for (int i = 0; i < 2; i++) {
+        uint64_t digits = (uint32_t)(number >> 32 * i); /* four bits to a byte … */
+        digits = (digits | digits << 16) & UINT64_C(0x0000ffff0000ffff);
+        digits = (digits | digits << 8) & UINT64_C(0x00ff00ff00ff00ff);
+        digits = (digits | digits << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        digits += ones * '0' + ((digits + ones * 6) >> 4 & ones) * ('a' - '9' - 1); /* … and as text, all at once */
+        memcpy(out + 8 * i, &digits, sizeof(digits));
+    }
+}
+
 #endif

@@ -15,6 +15,7 @@
 #include "gateway/limit.h"
 #include "gateway/listen.h"
 #include "gateway/mark.h"
+#include "gateway/resume.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
@@ -281,6 +282,11 @@ static void take_message(struct gw_worker *worker, const struct gateway_message 
     case GATEWAY_DRAIN:
         begin_drain(worker);
         break;
+    case GATEWAY_UPGRADE:
+        if (worker->program >= 0)
+            (void)close(worker->program);
+        worker->program = TAKE_FD(owned);
+        break;
     }
 }
 
@@ -329,8 +335,10 @@ static void conn_event(struct gw_worker *worker, uint32_t index, uint32_t genera
     if (conn->generation != generation || conn->state == CONN_FREE)
         return;
     gw_mark(worker, conn);
+    bool was_there = !(conn->io & GW_HUP);
     gw_io_event(&conn->io, events);
-    if (events & EPOLLERR)
+    bool ends = was_there && (conn->io & GW_HUP);
+    if ((events & EPOLLERR) || (ends && gw_hold_given_up(worker, conn)))
         conn->io |= GW_ERROR;
     gw_conn_drive(worker, conn);
 }
@@ -424,6 +432,14 @@ static void drive_ready(struct gw_worker *worker)
     }
 }
 
+/* Nothing is in hand. Returns only when we are to go on. */
+static void upgrade(struct gw_worker *worker)
+{
+    (void)guard_upgrade(worker->guard, TAKE_FD(worker->program));
+    (void)gw_watch(worker, guard_fd(worker->guard), EPOLLIN, GW_KIND_GUARD, 0, 0);
+    (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+}
+
 static int timeout_ms(const struct gw_worker *worker)
 {
     int64_t next = gw_timers_next(&worker->timers);
@@ -456,6 +472,8 @@ static void turn(struct gw_worker *worker)
         gw_hold_serve(worker);
     if (worker->draining && worker->slots.arena->used_conns == 0)
         worker->over = true;
+    if (worker->program >= 0 && worker->guard && !worker->over)
+        upgrade(worker);
 }
 
 /* As far as it may be raised. */
@@ -535,6 +553,7 @@ static int serve(struct guard *guard, void *data)
     worker->setup = place->setup;
     worker->slots = place->slots;
     worker->guard = guard;
+    worker->program = -1;
     if (!gw_adopt_possible(worker)) {
         guard_over(guard, 1); /* the supervisor begins anew, with another arena */
         return 1;
@@ -545,6 +564,12 @@ static int serve(struct guard *guard, void *data)
         turn(worker);
     guard_over(guard, 0);
     return 0;
+}
+
+static char **argv_of(void *data)
+{
+    const struct place *place = data;
+    return gw_resume_argv(place->setup, place->slots.count);
 }
 
 int gateway_worker_run(const struct gateway_worker_setup *setup)
@@ -572,6 +597,8 @@ int gateway_worker_run(const struct gateway_worker_setup *setup)
         .owner_fd = setup->channel_fd,
         .bell_fd = setup->supervisor_bell_fd,
         .hang_ns = setup->hang_ns,
+        .argv = argv_of,
+        .takes_over = setup->takes_over,
     };
     return guard_run(&guard, &pair);
 }

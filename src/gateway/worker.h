@@ -44,6 +44,7 @@ struct gw_worker {
     int64_t now;       /* of this turn */
     bool epoll_is_new; /* nothing of what the arena holds is registered in it */
     bool draining, accept_paused, over;
+    int program;                   /* to go on as after this turn; -1: none */
     struct gw_listener *listeners; /* in the arena, by index on the board */
     struct gw_replay replay[2];    /* of the client, of the upstream */
     struct gw_list held, verdicts;

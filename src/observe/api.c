@@ -160,6 +160,27 @@ static void post_rollback(const struct api *api, const struct api_request *reque
         answer_json(answer, 202, json_object());
 }
 
+static void get_upgrade(const struct api *api, const struct api_request *request, json_t *body,
+                        struct api_answer *answer)
+{
+    answer_json(answer, 200, api->calls.upgrading(api->calls.data));
+}
+
+static void post_upgrade(const struct api *api, const struct api_request *request, json_t *body,
+                         struct api_answer *answer)
+{
+    const json_t *path = json_object_get(body, "path");
+    struct err err = { 0 };
+    json_t *json = NULL;
+
+    if (path && !json_is_null(path) && !json_is_string(path))
+        refuse(answer, 400, "expected {\"path\": FILE}");
+    else if (api->calls.upgrade(api->calls.data, json_string_value(path), &json, &err) < 0)
+        refuse_err(answer, &err);
+    else
+        answer_json(answer, 202, json);
+}
+
 static void post_scale(const struct api *api, const struct api_request *request, json_t *body,
                        struct api_answer *answer)
 {
@@ -333,12 +354,14 @@ static const struct route {
     { "GET", "/v1/instances", get_instances },
     { "GET", "/v1/gateway", get_gateway },
     { "GET", "/v1/deploys", get_deploys },
+    { "GET", "/v1/upgrade", get_upgrade },
     { "GET", "/v1/events", get_events },
     { "GET", "/v1/logs", get_logs },
     { "POST", "/v1/up", post_up },
     { "POST", "/v1/down", post_down },
     { "POST", "/v1/restart", post_restart },
     { "POST", "/v1/rollback", post_rollback },
+    { "POST", "/v1/upgrade", post_upgrade },
     { "POST", "/v1/scale", post_scale },
     { "POST", "/v1/kill", post_kill },
     { "POST", "/v1/chaos/kill", post_chaos_kill },

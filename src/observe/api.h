@@ -31,6 +31,9 @@ struct api_calls {
     int (*rollback)(void *data, const char *service, uint32_t version, struct err *err);
     /* The receipts of deploys, oldest first. */
     json_t *(*deploys)(void *data);
+    /* `path` NULL: where the running program was started from. */
+    int (*upgrade)(void *data, const char *path, json_t **ret, struct err *err);
+    json_t *(*upgrading)(void *data);
     int (*scale)(void *data, const char *service, int replicas, struct err *err);
     /* `name`: a service or an instance; NULL: all. */
     int (*kill)(void *data, const char *name, int signo, struct err *err);

@@ -109,7 +109,7 @@ char *container_image(const struct spec *spec, const struct spec_service *servic
     char *name;
     if (service->image[0])
         return strdup(service->image);
-    return asprintf(&name, "%s-%s", spec->name, service->name) < 0 ? NULL : name;
+    return asprintf(&name, "%s-%s", spec->name, service->built_as) < 0 ? NULL : name;
 }
 
 const json_t *container_definition(const struct spec *spec, const char *section, const char *key)

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "runtime/ignore.h"
 
 #include <archive.h>
@@ -19,7 +20,8 @@
 struct packing {
     const struct context_source *source;
     struct ignore ignore;
-    struct archive *archive;
+    struct archive *archive; /* NULL: only looked at */
+    uint64_t digest;
 };
 
 static int read_text(const char *path, struct buf *text)
@@ -93,10 +95,27 @@ static int pack_entry(struct packing *packing, const FTSENT *file, const char *n
     return r;
 }
 
+/* A folder's own times change with what is in it, and also with what is not packed. */
+static uint64_t add_facts(uint64_t digest, const char *name, const struct stat *info)
+{
+    bool file = !S_ISDIR(info->st_mode);
+    const uint64_t facts[] = { info->st_mode, file ? (uint64_t)info->st_size : 0,
+                               file ? (uint64_t)info->st_mtim.tv_sec : 0, file ? (uint64_t)info->st_mtim.tv_nsec : 0 };
+
+    digest = hash_bytes(digest, name, strlen(name) + 1);
+    return hash_bytes(digest, (const char *)facts, sizeof(facts));
+}
+
+/* One order each time, whatever the folder's. */
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
 static int pack_tree(struct packing *packing, struct err *err)
 {
     char *roots[] = { (char *)packing->source->folder, NULL };
-    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
     size_t prefix = strlen(packing->source->folder) + 1;
     FTSENT *file;
     int r = 0;
@@ -118,7 +137,10 @@ static int pack_tree(struct packing *packing, struct err *err)
                 (void)fts_set(tree, file, FTS_SKIP);
             continue;
         }
-        r = pack_entry(packing, file, name, err);
+        if (packing->archive)
+            r = pack_entry(packing, file, name, err);
+        else
+            packing->digest = add_facts(packing->digest, name, file->fts_statp);
     }
     (void)fts_close(tree);
     return r;
@@ -169,6 +191,22 @@ int context_pack(const struct context_source *source, int fd, struct err *err)
     if (packing.archive)
         (void)archive_write_free(packing.archive);
     ignore_free(&packing.ignore);
+    return r;
+}
+
+int context_digest(const struct context_source *source, uint64_t *ret, struct err *err)
+{
+    struct packing packing = { .source = source, .digest = HASH_SEED };
+    struct stat info;
+
+    int r = read_ignore(&packing, err);
+    if (r == 0)
+        r = pack_tree(&packing, err);
+    if (r == 0 && source->outside && stat(source->outside, &info) == 0)
+        packing.digest = add_facts(packing.digest, source->outside, &info);
+    ignore_free(&packing.ignore);
+    if (r == 0)
+        *ret = packing.digest ? packing.digest : 1;
     return r;
 }
 

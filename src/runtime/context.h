@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct context_source {
@@ -28,6 +29,10 @@ int context_open(const struct context_source *source, struct context *ret, struc
 /* Ends the child, if it is still there, and closes the pipe. 0 when everything was packed, else -EIO with `err`: what
    the child had to say. Accepts a closed one. */
 int context_close(struct context *context, struct err *err);
+
+/* A digest of what would be packed, as make(1) sees it: names, kinds, sizes and times of change, not contents. Never 0. Negative
+   errno with `err`. */
+int context_digest(const struct context_source *source, uint64_t *ret, struct err *err);
 
 /* For tests: packs into `fd` and comes back. 0, or a negative errno with `err`. */
 int context_pack(const struct context_source *source, int fd, struct err *err);

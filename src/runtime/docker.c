@@ -114,6 +114,7 @@ static int begin(struct runtime *runtime, const struct runtime_start *start, boo
     handle->docker = docker;
     handle->owner = start->owner;
     handle->adopting = adopting;
+    handle->step = start->prepare ? DOCKER_NEED : DOCKER_LOOK;
     handle->timer = (struct loop_timer){ .fn = docker_step_due, .data = handle };
     int r = docker_plan(handle, start, err);
     if (r == 0 && docker_events_begin(docker, start->spec->name) < 0)
@@ -181,7 +182,9 @@ static void docker_destroy(struct runtime *runtime)
 
 static const struct runtime docker_runtime = {
     .name = "docker",
+    .prepares = true,
     .check = docker_check,
+    .stamp = docker_stamp,
     .start = docker_start,
     .adopt = docker_adopt,
     .end_strays = docker_end_strays,

@@ -35,6 +35,7 @@ struct docker_need {
     json_t *body; /* how it is made: the API's body, or what an image is built from; NULL: it is external, or pulled */
     bool refresh; /* IMAGE: made anew although there is one, once in the runtime's life */
     bool never;   /* IMAGE: not pulled */
+    bool by_id;   /* IMAGE: `name` is an ID */
     char *platform; /* IMAGE: NULL: the Engine's */
 };
 
@@ -44,6 +45,9 @@ struct docker_job {
     struct docker *docker;
     struct docker_need need;
     bool running, refreshed;
+    bool made;          /* … for those that wait now */
+    char id[DOCKER_ID]; /* IMAGE: as it was found */
+    json_t *tags;       /* IMAGE: the names that it has */
     struct engine_call *call;
     struct buf lines;       /* of the progress */
     struct err err;         /* the last error that the progress told */
@@ -78,8 +82,9 @@ struct runtime_handle {
 
     /* from the spec */
     char instance[DOCKER_NAME];
-    char *name, *look, *create; /* the container's name; the paths that find and create it */
-    char hash[72];
+    char *name, *look, *create;      /* the container's name; the paths that find and create it */
+    char hash[72], image[DOCKER_ID]; /* the image's ID, "": whatever it is */
+    bool prepare;                    /* ends when its needs are met */
     json_t *body;
     json_t *files; /* what is put into it: path → content */
     int grace_s;
@@ -174,8 +179,8 @@ void docker_go(struct runtime_handle *handle, enum docker_step step);
 void docker_step_due(struct loop_timer *timer);
 /* Something happened to its container, or the Engine is back: looks again. */
 void docker_heard(struct runtime_handle *handle);
-/* A need of this handle was met, or `err` says why not. `status` is negative when the Engine gave no answer. */
-void docker_needed(struct runtime_handle *handle, int status, const struct err *err);
+/* Such a job has met a need of this handle, or `err` says why not. `status` is negative when the Engine gave no answer. */
+void docker_needed(struct runtime_handle *handle, const struct docker_job *job, int status, const struct err *err);
 
 /* docker_events.c: listens to what happens to the project's containers, over and over. -ENOMEM. */
 int docker_events_begin(struct docker *docker, const char *project);
@@ -222,12 +227,20 @@ int docker_plan(struct runtime_handle *handle, const struct runtime_start *start
 void docker_plan_free(struct runtime_handle *handle);
 void docker_need_free(struct docker_need *need);
 
+/* docker_stamp.c */
+void docker_stamp(struct runtime *runtime, struct spec *spec);
+
 /* docker_needs.c: works for handle->needs[handle->at]; docker_needed() follows, never from inside. */
 int docker_need_begin(struct runtime_handle *handle);
 void docker_job_finish(struct docker_job *job, int status, const struct err *err);
+/* The job's image has been made, or `err` says why not: it is looked at, and the job finishes. */
+void docker_job_made(struct docker_job *job, int status, const struct err *err);
 void docker_job_free(struct docker_job *job);
 
-/* docker_image.c: makes the job's image be there: pulls or builds it. Negative errno. */
+/* docker_image.c: where an image is built from, as `build` says; `*ret_outside` is the caller's, and has to outlive it. -EINVAL: from
+   no folder; -ENOMEM. */
+int docker_build_source(const json_t *build, struct context_source *ret, char **ret_outside);
+/* Makes the job's image be there: pulls or builds it. Negative errno. */
 int docker_image_make(struct docker_job *job);
 
 /* docker_exec.c */

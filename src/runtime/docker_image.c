@@ -65,11 +65,9 @@ static void on_pulled(void *owner, int status, const json_t *json, const struct 
     struct docker_job *job = owner;
     struct err told = status == 200 ? job->err : *err;
 
-    if (status == 200 && told.code == 0)
-        job->refreshed = true;
     if (told.code < 0 && status > 0)
         (void)err_prefix(&told, "cannot pull the image %s", job->need.name);
-    docker_job_finish(job, status, &told);
+    docker_job_made(job, status, &told);
 }
 
 /* Without a tag the Engine would pull all of them. */
@@ -106,11 +104,9 @@ static void on_built(void *owner, int status, const json_t *json, const struct e
 
     if (context_close(&job->context, &packed) < 0)
         told = packed;
-    if (status == 200 && told.code == 0)
-        job->refreshed = true;
     if (told.code < 0 && (status > 0 || packed.code))
         (void)err_prefix(&told, "cannot build the image %s", job->need.name);
-    docker_job_finish(job, packed.code ? 200 : status, &told);
+    docker_job_made(job, packed.code ? 200 : status, &told);
 }
 
 /* Appends "&name=value" to a query. */
@@ -178,38 +174,45 @@ static void build_query(const struct docker_need *need, const char *dockerfile, 
 }
 
 /* A Dockerfile that the folder has, that another one has, or that the compose file itself writes. */
-static struct context_source build_source(const json_t *from)
+int docker_build_source(const json_t *build, struct context_source *ret, char **ret_outside)
 {
-    const char *text = json_string_value(json_object_get(from, "dockerfile_inline"));
-    const char *dockerfile = docker_text(from, "dockerfile");
+    const char *text = json_string_value(json_object_get(build, "dockerfile_inline"));
+    const char *folder = docker_text(build, "context"), *dockerfile = docker_text(build, "dockerfile");
     bool outside = *dockerfile == '/' || strncmp(dockerfile, "../", 3) == 0;
 
-    return (struct context_source){
-        .folder = json_string_value(json_object_get(from, "context")),
+    if (!*folder || strstr(folder, "://"))
+        return -EINVAL;
+    *ret_outside = NULL;
+    if (outside && *dockerfile != '/' && asprintf(ret_outside, "%s/%s", folder, dockerfile) < 0) {
+        *ret_outside = NULL;
+        return -ENOMEM;
+    }
+    *ret = (struct context_source){
+        .folder = folder,
         .dockerfile = text || outside ? SENT_DOCKERFILE
                       : *dockerfile   ? dockerfile
                                       : "Dockerfile",
-        .outside = outside && !text ? dockerfile : NULL,
+        .outside = !outside || text ? NULL
+                   : *ret_outside   ? *ret_outside
+                                    : dockerfile,
         .text = text,
     };
+    return 0;
 }
 
 static int build(struct docker_job *job)
 {
-    struct context_source source = build_source(job->need.body);
+    struct context_source source;
     CLEANUP_BUF struct buf path = { 0 };
     CLEANUP_FREE char *outside = NULL;
     char text[256];
 
-    if (!source.folder || strstr(source.folder, "://"))
-        return err_set(&job->err, -EINVAL, "cannot build the image %s: daruma builds from folders; clone it first",
+    int r = docker_build_source(job->need.body, &source, &outside);
+    if (r == -EINVAL)
+        return err_set(&job->err, r, "cannot build the image %s: daruma builds from folders; clone it first",
                        job->need.name);
-    if (source.outside && *source.outside != '/') {
-        if (asprintf(&outside, "%s/%s", source.folder, source.outside) < 0)
-            return -ENOMEM;
-        source.outside = outside;
-    }
-    int r = context_open(&source, &job->context, &job->err);
+    if (r == 0)
+        r = context_open(&source, &job->context, &job->err);
     if (r < 0)
         return r;
     build_query(&job->need, source.dockerfile, &path);

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void on_looked(void *owner, int status, const json_t *json, const struct err *err);
-
 static struct docker_job *job_find(struct docker *docker, const struct docker_need *need)
 {
     for (struct docker_job *job = docker->jobs; job; job = job->next)
@@ -42,6 +40,7 @@ void docker_job_free(struct docker_job *job)
     engine_cancel(job->call);
     (void)context_close(&job->context, NULL);
     docker_need_free(&job->need);
+    json_decref(job->tags);
     buf_free(&job->lines);
     free(job);
 }
@@ -54,6 +53,8 @@ static void job_take(struct docker_job *job, const struct docker_need *need)
     json_decref(old);
     job->need.refresh = need->refresh;
     job->need.never = need->never;
+    job->need.by_id = need->by_id;
+    job->made = false;
     free(job->need.platform);
     job->need.platform = need->platform ? strdup(need->platform) : NULL;
     job->err = (struct err){ 0 };
@@ -75,7 +76,7 @@ void docker_job_finish(struct docker_job *job, int status, const struct err *err
             if (handle->job != job)
                 continue;
             handle->job = NULL;
-            docker_needed(handle, status, &told);
+            docker_needed(handle, job, status, &told);
             again = true;
             break;
         }
@@ -115,6 +116,13 @@ static int job_make(struct docker_job *job)
     return engine_begin(job->docker->engine, &request, &job->call);
 }
 
+static void take_image(struct docker_job *job, const json_t *json)
+{
+    json_decref(job->tags);
+    job->tags = json_incref(json_object_get(json, "RepoTags"));
+    (void)snprintf(job->id, sizeof(job->id), "%s", docker_text(json, "Id"));
+}
+
 static void on_looked(void *owner, int status, const json_t *json, const struct err *err)
 {
     struct docker_job *job = owner;
@@ -123,7 +131,15 @@ static void on_looked(void *owner, int status, const json_t *json, const struct 
     struct err told = *err;
 
     job->call = NULL;
-    if (status == 404 && !need->body && (need->kind != DOCKER_IMAGE || need->never)) {
+    if (need->kind == DOCKER_IMAGE && status == 200)
+        take_image(job, json);
+    if (status == 404 && need->by_id) {
+        (void)err_set(&told, -ENOENT,
+                      "the image %s of this version is gone; \"daruma up\" goes on with the one that has its name now",
+                      need->name);
+    } else if (status == 404 && job->made) {
+        (void)err_set(&told, -ENOENT, "there is no image \"%s\", although it was just made", need->name);
+    } else if (status == 404 && !need->body && (need->kind != DOCKER_IMAGE || need->never)) {
         (void)err_set(&told, -ENOENT, "there is no %s \"%s\"; %s", kind_names[need->kind], need->name,
                       need->kind == DOCKER_IMAGE ? "its pull_policy is never"
                                                  : "the file says that it exists (external)");
@@ -138,11 +154,41 @@ static void on_looked(void *owner, int status, const json_t *json, const struct 
     docker_job_finish(job, status, &told);
 }
 
-int docker_need_begin(struct runtime_handle *handle)
+static int job_look(struct docker_job *job)
 {
     static const char *const formats[] = {
         [DOCKER_NETWORK] = "/networks/%s", [DOCKER_VOLUME] = "/volumes/%s", [DOCKER_IMAGE] = "/images/%s/json"
     };
+    CLEANUP_FREE char *path = NULL;
+
+    /* An image's name has slashes that are part of the path. */
+    int n = asprintf(&path, formats[job->need.kind], job->need.name);
+    if (n < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    const struct engine_request request = {
+        .method = "GET", .path = path, .timeout_ns = DOCKER_TIMEOUT_NS, .owner = job, .done = on_looked
+    };
+    return engine_begin(job->docker->engine, &request, &job->call);
+}
+
+void docker_job_made(struct docker_job *job, int status, const struct err *err)
+{
+    struct err told = *err;
+
+    job->made = true;
+    job->refreshed = job->refreshed || told.code == 0;
+    int r = told.code == 0 ? job_look(job) : -ECANCELED;
+    if (r == 0)
+        return;
+    if (told.code == 0)
+        (void)err_errno(&told, r, "cannot look at the image %s", job->need.name);
+    docker_job_finish(job, status, &told);
+}
+
+int docker_need_begin(struct runtime_handle *handle)
+{
     struct docker *docker = handle->docker;
     const struct docker_need *need = &handle->needs[handle->at];
     struct docker_job *job = job_find(docker, need);
@@ -156,17 +202,8 @@ int docker_need_begin(struct runtime_handle *handle)
         return 0;
     }
     job_take(job, need);
-    CLEANUP_FREE char *path = NULL;
-    /* An image's name has slashes that are part of the path. */
-    int n = asprintf(&path, formats[need->kind], need->name);
-    if (n < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    const struct engine_request request = {
-        .method = "GET", .path = path, .timeout_ns = DOCKER_TIMEOUT_NS, .owner = job, .done = on_looked
-    };
-    int r = engine_begin(docker->engine, &request, &job->call);
+    job->refreshed = job->refreshed && !handle->prepare;
+    int r = job_look(job);
     if (r < 0)
         return r;
     job->running = true;

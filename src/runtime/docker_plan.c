@@ -134,15 +134,19 @@ static int plan_image(struct runtime_handle *handle, const struct spec *spec, co
     const char *policy = text_at(service->model, "pull_policy"), *platform = text_at(service->model, "platform");
     json_t *build = json_object_get(service->model, "build");
     bool built = service->has_build && strcmp(policy, "always") != 0;
+    const char *id = service->stamp.image;
 
-    return add_need(handle, (struct docker_need){
-                                .kind = DOCKER_IMAGE,
-                                .name = container_image(spec, service),
-                                .body = built || !service->image[0] ? json_incref(build) : NULL,
-                                .refresh = strcmp(policy, "always") == 0 || strcmp(policy, "build") == 0,
-                                .never = strcmp(policy, "never") == 0,
-                                .platform = *platform ? strdup(platform) : NULL,
-                            });
+    if (*id)
+        return add_need(handle, (struct docker_need){ .kind = DOCKER_IMAGE, .name = strdup(id), .by_id = true });
+    return add_need(handle,
+                    (struct docker_need){
+                        .kind = DOCKER_IMAGE,
+                        .name = container_image(spec, service),
+                        .body = built || !service->image[0] ? json_incref(build) : NULL,
+                        .refresh = service->build || strcmp(policy, "always") == 0 || strcmp(policy, "build") == 0,
+                        .never = strcmp(policy, "never") == 0,
+                        .platform = *platform ? strdup(platform) : NULL,
+                    });
 }
 
 static int plan_volumes(struct runtime_handle *handle, const struct spec *spec, const struct spec_service *service)
@@ -243,6 +247,8 @@ int docker_plan(struct runtime_handle *handle, const struct runtime_start *start
 
     (void)snprintf(handle->instance, sizeof(handle->instance), "%s", start->instance);
     (void)snprintf(handle->hash, sizeof(handle->hash), "%s", service->config_hash);
+    (void)snprintf(handle->image, sizeof(handle->image), "%s", service->stamp.image);
+    handle->prepare = start->prepare;
     handle->grace_s = (int)(service->stop_grace_period_ns / NS_PER_S);
     handle->host_network = strcmp(text_at(service->model, "network_mode"), "host") == 0;
     handle->name = container_name(spec, service, start->number);

@@ -43,7 +43,7 @@ static void remove_needs(struct engine_wait *wait, const struct docker *docker, 
 void docker_remove_all(struct docker *docker)
 {
     struct err err;
-    struct engine_wait *wait = docker->kept ? engine_wait_new(docker->host, &err) : NULL;
+    struct engine_wait *wait = docker->kept ? engine_wait_new(docker->host, ENGINE_WAIT_NS, &err) : NULL;
 
     if (!wait)
         return; /* out of memory: what is left the next `down` removes */

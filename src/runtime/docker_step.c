@@ -123,7 +123,9 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
         try_again(handle);
         return;
     }
-    if (strcmp(hash, handle->hash) != 0 || strcmp(state, "dead") == 0) {
+    bool other_image = handle->image[0] && strcmp(docker_text(found, "ImageID"), handle->image) != 0;
+
+    if (strcmp(hash, handle->hash) != 0 || other_image || strcmp(state, "dead") == 0) {
         (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);
         inherit_volumes(handle, found);
         docker_go(handle, DOCKER_STOP_OLD);
@@ -286,14 +288,43 @@ void docker_heard(struct runtime_handle *handle)
         loop_timer_set(handle->docker->loop, &handle->timer, clock_now());
 }
 
-void docker_needed(struct runtime_handle *handle, int status, const struct err *err)
+/* Where its name means another image by now, the container is created from the ID. */
+static void take_image(struct runtime_handle *handle, const struct docker_job *job)
+{
+    const char *name = docker_text(handle->body, "Image");
+    size_t len = strlen(name), i;
+    bool named = false;
+    json_t *tag;
+
+    json_array_foreach(job->tags, i, tag)
+    {
+        const char *text = json_string_value(tag);
+        named =
+            named || strcmp(text, name) == 0 || (strncmp(text, name, len) == 0 && strcmp(text + len, ":latest") == 0);
+    }
+    if (job->need.by_id && !named)
+        (void)json_object_set_new(handle->body, "Image", json_string(job->id));
+    handle->docker->events->made_of(handle->owner, job->id);
+}
+
+void docker_needed(struct runtime_handle *handle, const struct docker_job *job, int status, const struct err *err)
 {
     if (unanswered(handle, status, err))
         return;
-    if (err->code < 0)
+    if (err->code < 0) {
         docker_fail(handle, err);
-    else
-        docker_go(handle, ++handle->at < handle->needs_len ? DOCKER_NEED : DOCKER_CREATE);
+        return;
+    }
+    if (job->need.kind == DOCKER_IMAGE)
+        take_image(handle, job);
+    if (++handle->at < handle->needs_len) {
+        docker_go(handle, DOCKER_NEED);
+    } else if (handle->prepare) {
+        docker_judge(handle, 0, false);
+        docker_tell_exit(handle);
+    } else {
+        docker_go(handle, DOCKER_CREATE);
+    }
 }
 
 /* ---- the steps' calls ---- */

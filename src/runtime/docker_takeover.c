@@ -58,7 +58,7 @@ static int take_containers(struct runtime_published *published, const json_t *li
 
 int runtime_docker_published(const char *host, const char *project, struct runtime_published *ret, struct err *err)
 {
-    struct engine_wait *wait = engine_wait_new(host, err);
+    struct engine_wait *wait = engine_wait_new(host, ENGINE_WAIT_NS, err);
     CLEANUP_FREE char *filters = NULL, *path = NULL;
     json_t *list = NULL;
 
@@ -85,7 +85,7 @@ int runtime_docker_published(const char *host, const char *project, struct runti
 
 int runtime_docker_make_way(const char *host, const struct runtime_published *published, struct err *err)
 {
-    struct engine_wait *wait = engine_wait_new(host, err);
+    struct engine_wait *wait = engine_wait_new(host, ENGINE_WAIT_NS, err);
     json_t *container;
     size_t i;
 

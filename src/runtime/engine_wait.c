@@ -6,23 +6,24 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define PATIENCE_NS (10 * NS_PER_S)
-
 struct engine_wait {
     struct loop *loop;
     struct engine *engine;
+    int64_t patience_ns;
     int open; /* calls that have not ended */
     int status;
     json_t *answer;
     struct err err;
 };
 
-struct engine_wait *engine_wait_new(const char *host, struct err *err)
+struct engine_wait *engine_wait_new(const char *host, int64_t patience_ns, struct err *err)
 {
     struct engine_wait *wait = calloc(1, sizeof(*wait));
 
-    if (wait)
+    if (wait) {
+        wait->patience_ns = patience_ns;
         wait->loop = loop_new();
+    }
     if (wait && wait->loop)
         wait->engine = engine_new(wait->loop, host, err);
     else
@@ -62,7 +63,7 @@ static void on_answer(void *owner, int status, const json_t *json, const struct 
 int engine_wait_get(struct engine_wait *wait, const char *path, json_t **ret, struct err *err)
 {
     const struct engine_request request = {
-        .method = "GET", .path = path, .timeout_ns = PATIENCE_NS, .owner = wait, .done = on_answer
+        .method = "GET", .path = path, .timeout_ns = wait->patience_ns, .owner = wait, .done = on_answer
     };
     struct engine_call *call;
 

@@ -444,6 +444,7 @@ static int raise_nofile(struct process *process, struct err *err)
 static const struct runtime process_runtime = {
     .name = "process",
     .check = process_check,
+    .stamp = process_stamp,
     .start = process_start,
     .adopt = process_adopt,
     .end_strays = process_end_strays,

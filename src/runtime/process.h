@@ -105,7 +105,11 @@ int process_end_strays(struct runtime *runtime);
 void process_reap_orphans(struct process *process);
 void process_kill_all(struct process *process);
 
-/* process_check.c: the runtime's check. */
+/* process_stamp.c: the runtime's stamp. */
+void process_stamp(struct runtime *runtime, struct spec *spec);
+/* process_check.c: where the service's processes run. */
+const char *process_directory(const struct spec *spec, const struct spec_service *service);
+/* The runtime's check. */
 void process_check(struct runtime *runtime, const struct spec *spec, struct problems *problems);
 
 #endif

@@ -17,7 +17,7 @@ static struct place place_or(struct place place, const struct spec_service *serv
     return place.file ? place : service->place;
 }
 
-static const char *directory_of(const struct spec *spec, const struct spec_service *service)
+const char *process_directory(const struct spec *spec, const struct spec_service *service)
 {
     return service->working_dir[0] ? service->working_dir : spec->working_dir;
 }
@@ -25,7 +25,7 @@ static const char *directory_of(const struct spec *spec, const struct spec_servi
 static bool check_directory(const struct spec *spec, const struct spec_service *service, struct problems *problems)
 {
     struct stat info;
-    const char *directory = directory_of(spec, service);
+    const char *directory = process_directory(spec, service);
     struct place place = place_or(service->working_dir_place, service);
 
     if (stat(directory, &info) < 0)
@@ -53,7 +53,7 @@ static void check_program(const struct spec *spec, const struct spec_service *se
     }
     const char *name = argv.list[0];
     const char *path = environment_get(service->environment, "PATH");
-    r = launch_find_program(name, path ? path : getenv("PATH"), directory_of(spec, service), &program);
+    r = launch_find_program(name, path ? path : getenv("PATH"), process_directory(spec, service), &program);
     struct place place = place_or(service->command_place, service);
     if (r == -ENOENT)
         problem_error(problems, place, "service \"%s\": command \"%s\" not found; %s", service->name, name,

@@ -58,6 +58,8 @@ struct runtime_events {
     /* Where the next output of `stream` is to be read to, and how much fits. The runtime may use a buffer of its own all the
        same. May be NULL. */
     char *(*room)(void *owner, int stream, size_t *ret_len);
+    /* The image that it is made from, as the runtime has found, pulled or built it (struct spec_stamp). Before started(). */
+    void (*made_of)(void *owner, const char *image);
     /* It wrote. `stream` is 1 or 2. Not cut at lines. */
     void (*output)(void *owner, int stream, const char *data, size_t len);
     /* What a start that takes long is busy with: "pulling redis:7", "building …". One line for people. */
@@ -69,6 +71,8 @@ struct runtime_start {
     const struct spec_service *service;
     const char *instance;     /* "app-1" */
     int number;               /* 1 … replicas */
+    bool prepare;             /* only what it needs is to be there: pulled, or built anew where service->build says so.
+                                 Then it ends with status 0, without having started */
     const char *const *peers; /* more environment: "<SERVICE>_HOST=…", NULL-terminated; the file's own entries win */
     void *owner;
 };
@@ -87,12 +91,17 @@ struct runtime_execution;
 struct runtime {
     const char *name;    /* "process", "docker" */
     bool remove_volumes; /* set by the owner: destroy() takes the project's volumes with it, where there are such */
+    bool prepares;       /* a start may take long, or fail, for want of what it needs: it can be prepared */
 
     /* What cannot work is said before anything starts: program not found, not executable, user unknown, directory
        missing (errors); attributes that this runtime does not honour (warnings). */
     void (*check)(struct runtime *runtime, const struct spec *spec, struct problems *problems);
 
-    /* Begins to start a copy. The handle is valid until `exited` was called and runtime->release() after it. Negative
+    /* Finds out what the services of the spec would be made from now and fills in their stamps, where it can. With an
+       Engine it waits for it, but not long. */
+    void (*stamp)(struct runtime *runtime, struct spec *spec);
+
+    /* Begins to start a copy, from the image that the service's stamp names if it names one. The handle is valid until `exited` was called and runtime->release() after it. Negative
        errno with `err` when not even that was possible; nothing is called back then. */
     int (*start)(struct runtime *runtime, const struct runtime_start *start, struct runtime_handle **ret,
                  struct err *err);

@@ -277,19 +277,20 @@ static void on_timer(struct loop_timer *timer)
     supervisor_settle_soon(service->supervisor);
 }
 
-/* pre_deploy has ended well. If it cannot, that is the end, with nothing touched. */
+/* All is prepared, and pre_deploy has ended well. If it cannot, that is the end, with nothing touched. */
 static bool before(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
 
     if (deploy->phase == DEPLOY_GOING_BACK)
         return true;
-    if (!deploy->pre_done && deploy_job_failed(service)) {
+    if (!(deploy->prepared && deploy->pre_done) && deploy_job_failed(service)) {
         restore_version(service);
         finish(service, DEPLOY_FAILED);
         return false;
     }
-    return deploy_job_done(service, service->version.spec->deploy.pre_deploy, &deploy->pre_done);
+    return deploy_prepare(service) &&
+           deploy_job_done(service, service->version.spec->deploy.pre_deploy, &deploy->pre_done);
 }
 
 /* post_deploy has ended well. If it cannot, the version is as bad as one that crashes. */
@@ -412,6 +413,7 @@ void deploy_resume(struct service *service)
         init(service, &from);
         deploy->phase = known.phase;
         deploy->to = known.to;
+        deploy->prepared = known.prepared;
         deploy->pre_done = known.pre_done;
         deploy->post_done = known.post_done;
         memcpy(deploy->reason, known.reason, sizeof(deploy->reason)); /* who died meanwhile */

@@ -24,7 +24,7 @@ struct spec_ref;
 struct version {
     uint32_t number; /* 1 is the first since the supervisor knows the service; 0: none */
     struct spec_ref *ref;
-    const struct spec_service *spec;
+    struct spec_service *spec; /* of `ref`; only its stamp is still written to */
 };
 /* Gives its reference back; it is none then. */
 void version_drop(struct version *version);
@@ -61,6 +61,7 @@ struct deploy {
     uint32_t to;              /* the version that was asked for */
     int started, failed;      /* new instances; those that failed */
     struct instance *job;     /* pre_deploy or post_deploy, as it runs; NULL: none */
+    bool prepared;            /* what new instances need is there */
     bool pre_done, post_done; /* or there is no such job */
     bool tolerant;            /* failure_action: continue, and something failed */
     int settled;              /* new instances that stood firm when last looked at */
@@ -98,9 +99,12 @@ void deploy_endpoints_go(const struct instance *instance);
 void deploy_instance_died(struct instance *instance);
 /* It goes on, in either direction. */
 bool deploy_is_active(const struct service *service);
-/* deploy_job.c: runs a job of the present version once. True when it has ended well (`done` remembers that), or there is
+/* deploy_job.c: what the new version needs is there, or cannot be prepared beforehand. What turns out to be what runs already
+   is that version. */
+bool deploy_prepare(struct service *service);
+/* Runs a job of the present version once. True when it has ended well (`done` remembers that), or there is
    none. */
-bool deploy_job_done(struct service *service, const struct spec_service *spec, bool *done);
+bool deploy_job_done(struct service *service, struct spec_service *spec, bool *done);
 bool deploy_job_failed(const struct service *service);
 /* deploy_look.c: how the two versions stand. Remembers when a batch has settled. */
 struct deploy_view deploy_look(struct service *service);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * pre_deploy and post_deploy: instances beside the service's own, which run once.
+ * pre_deploy and post_deploy: instances beside the service's own, which run once. And before them the one that only sees
+ * to it that what the new version needs is there, so that a missing image or a failed build touches nothing.
  */
 #include "supervise/supervisor.h"
+
+#include <stdio.h>
+#include <string.h>
 
 bool deploy_holds_back(const struct instance *instance)
 {
     const struct deploy *deploy = &instance->service->deploy;
-    return deploy->phase == DEPLOY_ROLLING && !deploy->pre_done && instance_is_new(instance) && instance != deploy->job;
+    return deploy->phase == DEPLOY_ROLLING && !(deploy->prepared && deploy->pre_done) && instance_is_new(instance) &&
+           instance != deploy->job;
 }
 
 bool deploy_job_runs(const struct service *service)
@@ -24,7 +29,7 @@ void deploy_prune(struct service *service)
     service->deploy.job = NULL;
 }
 
-bool deploy_job_done(struct service *service, const struct spec_service *spec, bool *done)
+bool deploy_job_done(struct service *service, struct spec_service *spec, bool *done)
 {
     struct deploy *deploy = &service->deploy;
     struct version version = { .number = service->version.number, .ref = service->version.ref, .spec = spec };
@@ -55,4 +60,35 @@ bool deploy_job_done(struct service *service, const struct spec_service *spec, b
 bool deploy_job_failed(const struct service *service)
 {
     return service->deploy.job && service->deploy.job->state == INSTANCE_FAILED;
+}
+
+/* Its image was built anew, and came out as it was. */
+static bool is_as_before(const struct version *from, const struct version *to)
+{
+    return from->spec && from->spec != to->spec && to->spec->stamp.image[0] &&
+           strcmp(from->spec->config_hash, to->spec->config_hash) == 0 &&
+           strcmp(from->spec->stamp.image, to->spec->stamp.image) == 0;
+}
+
+bool deploy_prepare(struct service *service)
+{
+    struct deploy *deploy = &service->deploy;
+    struct spec_service *spec = service->version.spec, *job = spec->deploy.prepare;
+
+    if (deploy->prepared)
+        return true;
+    if (!service->supervisor->peers.runtime->prepares)
+        return deploy->prepared = true;
+    job->stamp = spec->stamp;
+    job->build = spec->build;
+    if (!deploy_job_done(service, job, &deploy->prepared))
+        return false;
+    if (is_as_before(&deploy->from, &service->version)) {
+        for (size_t i = 0; i < service->len; i++)
+            instance_take_version(service->instances[i], &service->version);
+        service_forget_last(service);
+        (void)snprintf(deploy->reason, sizeof(deploy->reason), "its image came out as it was, and stays");
+    }
+    service_keep(service);
+    return true;
 }

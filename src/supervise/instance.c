@@ -114,6 +114,7 @@ static void spawn(struct instance *instance)
         .service = instance->spec,
         .instance = instance->name,
         .number = instance->number,
+        .prepare = instance->spec == instance->service->version.spec->deploy.prepare,
         .peers = peers->peer_environment(peers->data),
         .owner = instance,
     };

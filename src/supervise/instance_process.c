@@ -125,6 +125,8 @@ void instance_died(struct instance *instance, const struct runtime_exit *how)
     instance->last_by_signal = how->by_signal;
     instance->exited_ns = how->at_ns;
     memcpy(instance->last_words, instance->line[1][0] ? instance->line[1] : instance->last_line, EVENT_TEXT);
+    if (cause == CAUSE_SPAWN) /* it had no words of its own */
+        (void)snprintf(instance->last_words, EVENT_TEXT, "%.*s", EVENT_TEXT - 1, how->err.message);
     tell_exit(instance, how);
     deploy_instance_died(instance);
 
@@ -228,6 +230,19 @@ static void on_progress(void *owner, const char *text)
     instance_emit(owner, &event);
 }
 
+/* The present version is what it was made from, from now on: also what comes back, or is added. */
+static void on_made_of(void *owner, const char *image)
+{
+    const struct instance *instance = owner;
+    struct spec_service *spec = instance->service->version.spec;
+
+    if (!instance_is_new(instance) || (spec->stamp.image[0] && !spec->build))
+        return;
+    (void)snprintf(spec->stamp.image, sizeof(spec->stamp.image), "%s", image);
+    spec->build = false;
+    service_keep(instance->service);
+}
+
 const struct runtime_events supervisor_runtime_events = {
     .traced = on_traced,
     .started = on_started,
@@ -235,6 +250,7 @@ const struct runtime_events supervisor_runtime_events = {
     .lost = on_lost,
     .exited = on_exited,
     .room = on_room,
+    .made_of = on_made_of,
     .output = on_output,
     .progress = on_progress,
 };

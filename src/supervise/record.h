@@ -16,7 +16,7 @@
 
 enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
 
-enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY };
+enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY, RECORD_PREPARE };
 
 struct service_record {
     uint32_t kind;
@@ -27,10 +27,13 @@ struct service_record {
     uint32_t from, to;              /* of the deploy, as are the next three */
     uint8_t phase;                  /* enum deploy_phase */
     uint8_t pre_done, post_done;
-    uint8_t wanted, was_ready, came_back, pad[2];
+    uint8_t wanted, was_ready, came_back;
+    uint8_t build, prepared; /* of its spec; of the deploy */
     char name[EVENT_NAME];
+    uint64_t source; /* this and `image` are struct spec_stamp */
+    char image[72];
 };
-static_assert(sizeof(struct service_record) == 104, "layout");
+static_assert(sizeof(struct service_record) == 184, "layout");
 
 struct record_port {
     uint16_t target;
@@ -64,7 +67,7 @@ static_assert(sizeof(struct instance_record) == 256 + RUNTIME_PORTS * sizeof(str
 
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 3,
+    RECORD_VERSION = 4,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),

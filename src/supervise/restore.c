@@ -36,6 +36,8 @@ static enum record_job job_of(const struct instance *instance)
     const struct deploy *deploy = &instance->service->deploy;
     if (instance != deploy->job)
         return RECORD_NO_JOB;
+    if (!deploy->prepared)
+        return RECORD_PREPARE;
     return deploy->pre_done ? RECORD_POST_DEPLOY : RECORD_PRE_DEPLOY;
 }
 
@@ -273,6 +275,10 @@ static int restore_service(struct supervisor *supervisor, const struct found *fo
     service->deploy.to = record->to;
     service->deploy.pre_done = record->pre_done;
     service->deploy.post_done = record->post_done;
+    service->deploy.prepared = record->prepared;
+    service->version.spec->build = record->build;
+    service->version.spec->stamp.source = record->source;
+    memcpy(service->version.spec->stamp.image, record->image, sizeof(record->image));
     if (record->file_replicas == service->version.spec->replicas)
         service->replicas = record->replicas;
     return 0;
@@ -301,6 +307,11 @@ static int restore_instance(struct supervisor *supervisor, const struct found *f
     struct service *service = find_or_add(supervisor, record->service);
     struct instance *instance = NULL;
 
+    if (record->job == RECORD_PREPARE) { /* of which nothing outlives a supervisor: it begins again */
+        int done = found->slot;
+        records_drop(&supervisor->records, &done);
+        return service ? 0 : -ENOMEM;
+    }
     if (service && record->job)
         instance = take_job(service, (enum record_job)record->job);
     else if (service)

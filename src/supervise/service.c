@@ -82,6 +82,15 @@ static void remember(struct service *service, const struct version *version)
     spec_ref_take(version->ref);
 }
 
+void service_forget_last(struct service *service)
+{
+    struct version *history = service->history;
+
+    version_drop(&history[0]);
+    memmove(history, history + 1, (SERVICE_HISTORY - 1) * sizeof(*history));
+    history[SERVICE_HISTORY - 1] = (struct version){ 0 };
+}
+
 /* Goes from the present version to `next`, whose reference becomes the service's. */
 static void change_version(struct service *service, struct version next)
 {
@@ -110,9 +119,12 @@ static bool is_same(const struct version *version, const struct spec_service *sp
     return version->spec == spec || change == SPEC_SAME || change == SPEC_RESCALED;
 }
 
-void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec)
+void service_configure(struct service *service, struct spec_ref *ref, struct spec_service *spec)
 {
     struct version next = { .ref = spec_ref_take(ref), .spec = spec };
+
+    if (service->version.spec != spec)
+        spec_service_follow(service->pending.number ? service->pending.spec : service->version.spec, spec);
     bool waits_already = is_same(&service->pending, spec);
 
     service->gone = false;
@@ -432,7 +444,11 @@ void service_keep(struct service *service)
         .phase = service->deploy.phase,
         .pre_done = service->deploy.pre_done,
         .post_done = service->deploy.post_done,
+        .build = service->version.spec->build,
+        .prepared = service->deploy.prepared,
+        .source = service->version.spec->stamp.source,
     };
+    memcpy(record.image, service->version.spec->stamp.image, sizeof(record.image));
     (void)snprintf(record.name, sizeof(record.name), "%s", service->name);
     /* It is looked at far more often than it changes. */
     if (memcmp(&record, &service->kept, sizeof(record)) == 0)

@@ -304,6 +304,7 @@ struct service *supervisor_add_departed(struct supervisor *supervisor, const cha
     *service->departed = (struct spec_service){
         .name = service->name,
         .image = "",
+        .built_as = service->name,
         .process_command = command,
         .environment = environment,
         .working_dir = "",
@@ -323,7 +324,7 @@ struct service *supervisor_add_departed(struct supervisor *supervisor, const cha
 }
 
 /* Makes one service be as the new spec says. */
-static int configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec)
+static int configure(struct service *service, struct spec_ref *ref, struct spec_service *spec)
 {
     const struct spec_service *before = service->pending.number ? service->pending.spec : service->version.spec;
     /* What `scale` said stays until the file says another number. */
@@ -338,7 +339,7 @@ static int configure(struct service *service, struct spec_ref *ref, const struct
 /* After everything that can fail without a trace: from here on the new spec is the project's. */
 static int apply_chosen(struct supervisor *supervisor, struct spec_ref *ref, const bool *chosen, bool all)
 {
-    const struct spec *spec = ref->spec;
+    struct spec *spec = ref->spec;
     int result = 0;
 
     for (size_t i = 0; i < spec->services_len; i++) {

@@ -135,11 +135,13 @@ void supervisor_not_kept(struct supervisor *supervisor, int error);
 struct service *service_new(struct supervisor *supervisor, const char *name);
 void service_free(struct service *service);
 /* Its configuration, from now on; what runs with another one is replaced by a deploy, now or after the one that goes on. */
-void service_configure(struct service *service, struct spec_ref *ref, const struct spec_service *spec);
+void service_configure(struct service *service, struct spec_ref *ref, struct spec_service *spec);
 /* The same configuration as a new version. */
 void service_renew(struct service *service);
 /* Back to a version of its history. -ENOENT: it has no such version. */
 int service_go_back(struct service *service, uint32_t number);
+/* Forgets the newest version of its history: the present one is no other. */
+void service_forget_last(struct service *service);
 /* The version changed: whatever does not run takes it. */
 void service_use_version(struct service *service);
 /* A deploy is over: the next one, if there is one. */

@@ -68,6 +68,26 @@ story_deploy_and_rollback_by_hand() {
     assert_eq "$(daruma deploy --history --json | jq length)" 2 "deploys"
 }
 
+story_a_program_that_changed_makes_a_new_version_of_those_that_run_it() {
+    cp "$app" ./program
+    app=./program deployable "$(printf '  script:\n    x-daruma: {process: {command: [sh, ./script.sh]}}')"
+    echo 'exec sleep 1000' >script.sh
+    up
+    expect_exit 0 daruma deploy app
+    assert_contains "$(cat out)" "nothing has changed"
+    cp program next && mv next program
+    expect_exit 0 daruma up -d
+    assert_eq "$(deploys)" "1 2 deployed"
+    kill_supervisor # what the version was made from is known all the same
+    expect_exit 0 daruma up -d
+    touch script.sh
+    expect_exit 0 daruma deploy script --dry-run
+    assert_contains "$(cat out)" "script: changed"
+    assert_eq "$(deploys)" "1 2 deployed"
+    expect_exit 0 daruma deploy app --force
+    assert_eq "$(deploys | tail -n 1)" "2 3 deployed"
+}
+
 story_a_deploy_turns_round_for_another_one() {
     deployable "" "deploy: {ready_timeout: 60s}"
     up

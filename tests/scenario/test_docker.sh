@@ -584,10 +584,37 @@ story_a_new_image_is_not_noticed() {
     expect_exit 0 daruma up -d
     assert_eq "$(docker ps --format '{{.Image}}' | sort -u)" daruma/app:2
     # An image that is not there: nothing is lost, and the old one stays.
-    expect_exit 3 daruma deploy app --image daruma/app:3
+    expect_exit 1 daruma deploy app --image daruma/app:3
+    assert_contains "$(cat out)" "nothing was touched"
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed probes"
     assert_eq "$(docker ps --format '{{.Image}}' | sort | xargs)" "daruma/app:2 daruma/app:2"
-    assert_eq "$(daruma deploy --history --json | jq -r 'map(.outcome) | join(", ")')" "deployed, rolled back"
+    assert_eq "$(daruma deploy --history --json | jq -r 'map(.outcome) | join(", ")')" "deployed, failed"
+    expect_exit 0 daruma down
+}
+
+story_what_an_image_is_made_from_makes_a_version_that_can_be_gone_back_to() {
+    engine_start
+    mkdir src
+    echo one >src/page
+    printf 'FROM daruma/app:1\nCOPY page /page\n' >src/Dockerfile
+    containers "$(printf "    build: src\n    deploy: {update_config: {monitor: 0s}}")"
+    sed -i '/image: daruma/d; s/    healthcheck:/    x-daruma: {deploy: {ready_timeout: 5s}}\n&/' compose.yaml
+    page() { docker exec "$(docker ps -q)" /bin/busybox cat /page; }
+    up
+    expect_exit 0 daruma deploy app
+    assert_contains "$(cat out)" "nothing has changed"
+    echo two >src/page
+    expect_exit 0 daruma up -d
+    assert_eq "$(page)" two
+    # The name means the new image, and the version before the old one.
+    expect_exit 0 daruma rollback app
+    assert_eq "$(page)" one
+    expect_exit 0 daruma deploy app --build
+    assert_eq "$(page)" two
+    echo "COPY nothing /" >>src/Dockerfile
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat out)" "nothing was touched"
+    assert_eq "$(page)" two
     expect_exit 0 daruma down
 }

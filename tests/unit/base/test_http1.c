@@ -185,6 +185,60 @@ static void what_is_ambiguous_or_wrong_is_refused(void **unused)
 #undef H
 }
 
+/* RFC 9110 §5.6.2 and §5.5, written down once more. */
+static bool may_stand(unsigned char byte, bool in_name)
+{
+    if (!in_name)
+        return byte == '\t' || (byte >= ' ' && byte != 0x7f);
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+           (byte && strchr("!#$%&'*+-.^_`|~", byte));
+}
+
+static void each_byte_is_taken_or_refused_wherever_it_stands_in_a_field(void **unused)
+{
+    (void)unused;
+    static const char before[] = "GET / HTTP/1.1\r\nHost: a\r\n",
+                      field[] = "Abcdefgh-Jklmnop: 0123456789 abcdef\r\n\r\n";
+    const size_t colon = strcspn(field, ":"), end = strcspn(field, "\r");
+    char text[sizeof(before) + sizeof(field)];
+    struct http1_head head;
+    int len = snprintf(text, sizeof(text), "%s%s", before, field);
+    for (size_t at = 0; at < end; at++) {
+        char *place = text + sizeof(before) - 1 + at, was = *place;
+        for (unsigned byte = 0; at != colon && byte < 256; byte++) {
+            bool ends_the_name = at > 0 && at < colon && byte == ':';
+            *place = (char)byte;
+            bool taken = http1_parse_request(text, (size_t)len, &http1_default_limits, &head) == len;
+            if (taken != (may_stand((unsigned char)byte, at < colon) || ends_the_name))
+                fail_msg("byte %u at %zu was %s", byte, at, taken ? "taken" : "refused");
+        }
+        *place = was;
+    }
+}
+
+static void fields_are_known_in_either_case_and_by_each_of_their_letters(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {
+        "Te",         "Via",         "Cookie",       "Upgrade",           "Forwarded",          "Idempotency-Key",
+        "Keep-Alive", "X-Served-By", "X-Request-Id", "X-Forwarded-Proto", "Proxy-Authenticate", "Proxy-Authorization"
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        for (size_t at = 0; at < strlen(names[i]); at++) {
+            char text[128];
+            struct http1_head head;
+            int len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s: b\r\n\r\n", names[i]);
+            char *place = strstr(text, names[i]) + at;
+            if (*place != '-')
+                *place ^= 0x20;
+            assert_int_equal(http1_parse_request(text, (size_t)len, &http1_default_limits, &head), len);
+            assert_int_not_equal(head.header[1].field, HTTP1_FIELD_OTHER);
+            *place = *place == '~' ? '!' : '~';
+            assert_int_equal(http1_parse_request(text, (size_t)len, &http1_default_limits, &head), len);
+            assert_int_equal(head.header[1].field, HTTP1_FIELD_OTHER);
+        }
+}
+
 static void what_is_too_long_is_refused_at_the_limit(void **unused)
 {
     (void)unused;
@@ -437,6 +491,8 @@ int main(void)
         cmocka_unit_test(a_plain_get_is_read),
         cmocka_unit_test(the_target_may_come_in_four_forms),
         cmocka_unit_test(what_is_ambiguous_or_wrong_is_refused),
+        cmocka_unit_test(each_byte_is_taken_or_refused_wherever_it_stands_in_a_field),
+        cmocka_unit_test(fields_are_known_in_either_case_and_by_each_of_their_letters),
         cmocka_unit_test(what_is_too_long_is_refused_at_the_limit),
         cmocka_unit_test(bodies_are_framed_as_the_fields_say),
         cmocka_unit_test(fields_named_in_connection_are_hop_by_hop_but_not_those_that_carry_meaning),

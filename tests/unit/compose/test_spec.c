@@ -212,6 +212,46 @@ static void only_what_matters_makes_new_instances(void **unused)
     assert_int_equal(spec_service_change(NULL, NULL), SPEC_SAME);
 }
 
+/* What two services that say the same are made from. */
+static enum spec_change stamped(uint64_t source_before, const char *image_before, struct spec_service *after)
+{
+    struct spec_service before = *after;
+
+    before.build = false;
+    before.stamp = (struct spec_stamp){ .source = source_before };
+    (void)snprintf(before.stamp.image, sizeof(before.stamp.image), "%s", image_before);
+    enum spec_change change = spec_service_change(&before, after);
+    spec_service_follow(&before, after);
+    return change;
+}
+
+static void what_it_is_made_from_makes_new_instances_too(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_of(&story, "services: {a: {image: i, build: .}}");
+    const struct spec_service *plain = story_service(&story, "a");
+    struct spec_service after = *plain;
+
+    assert_int_equal(stamped(0, "", &after), SPEC_SAME);
+    after.stamp = (struct spec_stamp){ .source = 7, .image = "sha256:1" };
+    assert_int_equal(stamped(7, "sha256:1", &after), SPEC_SAME);
+    assert_int_equal(stamped(0, "", &after), SPEC_SAME); /* what is not known is no change */
+    assert_int_equal(stamped(7, "sha256:0", &after), SPEC_CHANGED);
+    assert_string_equal(after.stamp.image, "sha256:1");
+
+    assert_int_equal(stamped(6, "sha256:1", &after), SPEC_CHANGED);
+    assert_true(after.build); /* and which image it is turns out then */
+    assert_string_equal(after.stamp.image, "");
+
+    after = *plain;
+    assert_int_equal(stamped(7, "sha256:1", &after), SPEC_SAME); /* an Engine that did not answer */
+    assert_true(after.stamp.source == 7);
+    assert_string_equal(after.stamp.image, "sha256:1");
+    after.build = true;
+    assert_int_equal(stamped(7, "sha256:1", &after), SPEC_CHANGED);
+}
+
 static void variables_may_be_left_standing(void **unused)
 {
     (void)unused;
@@ -339,6 +379,7 @@ int main(void)
         cmocka_unit_test(limits_and_dependencies_are_typed),
         cmocka_unit_test(listeners_are_declared_or_come_from_ports),
         cmocka_unit_test(only_what_matters_makes_new_instances),
+        cmocka_unit_test(what_it_is_made_from_makes_new_instances_too),
         cmocka_unit_test(variables_may_be_left_standing),
         cmocka_unit_test(the_runtime_is_chosen_in_this_order),
         cmocka_unit_test(what_a_runtime_does_not_honour_is_named_with_its_place),

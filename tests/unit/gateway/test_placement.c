@@ -96,7 +96,7 @@ static void who_leaves_or_is_given_more_room_keeps_nobody_waiting(void **unused)
                             i == 0 ? "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n" : "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
         WAIT_FOR(rig.up[0].seen->requests == 1 && gauges()->holding == (uint32_t)i);
     }
-    /* The first in the queue leaves; an orderly end might mean that it still listens. */
+    /* The first in the queue leaves; an orderly end at once might mean that it still listens. */
     (void)setsockopt(clients[1].fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     client_close(&clients[1]);
     WAIT_FOR(gauges()->holding == CLIENTS - 2);
@@ -115,6 +115,36 @@ static void who_leaves_or_is_given_more_room_keeps_nobody_waiting(void **unused)
     for (int i = 0; i < CLIENTS; i++)
         if (i != 1)
             client_close(&clients[i]);
+}
+
+static void who_ends_while_it_waits_has_given_up(void **unused)
+{
+    (void)unused;
+    static struct client patient, hasty, second;
+    rig_upstream(&rig, 0, NULL);
+    limit(1);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+    client_open(&patient, &rig);
+    assert_true(puts_fd(patient.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(shutdown(patient.fd, SHUT_WR), 0); /* all is said, as `nc -N` says it */
+    client_open(&hasty, &rig);
+    assert_true(puts_fd(hasty.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    client_open(&second, &rig);
+    assert_true(puts_fd(second.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(gauges()->holding == 3);
+    clock_sleep(1100 * NS_PER_MS);
+    client_close(&hasty);
+    WAIT_FOR(gauges()->holding == 2);
+    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_int_equal(client_response(&patient, HTTP1_GET), 200);
+    assert_int_equal(client_response(&second, HTTP1_GET), 200);
+    assert_int_equal(rig.up[0].seen->requests, 3);
+    client_close(&client);
+    client_close(&patient);
+    client_close(&second);
 }
 
 static void who_has_waited_for_room_too_long_gets_503(void **unused)
@@ -269,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(those_who_wait_for_room_get_it_in_order_of_arrival, ready),
         T(who_leaves_or_is_given_more_room_keeps_nobody_waiting, ready),
+        T(who_ends_while_it_waits_has_given_up, ready),
         T(who_has_waited_for_room_too_long_gets_503, ready_to_give_up),
         T(nobody_stays_in_the_queue_of_the_dead, ready),
         T(retries_beyond_the_budget_wait_for_each_other, ready),

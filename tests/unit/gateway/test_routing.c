@@ -333,6 +333,34 @@ static void trailers_reach_the_client(void **unused)
     assert_non_null(strstr(answer, "\r\n0\r\nX-Sum: 7\r\n\r\n"));
 }
 
+/* A target of 5,000 bytes fits into a field that the route adds to answers; more than there is room for is the request's
+   misfortune, and nobody's fault. */
+static void long_targets_in_answers_harm_no_instance(void **unused)
+{
+    (void)unused;
+    char text[6000];
+    rig_upstream(&rig, 0, NULL);
+    struct board_route once = like_the_first("/once"), often = like_the_first("/often"), page = like_the_first("/page");
+    once.response.add = template_of("X-Uri: {uri}\r\n");
+    often.response.add = template_of("X-Uri: {uri} {uri} {uri} {uri}\r\n");
+    page.response.add = often.response.add;
+    page.action = BOARD_RESPOND;
+    page.page = (struct board_page){ .status = 200, .body = text_of("a page") };
+    put_route(&once);
+    put_route(&often);
+    put_route(&page);
+    (void)snprintf(text, sizeof(text), "GET /once?%05000d HTTP/1.1\r\nHost: t\r\n\r\n", 0);
+    assert_int_equal(exchange(text, HTTP1_GET), 200);
+    assert_non_null(strstr(client.head_text, "X-Uri: /once?0"));
+    (void)snprintf(text, sizeof(text), "GET /often?%05000d HTTP/1.1\r\nHost: t\r\n\r\n", 0);
+    assert_int_equal(exchange(text, HTTP1_GET), 502);
+    assert_int_equal(rig.up[0].seen->requests, 2);
+    assert_int_equal(rig_gauge(&rig, 0)->errors, 0);
+    (void)snprintf(text, sizeof(text), "GET /page?%05000d HTTP/1.1\r\nHost: t\r\n\r\n", 0);
+    assert_int_equal(exchange(text, HTTP1_GET), 500);
+    assert_int_equal(exchange("GET /page HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 200);
+}
+
 #define ROUTING_TEST(name) cmocka_unit_test_setup_teardown(name, ready, over)
 
 int main(void)
@@ -348,6 +376,7 @@ int main(void)
         ROUTING_TEST(only_named_networks_are_believed),
         ROUTING_TEST(request_ids_name_requests),
         ROUTING_TEST(trailers_reach_the_client),
+        ROUTING_TEST(long_targets_in_answers_harm_no_instance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
