@@ -153,6 +153,8 @@ static void go_on(struct runtime_handle *handle)
     if (handle->pending)
         (void)docker_send_signal(handle);
     docker_go(handle, handle->heard ? DOCKER_CHECK : DOCKER_RUN);
+    if (handle->step == DOCKER_RUN)
+        docker_await_word(handle);
 }
 
 /* It runs: its addresses are known, and its output is asked for. */
