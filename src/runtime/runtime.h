@@ -80,8 +80,9 @@ struct runtime_start {
 struct runtime_handle; /* one copy; each runtime has its own */
 
 struct runtime_exec {
-    char *const *argv;  /* run beside the copy, in its environment */
-    int64_t timeout_ns; /* then it is killed with its whole process group */
+    char *const *argv;          /* run beside the copy, in its environment */
+    const struct spec_hook *as; /* what it has otherwise than the copy; NULL: nothing */
+    int64_t timeout_ns;         /* then it is killed with its whole process group; 0: never */
     void *owner;
     /* Ended: exit status 0 … 255, or -ETIMEDOUT, or another negative errno. `output` holds its first bytes. */
     void (*done)(void *owner, int result, const char *output, size_t len);

@@ -48,10 +48,26 @@ static void on_healthcheck(void *owner, const struct spec_healthcheck *check)
     instance_configure_health(instance);
 }
 
+/* After the last hook: now it is asked whether it is ready. */
+static void on_prepared(struct instance *instance, bool ok)
+{
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    if (instance->state != INSTANCE_STARTING)
+        return;
+    if (ok) {
+        health_begin(&instance->health, peers->loop, peers->runtime, instance->handle, instance->ports,
+                     instance->ports_len);
+        return;
+    }
+    if (instance->ending == CAUSE_NONE)
+        instance->ending = CAUSE_HEALTH;
+    instance_handle(instance, INSTANCE_EV_SICK);
+}
+
 static void on_started(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len)
 {
     struct instance *instance = owner;
-    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
 
     instance->pid = pid;
     instance->ports = ports;
@@ -76,7 +92,7 @@ static void on_started(void *owner, pid_t pid, const struct runtime_port *ports,
     service_update(instance->service);
     supervisor_settle_soon(supervisor_of(instance));
     if (instance->state == INSTANCE_STARTING)
-        health_begin(&instance->health, peers->loop, peers->runtime, instance->handle, ports, ports_len);
+        hooks_run(instance, HOOKS_POST_START, on_prepared);
     instance_keep(instance);
 }
 
@@ -120,6 +136,7 @@ void instance_died(struct instance *instance, const struct runtime_exit *how)
     endpoint_set(instance, BOARD_ENDPOINT_GONE, cause);
 
     health_end(&instance->health);
+    hooks_cancel(instance);
     instance->last_cause = cause;
     instance->last_status = how->status;
     instance->last_by_signal = how->by_signal;

@@ -18,10 +18,21 @@
    when a thousand are to be started. */
 enum { SUPERVISOR_STARTS_A_TURN = 16 };
 
+struct instance;
+
 /* A spec is used by whoever was started with it, also after the next one came. */
 struct spec_ref {
     struct spec *spec;
     unsigned refs;
+};
+
+/* Commands that are being run in an instance (hooks.c). */
+enum hooks_point { HOOKS_NONE, HOOKS_POST_START, HOOKS_PRE_STOP };
+struct hooks {
+    enum hooks_point point; /* which ones; NONE: none are run now */
+    size_t at;
+    struct runtime_execution *execution;
+    void (*done)(struct instance *instance, bool ok);
 };
 
 struct instance {
@@ -51,6 +62,7 @@ struct instance {
     int endpoints[RUNTIME_PORTS]; /* the board's slots, one for each port */
     size_t endpoints_len;
     struct health health;
+    struct hooks hooks;
     const struct spec_healthcheck *image_check; /* where the file has none; the runtime's, NULL: none */
     int64_t started_ns, ready_ns;               /* 0: not yet */
 

@@ -618,3 +618,29 @@ story_what_an_image_is_made_from_makes_a_version_that_can_be_gone_back_to() {
     assert_eq "$(page)" two
     expect_exit 0 daruma down
 }
+
+story_hooks_run_after_the_start_and_before_the_stop() {
+    engine_start
+    compose <<'END'
+services:
+  a:
+    image: daruma/app:1
+    command: [/bin/busybox, sh, -c, "trap 'cat /tmp/log; exit 0' TERM; while :; do sleep 0.1; done"]
+    post_start:
+      - command: [/bin/busybox, sh, -c, 'echo "started by $$(id -u)" >/tmp/log; chmod 666 /tmp/log']
+      - command: [/bin/busybox, sh, -c, 'echo "then by $$(id -u), $$WORD in $$PWD" >>/tmp/log']
+        user: "1000"
+        working_dir: /bin
+        environment: {WORD: hello}
+    pre_stop:
+      - command: /bin/busybox sh -c 'echo "about to stop" >>/tmp/log'
+END
+    up
+    expect_exit 0 daruma down
+    assert_eq "$(daruma logs --no-log-prefix)" $'started by 0\nthen by 1000, hello in /bin\nabout to stop' "what the hooks did"
+    # What its hook leaves half prepared does not serve.
+    sed -i 's/echo "started by.*log/echo broken; exit 3/' compose.yaml
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat out err)" "in line 6 ended with status 3: broken"
+    assert_eq "$(instance a-1 .state)" failed
+}
