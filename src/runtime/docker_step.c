@@ -125,7 +125,10 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
     }
     bool other_image = handle->image[0] && strcmp(docker_text(found, "ImageID"), handle->image) != 0;
 
-    if (strcmp(hash, handle->hash) != 0 || other_image || strcmp(state, "dead") == 0) {
+    /* Created and never started: nobody knows whether all was put into it that belongs there. */
+    bool whole = strcmp(state, "dead") != 0 && strcmp(state, "created") != 0;
+
+    if (strcmp(hash, handle->hash) != 0 || other_image || !whole) {
         (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);
         inherit_volumes(handle, found);
         docker_go(handle, DOCKER_STOP_OLD);

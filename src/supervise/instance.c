@@ -227,6 +227,7 @@ static void send_stop(struct instance *instance, bool ok)
     if (instance->handle && runtime->hears && !runtime->hears(runtime, instance->handle, signo)) {
         instance_warn(instance,
                       "is process 1 and has no handler for its stop signal; killed (`init: true` would let it hear)");
+        loop_timer_cancel(supervisor_of(instance)->peers.loop, &instance->timer);
         send_signal(instance, SIGKILL);
         return;
     }

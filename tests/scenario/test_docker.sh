@@ -283,6 +283,18 @@ END
     becomes 10 '[[ $(daruma logs) == *"from the compose file"* ]]'
     assert_contains "$(daruma logs)" "from a file"
     assert_contains "$(daruma logs)" "from a variable"
+    # A start that was cut off before they were put into the container is not gone on with.
+    local label labels=()
+    while read -r label; do labels+=(--label "$label"); done < <(docker inspect project-a-1 |
+        jq -r '.[0].Config.Labels | to_entries[] | "\(.key)=\(.value)"')
+    expect_exit 0 daruma down
+    docker create --name project-a-1 --network none "${labels[@]}" daruma/app:1 /bin/busybox false >/dev/null
+    WORD=again expect_exit 0 daruma up -d
+    becomes 10 '[[ $(daruma logs) == *again* ]]'
+    # The Engine puts nothing into what may not be written to.
+    sed -i 's/user: "1000"/read_only: true/' compose.yaml
+    WORD=x expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "is \`read_only\`, so the Docker Engine"
 }
 
 story_links_and_networks_name_others() {
