@@ -5,6 +5,7 @@
  *     GET /          "ok", after DELAY_MS (0), without blocking others
  *     GET /health    "ok" at once
  *     GET /crash     exits with status 1, without an answer
+ *     Upgrade: …     101; from then on every byte comes back
  *     POST /?id=N    appends N to the file POST_LOG when the request is whole, then waits DELAY_MS, then answers: so a
  *                    request that is sent again after a death is seen to have been executed twice
  *
@@ -42,6 +43,7 @@ struct conn {
     struct loop_timer delay;
     bool answering;     /* the request is whole; its delay runs */
     bool close;         /* after the answer */
+    bool upgraded;      /* what comes is sent back */
     bool head_done;     /* of the request that comes in */
     uint64_t body_left; /* HTTP1_LENGTH */
     bool body_chunked;
@@ -162,6 +164,26 @@ static bool send_answer(struct conn *conn)
     return false;
 }
 
+/* False: the connection is gone. Who does not read what comes back is given up. */
+static bool echo(struct conn *conn)
+{
+    bool sent = send(conn->io.fd, conn->buffer, conn->len, MSG_NOSIGNAL) == (ssize_t)conn->len;
+    conn->len = 0;
+    if (!sent)
+        conn_end(conn);
+    return sent;
+}
+
+static bool upgrade(struct conn *conn)
+{
+    static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    conn->upgraded = true;
+    if (send(conn->io.fd, switching, sizeof(switching) - 1, MSG_NOSIGNAL) == sizeof(switching) - 1)
+        return conn->len == 0 || echo(conn);
+    conn_end(conn);
+    return false;
+}
+
 /* Goes on with what is in the buffer. False: the connection is gone. */
 static bool advance(struct conn *conn)
 {
@@ -175,6 +197,8 @@ static bool advance(struct conn *conn)
                 return false;
             }
             consume(conn, (size_t)n);
+            if (head.upgrade)
+                return upgrade(conn);
             conn->head_done = true;
         }
         int whole = drop_body(conn);
@@ -222,6 +246,8 @@ static void on_readable(struct loop_io *io, uint32_t events)
     conn->len += (size_t)n;
     if (ill && illness == CLOSES)
         conn_end(conn);
+    else if (conn->upgraded)
+        (void)echo(conn);
     else
         (void)advance(conn);
 }

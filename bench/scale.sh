@@ -3,9 +3,10 @@
 #
 # What many endpoints and many routes cost: CPU time of the gateway's worker for a kept-alive request with few and with
 # many of them. All endpoints are real processes with connections of their own, so what is added is not placement alone:
-# it is also the kernel's and the caches' share of a thousand sockets.
+# it is also the kernel's and the caches' share of a thousand sockets. What the choice of an endpoint costs by itself is
+# measured beside that, for each placement.
 #
-#   ENDPOINTS (2 1000)    ROUTES (1 1000)    RATE (3000)    LENGTH (5)    ROUNDS (3)
+#   ENDPOINTS (2 1000, two numbers)    ROUTES (1 1000)    RATE (3000)    LENGTH (5)    ROUNDS (3)
 . "$(dirname "$0")/lib.sh"
 ENDPOINTS=${ENDPOINTS:-2 1000} ROUTES=${ROUTES:-1 1000} RATE=${RATE:-3000} LENGTH=${LENGTH:-5} ROUNDS=${ROUNDS:-3}
 
@@ -76,4 +77,11 @@ for what in $(printf 'endpoints-%s ' $ENDPOINTS) $(printf 'routes-%s ' $ROUTES);
         '{ failed += $4 } END { printf "| %s | %.1f | %.2f | %.2f | %d |\n", w, c, p, q, failed }' "$dir/$what"
     plot "CPU µs for a request with many endpoints or routes" "${what#*-} ${what%-*}" "$(column "$dir/$what" 1)"
 done
+echo
+echo "### The choice of an endpoint alone, half of them with a request in flight"
+echo
+echo "| placement | ns with ${ENDPOINTS% *} endpoints | with ${ENDPOINTS#* } |"
+echo "|---|--:|--:|"
+# shellcheck disable=SC2086
+taskset -c 0 "$root/build/bench/pick" $ENDPOINTS
 echo

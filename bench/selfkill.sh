@@ -4,16 +4,17 @@
 # daruma's own processes, the supervisor's and the gateway's, are killed under load, one of them at random every EVERY_MS: GETs and POSTs, each POST with a
 # number that the application writes down when it executes it. Beside nginx, whose master starts workers again, and HAProxy
 # in master-worker mode; of those a worker is killed. Then the same with processes that are stopped, of daruma alone (nobody
-# else notices), and how long it takes from a worker's death until its successor answers, with COUNT idle connections to
-# take over.
+# else notices), and how long it takes from the kill of a worker until its successor has answered a request that was sent at
+# the same moment, with COUNT other connections, all idle, to take over.
 #
 #   NAMES (daruma*)  whom of daruma's processes it may hit; "daruma-g[wu]*[0-9]" are the gateway's
 #   LENGTH (60)  seconds for each run    RATE (1000)  GETs and as many POSTs a second    EVERY_MS (200)
-#   COUNT (10000)  connections    DEATHS (21)  of workers with those    FRONTS (daruma nginx haproxy)
+#   COUNT (10000)  connections    DEATHS (21)  of workers with those
+#   FRONTS (daruma nginx haproxy)  whom to kill under load; empty: nobody
 . "$(dirname "$0")/lib.sh"
 need nginx haproxy
 LENGTH=${LENGTH:-60} RATE=${RATE:-1000} EVERY_MS=${EVERY_MS:-200} COUNT=${COUNT:-10000} DEATHS=${DEATHS:-21}
-FRONTS=${FRONTS:-daruma nginx haproxy} NAMES=${NAMES:-daruma*}
+FRONTS=${FRONTS-daruma nginx haproxy} NAMES=${NAMES:-daruma*}
 export DELAY_MS=20 POST_LOG=$dir/posts
 
 session_of() { ps -o sid= -p "$1" | tr -d ' '; }
@@ -82,9 +83,9 @@ measure() { # FRONT SIGNAL EVERY_MS NAMES
         "\($g.latency_ms.max) |"' "$dir/gets" <(tail -n 1 "$dir/posts-lines")
 }
 
-# How long from a worker's death until its successor has taken over, as the events tell, median and worst.
+# How long from a worker's death to the next answer, median and worst.
 take_over() {
-    local session i worker
+    local session i
     say "taking over $COUNT connections, $DEATHS times"
     DELAY_MS=0
     DARUMA_WORKERS=1 start_front daruma
@@ -93,14 +94,11 @@ take_over() {
     started=($! "${started[@]}")
     wait_for 30 eval "[[ \$(admin gateway | jq '[.workers[].connections] | add') -ge $COUNT ]]"
     for ((i = 0; i < DEATHS; i++)); do
-        worker=$(ps -o pid=,comm= -s "$session" | awk '/daruma-gw/ { print $1 }')
-        kill -KILL "$worker"
+        ps -o pid=,comm= -s "$session" | awk '/daruma-gw/ { print $1 }'
         sleep 0.6
-    done
-    (cd "$dir/project" && "$daruma" events --json) | jq -rs --arg count "$COUNT" '
-        [.[] | select(.kind == "gateway") | .text | capture("took over (?<n>[0-9]+) .* within (?<t>[0-9.]+) (?<u>[a-zµ]+)") |
-         (.t | tonumber) * (if .u == "s" then 1000 elif .u == "ms" then 1 else 0.001 end)] | sort |
-        "| \($count) | \(length) | \(.[length / 2 | floor]) | \(.[-1]) |"'
+    done | "$root/build/bench/gap" "$port" >"$dir/gaps"
+    sort -g "$dir/gaps" | awk -v count="$COUNT" \
+        '{ v[NR] = $1 } END { printf "| %d | %d | %s | %s |\n", count, NR, v[int((NR + 1) / 2)], v[NR] }'
     stop_daruma
     stop_all
 }
@@ -112,7 +110,7 @@ echo "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
 for front in $FRONTS; do measure "$front" KILL "$EVERY_MS" "$NAMES"; done
 [[ $FRONTS != *daruma* ]] || measure daruma STOP 5000 "$NAMES"
 echo
-echo "| idle connections | deaths | taken over after, ms (median) | ms (worst) |"
+echo "| idle connections | deaths | to the next answer, ms (median) | ms (worst) |"
 echo "|--:|--:|--:|--:|"
 take_over
 echo

@@ -33,6 +33,7 @@ void guard_area_init(struct guard_area *area)
         .program = -1,
         .before = -1,
         .next = -1,
+        .predecessor = -1,
     };
     for (int side = 0; side < GUARD_SIDES; side++)
         area->member[side].pidfd = -1;
@@ -57,6 +58,7 @@ size_t guard_area_fds(const struct guard_area *area, int fds[GUARD_FDS])
     fds[n++] = area->program;
     fds[n++] = area->before;
     fds[n++] = area->next;
+    fds[n++] = area->predecessor;
     return n;
 }
 
@@ -83,6 +85,12 @@ static int64_t look_interval(const struct guard *guard)
 static int signal_other(const struct guard *guard, int signo)
 {
     return (int)syscall(SYS_pidfd_send_signal, other_of(guard)->pidfd, signo, NULL, 0);
+}
+
+static bool other_is_dead(const struct guard *guard)
+{
+    struct pollfd fd = { .fd = guard_fd(guard), .events = POLLIN };
+    return guard_fd(guard) < 0 || poll(&fd, 1, 0) > 0;
 }
 
 /* ---- making a member ---- */
@@ -141,11 +149,11 @@ static int make_other(struct guard *guard)
     return r;
 }
 
-/* Reaps it if it was our child; else whoever is its parent does, and how it ended is not known here. */
-static void bury(struct guard_member *other, bool death, int64_t now)
+/* How it ended, if it was our child; else only its parent can know. */
+static void ask_how_it_ended(struct guard_member *other, bool death, int64_t now)
 {
     siginfo_t info = { 0 };
-    bool known = waitid(P_PIDFD, (id_t)other->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
+    bool known = waitid(P_PIDFD, (id_t)other->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 
     other->last_code = known ? info.si_code : 0;
     other->last_status = known ? info.si_status : 0;
@@ -154,13 +162,27 @@ static void bury(struct guard_member *other, bool death, int64_t now)
         atomic_fetch_add(&other->deaths, 1);
 }
 
+/* The dead one, if it is ours to be reaped; 0: it was not, and its number may be somebody else's by now. */
+static pid_t zombie(const struct guard_member *other)
+{
+    return other->last_code != 0 ? other->pid : 0;
+}
+
+/* Its successor does not wait for that: when others have looked in /proc at all that it had open, it takes the kernel
+   milliseconds. By its number, because a successor may have that of its pidfd already. */
+static void reap(pid_t zombie)
+{
+    siginfo_t info;
+    (void)waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOHANG);
+}
+
 /* ---- another program ---- */
 
 /* How long a role of another program has to live before the program is believed, and how many may die younger. */
 #define YOUNG_NS (2 * NS_PER_S)
 enum { YOUNG_DEATHS = 2 };
 
-static void close_program(int32_t *fd)
+static void close_fd(int32_t *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
@@ -178,61 +200,131 @@ static void __attribute__((noreturn)) become(const struct guard *guard, int prog
     _exit(EXIT_FAILURE);
 }
 
-/* The other program has come so far that it can be the guard: the role of the program before ends. */
-static void relieve(struct guard *guard)
+/* Have we still to take the place of the program before? */
+static bool is_taking_over(const struct guard *guard)
+{
+    return guard->setup.takes_over && atomic_load(&guard->setup.area->upgrades.done) == guard->done;
+}
+
+/* The guard of another program. The role of the program before still lives, and goes on when we die before there is one of
+   ours; or it does not, and we are what is gone back to. */
+static void take_over(struct guard *guard)
 {
     struct guard_area *area = guard->setup.area;
     struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
-    struct pollfd end = { .fd = role->pidfd, .events = POLLIN };
-    bool back = !atomic_load(&area->waiting); /* it was not asked for: the one that was could not live */
 
-    (void)signal_other(guard, SIGKILL);
-    while (poll(&end, 1, -1) < 0 && errno == EINTR)
-        ;
-    bury(role, false, clock_now());
-    if (back) {
-        close_program(&area->program);
+    if (atomic_load(&area->upgrade) == GUARD_UPGRADE_NONE) {
+        close_fd(&area->program);
         area->program = area->before;
         area->before = -1;
         atomic_fetch_add(&area->upgrades.undone, 1);
-    } else {
-        close_program(&area->before);
-        area->before = area->program;
-        area->program = area->next;
-        area->next = -1;
-        atomic_fetch_add(&area->upgrades.done, 1);
+        close_fd(&role->pidfd);
+        guard->setup.takes_over = false;
+        guard->relieved = true;
+        return;
     }
-    atomic_store(&area->waiting, 0);
+    guard->done = atomic_load(&area->upgrades.done);
+    area->predecessor = role->pidfd;
+    role->pidfd = -1;
+}
+
+/* The role of another program: takes the place of the one before and sees to it that it is dead. A role that died in this is
+   followed by one that goes on with it. False: the one before goes on. */
+static bool succeed(struct guard *guard)
+{
+    struct guard_area *area = guard->setup.area;
+    struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
+    struct pollfd end = { .fd = area->predecessor, .events = POLLIN };
+    uint32_t state = GUARD_UPGRADE_ASKED;
+
+    if (!atomic_compare_exchange_strong(&area->upgrade, &state, GUARD_UPGRADE_RELIEVED) &&
+        state != GUARD_UPGRADE_RELIEVED)
+        return false;
+    role->died_ns = clock_now();
+    role->last_code = 0;
+    (void)syscall(SYS_pidfd_send_signal, area->predecessor, SIGKILL, NULL, 0);
+    while (poll(&end, 1, -1) < 0 && errno == EINTR)
+        ;
+    if (area->program != area->next) {
+        close_fd(&area->before);
+        area->before = area->program;
+    }
+    area->program = area->next;
+    area->next = -1;
+    close_fd(&area->predecessor);
+    role->restored_ns = clock_now();
     guard->relieved = true;
-    guard->setup.takes_over = false;
+    atomic_fetch_add(&area->upgrades.done, 1);
+    atomic_store(&area->upgrade, GUARD_UPGRADE_NONE);
+    return true;
+}
+
+/* The guard has died or hung in it: whoever it has made by now does not go on, or it is we who do not. */
+static void take_back(struct guard *guard)
+{
+    uint32_t state = GUARD_UPGRADE_ASKED;
+
+    if (!atomic_compare_exchange_strong(&guard->setup.area->upgrade, &state, GUARD_UPGRADE_NONE))
+        _exit(EXIT_SUCCESS);
+    guard->waits = false;
+    guard->setup.area->predecessor = -1;
 }
 
 int guard_upgrade(struct guard *guard, int program)
 {
     struct guard_area *area = guard->setup.area;
+    struct guard_member self = area->member[GUARD_SIDE_ROLE];
     sigset_t pending;
 
     int r = !guard->setup.argv ? -ENOTSUP : sigpending(&pending) == 0 && !sigisemptyset(&pending) ? -EINTR : -ECHILD;
     area->next = program;
-    atomic_store(&area->waiting, r == -ECHILD);
-    if (r == -ECHILD)
+    if (r == -ECHILD) {
+        guard->waits = true;
+        atomic_store(&area->upgrade, GUARD_UPGRADE_ASKED);
         (void)signal_other(guard, SIGURG); /* which it may ignore: it looks up soon */
-    while (atomic_load(&area->waiting)) {
+    }
+    while (guard->waits) {
         struct pollfd end = { .fd = guard_fd(guard), .events = POLLIN };
         (void)poll(&end, 1, WAIT_MS);
         (void)guard_beat(guard, 0);
+        if (other_is_dead(guard)) {
+            take_back(guard);
+            area->member[GUARD_SIDE_ROLE].pidfd = self.pidfd; /* the other one's was of another table */
+            area->member[GUARD_SIDE_ROLE].pid = self.pid;
+        }
         (void)guard_tend(guard);
     }
-    close_program(&area->next);
+    close_fd(&area->next);
     if (r != -EINTR)
         atomic_fetch_add(&area->upgrades.refused, 1);
     return r;
 }
 
-/* Has what this program's roles do to be answered by going back? */
+/* Has what this program's roles do to be answered by going back? Who is killed from outside is innocent. */
 static bool is_unfit(struct guard *guard)
 {
-    return guard->side == GUARD_SIDE_GUARD && guard->setup.area->before >= 0 && ++guard->failed >= YOUNG_DEATHS;
+    const struct guard_member *role = other_of(guard);
+    bool killed = role->last_code == 0 || (role->last_code == CLD_KILLED && role->last_status == SIGKILL);
+
+    if (guard->side != GUARD_SIDE_GUARD || guard->setup.area->before < 0 || (killed && !guard->struck))
+        return false;
+    return ++guard->failed >= YOUNG_DEATHS;
+}
+
+/* The role asks us to become another program; once we are that, it means the one before. */
+static bool asked_to_become_another(const struct guard *guard)
+{
+    return atomic_load(&guard->setup.area->upgrade) == GUARD_UPGRADE_ASKED && !is_taking_over(guard) &&
+           !other_is_dead(guard);
+}
+
+/* The role is dead. If it had asked, nobody waits any more. */
+static void forget_upgrade(struct guard *guard)
+{
+    uint32_t state = GUARD_UPGRADE_ASKED;
+
+    if (!is_taking_over(guard))
+        (void)atomic_compare_exchange_strong(&guard->setup.area->upgrade, &state, GUARD_UPGRADE_NONE);
 }
 
 /* A role that has become old enough leaves no doubt. */
@@ -242,7 +334,7 @@ static void settle(struct guard *guard)
     const struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
 
     if (area->before >= 0 && guard->state == GUARD_WATCHING && clock_now() - role->restored_ns >= YOUNG_NS) {
-        close_program(&area->before);
+        close_fd(&area->before);
         guard->failed = 0;
     }
 }
@@ -258,22 +350,26 @@ static bool restore(struct guard *guard, int64_t now)
 {
     struct guard_area *area = guard->setup.area;
     struct guard_member *other = other_of(guard);
+    pid_t dead = zombie(other);
 
     if (is_unfit(guard))
         become(guard, area->before);
     guard->missed = 0;
-    guard->relieved = false;
+    guard->relieved = guard->struck = false;
     guard_budget_take(&other->budget, now);
-    atomic_store(&area->claim, 0);   /* the dead claim nothing, and whom we claimed is dead */
-    atomic_store(&area->waiting, 0); /* who waited, or was waited for, is dead */
-    if (make_other(guard) < 0) {
+    atomic_store(&area->claim, 0); /* the dead claim nothing, and whom we claimed is dead */
+    if (guard->side == GUARD_SIDE_GUARD)
+        forget_upgrade(guard);
+    bool made = make_other(guard) == 0;
+    if (made) {
+        other->restored_ns = clock_now();
+        if (guard->setup.bell_fd >= 0)
+            (void)!write(guard->setup.bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    } else {
         pause_for(guard, now);
-        return false;
     }
-    other->restored_ns = clock_now();
-    if (guard->setup.bell_fd >= 0)
-        (void)!write(guard->setup.bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-    return true;
+    reap(dead);
+    return made;
 }
 
 /* ---- looking ---- */
@@ -301,12 +397,6 @@ static bool claim(struct guard *guard)
     return guard->missed >= 2 * MISSES && atomic_compare_exchange_strong(&guard->setup.area->claim, &holder, ours);
 }
 
-static bool other_is_dead(const struct guard *guard)
-{
-    struct pollfd fd = { .fd = guard_fd(guard), .events = POLLIN };
-    return guard_fd(guard) < 0 || poll(&fd, 1, 0) > 0;
-}
-
 bool guard_tend(struct guard *guard)
 {
     struct guard_area *area = guard->setup.area;
@@ -321,7 +411,7 @@ bool guard_tend(struct guard *guard)
     sight.due = now >= guard->due_ns;
     struct guard_step step = guard_fsm(guard->state, guard_event_of(guard->state, &sight));
     if (sight.dead && guard->state == GUARD_WATCHING)
-        bury(other, !sight.over, now);
+        ask_how_it_ended(other, !sight.over, now);
     guard->state = step.next;
     switch (step.action) {
     case GUARD_DO_RESTORE:
@@ -332,10 +422,13 @@ bool guard_tend(struct guard *guard)
     case GUARD_DO_KILL:
         atomic_fetch_add(&other->hung, 1);
         (void)signal_other(guard, SIGKILL);
+        guard->struck = true;
         guard->missed = 0;
         break;
-    case GUARD_DO_NOTHING:
     case GUARD_DO_LEAVE:
+        reap(zombie(other));
+        break;
+    case GUARD_DO_NOTHING:
         break;
     }
     return false;
@@ -436,18 +529,13 @@ static int run_guard(struct guard *guard)
 
     (void)prctl(PR_SET_NAME, guard->setup.guard_name);
     take_signals(&waiting);
-    if (first && !begin_pair(guard))
+    if (area->member[GUARD_SIDE_GUARD].pidfd < 0 && !begin_pair(guard))
         return EXIT_FAILURE;
-    if (guard->setup.takes_over) {
-        relieve(guard);
-        first = true;
-    }
-    other_of(guard)->restored_ns = clock_now();
     if (first && make_other(guard) < 0)
         pause_for(guard, clock_now());
     while (guard->state != GUARD_LEAVING) {
         (void)guard_beat(guard, 0);
-        if (atomic_load(&area->waiting) && !other_is_dead(guard))
+        if (asked_to_become_another(guard))
             become(guard, area->next);
         (void)guard_tend(guard);
         reap_orphans(guard);
@@ -468,12 +556,16 @@ static int run_role(struct guard *guard)
     (void)signal(SIGHUP, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (is_taking_over(guard) && !succeed(guard))
+        _exit(EXIT_SUCCESS);
     return guard->setup.role(guard, guard->setup.data);
 }
 
 int guard_run(struct guard *guard, const struct guard_setup *setup)
 {
     *guard = (struct guard){ .setup = *setup, .side = GUARD_SIDE_GUARD };
+    if (setup->takes_over)
+        take_over(guard);
     (void)setjmp(guard->begin);
     /* Every member begins here: what its maker knew of the other one is not its own. */
     guard->state = GUARD_WATCHING;

@@ -51,6 +51,14 @@ struct guard_member {
 };
 static_assert(sizeof(struct guard_member) == 64, "layout");
 
+/*
+ * Who is the role while one program takes another one's place. Both compare and exchange, so that exactly one of them goes on:
+ *
+ *     NONE ──the role asks──▶ ASKED ──the new role takes its place──▶ RELIEVED ──the old one is dead──▶ NONE
+ *                               └──the old role finds its guard dead──▶ NONE
+ */
+enum guard_upgrade_state { GUARD_UPGRADE_NONE, GUARD_UPGRADE_ASKED, GUARD_UPGRADE_RELIEVED };
+
 /* What becomes of guard_upgrade(), for whoever watches the area: three counters that only grow. */
 struct guard_upgrades {
     _Atomic uint32_t done;    /* another program took over */
@@ -63,19 +71,21 @@ struct guard_area {
     uint64_t magic;
     uint32_t layout;
     _Atomic uint32_t over; /* bool: ended in order; nobody is restored any more */
-    _Atomic uint32_t
-        claim;      /* side + 1 of the member that may kill the other; 0: nobody. So that two which both find the
-                               other one hung do not kill each other */
+    /* Side + 1 of the member that may kill the other; 0: nobody. So that two which both find the other one hung do not
+       kill each other. */
+    _Atomic uint32_t claim;
     int32_t status; /* over: the role's exit status */
     /* Descriptors of programs; -1: none. */
     int32_t program;          /* that the pair runs */
     int32_t before;           /* that it ran before, as long as it may have to be gone back to */
     int32_t next;             /* that is asked for */
-    _Atomic uint32_t waiting; /* bool: the role stands still, the guard is to become `next` */
+    int32_t predecessor;      /* pidfd of the role of the program before, while it may live */
+    _Atomic uint32_t upgrade; /* enum guard_upgrade_state */
+    uint32_t pad;
     struct guard_upgrades upgrades;
     struct guard_member member[GUARD_SIDES];
 };
-static_assert(sizeof(struct guard_area) == 56 + 2 * 64, "layout");
+static_assert(sizeof(struct guard_area) == 64 + 2 * 64, "layout");
 
 /* Nothing has happened yet. `area` lies in a MAP_SHARED mapping, and may be read by whoever shares it. */
 void guard_area_init(struct guard_area *area);
@@ -85,7 +95,7 @@ struct guard_area *guard_areas_new(unsigned count, struct err *err);
 void guard_areas_free(struct guard_area *areas);
 
 /* The descriptors that belong to it in the pair's table; how many. */
-enum { GUARD_FDS = 5 };
+enum { GUARD_FDS = 6 };
 size_t guard_area_fds(const struct guard_area *area, int fds[GUARD_FDS]);
 
 struct guard;
@@ -115,10 +125,13 @@ struct guard {
     int64_t look_ns; /* when to look after the other one next */
     int64_t due_ns;  /* PAUSING: until then */
     bool relieved;   /* role: the one before did not die, it was followed by one from another program */
-    unsigned failed; /* guard: how many roles of this program have died young */
+    uint32_t done;   /* another program's: upgrades.done before it has taken over */
+    bool waits;      /* role: in guard_upgrade() */
+    bool struck;     /* the other one hung and was killed by us */
+    unsigned failed; /* guard: how many roles of this program have died young, by themselves */
     uint64_t beats;  /* of the other one, when they were looked at last */
-    unsigned
-        missed; /* looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty */
+    /* Looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty. */
+    unsigned missed;
 };
 
 /*
@@ -157,8 +170,11 @@ bool guard_tend(struct guard *guard);
  * It does not return in the program that calls it, which is killed when the other one stands: its successor, in the other
  * program, begins as after a death, with `relieved` set. What comes meanwhile waits in the kernel.
  *
- *     role      waits, beats its heart ────────────────────── ✝ killed
- *     guard     copy of the table ─ execve(2) ─ maps the area ─ kills ─ makes a role
+ *     role      waits, beats its heart ────────────────────────────────────────────── ✝
+ *     guard     copies the table ─ execve(2) ─ maps the area ─ makes a role ─ guards it
+ *     new role                                                 └─ takes the place, kills the one before, begins
+ *
+ * At each moment of this there are two that can go on, or one that can and that is about to make the other.
  *
  * When the guard dies or hangs in this, it is put back by the role as at any time, and the call returns -ECHILD: the pair is
  * as before (guard_fd() is another one). -EINTR: a signal has to be heard first. -ENOTSUP: the setup has no `argv`. In all

@@ -2,7 +2,6 @@
 #include "cli/client.h"
 #include "cli/printer.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -19,12 +18,10 @@ static void print_line(struct client_stream *stream, const json_t *event)
 
     if (json_number_value(json_object_get(event, "time")) < output->since)
         return;
-    if (output->json) {
-        CLEANUP_FREE char *text = json_dumps(event, JSON_COMPACT);
-        printf("%s\n", text ? text : "{}");
-    } else {
+    if (output->json)
+        printer_json_line(event);
+    else
         printer_event(&output->printer, event);
-    }
     (void)fflush(stdout);
 }
 

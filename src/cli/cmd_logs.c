@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "observe/logs.h"
+#include "observe/feed.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,7 +16,7 @@
 
 static void print_line(struct client_stream *stream, const json_t *line)
 {
-    printer_log_json(stream->data, line);
+    printer_log(stream->data, line);
     (void)fflush(stdout);
 }
 
@@ -68,14 +68,17 @@ static int from_files(const struct cli *cli, const struct client *client, int64_
     if (!reader)
         return cli_fail(cli, &(struct err){ .code = -ENOMEM });
     while (logs_reader_next(reader, &line)) {
-        printer_log(printer, line.instance, (double)line.wall_ns / 1e9, line.text, line.len);
+        json_t *told = feed_log_line(&line);
+        printer_log(printer, told);
+        json_decref(told);
         any = true;
     }
     logs_reader_free(reader);
     if (any)
         return CLI_DONE;
     struct err err = { 0 };
-    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs", client->dir.project);
+    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs%s", client->dir.project,
+                  cli->args_len > 0 ? " by that name" : "");
     return cli_fail(cli, &err);
 }
 
@@ -90,6 +93,7 @@ static int run(struct cli *cli, int argc, char **argv)
         { "follow", 'f', NULL, "go on with what is written from now on", .flag = &follow },
         { "tail", 'n', "NUMBER", "only the last lines of each instance; all unless given", .text = &tail_text },
         { "timestamps", 't', NULL, "when each line was written", .flag = &printer.timestamps },
+        { "json", 0, NULL, "one JSON object a line", .flag = &printer.json },
         { "no-log-prefix", 0, NULL, "without the instance's name", .flag = &printer.no_prefix },
         { 0 },
     };
@@ -112,7 +116,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_logs = {
     .name = "logs",
-    .usage = "[-f] [--tail NUMBER] [-t] [--no-log-prefix] [SERVICE or INSTANCE…]",
+    .usage = "[-f] [--tail NUMBER] [-t] [--no-log-prefix] [--json] [SERVICE or INSTANCE…]",
     .help = "what the instances wrote, also those that are gone",
     .run = run,
 };

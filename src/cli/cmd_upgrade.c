@@ -51,20 +51,24 @@ static int follow(const struct client *client, json_t **state, struct err *err)
     return 0;
 }
 
-static int tell(const struct cli *cli, const json_t *state)
+static int tell(const struct cli *cli, const json_t *state, bool json)
 {
     const char *how = json_text(state, "state"), *path = json_text(state, "path");
+    bool unchanged = strcmp(how, "unchanged") == 0;
     struct err err = { 0 };
 
-    if (strcmp(how, "unchanged") == 0) {
-        printf("this program runs already\n");
-        return CLI_DONE;
+    if (json) {
+        (void)json_dumpf(state, stdout, JSON_COMPACT);
+        (void)putchar('\n');
     }
-    if (strcmp(how, "done") == 0) {
-        printf("%s (%s) goes on where %s was: the supervisor and %lld gateway workers, after %.0f ms\n", path,
-               json_text(state, "to"), json_text(state, "from"),
-               (long long)json_integer_value(json_object_get(state, "upgraded")),
-               json_number_value(json_object_get(state, "took_ms")));
+    if (unchanged || strcmp(how, "done") == 0) {
+        if (unchanged && !json)
+            printf("this program runs already\n");
+        else if (!json)
+            printf("%s (%s) goes on where %s was: the supervisor and %lld gateway workers, after %.0f ms\n", path,
+                   json_text(state, "to"), json_text(state, "from"),
+                   (long long)json_integer_value(json_object_get(state, "upgraded")),
+                   json_number_value(json_object_get(state, "took_ms")));
         return CLI_DONE;
     }
     (void)err_set(&err, -EREMOTEIO, "%.200s %s: %s; daruma %s goes on", path,
@@ -99,11 +103,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (r < 0) {
         status = cli_fail(cli, &err);
     } else {
-        if (json) {
-            (void)json_dumpf(state, stdout, JSON_COMPACT);
-            (void)putchar('\n');
-        }
-        status = json && strcmp(json_text(state, "state"), "done") == 0 ? CLI_DONE : tell(cli, state);
+        status = tell(cli, state, json);
     }
     json_decref(body);
     json_decref(state);

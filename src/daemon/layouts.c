@@ -4,6 +4,7 @@
 #include "base/version.h"
 #include "daemon/applied.h"
 #include "daemon/kept.h"
+#include "daemon/specs.h"
 #include "daemon/upgrade.h"
 #include "daemon/workers_parts.h"
 #include "gateway/access.h"
@@ -34,9 +35,10 @@ json_t *layouts_json(void)
         "arena", layout(GW_ARENA_LAYOUT, sizeof(struct arena) + sizeof(struct conn) + sizeof(struct upstream)),
         "workers", layout(WORKERS_LAYOUT, sizeof(struct workers_kept)), "upgrade",
         layout(UPGRADE_LAYOUT, sizeof(struct upgrade_memory)));
-    json_t *files = json_pack("{s:o, s:o, s:o, s:o, s:o}", "state", layout(RECORD_VERSION, RECORD_SIZE), "project",
-                              layout(KEPT_VERSION, sizeof(struct kept_record)), "events", shape(&journal_shape),
-                              "lines", shape(&logs_shape), "applied", layout(APPLIED_VERSION, 0));
+    json_t *files =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "state", layout(RECORD_VERSION, RECORD_SIZE), "project",
+                  layout(KEPT_VERSION, sizeof(struct kept_record)), "events", shape(&journal_shape), "lines",
+                  shape(&logs_shape), "applied", layout(APPLIED_VERSION, 0), "spec", layout(SPECS_VERSION, 0));
     return json_pack("{s:s, s:o, s:o}", "version", DARUMA_VERSION, "memory", memory, "files", files);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/listeners.h"
 
+#include "base/hash.h"
 #include "daemon/listen_socket.h"
 #include "daemon/listener_board.h"
 #include "daemon/routes.h"
@@ -210,15 +211,13 @@ static void open_published(struct listeners *listeners, const struct spec_listen
 static int open_private_socket(const char *seed, uint16_t earlier, struct board_address *ret)
 {
     uint16_t low, high;
-    uint32_t hash = 2166136261u;
+    uint32_t hash = (uint32_t)hash_text(seed);
 
     int fd = earlier && listen_socket_inet("127.0.0.1", earlier, ret) == 0 ? listen_socket_open(ret, 0) : -EADDRINUSE;
     if (fd != -EADDRINUSE)
         return fd;
 
     ports_range(&low, &high);
-    for (const char *c = seed; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
     for (uint32_t i = 0; i < PRIVATE_TRIES; i++) {
         int r = listen_socket_inet("127.0.0.1", (uint16_t)(low + (hash + i * 7) % (uint32_t)(high - low + 1)), ret);
         if (r == 0)

@@ -244,7 +244,7 @@ static int fork_worker(struct worker *worker, struct err *err)
     guard_area_init(worker->area);
     memset(worker->kept->deaths, 0, sizeof(worker->kept->deaths));
     memset(worker->kept->told, 0, sizeof(worker->kept->told));
-    worker->kept->hung = worker->kept->upgrades = 0;
+    worker->kept->hung = worker->kept->upgraded = worker->kept->undone = 0;
     worker->kept->told_drain = false;
     worker->kept->forked_ns = clock_now();
     /* Before the fork: a supervisor that dies just now leaves a channel that either leads to the pair or hangs up. */

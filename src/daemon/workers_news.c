@@ -64,12 +64,6 @@ static void tell_of_worker(struct worker *worker, bool taken_over)
     worker_emit(worker, text);
 }
 
-/* How often its successor was of another program. */
-static uint32_t worker_upgrades(const struct worker *worker)
-{
-    return atomic_load(&worker->area->upgrades.done) + atomic_load(&worker->area->upgrades.undone);
-}
-
 static void tell_of_upgrade(struct worker *worker)
 {
     const struct guard_member *role = &worker->area->member[GUARD_SIDE_ROLE];
@@ -77,7 +71,10 @@ static void tell_of_upgrade(struct worker *worker)
     char text[200], took[CLOCK_TEXT];
 
     int64_t span = role->restored_ns - role->died_ns + atomic_load(&adoption->took_ns);
-    (void)snprintf(text, sizeof(text), " goes on as another program, which took over %u connections within %s",
+    bool undone = atomic_load(&worker->area->upgrades.undone) != worker->kept->undone;
+    (void)snprintf(text, sizeof(text), " %s; it took over %u connections within %s",
+                   undone ? "could not live as the other program, the one before goes on"
+                          : "goes on as another program",
                    atomic_load(&adoption->adopted), clock_format_span(span, took));
     worker_emit(worker, text);
 }
@@ -89,11 +86,13 @@ void worker_tell_news(struct worker *worker, bool late)
     uint32_t deaths = atomic_load(&members[GUARD_SIDE_ROLE].deaths),
              guards = atomic_load(&members[GUARD_SIDE_GUARD].deaths);
 
-    uint32_t upgrades = worker_upgrades(worker);
+    uint32_t upgraded = atomic_load(&worker->area->upgrades.done), undone = atomic_load(&worker->area->upgrades.undone);
 
-    if (upgrades != worker->kept->upgrades && adoptions != worker->kept->adoptions) {
+    if ((upgraded != worker->kept->upgraded || undone != worker->kept->undone) &&
+        adoptions != worker->kept->adoptions) {
         tell_of_upgrade(worker);
-        worker->kept->upgrades = upgrades;
+        worker->kept->upgraded = upgraded;
+        worker->kept->undone = undone;
         worker->kept->adoptions = adoptions;
     }
     if (deaths != worker->kept->deaths[GUARD_SIDE_ROLE] && (adoptions != worker->kept->adoptions || late)) {

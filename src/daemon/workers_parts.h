@@ -18,7 +18,7 @@ struct worker_kept {
     int64_t forked_ns, delay_ns;
     uint32_t told[BOARD_LISTENERS]; /* generation + 1 of what it listens on; 0: nothing */
     bool told_drain;
-    uint32_t deaths[GUARD_SIDES], hung, adoptions, dropped, upgrades; /* of those, what was told */
+    uint32_t deaths[GUARD_SIDES], hung, adoptions, dropped, upgraded, undone; /* of those, what was told */
     /* When it was asked to go on as another program: how much of everything there was. */
     struct {
         uint32_t done, refused, undone, deaths, adoptions;

@@ -22,6 +22,7 @@
 enum {
     ATTEMPTS = 3,     /* adoptions that may fail in a row before the arena is given up */
     BEAT_EVERY = 256, /* events between two beats of the heart */
+    PROVEN = 256,     /* slots that are proven in one turn */
 };
 
 struct adoption {
@@ -45,7 +46,8 @@ bool gw_adopt_possible(const struct gw_worker *worker)
     uint32_t conns = worker->slots.count;
     return arena->magic == GW_ARENA_MAGIC && arena->layout == GW_ARENA_LAYOUT && arena->conns == conns &&
            arena->upstreams == conns && arena->blocks == 2 * conns && arena->fresh_conn <= conns &&
-           arena->fresh_upstream <= conns && arena->fresh_block <= 2 * conns && arena->adopting < ATTEMPTS;
+           arena->fresh_upstream <= conns && arena->fresh_block <= 2 * conns && arena->draining <= 1 &&
+           arena->adopting < ATTEMPTS;
 }
 
 int gw_adopt_epoll(struct gw_worker *worker)
@@ -98,6 +100,7 @@ static void count_in_flight(struct gw_worker *worker, uint32_t endpoint, uint32_
         atomic_fetch_add_explicit(&gauge->inflight, 1, memory_order_relaxed);
 }
 
+/* It is to be asked what it is ready for. */
 static void expect(struct adoption *a, const struct gw_socket *socket, uint32_t slot)
 {
     if (socket->fd < 0)
@@ -132,7 +135,8 @@ static void adopt_conn(struct adoption *a, uint32_t index)
     if (worker->epoll_is_new)
         (void)gw_watch(worker, conn->fd, EPOLLIN | EPOLLRDHUP | (conn->io & GW_WANT_OUT ? EPOLLOUT : 0), GW_KIND_CONN,
                        conn->generation, index);
-    expect(a, &conn->socket, index);
+    if (!(conn->flags & CONN_UNPROVEN))
+        expect(a, &conn->socket, index);
     a->adopted++;
 }
 
@@ -185,9 +189,9 @@ static void build(struct adoption *a)
     atomic_store_explicit(&worker->gauges->connections, worker->slots.arena->used_conns, memory_order_relaxed);
     worker->draining = worker->slots.arena->draining;
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++) {
-        worker->listeners[i].watched = false;
         if (worker->draining)
             gw_listen_close(worker, i);
+        worker->listeners[i].watched = false;
     }
     gw_listen_resume(worker);
 }
@@ -222,18 +226,33 @@ static void replay(struct adoption *a)
     gw_mark_none(worker);
 }
 
-static void look_at_client(struct gw_worker *worker, struct conn *conn, uint32_t events)
+/* Events that the dead one had fetched will not come again. Whoever is not at rest is asked in any case. */
+static void carry_out_events(struct gw_worker *worker)
 {
-    bool idle = conn->state == CONN_IDLE;
-    if (idle && worker->view->listeners[conn->listener].protocol == BOARD_TCP)
-        gw_exchange_tcp(worker, conn); /* it had just come in */
-    else if (idle && !(events & ~(uint32_t)POLLOUT) && !(conn->flags & CONN_LEFTOVER))
-        gw_io_event(&conn->io, events);
-    else
-        gw_worker_event(worker, GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn), events);
+    struct arena *arena = worker->slots.arena;
+    for (struct epoll_event *event = arena->events; event < arena->events + GW_EVENTS; event++)
+        if (event->events && event->data.u64 >> 56 == GW_KIND_CONN && (uint32_t)event->data.u64 < arena->fresh_conn)
+            gw_worker_event(worker, event);
+        else
+            event->events = 0;
 }
 
-/* Events that the dead one had fetched will not come again: what each socket is ready for is asked in one call. */
+static void look_at_client(struct gw_worker *worker, struct conn *conn, uint32_t events)
+{
+    uint64_t tag = gw_tag(GW_KIND_CONN, conn->generation, gw_conn_index(worker, conn));
+    if (conn->state == CONN_IDLE && worker->view->listeners[conn->listener].protocol == BOARD_TCP)
+        gw_exchange_tcp(worker, conn); /* it had just come in */
+    else
+        gw_worker_event(worker, &(struct epoll_event){ .events = events, .data.u64 = tag });
+}
+
+static void look_at_upstream(struct gw_worker *worker, const struct upstream *upstream, uint32_t index, uint32_t events)
+{
+    uint64_t tag = gw_tag(GW_KIND_UPSTREAM, upstream->generation, index);
+    gw_worker_event(worker, &(struct epoll_event){ .events = events, .data.u64 = tag });
+}
+
+/* What each socket is ready for is asked in one call. */
 static void look_at_all(struct adoption *a)
 {
     struct gw_worker *worker = a->worker;
@@ -251,7 +270,7 @@ static void look_at_all(struct adoption *a)
         if (client && conn->fd == a->polled[i].fd)
             look_at_client(worker, conn, events);
         else if (!client && upstream->fd == a->polled[i].fd && events)
-            gw_worker_event(worker, GW_KIND_UPSTREAM, upstream->generation, slot - count, events);
+            look_at_upstream(worker, upstream, slot - count, events);
     }
 }
 
@@ -266,7 +285,7 @@ static void greet_accepted(struct adoption *a)
         (void)close(a->claims.accepted);
 }
 
-static void tell(struct adoption *a)
+static void write_down(const struct adoption *a)
 {
     struct adoption_gauge *gauge = &a->worker->gauges->adoption;
 
@@ -274,8 +293,6 @@ static void tell(struct adoption *a)
     atomic_store(&gauge->state, a->state);
     atomic_fetch_add(&gauge->dropped, a->dropped + a->claims.dropped);
     atomic_store(&gauge->took_ns, clock_now() - a->begun_ns);
-    atomic_fetch_add(&gauge->adoptions, 1);
-    (void)!write(a->worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 }
 
 /* Room for what is collected. NULL when there is no memory. */
@@ -312,11 +329,47 @@ int gw_adopt(struct gw_worker *worker)
     build(&a);
     replay(&a);
     greet_accepted(&a);
+    carry_out_events(worker);
     look_at_all(&a);
     gw_hold_wake(worker);
     gw_claims_free(&a.claims);
     (void)munmap(room, size);
     arena->adopting = 0;
-    tell(&a);
+    write_down(&a);
+    worker->proven = 0;
     return 0;
+}
+
+/* ---- afterwards ---- */
+
+bool gw_adopt_prove(struct gw_worker *worker, struct conn *conn)
+{
+    struct adoption_gauge *gauge = &worker->gauges->adoption;
+
+    conn->flags &= ~(uint32_t)CONN_UNPROVEN;
+    if (conn->cookie != 0 && gw_cookie(conn->fd) == conn->cookie)
+        return true;
+    int fd = conn->fd;
+    conn->fd = -1;
+    gw_conn_close(worker, conn);
+    gw_claims_close(worker, fd);
+    atomic_fetch_sub(&gauge->adopted, 1);
+    atomic_fetch_add(&gauge->dropped, 1);
+    return false;
+}
+
+void gw_adopt_go_on(struct gw_worker *worker)
+{
+    uint32_t conns = worker->slots.arena->fresh_conn;
+
+    for (unsigned i = 0; i < PROVEN && worker->proven < conns; i++, worker->proven++) {
+        struct conn *conn = &worker->slots.conns[worker->proven];
+        if (conn->state != CONN_FREE)
+            (void)gw_adopt_holds(worker, conn);
+    }
+    if (worker->proven < conns)
+        return;
+    worker->proven = GW_NONE;
+    atomic_fetch_add(&worker->gauges->adoption.adoptions, 1);
+    (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 }

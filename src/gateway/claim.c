@@ -15,11 +15,15 @@
 #include <unistd.h>
 
 enum {
-    DEATHS = 2, /* of workers with the same request in hand before that one is given up */
-    BEYOND =
-        256, /* how far above the last slot's descriptor an accepted one can be: below are at most the few that were
-                     open for a moment */
+    DEATHS = 2,   /* of workers with the same request in hand before that one is given up */
+    BEYOND = 256, /* how far above the last slot's descriptor an accepted one can be: between were few, for a moment */
+    EACH = 6,     /* descriptors that a connection has at the most: its own, an upstream's, those of two pipes */
+    SPARE = 1024, /* those that belong to no connection */
 };
+
+/* Owners of descriptors beside connections, which are named by their index + 1. */
+#define NOBODY  0
+#define ANOTHER UINT32_MAX
 
 static void set(uint64_t *bits, uint32_t at, bool value)
 {
@@ -32,22 +36,85 @@ static bool is_set(const uint64_t *bits, uint32_t at)
     return bits[at / 64] >> at % 64 & 1;
 }
 
+/* ---- whose what is ---- */
+
+static void claim(struct gw_claims *a, int fd, uint32_t owner)
+{
+    if (fd < 0 || fd >= a->limit)
+        return;
+    a->owners[fd] = owner;
+    a->highest = fd > a->highest ? fd : a->highest;
+}
+
+/* From now on nobody else may have what it has; or everybody may. */
+static void claim_conn(struct gw_claims *a, const struct conn *conn, bool claimed)
+{
+    const int fds[] = { conn->fd, conn->up.read_fd, conn->up.write_fd, conn->down.read_fd, conn->down.write_fd };
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        claim(a, fds[i], claimed ? gw_conn_index(a->worker, conn) + 1 : NOBODY);
+    if (conn->in != GW_NONE)
+        set(a->blocks, conn->in, claimed);
+    if (conn->out != GW_NONE)
+        set(a->blocks, conn->out, claimed);
+}
+
+/* Its slot is given up; the descriptor is then nobody's and is closed with the others. */
+static void drop(struct gw_claims *a, struct conn *conn)
+{
+    conn->state = CONN_FREE;
+    a->dropped++;
+}
+
+/* Whoever has the descriptor gives it up when its socket is another one than it thinks. */
+static void contest(struct gw_claims *a, int fd)
+{
+    uint32_t owner = a->owners[fd];
+    if (owner == NOBODY || owner == ANOTHER)
+        return;
+    struct conn *conn = &a->worker->slots.conns[owner - 1];
+    if (!(conn->flags & CONN_UNPROVEN))
+        return;
+    conn->flags &= ~(uint32_t)CONN_UNPROVEN;
+    if (gw_cookie(fd) == conn->cookie)
+        return;
+    claim_conn(a, conn, false);
+    drop(a, conn);
+}
+
+static bool is_free(struct gw_claims *a, int fd)
+{
+    if (fd <= 2 || fd >= a->limit)
+        return false;
+    contest(a, fd);
+    return a->owners[fd] == NOBODY;
+}
+
 /* ---- checks ---- */
 
-static bool is_free(const struct gw_claims *a, int fd)
-{
-    return fd > 2 && fd <= a->highest && !is_set(a->descriptors, (uint32_t)fd);
-}
-
-static void claim(struct gw_claims *a, int fd)
-{
-    if (fd >= 0)
-        set(a->descriptors, (uint32_t)fd, true);
-}
-
-static bool socket_holds(const struct gw_claims *a, const struct gw_socket *socket)
+static bool socket_holds(struct gw_claims *a, const struct gw_socket *socket)
 {
     return is_free(a, socket->fd) && socket->cookie != 0 && gw_cookie(socket->fd) == socket->cookie;
+}
+
+/* It waits for its client's next request, and the worker before us had left nothing of it to be done. */
+static bool rests(const struct gw_claims *a, const struct conn *conn)
+{
+    const struct gw_worker *worker = a->worker;
+    return conn->state == CONN_IDLE && conn->in == GW_NONE && conn->out == GW_NONE && conn->upstream == GW_NONE &&
+           !(conn->flags & (CONN_LEFTOVER | CONN_READY | CONN_ACTIVE)) &&
+           !(conn->io & (GW_READABLE | GW_HUP | GW_ERROR)) && gw_conn_index(worker, conn) != a->victim &&
+           worker->view->listeners[conn->listener].protocol == BOARD_HTTP && !worker->epoll_is_new;
+}
+
+/* Sets or clears CONN_UNPROVEN. */
+static bool client_holds(struct gw_claims *a, struct conn *conn)
+{
+    if (!rests(a, conn)) {
+        conn->flags &= ~(uint32_t)CONN_UNPROVEN;
+        return socket_holds(a, &conn->socket);
+    }
+    conn->flags |= CONN_UNPROVEN;
+    return is_free(a, conn->fd);
 }
 
 static bool block_holds(const struct gw_claims *a, uint32_t block)
@@ -56,7 +123,7 @@ static bool block_holds(const struct gw_claims *a, uint32_t block)
 }
 
 /* A pipe holds what its slot says; or, with the connection in hand, what the last call has left in it. */
-static bool pipe_holds(const struct gw_claims *a, const struct gw_pipe *pipe, bool in_hand)
+static bool pipe_holds(struct gw_claims *a, const struct gw_pipe *pipe, bool in_hand)
 {
     if (pipe->read_fd < 0 && pipe->held == 0)
         return true;
@@ -119,7 +186,7 @@ static bool parts_hold(const struct conn *conn)
     }
 }
 
-static bool conn_holds(const struct gw_claims *a, const struct conn *conn)
+static bool conn_holds(struct gw_claims *a, struct conn *conn)
 {
     const struct gw_worker *worker = a->worker;
     bool in_hand = gw_conn_index(worker, conn) == a->victim;
@@ -129,29 +196,9 @@ static bool conn_holds(const struct gw_claims *a, const struct conn *conn)
            conn->failure < RETRY_FAILURES && (conn->route < BOARD_ROUTES || !(conn->flags & CONN_ACTIVE)) &&
            (conn->rival == GW_NONE || conn->rival_endpoint < BOARD_ENDPOINTS) && parts_hold(conn) &&
            lengths_hold(conn) && belongs(worker, conn, conn->upstream) && belongs(worker, conn, conn->rival) &&
-           conn->deaths < DEATHS && socket_holds(a, &conn->socket) && block_holds(a, conn->in) &&
-           block_holds(a, conn->out) && (conn->in == GW_NONE || conn->in != conn->out) &&
-           pipe_holds(a, &conn->up, in_hand) && pipe_holds(a, &conn->down, in_hand);
-}
-
-/* From now on nobody else may have what it has; or everybody may. */
-static void claim_conn(struct gw_claims *a, const struct conn *conn, bool claimed)
-{
-    const int fds[] = { conn->fd, conn->up.read_fd, conn->up.write_fd, conn->down.read_fd, conn->down.write_fd };
-    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-        if (fds[i] >= 0)
-            set(a->descriptors, (uint32_t)fds[i], claimed);
-    if (conn->in != GW_NONE)
-        set(a->blocks, conn->in, claimed);
-    if (conn->out != GW_NONE)
-        set(a->blocks, conn->out, claimed);
-}
-
-/* Its slot is given up; the descriptor is then nobody's and is closed with the others. */
-static void drop(struct gw_claims *a, struct conn *conn)
-{
-    conn->state = CONN_FREE;
-    a->dropped++;
+           conn->deaths < DEATHS && client_holds(a, conn) && block_holds(a, conn->in) && block_holds(a, conn->out) &&
+           (conn->in == GW_NONE || conn->in != conn->out) && pipe_holds(a, &conn->up, in_hand) &&
+           pipe_holds(a, &conn->down, in_hand);
 }
 
 static void check_conns(struct gw_claims *a)
@@ -200,7 +247,7 @@ static void check_upstreams(struct gw_claims *a)
         if (upstream->state == UPSTREAM_FREE)
             continue;
         if (upstream_holds(a, i))
-            claim(a, upstream->fd);
+            claim(a, upstream->fd, ANOTHER);
         else
             upstream->state = UPSTREAM_FREE;
     }
@@ -208,9 +255,8 @@ static void check_upstreams(struct gw_claims *a)
 
 /* ---- descriptors ---- */
 
-/* The descriptors that are no slot's and are there all the same; -1: none. How many. */
-enum { OWN = 7 + GUARD_FDS + HANDOVER_PARTS };
-static size_t own_descriptors(const struct gw_claims *a, int own[OWN])
+/* Those that are no slot's and are there all the same. */
+static void claim_own(struct gw_claims *a)
 {
     const struct gateway_worker_setup *setup = a->worker->setup;
     const int fixed[] = { STDIN_FILENO,
@@ -220,45 +266,14 @@ static size_t own_descriptors(const struct gw_claims *a, int own[OWN])
                           setup->channel_fd,
                           setup->bell_fd,
                           setup->supervisor_bell_fd };
+    int others[GUARD_FDS + HANDOVER_PARTS];
+    size_t n = setup->guard ? guard_area_fds(setup->guard, others) : 0;
 
-    memcpy(own, fixed, sizeof(fixed));
-    size_t n = ARRAY_LEN(fixed);
-    if (setup->guard)
-        n += guard_area_fds(setup->guard, own + n);
-    return n + handover_fds(own + n);
-}
-
-static void find_highest(struct gw_claims *a)
-{
-    const struct slots *slots = &a->worker->slots;
-    int limit = (int)sysconf(_SC_OPEN_MAX), own[OWN];
-
-    size_t n = own_descriptors(a, own);
+    n += handover_fds(others + n);
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+        claim(a, fixed[i], ANOTHER);
     for (size_t i = 0; i < n; i++)
-        a->highest = own[i] > a->highest ? own[i] : a->highest;
-    for (uint32_t i = 0; i < BOARD_LISTENERS; i++)
-        if (a->worker->listeners[i].fd > a->highest && a->worker->listeners[i].fd < limit)
-            a->highest = a->worker->listeners[i].fd;
-    for (uint32_t i = 0; i < slots->arena->fresh_conn; i++) {
-        const struct conn *conn = &slots->conns[i];
-        const int fds[] = { conn->fd, conn->up.read_fd, conn->up.write_fd, conn->down.read_fd, conn->down.write_fd };
-        for (size_t f = 0; conn->state != CONN_FREE && f < sizeof(fds) / sizeof(fds[0]); f++)
-            if (fds[f] > a->highest && fds[f] < limit)
-                a->highest = fds[f];
-    }
-    for (uint32_t i = 0; i < slots->arena->fresh_upstream; i++) {
-        const struct upstream *upstream = &slots->upstreams[i];
-        if (upstream->state != UPSTREAM_FREE && upstream->fd > a->highest && upstream->fd < limit)
-            a->highest = upstream->fd;
-    }
-}
-
-static void claim_own(struct gw_claims *a)
-{
-    int own[OWN];
-    size_t n = own_descriptors(a, own);
-    for (size_t i = 0; i < n; i++)
-        claim(a, own[i]);
+        claim(a, others[i], ANOTHER);
 }
 
 /* Listening sockets: those that are, are watched again once the view is there. */
@@ -273,7 +288,7 @@ static void claim_listeners(struct gw_claims *a)
         if (!is_free(a, listener->fd) || getsockopt(listener->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 ||
             !listens)
             listener->fd = -1;
-        claim(a, listener->fd);
+        claim(a, listener->fd, ANOTHER);
     }
 }
 
@@ -306,7 +321,7 @@ static void sort_descriptors(struct gw_claims *a)
 {
     unsigned first = 3;
     for (unsigned fd = 3; fd <= (unsigned)a->highest; fd++) {
-        if (!is_set(a->descriptors, fd))
+        if (a->owners[fd] == NOBODY)
             continue;
         if (fd > first)
             close_unclaimed(a, first, fd - 1);
@@ -315,24 +330,43 @@ static void sort_descriptors(struct gw_claims *a)
     close_unclaimed(a, first, ~0U);
 }
 
+/* The lowest free number is given to each new descriptor: there is none above what slots and all else may have at once. */
+static int limit_of(const struct gw_worker *worker)
+{
+    long files = sysconf(_SC_OPEN_MAX), most = SPARE + (long)worker->slots.count * EACH;
+    return (int)(files > 0 && files < most ? files : most);
+}
+
 int gw_claims_take(struct gw_claims *claims, struct gw_worker *worker, uint32_t victim)
 {
-    *claims = (struct gw_claims){ .worker = worker, .victim = victim, .accepted = -1 };
-    find_highest(claims);
-    size_t descriptors = ((size_t)claims->highest / 64 + 1) * 8,
-           blocks = ((size_t)worker->slots.arena->blocks / 64 + 1) * 8;
-    claims->size = descriptors + blocks;
-    char *room = mmap(NULL, claims->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *claims = (struct gw_claims){ .worker = worker, .victim = victim, .accepted = -1, .limit = limit_of(worker) };
+    size_t owners = ((size_t)claims->limit / 2 + 1) * 8, blocks = ((size_t)worker->slots.arena->blocks / 64 + 1) * 8;
+    claims->size = owners + blocks;
+    char *room = mmap(NULL, claims->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         return -ENOMEM;
-    claims->descriptors = (uint64_t *)room;
-    claims->blocks = (uint64_t *)(room + descriptors);
+    claims->owners = (uint32_t *)room;
+    claims->blocks = (uint64_t *)(room + owners);
     claim_own(claims);
     claim_listeners(claims);
     check_conns(claims);
     check_upstreams(claims);
     sort_descriptors(claims);
     return 0;
+}
+
+void gw_claims_close(const struct gw_worker *worker, int fd)
+{
+    const struct slots *slots = &worker->slots;
+    uint64_t cookie = gw_cookie(fd);
+    for (uint32_t i = 0; i < slots->arena->fresh_conn; i++)
+        if (slots->conns[i].state != CONN_FREE && slots->conns[i].cookie == cookie)
+            return;
+    for (uint32_t i = 0; i < slots->arena->fresh_upstream; i++)
+        if (slots->upstreams[i].state != UPSTREAM_FREE && slots->upstreams[i].cookie == cookie)
+            return;
+    if (is_connected(fd))
+        (void)close(fd);
 }
 
 bool gw_claims_has_block(const struct gw_claims *claims, uint32_t block)
@@ -342,5 +376,5 @@ bool gw_claims_has_block(const struct gw_claims *claims, uint32_t block)
 
 void gw_claims_free(struct gw_claims *claims)
 {
-    (void)munmap(claims->descriptors, claims->size);
+    (void)munmap(claims->owners, claims->size);
 }

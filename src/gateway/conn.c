@@ -2,6 +2,7 @@
 #include "gateway/conn.h"
 
 #include "base/clock.h"
+#include "gateway/adopt.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/failure.h"
@@ -175,7 +176,7 @@ static bool make_room(struct gw_worker *worker, uint32_t listener)
              gw_timers_due(&worker->timers, at) < gw_timers_due(&worker->timers, gw_conn_index(worker, first))))
             first = &conns[at];
     }
-    if (!first || has_bytes(first))
+    if (!first || !gw_adopt_holds(worker, first) || has_bytes(first))
         return false;
     gw_limit_count(worker, GAUGE_MADE_ROOM);
     gw_conn_close(worker, first);

@@ -10,8 +10,9 @@
 
 enum {
     P2C_DRAWS = 2,
-    LEAST_DRAWS = 16, /* up to so many, the least loaded of all is found; of more, the least loaded of as many */
-    TRIES = 64,       /* until all are looked at */
+    LEAST_DRAWS =
+        16, /* up to so many, the least loaded of all is found; of more, an idle one or the least loaded of as many */
+    TRIES = 64, /* until all are looked at */
 };
 #define HEARTBEAT_NS NS_PER_S             /* a worker that is silent for so long waits for nothing any more */
 #define GOLDEN       UINT32_C(0x9e3779b9) /* 2^32 / φ: its multiples are spread evenly, however many there are */
@@ -153,12 +154,15 @@ static uint32_t draw(struct choice *choice)
     return any(choice);
 }
 
-/* The best of so many; of all, when there are no more. */
+/* The best of so many; of all, when there are no more. By load alone none is better than an idle one: there it ends, which with
+   many endpoints is soon. */
 static uint32_t best_of(struct choice *choice, uint32_t draws, bool by_latency)
 {
     bool all = choice->total <= draws;
     uint32_t best = draw(choice), looks = all ? choice->total : 2 * draws;
     for (uint32_t i = 0, compared = 1; best != GW_NONE && i < looks && compared < draws; i++) {
+        if (!by_latency && gw_balance_inflight(choice->balance, best) == 0)
+            break;
         uint32_t other = all ? nth(choice, i) : random_one(choice);
         if (other == best || !usable(choice, other) || passed_over(choice, other))
             continue;

@@ -3,11 +3,9 @@
 
 #include "base/hash.h"
 
-#include <string.h>
-
 uint64_t gw_ring_name(const char *instance)
 {
-    return hash_mix(hash_bytes(HASH_SEED, instance, strlen(instance)));
+    return hash_mix(hash_text(instance));
 }
 
 uint32_t gw_ring_place(uint64_t name, uint32_t n)
@@ -40,23 +38,29 @@ static void sort_by_byte(const struct gw_ring_point *from, struct gw_ring_point 
         to[next[from[i].at >> shift & 0xff]++] = from[i];
 }
 
+/* The circle has as many equal parts as there are points, so that each has about one. */
+static uint32_t part_of(uint32_t at, uint32_t len)
+{
+    return (uint32_t)((uint64_t)at * len >> 32);
+}
+
 void gw_ring_sort(struct gw_ring_point *points, struct gw_ring_point *scratch, uint32_t len)
 {
     sort_by_byte(points, scratch, len, 0);
     sort_by_byte(scratch, points, len, 8);
     sort_by_byte(points, scratch, len, 16);
     sort_by_byte(scratch, points, len, 24);
+    for (uint32_t part = 0, next = 0; part < len; part++) {
+        while (next < len && part_of(points[next].at, len) < part)
+            next++;
+        points[part].begin = (int16_t)((int32_t)next - (int32_t)part);
+    }
 }
 
 uint32_t gw_ring_find(const struct gw_ring_point *points, uint32_t len, uint32_t at)
 {
-    uint32_t low = 0, high = len;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (points[middle].at < at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < len ? low : 0;
+    uint32_t part = part_of(at, len), next = part + (uint32_t)points[part].begin;
+    while (next < len && points[next].at < at)
+        next++;
+    return next < len ? next : 0;
 }

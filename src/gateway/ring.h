@@ -17,7 +17,9 @@ enum { GW_RING_POINTS = 128 };
 struct gw_ring_point {
     uint32_t at;
     uint16_t endpoint;
-    uint16_t pad;
+    int16_t
+        begin; /* in a sorted ring of `len` points, of the i-th of `len` equal parts of the circle: its first point is the
+                      one of index i + begin */
 };
 
 /* What an endpoint is called on every ring. */
@@ -30,10 +32,10 @@ uint32_t gw_ring_place(uint64_t name, uint32_t n);
 uint32_t gw_ring_add(struct gw_ring_point *points, uint16_t endpoint, uint64_t name, uint32_t weight,
                      uint32_t heaviest);
 
-/* Sorts them by place, in O(len). `scratch` has room for as many. */
+/* Sorts them by place, for gw_ring_find(), in O(len). `scratch` has room for as many. */
 void gw_ring_sort(struct gw_ring_point *points, struct gw_ring_point *scratch, uint32_t len);
 
-/* The index of the first point at or behind `at`; 0 behind the last one. `len` is more than 0. */
+/* The index of the first point at or behind `at`; 0 behind the last one. `len` is more than 0. O(1): points are spread evenly. */
 uint32_t gw_ring_find(const struct gw_ring_point *points, uint32_t len, uint32_t at);
 
 #endif

@@ -33,10 +33,11 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
-#define GW_ARENA_LAYOUT 6u
+#define GW_ARENA_LAYOUT 7u
 #define GW_NONE         UINT32_MAX
 #define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
 
@@ -44,6 +45,7 @@ enum {
     GW_BLOCK = 16 * 1024,
     GW_HEADROOM = 1536, /* what a response head may grow by, where no template is filled in */
     GW_TRIED = 8,       /* endpoints that one request remembers; the oldest is forgotten */
+    GW_EVENTS = 256,    /* taken in one turn */
 };
 
 /* Facts about a socket, as edge-triggered epoll leaves it to us to remember. */
@@ -86,7 +88,8 @@ enum conn_flag {
     CONN_ENCHUNK = 1 << 23,       /* the upstream ends its answer by closing; the client gets it in chunks */
     CONN_EXPECTS = 1 << 24,       /* Expect: 100-continue: its body may wait until the upstream asks for it */
     CONN_LATER = 1 << 25,         /* HELD: waits for room in the retry budget */
-    CONN_ASKED = 1 << 26,         /* VERDICT: the supervisor was rung to look whether the instance lives */
+    CONN_UNPROVEN = 1 << 26,      /* IDLE: adopted, and its socket has not been checked yet (adopt.h) */
+    CONN_ASKED = 1 << 27,         /* VERDICT: the supervisor was rung to look whether the instance lives */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */
@@ -225,6 +228,8 @@ struct arena {
     uint64_t call_cookie;
     struct mmsghdr call;
     struct gw_listener listeners[BOARD_LISTENERS];
+    struct epoll_event
+        events[GW_EVENTS]; /* what epoll_wait(2) has said and is still to be carried out; events 0: done */
     struct gw_mark mark[2];
 };
 

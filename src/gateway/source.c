@@ -15,17 +15,19 @@ uint64_t gw_source_key(const struct gw_sources *sources, uint32_t listener, int 
     return key ? key : 1;
 }
 
-static uint32_t held(const struct gw_source *source)
+static uint32_t held(const struct gw_sources *sources, uint32_t cell)
 {
     uint32_t sum = 0;
     for (unsigned w = 0; w < GAUGES_WORKERS; w++)
-        sum += atomic_load_explicit(&source->connections[w], memory_order_relaxed);
+        if (atomic_load_explicit(&sources->counted[w], memory_order_relaxed))
+            sum += atomic_load_explicit(&sources->connections[w][cell], memory_order_relaxed);
     return sum;
 }
 
-static bool is_blank(const struct gw_source *source, int64_t now_ns)
+static bool is_blank(const struct gw_sources *sources, uint32_t cell, int64_t now_ns)
 {
-    return atomic_load_explicit(&source->due_ns, memory_order_relaxed) <= now_ns && held(source) == 0;
+    return atomic_load_explicit(&sources->source[cell].due_ns, memory_order_relaxed) <= now_ns &&
+           held(sources, cell) == 0;
 }
 
 /* The cell of `key`, taken for it when it had none. When another worker takes the same one at the same moment, its address
@@ -37,7 +39,7 @@ static uint32_t find(struct gw_sources *sources, uint64_t key, int64_t now_ns)
         uint64_t there = atomic_load_explicit(&sources->source[i].key, memory_order_relaxed);
         if (there == key)
             return i;
-        if (blank == GW_NONE && (there == 0 || is_blank(&sources->source[i], now_ns)))
+        if (blank == GW_NONE && (there == 0 || is_blank(sources, i, now_ns)))
             blank = i;
     }
     if (blank != GW_NONE)
@@ -52,28 +54,28 @@ bool gw_source_enter(struct gw_sources *sources, unsigned worker, uint64_t key, 
     *ret_cell = GW_NONE;
     if (cell == GW_NONE)
         return true;
-    struct gw_source *source = &sources->source[cell];
-    if (limit > 0 && held(source) >= limit)
+    if (limit > 0 && held(sources, cell) >= limit)
         return false;
-    uint16_t mine = atomic_load_explicit(&source->connections[worker], memory_order_relaxed);
-    if (mine == UINT16_MAX)
+    _Atomic uint16_t *mine = &sources->connections[worker][cell];
+    uint16_t before = atomic_load_explicit(mine, memory_order_relaxed);
+    if (before == UINT16_MAX)
         return true;
     atomic_store_explicit(&sources->counted[worker], 1, memory_order_relaxed);
-    atomic_store_explicit(&source->connections[worker], (uint16_t)(mine + 1), memory_order_relaxed);
+    atomic_store_explicit(mine, (uint16_t)(before + 1), memory_order_relaxed);
     *ret_cell = cell;
     return true;
 }
 
 void gw_source_again(struct gw_sources *sources, unsigned worker, uint32_t cell)
 {
-    _Atomic uint16_t *mine = &sources->source[cell].connections[worker];
+    _Atomic uint16_t *mine = &sources->connections[worker][cell];
     atomic_store_explicit(&sources->counted[worker], 1, memory_order_relaxed);
     atomic_store_explicit(mine, (uint16_t)(atomic_load_explicit(mine, memory_order_relaxed) + 1), memory_order_relaxed);
 }
 
 void gw_source_leave(struct gw_sources *sources, unsigned worker, uint32_t cell)
 {
-    _Atomic uint16_t *mine = &sources->source[cell].connections[worker];
+    _Atomic uint16_t *mine = &sources->connections[worker][cell];
     atomic_store_explicit(mine, (uint16_t)(atomic_load_explicit(mine, memory_order_relaxed) - 1), memory_order_relaxed);
 }
 
@@ -95,8 +97,9 @@ int64_t gw_source_request(struct gw_sources *sources, uint64_t key, int64_t inte
 
 void gw_source_forget(struct gw_sources *sources, unsigned worker)
 {
-    if (!atomic_exchange_explicit(&sources->counted[worker], 0, memory_order_relaxed))
+    if (!atomic_load_explicit(&sources->counted[worker], memory_order_relaxed))
         return;
     for (uint32_t i = 0; i < GW_SOURCES; i++)
-        atomic_store_explicit(&sources->source[i].connections[worker], 0, memory_order_relaxed);
+        atomic_store_explicit(&sources->connections[worker][i], 0, memory_order_relaxed);
+    atomic_store_explicit(&sources->counted[worker], 0, memory_order_relaxed);
 }

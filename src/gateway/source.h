@@ -22,13 +22,13 @@ enum { GW_SOURCES = 65536, GW_SOURCES_AROUND = 8 };
 struct gw_source {
     _Atomic uint64_t key;   /* 0: free */
     _Atomic int64_t due_ns; /* monotonic: the next request would be in time */
-    _Atomic uint16_t connections[GAUGES_WORKERS];
 };
 
 struct gw_sources {
     uint64_t seed;                            /* so that nobody can choose addresses that share a cell */
     _Atomic uint32_t counted[GAUGES_WORKERS]; /* bool: the worker's column is not all zeroes */
     struct gw_source source[GW_SOURCES];
+    _Atomic uint16_t connections[GAUGES_WORKERS][GW_SOURCES]; /* by worker and cell: its column is soon struck off */
 };
 
 /* What an address (network order, AF_INET or AF_INET6) counts under at a listener. Never 0. */

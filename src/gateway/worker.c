@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/files.h"
 #include "gateway/adopt.h"
 #include "gateway/attempt.h"
 #include "gateway/conn.h"
@@ -25,14 +26,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 enum {
-    EVENTS = 256,       /* taken in one turn */
     OTHERS_MS = 2,      /* the longest sleep while what is waited for may come from another worker: a turn, or room */
+    PROVE_MS = 1,       /* the longest sleep before some more of what was adopted are proven (adopt.h) */
     HEARTBEAT_MS = 150, /* the longest sleep: who watches the heart sees it beat (base/guard.h) */
 };
 
@@ -45,14 +45,14 @@ uint64_t gw_cookie(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
 }
 
-static uint64_t tag(enum gw_kind kind, uint32_t generation, uint32_t index)
+uint64_t gw_tag(enum gw_kind kind, uint32_t generation, uint32_t index)
 {
     return (uint64_t)kind << 56 | (uint64_t)generation << 32 | index;
 }
 
 int gw_watch(struct gw_worker *worker, int fd, uint32_t events, enum gw_kind kind, uint32_t generation, uint32_t index)
 {
-    struct epoll_event event = { .events = events | EPOLLET, .data.u64 = tag(kind, generation, index) };
+    struct epoll_event event = { .events = events | EPOLLET, .data.u64 = gw_tag(kind, generation, index) };
     int r = epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event);
     if (r < 0 && errno == EEXIST) /* by a worker before us */
         r = epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, fd, &event);
@@ -63,7 +63,7 @@ void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind ki
 {
     struct epoll_event event = {
         .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-        .data.u64 = tag(kind, generation, index),
+        .data.u64 = gw_tag(kind, generation, index),
     };
     if (*io & GW_WANT_OUT)
         return;
@@ -258,9 +258,11 @@ static void begin_drain(struct gw_worker *worker)
     worker->draining = true;
     worker->slots.arena->draining = true;
     gw_listen_close_all(worker);
-    for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
-        if (worker->slots.conns[i].state == CONN_IDLE || worker->slots.conns[i].state == CONN_PROXY)
-            gw_conn_close(worker, &worker->slots.conns[i]);
+    for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++) {
+        struct conn *conn = &worker->slots.conns[i];
+        if ((conn->state == CONN_IDLE || conn->state == CONN_PROXY) && gw_adopt_holds(worker, conn))
+            gw_conn_close(worker, conn);
+    }
 }
 
 static void take_message(struct gw_worker *worker, const struct gateway_message *message, int fd)
@@ -332,7 +334,7 @@ static void read_channel(struct gw_worker *worker)
 static void conn_event(struct gw_worker *worker, uint32_t index, uint32_t generation, uint32_t events)
 {
     struct conn *conn = &worker->slots.conns[index];
-    if (conn->generation != generation || conn->state == CONN_FREE)
+    if (conn->generation != generation || conn->state == CONN_FREE || !gw_adopt_holds(worker, conn))
         return;
     gw_mark(worker, conn);
     bool was_there = !(conn->io & GW_HUP);
@@ -372,14 +374,15 @@ static void tend_guard(struct gw_worker *worker)
         (void)gw_watch(worker, guard_fd(worker->guard), EPOLLIN, GW_KIND_GUARD, 0, 0);
 }
 
-void gw_worker_event(struct gw_worker *worker, enum gw_kind kind, uint32_t generation, uint32_t index, uint32_t events)
+void gw_worker_event(struct gw_worker *worker, struct epoll_event *event)
 {
-    switch (kind) {
+    uint32_t generation = event->data.u64 >> 32 & 0xffffff, index = (uint32_t)event->data.u64;
+    switch ((enum gw_kind)(event->data.u64 >> 56)) {
     case GW_KIND_CONN:
-        conn_event(worker, index, generation, events);
+        conn_event(worker, index, generation, event->events);
         break;
     case GW_KIND_UPSTREAM:
-        upstream_event(worker, index, generation, events);
+        upstream_event(worker, index, generation, event->events);
         break;
     case GW_KIND_LISTENER:
         gw_listen_accept(worker, index);
@@ -398,6 +401,7 @@ void gw_worker_event(struct gw_worker *worker, enum gw_kind kind, uint32_t gener
         break;
     }
     gw_mark_none(worker);
+    event->events = 0; /* last: who comes after us carries it out once more rather than never */
 }
 
 static void expire(struct gw_worker *worker)
@@ -405,6 +409,8 @@ static void expire(struct gw_worker *worker)
     uint32_t id, conns = worker->slots.arena->conns;
     while (gw_timers_pop(&worker->timers, worker->now, &id)) {
         if (id < conns) {
+            if (!gw_adopt_holds(worker, &worker->slots.conns[id]))
+                continue;
             gw_mark(worker, &worker->slots.conns[id]);
             gw_conn_expire(worker, &worker->slots.conns[id]);
             gw_mark_none(worker);
@@ -444,7 +450,7 @@ static int timeout_ms(const struct gw_worker *worker)
 {
     int64_t next = gw_timers_next(&worker->timers);
     bool others = worker->turns_held || (worker->queued > 0 && worker->setup->gauges->workers > 1);
-    int64_t longest = others ? OTHERS_MS : HEARTBEAT_MS;
+    int64_t longest = worker->proven != GW_NONE ? PROVE_MS : others ? OTHERS_MS : HEARTBEAT_MS;
     if (worker->ready_first != GW_NONE || next <= worker->now)
         return 0;
     int64_t ms = (next - worker->now + NS_PER_MS - 1) / NS_PER_MS;
@@ -453,19 +459,22 @@ static int timeout_ms(const struct gw_worker *worker)
 
 static void turn(struct gw_worker *worker)
 {
-    struct epoll_event events[EVENTS];
-    int n = epoll_wait(worker->epoll_fd, events, EVENTS, timeout_ms(worker));
+    struct epoll_event *events = worker->slots.arena->events;
+    int n = epoll_wait(worker->epoll_fd, events, GW_EVENTS, timeout_ms(worker));
     worker->now = clock_now();
     atomic_store_explicit(&worker->gauges->heartbeat_ns, worker->now, memory_order_relaxed);
     if (guard_beat(worker->guard, worker->now))
         tend_guard(worker);
     /* Before anything else, whether its bell is among the events or not: what follows goes by the latest news. */
     refresh_board(worker);
+    worker->accepted = worker->accepting;
+    worker->accepting = false;
     for (int i = 0; i < n && !worker->over; i++)
-        gw_worker_event(worker, (enum gw_kind)(events[i].data.u64 >> 56), events[i].data.u64 >> 32 & 0xffffff,
-                        (uint32_t)events[i].data.u64, events[i].events);
+        gw_worker_event(worker, &events[i]);
     expire(worker);
     drive_ready(worker);
+    if (worker->proven != GW_NONE)
+        gw_adopt_go_on(worker);
     if (worker->turns_held)
         gw_hold_wake(worker);
     if (worker->queued > 0)
@@ -474,16 +483,6 @@ static void turn(struct gw_worker *worker)
         worker->over = true;
     if (worker->program >= 0 && worker->guard && !worker->over)
         upgrade(worker);
-}
-
-/* As far as it may be raised. */
-static void raise_files(void)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
-        return;
-    files.rlim_cur = files.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &files); /* else descriptors run out sooner, which is lived with */
 }
 
 /* Memory of our own, which neither the guard nor a successor is to inherit. */
@@ -504,7 +503,7 @@ static int prepare(struct gw_worker *worker)
     worker->gauges = &setup->gauges->worker[setup->number];
     worker->shared = setup->shared;
     worker->held = worker->verdicts = (struct gw_list){ .first = GW_NONE, .last = GW_NONE };
-    worker->ready_first = worker->ready_last = worker->parsed = GW_NONE;
+    worker->ready_first = worker->ready_last = worker->parsed = worker->proven = GW_NONE;
     worker->now = clock_now();
     for (uint32_t i = 0; i < BOARD_SERVICES; i++) {
         worker->queues[i] = worker->held;
@@ -578,7 +577,7 @@ int gateway_worker_run(const struct gateway_worker_setup *setup)
     static struct place place;
     uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
 
-    raise_files();
+    (void)files_raise_limit();
     place.setup = setup;
     /* Only address space, but there may be a limit on that, too. */
     int result = gw_slots_new(&place.slots, conns, NULL);

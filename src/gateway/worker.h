@@ -17,6 +17,7 @@
 /* What an epoll event is about: kind (8 bits), generation of the slot (24), index (32). Never a pointer: an event may
    be older than the slot's present use. */
 enum gw_kind { GW_KIND_LISTENER, GW_KIND_CHANNEL, GW_KIND_BELL, GW_KIND_GUARD, GW_KIND_CONN, GW_KIND_UPSTREAM };
+uint64_t gw_tag(enum gw_kind kind, uint32_t generation, uint32_t index);
 
 enum { GW_PIPES_IDLE = 32 }; /* empty ones that are kept */
 
@@ -43,7 +44,9 @@ struct gw_worker {
     int epoll_fd;
     int64_t now;       /* of this turn */
     bool epoll_is_new; /* nothing of what the arena holds is registered in it */
+    uint32_t proven;   /* connections below have been checked since they were adopted; GW_NONE: all */
     bool draining, accept_paused, over;
+    bool accepting, accepted;      /* a listener was ready in this turn, in the one before */
     int program;                   /* to go on as after this turn; -1: none */
     struct gw_listener *listeners; /* in the arena, by index on the board */
     struct gw_replay replay[2];    /* of the client, of the upstream */
@@ -129,8 +132,9 @@ ssize_t gw_wrote_nothing(uint8_t *io);
 /* Takes the bits of an epoll event into `io`. */
 void gw_io_event(uint8_t *io, uint32_t events);
 
-/* What epoll has to say, or would have had. */
-void gw_worker_event(struct gw_worker *worker, enum gw_kind kind, uint32_t generation, uint32_t index, uint32_t events);
+/* Carries out what epoll has to say, or would have had, and clears `event->events`. */
+struct epoll_event;
+void gw_worker_event(struct gw_worker *worker, struct epoll_event *event);
 
 /* Puts the connection on the list of those to be driven in the next turn: it could go on, but others want to as well. */
 void gw_worker_again(struct gw_worker *worker, struct conn *conn);

@@ -223,6 +223,7 @@ static void send_stop(struct instance *instance, bool ok)
     struct runtime *runtime = supervisor_of(instance)->peers.runtime;
     int signo = instance->spec->stop_signal;
 
+    instance_pause_end(instance); /* or it could not hear */
     /* Waiting for what cannot come would only keep its successor away. */
     if (instance->handle && runtime->hears && !runtime->hears(runtime, instance->handle, signo)) {
         instance_warn(instance,
@@ -372,6 +373,7 @@ void instance_free(struct instance *instance)
         return;
     struct supervisor_peers *peers = &supervisor_of(instance)->peers;
     loop_timer_cancel(peers->loop, &instance->timer);
+    loop_timer_cancel(peers->loop, &instance->lease);
     health_end(&instance->health);
     hooks_cancel(instance);
     endpoint_set(instance, BOARD_ENDPOINT_GONE, CAUSE_STOP);
