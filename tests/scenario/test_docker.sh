@@ -485,7 +485,7 @@ END
 story_a_user_who_may_not_use_the_engine_is_told() {
     engine_start
     containers
-    chmod o+x "${dir%/*}"
+    chmod a+x "${dir%/*}"
     chmod 755 "$dir" "$dir/e"
     mkdir "$dir/nobody"
     chown nobody "$dir/nobody"
