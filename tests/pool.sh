@@ -3,7 +3,7 @@
 # Runs programs side by side, for the runners of unit tests and of stories. As root each runs in namespaces of its own, so
 # that none meets another one's ports and processes, and that nothing outlives one: no process and no mount.
 
-pool_dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma-tests.XXXXXX")
+pool_dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma.XXXXXX") # short: sockets lie in it
 pool_tmp=$pool_dir # whatever they leave
 [[ -z ${KEEP:-} ]] || pool_tmp=${TMPDIR:-/tmp}
 declare -A pool_runs=() # process: name
@@ -11,9 +11,9 @@ declare -A pool_since=()
 trap 'pool_end; rm -rf "$pool_dir"' EXIT
 trap 'exit 130' INT TERM
 
-# The shell stays, as process 1 that buries orphans.
-# shellcheck disable=SC2016
-pool_alone=(unshare --net --mount --pid --fork --kill-child --mount-proc sh -c 'busybox ifconfig lo up && "$@"; exit $?' sh)
+# The shell stays, as process 1 that buries orphans. `pool_prepare` may be a command for it.
+pool_alone=(unshare --net --mount --pid --fork --kill-child --mount-proc
+    sh -c "busybox ifconfig lo up && ${pool_prepare:-:} && \"\$@\"; exit \$?" sh)
 "${pool_alone[@]}" true 2>/dev/null || pool_alone=()
 
 # Its output goes to the file pool_log NAME.

@@ -291,7 +291,7 @@ bool client_stream_again(struct client_streams *streams, const char *path, struc
                          struct err *err)
 {
     const struct client *client = stream->client;
-    const struct client_stream fresh = { .line = stream->line, .data = stream->data };
+    const struct client_stream fresh = { .line = stream->line, .data = stream->data, .rest_path = stream->rest_path };
 
     if (!rundir_busy(&client->dir))
         return false;
@@ -358,6 +358,12 @@ static bool nobody_reads(void)
     return poll(&out, 1, 0) > 0 && (out.revents & POLLERR);
 }
 
+/* A hung supervisor is no dead one. */
+static bool broke(const struct client_stream *stream)
+{
+    return stream->err.code && stream->err.code != -ETIMEDOUT;
+}
+
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err)
 {
     struct client_streams streams = { 0 };
@@ -365,8 +371,13 @@ int client_follow(const struct client *client, const char *path, struct client_s
     int r = client_streams_init(&streams, err);
     if (r == 0)
         r = client_stream_open(&streams, client, path, stream, err);
-    while (r == 0 && !stream->ended && !nobody_reads())
+    while (r == 0 && !nobody_reads()) {
+        bool goes_on = !stream->ended || (broke(stream) && stream->rest_path &&
+                                          client_stream_again(&streams, stream->rest_path(stream), stream, err));
+        if (!goes_on)
+            break;
         r = client_streams_wait(&streams, -1, 1000, err);
+    }
     if (r == 0 && stream->err.code) {
         *err = stream->err;
         r = err->code;

@@ -45,6 +45,9 @@ enum { CLIENT_SILENCE_S = 30, CLIENT_ANSWER_S = 10 };
 struct client_stream {
     void (*line)(struct client_stream *stream, const json_t *object);
     void *data;
+    /* For client_follow(): what is to be asked of the successor of a supervisor that died, by what has come so far. NULL: the
+       stream ends with its supervisor. The text is the caller's, until the next call. */
+    const char *(*rest_path)(struct client_stream *stream);
     bool ended;     /* the supervisor closed it, or it broke, or nothing was heard for CLIENT_SILENCE_S */
     struct err err; /* ended: code is 0 when it ended properly */
     const struct client *client;
@@ -74,7 +77,8 @@ void client_stream_close(struct client_streams *streams, struct client_stream *s
 /* Waits at most `timeout_ms` for lines, or until `fd` (-1: none) is readable; calls `line` for whole lines. */
 int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err);
 
-/* Follows one stream to its end, or until nobody reads standard output any more. */
+/* Follows one stream to its end, over deaths of supervisors if it has a `rest_path`, or until nobody reads standard output any
+   more. */
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err);
 
 #endif

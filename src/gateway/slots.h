@@ -37,7 +37,7 @@
 #include <sys/socket.h>
 
 #define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
-#define GW_ARENA_LAYOUT 7u
+#define GW_ARENA_LAYOUT 8u
 #define GW_NONE         UINT32_MAX
 #define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
 
@@ -89,7 +89,9 @@ enum conn_flag {
     CONN_EXPECTS = 1 << 24,       /* Expect: 100-continue: its body may wait until the upstream asks for it */
     CONN_LATER = 1 << 25,         /* HELD: waits for room in the retry budget */
     CONN_UNPROVEN = 1 << 26,      /* IDLE: adopted, and its socket has not been checked yet (adopt.h) */
-    CONN_ASKED = 1 << 27,         /* VERDICT: the supervisor was rung to look whether the instance lives */
+    CONN_WAITING = 1 << 27,       /* counted as waiting for its answer (waits.h) */
+    CONN_UPGRADED = 1 << 28,      /* TUNNEL: of a request, and counted as such in the endpoint's gauge */
+    CONN_ASKED = 1 << 29,         /* VERDICT: the supervisor was rung to look whether the instance lives */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */

@@ -159,8 +159,6 @@ END
     nginx_command="sed s/@PORT@/\$\$PORT/ nginx.tmpl >nginx.conf; exec nginx -e stderr -c $PWD/nginx.conf"
 }
 
-supervisor_pid() { curl_admin project | jq .pid; }
-
 # The gateway's processes, workers and their guards: those of the supervisor's session that are called so.
 gateway_pids() { # [NAME]
     ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" |
@@ -325,7 +323,7 @@ story_end() {
 
 story_main() { # FILE STORY
     set -eEuo pipefail
-    dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma-story.XXXXXX")
+    dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma.XXXXXX")
     my_sid=$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f4)
     trap story_end EXIT
     trap 'exit 124' TERM

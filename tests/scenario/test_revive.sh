@@ -123,7 +123,7 @@ story_the_supervisor_is_killed_again_and_again_and_nobody_notices() { # sanitize
 story_a_supervisor_that_is_killed_four_times_a_second_costs_no_request() {
     two_instances
     up
-    load 200 80
+    load 200 170
     local kills
     for kills in {1..35}; do kill_supervisor; done
     end_load
@@ -328,6 +328,24 @@ kill_all_and_up() {
 
 story_no_log_line_is_lost_or_doubled_when_all_of_daruma_is_killed() {
     count_lines kill_all_and_up
+}
+
+story_who_follows_events_and_logs_goes_on_with_the_next_supervisor() {
+    one_instance
+    up
+    daruma events -f --json >events &
+    local events=$! logs
+    daruma logs -f >lines &
+    logs=$!
+    becomes 5 '[[ -s events && -s lines ]]'
+    kill_supervisor
+    daruma kill app-1
+    becomes 5 'grep -q "started again" events && [[ $(grep -c "serves 127" lines) -eq 2 ]]'
+    assert_eq "$(jq .seq events | sort -n | uniq -d)" "" "events that were told twice"
+    expect_exit 0 daruma down
+    wait "$events" || fail "events -f ended with status $?"
+    wait "$logs" || fail "logs -f ended with status $?"
+    assert_contains "$(cat events)" '"to":"down"' "the events"
 }
 
 # What systemd hears, by the protocol of sd_notify(3).
