@@ -329,6 +329,8 @@ static void tell_failure(struct instance *instance)
 {
     char text[EVENT_TEXT];
     enum spec_restart condition = instance->spec->restart.condition;
+    if (instance == instance->service->deploy.job)
+        return; /* the deploy tells what that means */
     (void)snprintf(text, sizeof(text),
                    "given up: %s; see \"daruma logs %s\", and start it again with \"daruma restart %s\"",
                    condition == SPEC_RESTART_NO ? "its restart policy is \"no\"" : "no restart left in its budget",

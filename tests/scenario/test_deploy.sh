@@ -76,7 +76,7 @@ story_deploy_and_rollback_by_hand() {
 
 story_a_program_that_changed_makes_a_new_version_of_those_that_run_it() {
     cp "$app" ./program
-    app=./program deployable "$(printf '  script:\n    x-daruma: {process: {command: [sh, ./script.sh]}}')"
+    app=./program deployable "$(printf '  script:\n    x-daruma: {process: {command: "exec sh ./script.sh"}}')"
     echo 'exec sleep 1000' >script.sh
     sed -i 's/monitor: 500ms/monitor: 0s/' compose.yaml
     up
