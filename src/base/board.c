@@ -202,6 +202,13 @@ void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_s
     board_write_end(board);
 }
 
+void board_endpoint_alive(struct board *board, int endpoint, int64_t at_ns)
+{
+    board_write_begin(board);
+    board->endpoints[endpoint].alive_ns = at_ns;
+    board_write_end(board);
+}
+
 static void copy_used(const struct board *board, struct board *view)
 {
     view->magic = board->magic;

@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 8u
+#define BOARD_LAYOUT 9u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -253,6 +253,9 @@ enum board_endpoint_state {
 /* How long a dead endpoint stays readable, so that every worker with a request on it can learn the cause. */
 #define BOARD_GONE_NS INT64_C(5000000000)
 
+/* Its process is nobody's here: why a connection broke will never be told. */
+#define BOARD_UNSUPERVISED INT64_MAX
+
 struct board_endpoint {
     uint32_t generation; /* changes each time the slot is given to another instance; 0: never used */
     uint16_t service;
@@ -261,6 +264,8 @@ struct board_endpoint {
     uint32_t suspects; /* GONE: requests in flight on it, over all workers, when it died */
     uint32_t weight;   /* 1 … BOARD_WEIGHT_MAX, beside the others of its service */
     int64_t since_ns;  /* monotonic: when the present state began */
+    int64_t
+        alive_ns; /* monotonic: when its process was last seen alive, because a worker had asked; BOARD_UNSUPERVISED */
     struct board_address address;
     char instance[BOARD_NAME]; /* "app-1": for X-Served-By and messages */
 };
@@ -290,7 +295,7 @@ struct board {
 };
 
 static_assert(sizeof(struct board_address) == 120, "layout");
-static_assert(sizeof(struct board_endpoint) == 208, "layout");
+static_assert(sizeof(struct board_endpoint) == 216, "layout");
 
 /* Maps a new board that children inherit. NULL with `err` when there is no memory. */
 struct board *board_new(struct err *err);
@@ -321,6 +326,8 @@ void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight);
 /* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
                         uint32_t suspects, int64_t now_ns);
+/* The answer to a worker's doubt (gauges.h): its process was alive at that time. */
+void board_endpoint_alive(struct board *board, int endpoint, int64_t at_ns);
 
 /*
  * The reader's side: copies what is in use into `view` (a private struct board), unless `view` is up to date already.

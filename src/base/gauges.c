@@ -33,6 +33,18 @@ uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t gen
     return sum;
 }
 
+int64_t gauges_doubt_ns(const struct gauges *gauges, int endpoint, uint32_t generation)
+{
+    int64_t last = 0;
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[endpoint];
+        int64_t doubt = atomic_load_explicit(&gauge->doubt_ns, memory_order_relaxed);
+        if (atomic_load_explicit(&gauge->generation, memory_order_acquire) == generation && doubt > last)
+            last = doubt;
+    }
+    return last;
+}
+
 uint32_t gauges_upgraded(const struct gauges *gauges, int endpoint, uint32_t generation)
 {
     uint32_t sum = 0;

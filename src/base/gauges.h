@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  7u
+#define GAUGES_LAYOUT  8u
 #define GAUGES_WORKERS 64
 
 /* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
@@ -36,6 +36,8 @@ struct endpoint_gauge {
     _Atomic uint32_t hung;       /* bool: several requests are overdue and it has answered none since; the supervisor
                                   was rung to ask it */
     _Atomic uint32_t upgraded;   /* of those in flight: connections that speak another protocol since a 101 */
+    _Atomic int64_t doubt_ns;    /* monotonic: when this worker rang last to know whether its process lives; the board's
+                                  `alive_ns` answers, unless the state does */
     _Atomic uint64_t failures;   /* of its answers: 500 … 599 */
     _Atomic uint64_t latency_us; /* the sum of all that `latency` counts */
     _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
@@ -139,6 +141,9 @@ struct endpoint_sum gauges_endpoint(const struct gauges *gauges, uint32_t endpoi
 /* The cell of a latency, and the longest latency in a cell. */
 unsigned gauges_latency_cell(uint64_t us);
 uint64_t gauges_latency_us(unsigned cell);
+
+/* When a worker asked last whether its process lives; 0: none ever did. */
+int64_t gauges_doubt_ns(const struct gauges *gauges, int endpoint, uint32_t generation);
 
 /* Counted over all workers, as a difference or a sum. The latency that such a share of them (0 … 1] did not exceed; 0: none. */
 uint64_t gauges_quantile_us(const uint64_t counts[GAUGES_LATENCY], double quantile);

@@ -11,7 +11,7 @@ static const struct schema contexts = {
 };
 static const struct schema tags = { .kinds = NODE_LIST, .items = &string, .identity = identity_text };
 static const struct attribute build_fields[] = {
-    { "additional_contexts", &contexts, N, "more named contexts" },
+    { "additional_contexts", &contexts, HONOUR_QUIET, "more named contexts; only BuildKit knows them" },
     { "args", &mapping, D, "build arguments" },
     { "cache_from", &strings, D, "where cached layers come from" },
     { "cache_to", &strings, N, "where cached layers go" },

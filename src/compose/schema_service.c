@@ -71,7 +71,7 @@ static const struct schema devices = {
 };
 static const struct schema service_hook;
 static const struct attribute hook_fields[] = {
-    { "command", &command, D, "what is run" },
+    { "command", &command, P, "what is run" },
     { "environment", &mapping, D, "its environment" },
     { "privileged", &boolean, D, "with all privileges" },
     { "user", &string, D, "as whom" },
@@ -402,15 +402,15 @@ static const struct attribute service_fields[] = {
     { "pids_limit", &whole_number, D, "most processes" },
     { "platform", &string, Q, "platform of the image" },
     { "ports", &ports, P, "published ports" },
-    { "post_start", &hooks, N, "run after the start" },
+    { "post_start", &hooks, P, "run after the start" },
     { "pre_start", &pre_start, N, "run before the start" },
-    { "pre_stop", &hooks, N, "run before the stop" },
+    { "pre_stop", &hooks, P, "run before the stop" },
     { "privileged", &boolean, D, "all privileges" },
     { "profiles", &unique_strings, P, "profiles that switch it on" },
     { "provider",
       &(const struct schema){
           .kinds = NODE_MAP, .fields = provider_fields, .extensible = true, .required = WORDS("type") },
-      N, "somebody else who runs it" },
+      HONOUR_QUIET, "somebody else who runs it; refused" },
     { "pull_policy", &string, Q, "when its image is pulled: always, missing, never, build" },
     { "pull_refresh_after", &string, HONOUR_QUIET, "when its image is old" },
     { "read_only", &boolean, D, "root file system only for reading" },

@@ -118,6 +118,20 @@ struct spec_stamp {
     char image[72];  /* ID of the image, "sha256:…"; "": not known, or there is none */
 };
 
+/* A command that is run in an instance at a point of its life. */
+struct spec_hook {
+    char **command;
+    char **environment; /* "NAME=value", beside the instance's own */
+    char *user;         /* "": the instance's */
+    char *working_dir;  /* "": the instance's */
+    bool privileged;
+    struct place place;
+};
+struct spec_hooks {
+    struct spec_hook *list;
+    size_t len;
+};
+
 struct spec_service {
     char *name;
     struct place place; /* of the service's key */
@@ -150,6 +164,7 @@ struct spec_service {
     int32_t replicas;             /* deploy.replicas or scale; 1 unless given; may be 0 */
     struct spec_restart_policy restart;
     struct spec_healthcheck healthcheck;
+    struct spec_hooks post_start, pre_stop;
     struct spec_deploy deploy;
     struct spec_dependency *depends_on;
     size_t depends_on_len;

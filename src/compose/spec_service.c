@@ -282,6 +282,29 @@ char **read_argv(struct pool *pool, const struct node *command)
     return argv;
 }
 
+static void build_hooks(struct loading *load, const struct node *list, struct spec_hooks *ret)
+{
+    if (!node_is(list, NODE_LIST) || list->len == 0)
+        return;
+    ret->list = POOL_ARRAY(load->pool, struct spec_hook, list->len);
+    for (size_t i = 0; i < list->len; i++) {
+        const struct node *hook = node_at(list, i);
+        char **command = read_strings(load->pool, node_get(hook, "command"));
+        if (!command || !command[0]) {
+            problem_error(load->problems, list->entries[i].place, "the hook has no `command`; write what to run");
+            continue;
+        }
+        ret->list[ret->len++] = (struct spec_hook){
+            .command = command,
+            .environment = read_environment(load->pool, node_get(hook, "environment")),
+            .user = pool_strdup(load->pool, read_text(hook, "user", "")),
+            .working_dir = pool_strdup(load->pool, read_text(hook, "working_dir", "")),
+            .privileged = read_bool(hook, "privileged", false),
+            .place = list->entries[i].place,
+        };
+    }
+}
+
 static void build_command(struct loading *load, const struct node *node, struct spec_service *service)
 {
     const struct node *process = node_get(node_get(node, "x-daruma"), "process"), *own = node_get(process, "command");
@@ -351,5 +374,7 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
     build_depends_on(load, node_get(node, "depends_on"), ret);
     spec_build_healthcheck(load, node, ret);
     ret->healthcheck.proxy_protocol = ret->healthcheck.host ? 0 : ret->proxy_protocol;
+    build_hooks(load, node_get(node, "post_start"), &ret->post_start);
+    build_hooks(load, node_get(node, "pre_stop"), &ret->pre_stop);
     spec_build_deploy(load, node, ret);
 }

@@ -97,6 +97,19 @@ static void report_link_names(const struct node *service, struct problems *probl
     }
 }
 
+/* A build would fail far from its reason, or take an image that happens to be called so. */
+static void report_contexts(const struct spec_service *service, struct problems *problems)
+{
+    const json_t *contexts = json_object_get(json_object_get(service->model, "build"), "additional_contexts");
+
+    if (json_object_size(contexts) > 0)
+        problem_warning(
+            problems, service->place,
+            "the build of service `%s` has `additional_contexts`, which only BuildKit knows, not the Engine's "
+            "API; build the image before, with `docker compose build` or `docker buildx build`",
+            service->name);
+}
+
 /* Two services cannot both have a port of this host. */
 static void report_taken_ports(const struct spec *spec, struct problems *problems)
 {
@@ -128,6 +141,17 @@ void compose_unsupported(const struct spec *spec, enum spec_runtime runtime, str
         const struct spec_service *service = &spec->services[i];
         if (process)
             report_link_names(node_get(services, service->name), problems);
+        const json_t *provider = json_object_get(json_object_get(service->model, "provider"), "type");
+        if (provider && !(process && spec_service_is_process(service))) {
+            problem_error(
+                problems, service->place,
+                "service `%s` is to be run by the provider `%s`, a plugin of Compose's; daruma has none: give "
+                "the service an image or a command, or put it into a profile of its own",
+                service->name, json_string_value(provider));
+            continue;
+        }
+        if (!process)
+            report_contexts(service, problems);
         if (process && !spec_service_is_process(service))
             problem_error(problems, service->place,
                           "service `%s` does not say what to run as a process; add `x-daruma: {process: {command: …}}`",

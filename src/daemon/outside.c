@@ -258,6 +258,7 @@ int outsides_publish(struct outsides *outsides, struct board *board)
             int slot = board_endpoint_add(board, service, name, &outside->wanted[i], clock_now());
             if (slot < 0)
                 return slot;
+            board_endpoint_alive(board, slot, BOARD_UNSUPERVISED);
             outside->known[outside->known_len] = outside->wanted[i];
             outside->slots[outside->known_len++] = slot;
         }

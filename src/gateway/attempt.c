@@ -20,7 +20,7 @@
 /* Flags that belong to one attempt. */
 #define ATTEMPT_FLAGS                                                                                                  \
     (uint32_t)(CONN_SEND_BROKEN | CONN_ANSWERED | CONN_RESPONSE_WHOLE | CONN_KEEP_UPSTREAM | CONN_REUSED | CONN_SEEN | \
-               CONN_OVERDUE | CONN_DECHUNK | CONN_ENCHUNK)
+               CONN_OVERDUE | CONN_DECHUNK | CONN_ENCHUNK | CONN_ASKED)
 
 void gw_attempt_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t generation)
 {

@@ -43,6 +43,7 @@ static void begin_generation(struct balance *balance, uint32_t endpoint)
     atomic_store_explicit(&gauge->ewma_us, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->hung, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->doubt_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->failures, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->latency_us, 0, memory_order_relaxed);
     for (unsigned i = 0; i < GAUGES_LATENCY; i++)

@@ -24,6 +24,7 @@
 
 #define LINGER_NS  (5 * NS_PER_S)
 #define VERDICT_NS (20 * NS_PER_MS)
+#define ASKED_NS   (1 * NS_PER_S) /* a supervisor that has not answered by then hangs, or is dead */
 #define CONNECT_NS (5 * NS_PER_S) /* for a route that names none */
 
 enum {
@@ -91,7 +92,7 @@ static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
         span = route ? route->idle_timeout_ns : 0;
         break;
     case CONN_UNTIL_VERDICT:
-        span = VERDICT_NS;
+        span = conn->flags & CONN_ASKED ? ASKED_NS : VERDICT_NS;
         break;
     case CONN_UNTIL_LINGER:
         span = LINGER_NS;

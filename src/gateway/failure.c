@@ -12,6 +12,7 @@
 #include "gateway/upstream.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
 #define LOST_NS       (5 * NS_PER_S) /* so long an engine may take to say how an instance died */
@@ -138,6 +139,28 @@ static void settle(struct gw_worker *worker, struct conn *conn, enum retry_failu
     }
 }
 
+/*
+ * It is not dead as far as the board says; may it still turn out to be? On a busy machine the death of a process may be known
+ * much later than that of its connections, and a request that killed one must not go on to the next one meanwhile. So the
+ * supervisor is asked before the break counts as an ordinary one.
+ */
+static bool is_alive(struct gw_worker *worker, struct conn *conn, const struct board_endpoint *endpoint, bool last)
+{
+    struct endpoint_gauge *gauge = &worker->gauges->endpoints[conn->endpoint];
+
+    if (endpoint->alive_ns == BOARD_UNSUPERVISED && conn->failure != RETRY_CONNECT)
+        return true; /* nobody will say more */
+    if (conn->flags & CONN_ASKED)
+        return last || endpoint->alive_ns >= atomic_load_explicit(&gauge->doubt_ns, memory_order_relaxed);
+    if (!last || endpoint->alive_ns >= worker->now)
+        return last;
+    conn->flags |= CONN_ASKED;
+    atomic_store_explicit(&gauge->doubt_ns, worker->now, memory_order_relaxed);
+    (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    gw_conn_touch(worker, conn);
+    return false;
+}
+
 void gw_failure_judge(struct gw_worker *worker, struct conn *conn, bool last)
 {
     const struct board_endpoint *endpoint = &worker->view->endpoints[conn->endpoint];
@@ -145,11 +168,12 @@ void gw_failure_judge(struct gw_worker *worker, struct conn *conn, bool last)
     bool replaced = endpoint->generation != conn->endpoint_generation;
     bool gone = replaced || endpoint->state == BOARD_ENDPOINT_GONE;
 
-    if (!gone && last && endpoint->state == BOARD_ENDPOINT_LOST && worker->now - endpoint->since_ns < LOST_NS) {
-        gw_conn_touch(worker, conn); /* dead for sure: its cause decides, and is worth waiting for */
+    if (!gone && endpoint->state == BOARD_ENDPOINT_LOST && worker->now - endpoint->since_ns < LOST_NS) {
+        if (last)
+            gw_conn_touch(worker, conn); /* dead for sure: its cause decides, and is worth waiting for */
         return;
     }
-    if (!gone && !last)
+    if (!gone && !is_alive(worker, conn, endpoint, last))
         return;
     if (gone) {
         enum cause cause = replaced ? CAUSE_UNKNOWN : (enum cause)endpoint->cause;

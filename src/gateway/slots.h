@@ -91,6 +91,7 @@ enum conn_flag {
     CONN_UNPROVEN = 1 << 26,      /* IDLE: adopted, and its socket has not been checked yet (adopt.h) */
     CONN_WAITING = 1 << 27,       /* counted as waiting for its answer (waits.h) */
     CONN_UPGRADED = 1 << 28,      /* TUNNEL: of a request, and counted as such in the endpoint's gauge */
+    CONN_ASKED = 1 << 29,         /* VERDICT: the supervisor was rung to look whether the instance lives */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */

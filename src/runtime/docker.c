@@ -190,6 +190,7 @@ static const struct runtime docker_runtime = {
     .end_strays = docker_end_strays,
     .signal = docker_signal,
     .hears = docker_hears,
+    .dying = docker_dying,
     .exec = docker_exec,
     .exec_cancel = docker_exec_cancel,
     .release = docker_release,

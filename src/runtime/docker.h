@@ -201,6 +201,9 @@ void docker_follow_logs(struct runtime_handle *handle);
 /* Hears of its process's death before the Engine tells. */
 void docker_watch_process(struct runtime_handle *handle);
 void docker_forget_process(struct runtime_handle *handle);
+/* RUN: when its process is gone already, the Engine is asked should it not tell. */
+void docker_await_word(struct runtime_handle *handle);
+bool docker_dying(struct runtime *runtime, struct runtime_handle *handle);
 int docker_signal(struct runtime *runtime, struct runtime_handle *handle, int signo);
 /* Sends handle->pending. -ENOMEM. */
 int docker_send_signal(struct runtime_handle *handle);

@@ -55,6 +55,7 @@ static void check_build(const struct spec_service *service, struct problems *pro
 static void check_files(const struct spec *spec, const struct spec_service *service, const char *section,
                         struct problems *problems)
 {
+    bool read_only = json_is_true(json_object_get(service->model, "read_only"));
     json_t *use;
     size_t i;
 
@@ -63,7 +64,15 @@ static void check_files(const struct spec *spec, const struct spec_service *serv
         const char *source = docker_text(use, "source");
         const json_t *definition = container_definition(spec, section, source);
         const char *variable = docker_text(definition, "environment");
-        if (*docker_text(definition, "file") || container_content(spec, definition))
+        if (*docker_text(definition, "file"))
+            continue;
+        if (container_content(spec, definition) && read_only)
+            problem_error(
+                problems, service->place,
+                "service \"%s\" is `read_only`, so the Docker Engine lets nobody put \"%s\" of %s into it; write "
+                "`file` instead",
+                service->name, source, section);
+        if (container_content(spec, definition))
             continue;
         if (*variable)
             problem_error(problems, service->place,

@@ -80,8 +80,9 @@ static void begin(struct docker *docker)
 {
     struct docker_events *stream = &docker->stream;
     CLEANUP_FREE char *filters = NULL, *path = NULL, *since = NULL;
-    json_t *filter = json_pack("{s:[s], s:[s, s, s], s:[s+]}", "type", "container", "event", "die", "oom", "destroy",
-                               "label", "com.docker.compose.project=", stream->project);
+    /* "died" and "remove" are Podman's names. */
+    json_t *filter = json_pack("{s:[s], s:[s, s, s, s, s], s:[s+]}", "type", "container", "event", "die", "died", "oom",
+                               "destroy", "remove", "label", "com.docker.compose.project=", stream->project);
 
     filters = filter ? json_dumps(filter, JSON_COMPACT) : NULL;
     json_decref(filter);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Commands that run in a container: health checks. Made, started (its output comes as the answer), asked for its status.
+ * Commands that run in a container: health checks, hooks. Made, started (its output comes as the answer), asked for its status.
  *
  * An Engine that is gone or hangs says nothing about the container: then the command is tried again, and its time is
  * over only when the Engine itself says that it still runs. The API cannot kill a command; what takes too long is left
@@ -165,16 +165,31 @@ static void make(struct runtime_execution *execution)
     begin(execution, &request);
 }
 
+/* POST /containers/ID/exec. NULL: no memory. */
+static json_t *body_of(const struct runtime_exec *exec)
+{
+    json_t *words = json_array(), *environment = json_array();
+
+    for (char *const *word = exec->argv; *word; word++)
+        (void)json_array_append_new(words, json_string(*word));
+    for (char *const *entry = exec->as ? exec->as->environment : NULL; entry && *entry; entry++)
+        (void)json_array_append_new(environment, json_string(*entry));
+    json_t *body =
+        json_pack("{s:o, s:o, s:b, s:b}", "Cmd", words, "Env", environment, "AttachStdout", 1, "AttachStderr", 1);
+    if (!exec->as)
+        return body;
+    (void)json_object_set_new(body, "User", json_string(exec->as->user));
+    (void)json_object_set_new(body, "WorkingDir", json_string(exec->as->working_dir));
+    (void)json_object_set_new(body, "Privileged", json_boolean(exec->as->privileged));
+    return body;
+}
+
 int docker_exec(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
                 struct runtime_execution **ret, struct err *err)
 {
     struct docker *docker = handle->docker;
     struct runtime_execution *execution = calloc(1, sizeof(*execution));
-    json_t *words = json_array();
-
-    for (char *const *word = exec->argv; *word; word++)
-        (void)json_array_append_new(words, json_string(*word));
-    json_t *body = json_pack("{s:o, s:b, s:b}", "Cmd", words, "AttachStdout", 1, "AttachStderr", 1);
+    json_t *body = body_of(exec);
     if (!execution || !body) {
         free(execution);
         json_decref(body);

@@ -98,6 +98,12 @@ static void on_made(void *owner, int status, const json_t *json, const struct er
         told = *err;
     if (told.code < 0 && status > 0)
         (void)err_prefix(&told, "cannot make the %s %s", kind_names[job->need.kind], job->need.name);
+    if (told.code < 0 && job->need.kind == DOCKER_NETWORK && strstr(told.message, "overlaps"))
+        (void)err_set(
+            &told, told.code,
+            "cannot make the network %s: another one (`docker network ls`) has these addresses; give it another "
+            "`ipam.config.subnet`",
+            job->need.name);
     docker_job_finish(job, status, &told);
 }
 

@@ -5,6 +5,7 @@
 #include "runtime/docker.h"
 
 #include "base/clock.h"
+#include "runtime/proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,8 +15,8 @@
 
 /* So long the end of its output is waited for, once a container has ended. */
 #define LAST_WORDS_NS (100 * NS_PER_MS)
-/* So long after its process the Engine may tell its end; then it is asked. */
-#define TOLD_NS (2 * NS_PER_S)
+/* So long after its process the Engine may tell its end; then it is asked, and again. */
+#define TOLD_NS (200 * NS_PER_MS)
 
 /* ---- the end ---- */
 
@@ -84,15 +85,21 @@ void docker_forget_process(struct runtime_handle *handle)
     (void)close(handle->life.fd);
 }
 
+void docker_await_word(struct runtime_handle *handle)
+{
+    if (handle->how.at_ns)
+        loop_timer_set(handle->docker->loop, &handle->timer, clock_now() + TOLD_NS);
+}
+
 /* The Engine is still busy with cleaning up, and will say how it ended. */
 static void on_process_gone(struct loop_io *io, uint32_t events)
 {
     struct runtime_handle *handle = io->data;
 
     docker_forget_process(handle);
-    if (handle->step == DOCKER_RUN)
-        loop_timer_set(handle->docker->loop, &handle->timer, clock_now() + TOLD_NS);
     handle->how.at_ns = clock_now();
+    if (handle->step == DOCKER_RUN)
+        docker_await_word(handle);
     handle->docker->events->lost(handle->owner);
 }
 
@@ -106,6 +113,11 @@ void docker_watch_process(struct runtime_handle *handle)
     handle->life = (struct loop_io){ .fn = on_process_gone, .data = handle };
     if (loop_io_add(handle->docker->loop, &handle->life, fd, EPOLLIN) < 0)
         (void)close(fd);
+}
+
+bool docker_dying(struct runtime *runtime, struct runtime_handle *handle)
+{
+    return handle->pid > 0 && proc_is_dying(handle->pid);
 }
 
 /* ---- what it writes ---- */

@@ -125,7 +125,10 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
     }
     bool other_image = handle->image[0] && strcmp(docker_text(found, "ImageID"), handle->image) != 0;
 
-    if (strcmp(hash, handle->hash) != 0 || other_image || strcmp(state, "dead") == 0) {
+    /* Created and never started: nobody knows whether all was put into it that belongs there. */
+    bool whole = strcmp(state, "dead") != 0 && strcmp(state, "created") != 0;
+
+    if (strcmp(hash, handle->hash) != 0 || other_image || !whole) {
         (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);
         inherit_volumes(handle, found);
         docker_go(handle, DOCKER_STOP_OLD);
@@ -153,6 +156,8 @@ static void go_on(struct runtime_handle *handle)
     if (handle->pending)
         (void)docker_send_signal(handle);
     docker_go(handle, handle->heard ? DOCKER_CHECK : DOCKER_RUN);
+    if (handle->step == DOCKER_RUN)
+        docker_await_word(handle);
 }
 
 /* It runs: its addresses are known, and its output is asked for. */

@@ -3,11 +3,14 @@
 
 #include "base/cleanup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/ioctl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -35,8 +38,8 @@ int proc_stat(pid_t pid, struct proc_stat *ret)
     line[n] = '\0';
     const char *behind_name = strrchr(line, ')'); /* the name may hold anything, also parentheses */
     if (!behind_name ||
-        sscanf(behind_name + 1, " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-               &ret->state, &parent, &session, &ret->birth) != 4)
+        sscanf(behind_name + 1, " %c %d %*d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+               &ret->state, &parent, &session, &ret->flags, &ret->birth) != 5)
         return -ESRCH;
     ret->parent = parent;
     ret->session = session;
@@ -45,6 +48,28 @@ int proc_stat(pid_t pid, struct proc_stat *ret)
     if (ret->state == 'Z' && last)
         (void)sscanf(last, "%d", &ret->exit_code);
     return 0;
+}
+
+#define PF_EXITING 0x4u
+
+bool proc_is_dying(pid_t pid)
+{
+    char path[64];
+    struct proc_stat thread;
+    bool dying = true;
+
+    if (proc_stat(pid, &thread) < 0)
+        return kill(pid, 0) < 0 && errno == ESRCH;
+    if (!(thread.flags & PF_EXITING))
+        return false;
+    /* The first thread may end before the others do (pthread_exit(3)). */
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *threads = opendir(path);
+    for (struct dirent *entry; dying && threads && (entry = readdir(threads));)
+        dying = entry->d_name[0] == '.' || proc_stat(atoi(entry->d_name), &thread) < 0 || (thread.flags & PF_EXITING);
+    if (threads)
+        (void)closedir(threads);
+    return dying && threads;
 }
 
 /* The kernel shows the exit code to who might trace the process: to its own user, and to root. To others it shows 0. */

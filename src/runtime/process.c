@@ -389,6 +389,11 @@ static int process_signal(struct runtime *runtime, struct runtime_handle *handle
     return pidfd_send_signal(handle->child.pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
+static bool process_dying(struct runtime *runtime, struct runtime_handle *handle)
+{
+    return handle->gone || (handle->child.pid > 0 && proc_is_dying(handle->child.pid));
+}
+
 static void process_release(struct runtime *runtime, struct runtime_handle *handle)
 {
     process_handle_free(handle);
@@ -445,6 +450,7 @@ static const struct runtime process_runtime = {
     .adopt = process_adopt,
     .end_strays = process_end_strays,
     .signal = process_signal,
+    .dying = process_dying,
     .exec = process_exec,
     .exec_cancel = process_exec_cancel,
     .release = process_release,

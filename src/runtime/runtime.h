@@ -80,8 +80,9 @@ struct runtime_start {
 struct runtime_handle; /* one copy; each runtime has its own */
 
 struct runtime_exec {
-    char *const *argv;  /* run beside the copy, in its environment */
-    int64_t timeout_ns; /* then it is killed with its whole process group */
+    char *const *argv;          /* run beside the copy, in its environment */
+    const struct spec_hook *as; /* what it has otherwise than the copy; NULL: nothing */
+    int64_t timeout_ns;         /* then it is killed with its whole process group; 0: never */
     void *owner;
     /* Ended: exit status 0 … 255, or -ETIMEDOUT, or another negative errno. `output` holds its first bytes. */
     void (*done)(void *owner, int result, const char *output, size_t len);
@@ -121,6 +122,10 @@ struct runtime {
     /* Would its main process do anything at that signal? False only when it is certain that it would not: as process 1 of
        its own namespace it gets no signal that it has no handler for (pid_namespaces(7)). NULL: always true. */
     bool (*hears)(struct runtime *runtime, struct runtime_handle *handle, int signo);
+
+    /* Is its main process past its last instruction, though nobody is told yet? The kernel closes the connections of one that
+       ends before it tells of the end. False also when it cannot be known. */
+    bool (*dying)(struct runtime *runtime, struct runtime_handle *handle);
 
     /* Runs a command beside it (health checks). cancel() kills it and is the last to be heard of it. */
     int (*exec)(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,

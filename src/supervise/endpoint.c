@@ -123,6 +123,30 @@ bool endpoint_hung(const struct instance *instance)
     return false;
 }
 
+bool endpoint_doubted(const struct instance *instance)
+{
+    const struct supervisor_peers *peers = &instance->service->supervisor->peers;
+    for (size_t i = 0; i < instance->endpoints_len; i++) {
+        const struct board_endpoint *endpoint = &peers->board->endpoints[instance->endpoints[i]];
+        if (endpoint->state != BOARD_ENDPOINT_LOST &&
+            gauges_doubt_ns(peers->gauges, instance->endpoints[i], endpoint->generation) > endpoint->alive_ns)
+            return true;
+    }
+    return false;
+}
+
+void endpoint_lives(const struct instance *instance)
+{
+    struct supervisor_peers *peers = &instance->service->supervisor->peers;
+    int64_t now = clock_now();
+
+    board_write_begin(peers->board);
+    for (size_t i = 0; i < instance->endpoints_len; i++)
+        board_endpoint_alive(peers->board, instance->endpoints[i], now);
+    board_write_end(peers->board);
+    peers->ring(peers->data);
+}
+
 void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause)
 {
     struct supervisor_peers *peers = &instance->service->supervisor->peers;

@@ -232,7 +232,8 @@ void instance_await_end(struct instance *instance)
     loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer, instance->deadline_ns);
 }
 
-static void begin_end(struct instance *instance)
+/* After the last hook, whatever came of it. */
+static void send_stop(struct instance *instance, bool ok)
 {
     struct runtime *runtime = supervisor_of(instance)->peers.runtime;
     int signo = instance->spec->stop_signal;
@@ -242,12 +243,22 @@ static void begin_end(struct instance *instance)
     if (instance->handle && runtime->hears && !runtime->hears(runtime, instance->handle, signo)) {
         instance_warn(instance,
                       "is process 1 and has no handler for its stop signal; killed (`init: true` would let it hear)");
+        loop_timer_cancel(supervisor_of(instance)->peers.loop, &instance->timer);
         send_signal(instance, SIGKILL);
         return;
     }
     send_signal(instance, signo);
+}
+
+/* The hooks' time counts as well. */
+static void begin_end(struct instance *instance)
+{
     instance->deadline_ns = now_of(instance) + instance->spec->stop_grace_period_ns;
     instance_await_end(instance);
+    if (instance->handle && instance->started_ns)
+        hooks_run(instance, HOOKS_PRE_STOP, send_stop);
+    else
+        send_stop(instance, true);
 }
 
 void instance_stop(struct instance *instance, enum cause cause, bool wanted)
@@ -381,6 +392,7 @@ void instance_free(struct instance *instance)
     loop_timer_cancel(peers->loop, &instance->timer);
     loop_timer_cancel(peers->loop, &instance->lease);
     health_end(&instance->health);
+    hooks_cancel(instance);
     endpoint_set(instance, BOARD_ENDPOINT_GONE, CAUSE_STOP);
     if (!instance->handle)
         peers->runtime->forget(peers->runtime, instance->name);

@@ -5,6 +5,7 @@
 #include "supervise/instance_parts.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void on_ready(struct health *health)
 {
@@ -39,9 +40,12 @@ static void on_health(struct health *health, enum health_state from, enum health
 
 static void on_silent(struct health *health, const struct board_address *address)
 {
+    bool contained = strcmp(supervisor_of(health->data)->peers.runtime->name, "docker") == 0;
     char where[BOARD_ADDRESS_TEXT], text[EVENT_TEXT];
-    (void)snprintf(text, sizeof(text), "runs for 10 s, but nothing listens on %.40s; it should listen on $PORT",
-                   board_address_format(address, where));
+    (void)snprintf(text, sizeof(text), "runs for 10 s, but nothing listens on %.40s; it should listen on %s",
+                   board_address_format(address, where),
+                   contained ? "that port, and not on 127.0.0.1, which nobody reaches from outside of the container"
+                             : "$PORT");
     instance_warn(health->data, text);
 }
 

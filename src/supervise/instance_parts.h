@@ -27,6 +27,13 @@ void instance_configure_health(struct instance *instance);
 /* STOPPING: arms the end by force at its deadline. */
 void instance_await_end(struct instance *instance);
 
+/* ---- hooks.c ---- */
+
+/* Runs the commands in the instance, one after the other; `done` follows, also from inside the call. At the first one that
+   fails, which is told, with `ok` false. They are cancelled before what they run in is released: then nothing follows. */
+void hooks_run(struct instance *instance, enum hooks_point point, void (*done)(struct instance *, bool));
+void hooks_cancel(struct instance *instance);
+
 /* ---- instance_health.c ---- */
 
 /* For struct health, whose data is the instance. */

@@ -49,10 +49,26 @@ static void on_healthcheck(void *owner, const struct spec_healthcheck *check)
     instance_configure_health(instance);
 }
 
+/* After the last hook: now it is asked whether it is ready. */
+static void on_prepared(struct instance *instance, bool ok)
+{
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    if (instance->state != INSTANCE_STARTING)
+        return;
+    if (ok) {
+        health_begin(&instance->health, peers->loop, peers->runtime, instance->handle, instance->ports,
+                     instance->ports_len);
+        return;
+    }
+    if (instance->ending == CAUSE_NONE)
+        instance->ending = CAUSE_HEALTH;
+    instance_handle(instance, INSTANCE_EV_SICK);
+}
+
 static void on_started(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len)
 {
     struct instance *instance = owner;
-    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
 
     instance->pid = pid;
     instance->ports = ports;
@@ -77,7 +93,7 @@ static void on_started(void *owner, pid_t pid, const struct runtime_port *ports,
     service_update(instance->service);
     supervisor_settle_soon(supervisor_of(instance));
     if (instance->state == INSTANCE_STARTING)
-        health_begin(&instance->health, peers->loop, peers->runtime, instance->handle, ports, ports_len);
+        hooks_run(instance, HOOKS_POST_START, on_prepared);
     instance_keep(instance);
 }
 
@@ -121,6 +137,7 @@ void instance_died(struct instance *instance, const struct runtime_exit *how)
     endpoint_set(instance, BOARD_ENDPOINT_GONE, cause);
 
     health_end(&instance->health);
+    hooks_cancel(instance);
     instance_pause_forget(instance);
     instance->last_cause = cause;
     instance->last_status = how->status;
@@ -157,6 +174,18 @@ static void on_lost(void *owner)
     struct instance *instance = owner;
     health_end(&instance->health);
     endpoint_set(instance, BOARD_ENDPOINT_LOST, CAUSE_NONE);
+}
+
+void instance_check_alive(struct instance *instance)
+{
+    struct runtime *runtime = supervisor_of(instance)->peers.runtime;
+
+    if (!instance->handle || !endpoint_doubted(instance))
+        return;
+    if (runtime->dying && runtime->dying(runtime, instance->handle))
+        on_lost(instance);
+    else
+        endpoint_lives(instance);
 }
 
 static void on_exited(void *owner, const struct runtime_exit *how)

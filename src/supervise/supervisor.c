@@ -441,5 +441,6 @@ void supervisor_drained_bell(struct supervisor *supervisor)
         for (size_t n = 0; n < supervisor->services[i]->len; n++) {
             instance_check_drained(supervisor->services[i]->instances[n]);
             instance_check_hung(supervisor->services[i]->instances[n]);
+            instance_check_alive(supervisor->services[i]->instances[n]);
         }
 }

@@ -18,11 +18,22 @@
    when a thousand are to be started. */
 enum { SUPERVISOR_STARTS_A_TURN = 16 };
 
+struct instance;
+
 /* A spec is used by whoever was started with it, also after the next one came. */
 struct spec_ref {
     struct spec *spec; /* NULL: an earlier supervisor's, and not loaded yet (version_load) */
     uint32_t id;       /* under which the house keeps it; 0: it does not */
     unsigned refs;
+};
+
+/* Commands that are being run in an instance (hooks.c). */
+enum hooks_point { HOOKS_NONE, HOOKS_POST_START, HOOKS_PRE_STOP };
+struct hooks {
+    enum hooks_point point; /* which ones; NONE: none are run now */
+    size_t at;
+    struct runtime_execution *execution;
+    void (*done)(struct instance *instance, bool ok);
 };
 
 struct instance {
@@ -54,6 +65,7 @@ struct instance {
     int endpoints[RUNTIME_PORTS]; /* the board's slots, one for each port */
     size_t endpoints_len;
     struct health health;
+    struct hooks hooks;
     const struct spec_healthcheck *image_check; /* where the file has none; the runtime's, NULL: none */
     int64_t started_ns, ready_ns;               /* 0: not yet */
 
@@ -176,6 +188,9 @@ uint32_t endpoint_inflight(const struct instance *instance);
 uint32_t endpoint_upgraded(
     const struct instance *instance);                /* of those: connections that went over to another protocol */
 bool endpoint_hung(const struct instance *instance); /* as the gateway finds */
+/* Does a worker wait to know whether its process lives? endpoint_lives() is the answer that it does. */
+bool endpoint_doubted(const struct instance *instance);
+void endpoint_lives(const struct instance *instance);
 
 /* instance.c */
 /* Of that version, named after what that version calls the service. */
@@ -220,6 +235,8 @@ void instance_pause_forget(struct instance *instance);
 void instance_check_hung(struct instance *instance);
 
 /* instance_process.c */
+/* The same bell: does a worker want to know whether its process lives? It is looked at, and the board says so. */
+void instance_check_alive(struct instance *instance);
 /* Its process cannot be taken over, so it counts as gone. */
 void instance_lost(struct instance *instance, const struct err *err);
 

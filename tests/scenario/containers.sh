@@ -4,6 +4,14 @@
 # a rule in the machine's firewall; and images for it, made without a registry. Its data stay in build/engine, so that
 # images are made once and not for each story.
 
+# Stories begin again in a network of their own: the firewall that another Engine has set up for this machine would drop what
+# their containers say to each other.
+if [[ $(type -t story_main) && -z ${STORY_NETWORK:-} && $(id -u) -eq 0 ]]; then
+    rmdir "$dir"
+    STORY_NETWORK=1 exec unshare --net bash "$0" "$@"
+fi
+[[ -z ${STORY_NETWORK:-} ]] || ip link set lo up
+
 engine_data=${ENGINE_DATA:-$root/build/engine}
 engine_pid=
 

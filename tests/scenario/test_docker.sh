@@ -283,6 +283,18 @@ END
     becomes 10 '[[ $(daruma logs) == *"from the compose file"* ]]'
     assert_contains "$(daruma logs)" "from a file"
     assert_contains "$(daruma logs)" "from a variable"
+    # A start that was cut off before they were put into the container is not gone on with.
+    local label labels=()
+    while read -r label; do labels+=(--label "$label"); done < <(docker inspect project-a-1 |
+        jq -r '.[0].Config.Labels | to_entries[] | "\(.key)=\(.value)"')
+    expect_exit 0 daruma down
+    docker create --name project-a-1 --network none "${labels[@]}" daruma/app:1 /bin/busybox false >/dev/null
+    WORD=again expect_exit 0 daruma up -d
+    becomes 10 '[[ $(daruma logs) == *again* ]]'
+    # The Engine puts nothing into what may not be written to.
+    sed -i 's/user: "1000"/read_only: true/' compose.yaml
+    WORD=x expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "is \`read_only\`, so the Docker Engine"
 }
 
 story_links_and_networks_name_others() {
@@ -443,10 +455,10 @@ story_a_name_that_is_taken_is_told_and_a_second_up_mends_it() {
     engine_start
     docker create --name taken daruma/app:1 /app >/dev/null
     containers "    container_name: taken"
-    sed -i '/restart:/d' compose.yaml
     expect_exit 1 daruma up -d
-    assert_contains "$(cat out err)" "cannot create the container taken"
-    assert_contains "$(cat out err)" "already in use"
+    assert_contains "$(cat err)" "cannot create the container taken"
+    assert_contains "$(cat err)" "already in use"
+    assert_contains "$(cat err)" "tried again until"
     docker rm taken >/dev/null
     up
     assert_eq "$(http_status "$url/")" 200
@@ -472,6 +484,7 @@ END
 story_a_user_who_may_not_use_the_engine_is_told() {
     engine_start
     containers
+    chmod a+x "${dir%/*}"
     chmod 755 "$dir" "$dir/e"
     mkdir "$dir/nobody"
     chown nobody "$dir/nobody"
@@ -619,6 +632,32 @@ story_what_an_image_is_made_from_makes_a_version_that_can_be_gone_back_to() {
     assert_contains "$(cat out)" "nothing was touched"
     assert_eq "$(page)" two
     expect_exit 0 daruma down
+}
+
+story_hooks_run_after_the_start_and_before_the_stop() {
+    engine_start
+    compose <<'END'
+services:
+  a:
+    image: daruma/app:1
+    command: [/bin/busybox, sh, -c, "trap 'cat /tmp/log; exit 0' TERM; while :; do sleep 0.1; done"]
+    post_start:
+      - command: [/bin/busybox, sh, -c, 'echo "started by $$(id -u)" >/tmp/log; chmod 666 /tmp/log']
+      - command: [/bin/busybox, sh, -c, 'echo "then by $$(id -u), $$WORD in $$PWD" >>/tmp/log']
+        user: "1000"
+        working_dir: /bin
+        environment: {WORD: hello}
+    pre_stop:
+      - command: /bin/busybox sh -c 'echo "about to stop" >>/tmp/log'
+END
+    up
+    expect_exit 0 daruma down
+    assert_eq "$(daruma logs --no-log-prefix)" $'started by 0\nthen by 1000, hello in /bin\nabout to stop' "what the hooks did"
+    # What its hook leaves half prepared does not serve.
+    sed -i 's/echo "started by.*log/echo broken; exit 3/' compose.yaml
+    expect_exit 1 daruma up -d
+    assert_contains "$(cat out err)" "in line 6 ended with status 3: broken"
+    assert_eq "$(instance a-1 .state)" failed
 }
 
 # It works, and takes more and more memory, until the kernel ends it.

@@ -585,14 +585,22 @@ static inline void rig_start(struct rig *rig, const struct rig_options *options)
     send_listener(rig, rig->listener, (uint32_t)index);
 }
 
+/* An endpoint whose process is always found alive when a worker asks. */
+static inline int rig_endpoint_add(struct rig *rig, const char *name, const struct board_address *address)
+{
+    int endpoint = board_endpoint_add(rig->board, rig->service, name, address, clock_now());
+    assert_true(endpoint >= 0);
+    board_endpoint_alive(rig->board, endpoint, BOARD_UNSUPERVISED - 1);
+    ring(rig);
+    return endpoint;
+}
+
 /* Starts upstream `i` and puts it into rotation. */
 static inline void rig_upstream(struct rig *rig, int i, const char *path)
 {
     static const char *const names[] = { "app-1", "app-2", "app-3", "app-4" };
     upstream_start(&rig->up[i], names[i], path);
-    rig->endpoint[i] = board_endpoint_add(rig->board, rig->service, names[i], &rig->up[i].address, clock_now());
-    assert_true(rig->endpoint[i] >= 0);
-    ring(rig);
+    rig->endpoint[i] = rig_endpoint_add(rig, names[i], &rig->up[i].address);
 }
 
 static inline void rig_endpoint(struct rig *rig, int i, enum board_endpoint_state state, enum cause cause,

@@ -256,8 +256,7 @@ static void run_held(void)
     client_open(&client, &rig);
     ask("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi");
     WAIT_FOR(rig.gauges->worker[0].holding == 1 || rig.guard->member[GUARD_SIDE_ROLE].deaths > 0);
-    rig.endpoint[0] = board_endpoint_add(rig.board, rig.service, "app-1", &rig.up[0].address, clock_now());
-    ring(&rig);
+    rig.endpoint[0] = rig_endpoint_add(&rig, "app-1", &rig.up[0].address);
     expect(200, "hello from app-1\n");
     client_close(&client);
 }

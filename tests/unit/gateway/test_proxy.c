@@ -143,9 +143,7 @@ static int raw_upstream(void)
 {
     struct board_address address = loopback();
     int fd = listen_on(&address);
-    rig.endpoint[0] = board_endpoint_add(rig.board, rig.service, "raw-1", &address, clock_now());
-    assert_true(rig.endpoint[0] >= 0);
-    ring(&rig);
+    rig.endpoint[0] = rig_endpoint_add(&rig, "raw-1", &address);
     return fd;
 }
 

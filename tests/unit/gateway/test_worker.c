@@ -567,6 +567,66 @@ static void the_cause_of_a_lost_instance_is_waited_for(void **unused)
     client_close(&client);
 }
 
+/* One of two instances gets a request that only ends with it, and breaks it off; whether it lives was never asked. Returns
+   which one. */
+static int break_off(int64_t alive_ns)
+{
+    for (int i = 0; i < 2; i++) {
+        rig_upstream(&rig, i, NULL);
+        board_endpoint_alive(rig.board, rig.endpoint[i], alive_ns);
+    }
+    ring(&rig);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.up[0].seen->requests + rig.up[1].seen->requests == 1);
+    int victim = rig.up[0].seen->requests == 1 ? 0 : 1;
+    upstream_kill(&rig.up[victim]);
+    return victim;
+}
+
+static void a_break_counts_as_none_of_a_death_only_when_the_supervisor_has_looked(void **unused)
+{
+    uint64_t rung;
+    (void)unused;
+    int victim = break_off(0);
+    WAIT_FOR(read(rig.supervisor_bell, &rung, sizeof(rung)) == sizeof(rung));
+    assert_true(
+        gauges_doubt_ns(rig.gauges, rig.endpoint[victim], rig.board->endpoints[rig.endpoint[victim]].generation) > 0);
+    usleep(100 * 1000); /* several times what a verdict takes otherwise */
+    assert_int_equal(rig.up[!victim].seen->requests, 0);
+    board_endpoint_alive(rig.board, rig.endpoint[victim], clock_now());
+    ring(&rig);
+    WAIT_FOR(rig.up[!victim].seen->requests == 1);
+    assert_int_equal(write(rig.up[!victim].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    client_close(&client);
+}
+
+static void a_late_death_is_a_death_all_the_same(void **unused)
+{
+    uint64_t rung;
+    (void)unused;
+    int victim = break_off(0);
+    WAIT_FOR(read(rig.supervisor_bell, &rung, sizeof(rung)) == sizeof(rung));
+    usleep(50 * 1000);
+    rig_endpoint(&rig, victim, BOARD_ENDPOINT_GONE, CAUSE_EXIT, 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 502);
+    assert_int_equal(rig.up[!victim].seen->requests, 0);
+    client_close(&client);
+}
+
+static void nothing_is_asked_about_whom_nobody_supervises(void **unused)
+{
+    uint64_t rung;
+    (void)unused;
+    int victim = break_off(BOARD_UNSUPERVISED);
+    WAIT_FOR(rig.up[!victim].seen->requests == 1);
+    assert_int_equal(write(rig.up[!victim].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_int_equal(read(rig.supervisor_bell, &rung, sizeof(rung)), -1);
+    client_close(&client);
+}
+
 static void the_sole_suspect_of_a_crash_is_not_tried_again(void **unused)
 {
     (void)unused;
@@ -879,6 +939,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_writer_that_died_in_the_middle_of_a_change_stops_nobody, ready, over),
         cmocka_unit_test_setup_teardown(a_killed_instance_counts_its_request_until_the_cause_is_known, ready, over),
         cmocka_unit_test_setup_teardown(the_cause_of_a_lost_instance_is_waited_for, ready, over),
+        cmocka_unit_test_setup_teardown(a_break_counts_as_none_of_a_death_only_when_the_supervisor_has_looked, ready,
+                                        over),
+        cmocka_unit_test_setup_teardown(a_late_death_is_a_death_all_the_same, ready, over),
+        cmocka_unit_test_setup_teardown(nothing_is_asked_about_whom_nobody_supervises, ready, over),
         cmocka_unit_test_setup_teardown(the_sole_suspect_of_a_crash_is_not_tried_again, ready, over),
         cmocka_unit_test_setup_teardown(one_of_many_suspects_is_tried_once_more_and_then_quarantined, ready, over),
         cmocka_unit_test_setup_teardown(a_draining_endpoint_gets_nothing_new_and_rings_when_it_is_empty, ready, over),
