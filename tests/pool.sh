@@ -11,8 +11,9 @@ declare -A pool_since=()
 trap 'pool_end; rm -rf "$pool_dir"' EXIT
 trap 'exit 130' INT TERM
 
-# shellcheck disable=SC2016
-pool_alone=(unshare --net --mount --pid --fork --kill-child --mount-proc sh -c 'busybox ifconfig lo up && exec "$@"' sh)
+# The shell stays, as process 1 that buries orphans. `pool_prepare` may be a command for it.
+pool_alone=(unshare --net --mount --pid --fork --kill-child --mount-proc
+    sh -c "busybox ifconfig lo up && ${pool_prepare:-:} && \"\$@\"; exit \$?" sh)
 "${pool_alone[@]}" true 2>/dev/null || pool_alone=()
 
 # Its output goes to the file pool_log NAME.

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -36,16 +37,6 @@ struct copy {
     unsigned char bytes[];
 };
 static_assert(sizeof(struct copy) == 24, "layout");
-
-/* FNV-1a, 64 bits. */
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
-{
-    for (const unsigned char *p = bytes, *end = p + len; p < end; p++)
-        hash = (hash ^ *p) * UINT64_C(1099511628211);
-    return hash;
-}
-
-#define HASH_SEED UINT64_C(14695981039346656037)
 
 static uint64_t header_checksum(const struct header *header)
 {

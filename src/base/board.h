@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 7u
+#define BOARD_LAYOUT 8u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -238,6 +238,7 @@ struct board_service {
     uint32_t max_inflight; /* requests (TCP: connections) at a time on one endpoint, over all workers; 0: any number */
     int64_t slow_start_ns; /* for so long a fresh endpoint gets less than its share */
     uint32_t proxy;        /* version of the PROXY header that its instances want to read first; 0: none */
+    uint32_t outside;      /* bool: its endpoints are no instances of the project; nobody supervises them */
     char name[BOARD_NAME];
 };
 

@@ -33,6 +33,50 @@ uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t gen
     return sum;
 }
 
+#define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
+
+struct route_sum gauges_route(const struct gauges *gauges, uint32_t route)
+{
+    struct route_sum sum = { 0 };
+
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct route_gauge *gauge = &gauges->worker[w].routes[route];
+        sum.requests += LOAD(gauge->requests);
+        for (int i = 0; i < 6; i++)
+            sum.status[i] += LOAD(gauge->status[i]);
+        sum.own_5xx += LOAD(gauge->own_5xx);
+        sum.held += LOAD(gauge->held);
+        sum.hold_expired += LOAD(gauge->hold_expired);
+        sum.retried += LOAD(gauge->retried);
+        sum.hedged += LOAD(gauge->hedged);
+        sum.hedge_won += LOAD(gauge->hedge_won);
+        sum.retry_denied += LOAD(gauge->retry_denied);
+        sum.poisoned += LOAD(gauge->poisoned);
+        sum.truncated += LOAD(gauge->truncated);
+    }
+    return sum;
+}
+
+struct endpoint_sum gauges_endpoint(const struct gauges *gauges, uint32_t endpoint, uint32_t generation)
+{
+    struct endpoint_sum sum = { 0 };
+
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[endpoint];
+        if (atomic_load_explicit(&gauge->generation, memory_order_acquire) != generation)
+            continue;
+        sum.inflight += LOAD(gauge->inflight);
+        sum.requests += LOAD(gauge->requests);
+        sum.errors += LOAD(gauge->errors);
+        sum.failures += LOAD(gauge->failures);
+        sum.ejected += LOAD(gauge->ejected);
+        sum.latency_us += LOAD(gauge->latency_us);
+        for (unsigned i = 0; i < GAUGES_LATENCY; i++)
+            sum.latency[i] += LOAD(gauge->latency[i]);
+    }
+    return sum;
+}
+
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation)
 {
     for (uint32_t w = 0; w < gauges->workers; w++) {

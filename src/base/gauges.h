@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  5u
+#define GAUGES_LAYOUT  6u
 #define GAUGES_WORKERS 64
 
 /* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
@@ -30,12 +30,12 @@ struct endpoint_gauge {
     _Atomic uint64_t requests; /* placed on it, retries included */
     _Atomic uint64_t errors;   /* connect failures, resets, timeouts, answers 500 … 599 */
     _Atomic uint32_t ewma_us;  /* latency, peak-sensitive moving average */
-    _Atomic uint32_t
-        ejected;           /* bool: this worker has taken it out by itself, for errors in a row or because it hangs */
-    _Atomic uint32_t hung; /* bool: several requests are overdue and it has answered none since; the supervisor was
-                                  rung to ask it */
+    _Atomic uint32_t ejected;  /* bool: this worker has taken it out by itself, for it fails or hangs */
+    _Atomic uint32_t hung;     /* bool: several requests are overdue and it has answered none since; the supervisor
+                                  was rung to ask it */
     uint32_t pad;
     _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
+    _Atomic uint64_t latency_us;              /* the sum of all that `latency` counts */
     _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 
@@ -111,6 +111,19 @@ uint32_t gauges_connections(const struct gauges *gauges);
 
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
+
+/* What all workers have counted of a route, and of an endpoint; of that only what belongs to `generation`. */
+struct route_sum {
+    uint64_t requests, status[6], own_5xx, held, hold_expired, retried, hedged, hedge_won, retry_denied, poisoned,
+        truncated; /* as in struct route_gauge */
+};
+struct endpoint_sum {
+    uint64_t inflight, requests, errors, failures, latency_us,
+        latency[GAUGES_LATENCY]; /* as in struct endpoint_gauge */
+    uint64_t ejected;            /* workers that leave it out */
+};
+struct route_sum gauges_route(const struct gauges *gauges, uint32_t route);
+struct endpoint_sum gauges_endpoint(const struct gauges *gauges, uint32_t endpoint, uint32_t generation);
 
 /* The cell of a latency, and the longest latency in a cell. */
 unsigned gauges_latency_cell(uint64_t us);

@@ -71,9 +71,9 @@ struct guard_area {
     uint64_t magic;
     uint32_t layout;
     _Atomic uint32_t over; /* bool: ended in order; nobody is restored any more */
-    _Atomic uint32_t
-        claim;      /* side + 1 of the member that may kill the other; 0: nobody. So that two which both find the
-                               other one hung do not kill each other */
+    /* Side + 1 of the member that may kill the other; 0: nobody. So that two which both find the other one hung do not
+       kill each other. */
+    _Atomic uint32_t claim;
     int32_t status; /* over: the role's exit status */
     /* Descriptors of programs; -1: none. */
     int32_t program;          /* that the pair runs */
@@ -130,8 +130,8 @@ struct guard {
     bool struck;     /* the other one hung and was killed by us */
     unsigned failed; /* guard: how many roles of this program have died young, by themselves */
     uint64_t beats;  /* of the other one, when they were looked at last */
-    unsigned
-        missed; /* looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty */
+    /* Looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty. */
+    unsigned missed;
 };
 
 /*

@@ -8,14 +8,21 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define HASH_SEED UINT64_C(0xcbf29ce484222325)
 
-static inline uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t len)
+static inline uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
 {
+    const uint8_t *byte = bytes;
     for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint8_t)bytes[i]) * UINT64_C(0x100000001b3);
+        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
     return hash;
+}
+
+static inline uint64_t hash_text(const char *text)
+{
+    return hash_bytes(HASH_SEED, text, strlen(text));
 }
 
 static inline uint64_t hash_mix(uint64_t number)

@@ -8,11 +8,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct inherited {
     int fd;
-    bool listens; /* else it is a pipe */
+    bool listens; /* else it is a pipe, of this file */
+    dev_t dev;
+    ino_t ino;
 };
 
 static struct inherited *list;
@@ -30,7 +34,7 @@ static bool listens(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on;
 }
 
-static int add(int fd, bool is_listener)
+static int add(int fd, bool is_listener, const struct stat *st)
 {
     if (len == cap) {
         size_t wanted = cap ? 2 * cap : 64;
@@ -40,7 +44,7 @@ static int add(int fd, bool is_listener)
         list = grown;
         cap = wanted;
     }
-    list[len++] = (struct inherited){ .fd = fd, .listens = is_listener };
+    list[len++] = (struct inherited){ .fd = fd, .listens = is_listener, .dev = st->st_dev, .ino = st->st_ino };
     return 0;
 }
 
@@ -53,28 +57,51 @@ static int judge(int fd, const struct stat *lock)
     if (S_ISREG(st.st_mode) && st.st_dev == lock->st_dev && st.st_ino == lock->st_ino)
         return 0;
     if (S_ISSOCK(st.st_mode) && listens(fd))
-        return add(fd, true);
+        return add(fd, true, &st);
     if (S_ISFIFO(st.st_mode))
-        return add(fd, false);
+        return add(fd, false, &st);
     (void)close(fd);
     return 0;
 }
 
+/* Those that stay as they are. */
+struct kept {
+    const int *list;
+    size_t n;
+    struct stat lock;
+};
+
+static int look_at(int fd, const struct kept *kept)
+{
+    bool stays = fd <= STDERR_FILENO || bsearch(&fd, kept->list, kept->n, sizeof(*kept->list), compare);
+    return stays ? 0 : judge(fd, &kept->lock);
+}
+
+/* A full table has no room for a look at itself. But then the numbers below the limit are those that it has. */
+static int look_at_numbers(const struct kept *kept)
+{
+    struct rlimit files;
+    int r = getrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
+
+    for (int fd = 0; r == 0 && fd < (int)files.rlim_cur; fd++)
+        r = look_at(fd, kept);
+    return r;
+}
+
 int inherit_begin(int *keep, size_t n, const char *lock_path)
 {
-    struct stat lock = { 0 };
+    struct kept kept = { .list = keep, .n = n };
     int r = 0;
 
     qsort(keep, n, sizeof(*keep), compare);
-    (void)stat(lock_path, &lock);
+    (void)stat(lock_path, &kept.lock);
     DIR *table = opendir("/proc/self/fd");
     if (!table)
-        return -errno;
+        return errno == EMFILE || errno == ENFILE ? look_at_numbers(&kept) : -errno;
     /* What is closed meanwhile is behind us in the list. */
     for (const struct dirent *entry; r == 0 && (entry = readdir(table));) {
         int fd = (int)strtol(entry->d_name, NULL, 10);
-        bool kept = fd <= 2 || fd == dirfd(table) || bsearch(&fd, keep, n, sizeof(*keep), compare);
-        r = kept ? 0 : judge(fd, &lock);
+        r = fd == dirfd(table) ? 0 : look_at(fd, &kept);
     }
     (void)closedir(table);
     return r;
@@ -93,6 +120,20 @@ int inherit_listener(const struct sockaddr *address, socklen_t size)
                         : at_len == size && memcmp(&at, address, size) == 0;
         if (same)
             return TAKE_FD(list[i].fd);
+    }
+    return -1;
+}
+
+int inherit_pipe(const struct stat *file)
+{
+    static size_t next; /* they are asked for in about the order in which they were opened */
+
+    for (size_t i = 0; i < len; i++) {
+        struct inherited *one = &list[(next + i) % len];
+        if (one->fd < 0 || one->listens || one->dev != file->st_dev || one->ino != file->st_ino)
+            continue;
+        next = (next + i + 1) % len;
+        return TAKE_FD(one->fd);
     }
     return -1;
 }

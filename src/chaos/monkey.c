@@ -80,8 +80,11 @@ enum monkey_news monkey_event(struct monkey *monkey, const char *kind, const cha
                               int64_t time_ns, struct monkey_victim **ret)
 {
     bool died = strcmp(kind, event_kind_name(EVENT_INSTANCE_EXIT)) == 0;
-    bool serves = strcmp(kind, event_kind_name(EVENT_INSTANCE_STATE)) == 0 && strcmp(to, "serving") == 0;
-    struct monkey_victim *victim = died || serves ? find_victim(monkey, instance, time_ns) : NULL;
+    bool state = strcmp(kind, event_kind_name(EVENT_INSTANCE_STATE)) == 0;
+    bool serves = state && strcmp(to, "serving") == 0;
+    bool over = state && (strcmp(to, "failed") == 0 || strcmp(to, "completed") == 0);
+    bool goes_on = strcmp(kind, event_kind_name(EVENT_CHAOS)) == 0 && strcmp(to, "continued") == 0;
+    struct monkey_victim *victim = died || serves || over || goes_on ? find_victim(monkey, instance, time_ns) : NULL;
 
     if (!victim)
         return MONKEY_NOTHING;
@@ -90,13 +93,18 @@ enum monkey_news monkey_event(struct monkey *monkey, const char *kind, const cha
         *ret = victim;
         return MONKEY_DEAD;
     }
-    if (!serves || !victim->dead_ns)
+    if (died || goes_on == (victim->dead_ns != 0))
         return MONKEY_NOTHING;
-    victim->back_ns = time_ns;
     victim->used = false;
+    *ret = victim;
+    if (over) {
+        victim->lost = true;
+        monkey->lost++;
+        return MONKEY_LOST;
+    }
+    victim->back_ns = time_ns;
     monkey->back++;
     hist_add(&monkey->recovery, (uint64_t)((time_ns - victim->hit_ns) / NS_PER_US));
-    *ret = victim;
     return MONKEY_BACK;
 }
 
@@ -104,7 +112,8 @@ bool monkey_expects(const struct monkey *monkey, int64_t now_ns)
 {
     for (size_t i = 0; i < MONKEY_VICTIMS; i++) {
         const struct monkey_victim *victim = &monkey->victims[i];
-        if (victim->used && (victim->dead_ns || now_ns - victim->hit_ns < MONKEY_SURVIVED_NS))
+        if (victim->used &&
+            (victim->dead_ns || now_ns - victim->hit_ns < monkey->options.pause_ns + MONKEY_SURVIVED_NS))
             return true;
     }
     return false;

@@ -13,7 +13,7 @@
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
 
-enum { LAST_LINES = 10 };
+enum { LAST_LINES = 10, PATH = 96 };
 
 /* How long the supervisor may take to end after its last word. */
 #define GONE_MS 10000
@@ -23,9 +23,6 @@ enum { LAST_LINES = 10 };
 
 /* As often one instance may be refused a start while `up -d` waits: once may be by chance. */
 enum { REFUSALS_MAX = 2 };
-
-/* Between two looks for the next supervisor. */
-#define AGAIN_NS (20 * NS_PER_MS)
 
 /* One watched project. */
 struct session {
@@ -68,23 +65,33 @@ static void on_log(struct client_stream *stream, const json_t *line)
 {
     struct session *session = stream->data;
     session->logged = json_number_value(json_object_get(line, "time")) + 1e-6;
-    printer_log_json(&session->printer, line);
+    printer_log(&session->printer, line);
     (void)fflush(stdout);
 }
 
-/* From what was seen last. */
+/* Both go on from what was seen last. */
+static const char *events_path(const struct session *session, char path[PATH])
+{
+    (void)snprintf(path, PATH, "/v1/events?follow=1&since=%lld", (long long)session->seen);
+    return path;
+}
+
+static const char *logs_path(const struct session *session, char path[PATH])
+{
+    (void)snprintf(path, PATH, "/v1/logs?follow=1&since=%.6f", session->logged);
+    return path;
+}
+
 static int open_streams(struct session *session, struct err *err)
 {
     const struct client *client = session->attach->client;
-    char path[96];
+    char path[PATH];
 
     session->events = (struct client_stream){ .line = on_event, .data = session };
     session->logs = (struct client_stream){ .line = on_log, .data = session };
-    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)session->seen);
-    int r = client_stream_open(&session->streams, client, path, &session->events, err);
-    (void)snprintf(path, sizeof(path), "/v1/logs?follow=1&since=%.6f", session->logged);
+    int r = client_stream_open(&session->streams, client, events_path(session, path), &session->events, err);
     if (r == 0 && session->with_logs)
-        r = client_stream_open(&session->streams, client, path, &session->logs, err);
+        r = client_stream_open(&session->streams, client, logs_path(session, path), &session->logs, err);
     return r;
 }
 
@@ -102,16 +109,15 @@ static int open_session(struct session *session, const struct attach *attach, bo
     return r == 0 ? open_streams(session, err) : r;
 }
 
-/* The streams have ended before the project: its supervisor died, and as long as anybody holds the lock another one takes
-   its place, which goes on to tell. False when there is nobody, or nothing more to come. */
+/* The streams have ended before the project. False when there is no successor, or nothing more to come. */
 static bool follow_successor(struct session *session, struct err *err)
 {
-    if (strcmp(session->state, "down") == 0 || !rundir_busy(&session->attach->client->dir))
+    char path[PATH];
+
+    if (strcmp(session->state, "down") == 0 ||
+        !client_stream_again(&session->streams, events_path(session, path), &session->events, err))
         return false;
-    clock_sleep(AGAIN_NS);
-    client_stream_close(&session->streams, &session->events);
-    client_stream_close(&session->streams, &session->logs);
-    return open_streams(session, err) == 0;
+    return !session->with_logs || client_stream_again(&session->streams, logs_path(session, path), &session->logs, err);
 }
 
 static void close_session(struct session *session)
@@ -213,7 +219,8 @@ static int show_the_rest(struct session *session, struct err *err)
     int64_t last = 0, deadline = clock_now() + REST_NS;
 
     int r = ask_project(session, &last, err);
-    while (r == 0 && !session->events.ended && session->seen < last && clock_now() < deadline)
+    while (r == 0 && session->seen < last && clock_now() < deadline &&
+           (!session->events.ended || follow_successor(session, err)))
         r = client_streams_wait(&session->streams, -1, 100, err);
     return r;
 }
@@ -238,9 +245,10 @@ int attach_until_ready(const struct attach *attach, int64_t timeout_ns)
         r = client_streams_wait(&session.streams, -1, 100, &err);
         late = timeout_ns > 0 && clock_now() >= deadline;
     }
-    if (r == 0 && !session.events.ended)
+    bool settled = is_settled(&session);
+    if (r == 0 && (settled || !session.events.ended))
         r = show_the_rest(&session, &err);
-    if (r == 0 && session.events.ended)
+    if (r == 0 && session.events.ended && !settled)
         r = session.events.err.code ? (err = session.events.err).code
                                     : err_set(&err, -ECANCELED, "the project went down meanwhile");
     if (r == 0 && late && !is_settled(&session))

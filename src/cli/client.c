@@ -9,8 +9,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Loads the files only for the project's name. `text` gets the problems when that does not work. */
 static int name_from_files(const struct cli *cli, struct rundir *ret, struct buf *text, struct err *err)
@@ -123,8 +125,60 @@ static int explain_curl(CURLcode code, const struct client *client, struct err *
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return err_set(err, -ETIMEDOUT, "the supervisor of project \"%s\" has said nothing for %d s",
                        client->dir.project, CLIENT_SILENCE_S);
+    if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR)
+        return err_set(err, -EREMOTEIO,
+                       "the supervisor died while it was asked; `daruma events` shows whether it was done");
     return err_set(err, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EREMOTEIO, "talking to the supervisor failed: %s",
                    curl_easy_strerror(code));
+}
+
+/* Between two looks for the next supervisor. */
+#define AGAIN_NS (10 * NS_PER_MS)
+
+/* As often as one likes with the same result. */
+static bool is_repeatable(const char *method, const char *path)
+{
+    static const char *const paths[] = { "/v1/up", "/v1/down", "/v1/scale", "/v1/restart" };
+
+    if (strcmp(method, "GET") == 0)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (strncmp(path, paths[i], strcspn(path, "?")) == 0 && strlen(paths[i]) == strcspn(path, "?"))
+            return true;
+    return false;
+}
+
+/* The supervisor died, and somebody is there who puts it back: asked again, its successor answers. */
+static bool ask_again(const struct client *client, CURLcode code, bool repeatable)
+{
+    bool broke =
+        code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_PARTIAL_FILE;
+
+    if (code != CURLE_COULDNT_CONNECT && !(broke && repeatable))
+        return false;
+    clock_sleep(AGAIN_NS);
+    return rundir_busy(&client->dir);
+}
+
+/* One try. */
+static CURLcode exchange(CURL *easy, const char *method, const char *text, struct buf *answer, long *ret_status)
+{
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+
+    answer->len = 0;
+    (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    if (strcmp(method, "GET") != 0) {
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(text));
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, text);
+    }
+    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)CLIENT_ANSWER_S);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, add_to_buf);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
+    CURLcode code = curl_easy_perform(easy);
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, ret_status);
+    curl_slist_free_all(headers);
+    return code;
 }
 
 int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
@@ -134,25 +188,17 @@ int client_call(const struct client *client, const char *method, const char *pat
     CLEANUP_FREE char *url = NULL;
     CLEANUP_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : strdup("");
     CURL *easy = easy_new(client, path, &url);
+    int64_t until = clock_now() + CLIENT_ANSWER_S * NS_PER_S;
     long status = 0;
+    CURLcode code;
 
     if (!easy || !text) {
         curl_easy_cleanup(easy);
         return err_set(err, -ENOMEM, "out of memory");
     }
-    (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-    if (strcmp(method, "GET") != 0) {
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(text));
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, text);
-    }
-    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)CLIENT_ANSWER_S);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, add_to_buf);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
-    CURLcode code = curl_easy_perform(easy);
-    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_slist_free_all(headers);
+    do
+        code = exchange(easy, method, text, &answer, &status);
+    while (code != CURLE_OK && clock_now() < until && ask_again(client, code, is_repeatable(method, path)));
     curl_easy_cleanup(easy);
     if (code != CURLE_OK)
         return explain_curl(code, client, err);
@@ -241,6 +287,20 @@ int client_stream_open(struct client_streams *streams, const struct client *clie
     return 0;
 }
 
+bool client_stream_again(struct client_streams *streams, const char *path, struct client_stream *stream,
+                         struct err *err)
+{
+    const struct client *client = stream->client;
+    const struct client_stream fresh = { .line = stream->line, .data = stream->data, .rest_path = stream->rest_path };
+
+    if (!rundir_busy(&client->dir))
+        return false;
+    clock_sleep(AGAIN_NS);
+    client_stream_close(streams, stream);
+    *stream = fresh;
+    return client_stream_open(streams, client, path, stream, err) == 0;
+}
+
 void client_stream_close(struct client_streams *streams, struct client_stream *stream)
 {
     if (stream->easy) {
@@ -291,6 +351,19 @@ int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, 
     return 0;
 }
 
+/* Standard output is a pipe whose reader has gone: `events -f | head -n 1`. */
+static bool nobody_reads(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+    return poll(&out, 1, 0) > 0 && (out.revents & POLLERR);
+}
+
+/* A hung supervisor is no dead one. */
+static bool broke(const struct client_stream *stream)
+{
+    return stream->err.code && stream->err.code != -ETIMEDOUT;
+}
+
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err)
 {
     struct client_streams streams = { 0 };
@@ -298,8 +371,13 @@ int client_follow(const struct client *client, const char *path, struct client_s
     int r = client_streams_init(&streams, err);
     if (r == 0)
         r = client_stream_open(&streams, client, path, stream, err);
-    while (r == 0 && !stream->ended)
+    while (r == 0 && !nobody_reads()) {
+        bool goes_on = !stream->ended || (broke(stream) && stream->rest_path &&
+                                          client_stream_again(&streams, stream->rest_path(stream), stream, err));
+        if (!goes_on)
+            break;
         r = client_streams_wait(&streams, -1, 1000, err);
+    }
     if (r == 0 && stream->err.code) {
         *err = stream->err;
         r = err->code;

@@ -30,8 +30,9 @@ int client_open(const struct cli *cli, struct client *ret);
 int client_find(const struct cli *cli, struct client *ret);
 
 /*
- * One exchange, of CLIENT_ANSWER_S at most. `body` NULL: none. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also when the
- * answer is an error. 0; -ENOTCONN when no supervisor listens; -EINVAL for 400 and 422, -ENOENT for 404, -EBUSY for
+ * One exchange, of CLIENT_ANSWER_S at most. `body` NULL: none. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also
+ * when the answer is an error. When the supervisor dies in the middle its successor is asked again, if it does no harm that the
+ * first one may have done it. 0; -ENOTCONN when no supervisor listens; -EINVAL for 400 and 422, -ENOENT for 404, -EBUSY for
  * 409, -EREMOTEIO for all else; `err` says what the supervisor said.
  */
 int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
@@ -44,6 +45,9 @@ enum { CLIENT_SILENCE_S = 30, CLIENT_ANSWER_S = 10 };
 struct client_stream {
     void (*line)(struct client_stream *stream, const json_t *object);
     void *data;
+    /* For client_follow(): what is to be asked of the successor of a supervisor that died, by what has come so far. NULL: the
+       stream ends with its supervisor. The text is the caller's, until the next call. */
+    const char *(*rest_path)(struct client_stream *stream);
     bool ended;     /* the supervisor closed it, or it broke, or nothing was heard for CLIENT_SILENCE_S */
     struct err err; /* ended: code is 0 when it ended properly */
     const struct client *client;
@@ -63,13 +67,18 @@ void client_streams_free(struct client_streams *streams);
 
 int client_stream_open(struct client_streams *streams, const struct client *client, const char *path,
                        struct client_stream *stream, struct err *err);
+/* It has ended, but the project has not: its supervisor died, and as long as anybody holds the project's lock another one takes
+   its place, which goes on to tell. Opens the stream again, at `path`. False when there is nobody, or with `err`. */
+bool client_stream_again(struct client_streams *streams, const char *path, struct client_stream *stream,
+                         struct err *err);
 /* Accepts a stream that was never opened. */
 void client_stream_close(struct client_streams *streams, struct client_stream *stream);
 
 /* Waits at most `timeout_ms` for lines, or until `fd` (-1: none) is readable; calls `line` for whole lines. */
 int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err);
 
-/* Follows one stream to its end. */
+/* Follows one stream to its end, over deaths of supervisors if it has a `rest_path`, or until nobody reads standard output any
+   more. */
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err);
 
 #endif

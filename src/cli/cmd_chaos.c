@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * daruma chaos kill: the monkey (docs/chaos.md). It decides when; the supervisor, which knows who is healthy, decides
- * whom, by the number that the monkey draws, and sends the signal. What follows is read from the supervisor's events.
+ * daruma chaos: the monkey (docs/chaos.md). It decides when; the supervisor, which knows who is healthy, decides
+ * whom, by the number that the monkey draws, and does it. What follows is read from the supervisor's events.
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "chaos/monkey.h"
 #include "cli/client.h"
+#include "cli/printer.h"
+#include "observe/api.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +28,7 @@
 struct run {
     const struct cli *cli;
     int64_t every_ns, count, duration_ns, seed;
+    int64_t pause_ns; /* the fault is that victims are stopped for so long; 0: that they are killed */
     const char *signal_name, *via;
     bool allow_last, json;
 
@@ -37,6 +40,7 @@ struct run {
     struct monkey monkey;
     int signal_fd;
     int64_t start_ns;
+    int64_t seen; /* the last event's number */
     bool interrupted;
 };
 
@@ -61,12 +65,8 @@ static void print_clock(int64_t wall_ns)
 /* Takes the object over; NULL when there was no memory for it, which costs a line and nothing else. */
 static void print_json(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-
-    if (text)
-        printf("%s\n", text);
+    printer_json_line(object);
     (void)fflush(stdout);
-    free(text);
     json_decref(object);
 }
 
@@ -93,13 +93,15 @@ static void tell_story(const struct run *run, struct monkey_victim *victim)
            victim->how);
     if (victim->dead_ns)
         printf(", dead after %.1f ms", ms_between(victim->hit_ns, victim->dead_ns));
-    else
+    else if (!run->pause_ns)
         printf(", still alive");
     if (victim->back_ns)
         printf(", %sback after %.1f ms%s\n", cli_sgr(colour, CLI_GREEN), ms_between(victim->hit_ns, victim->back_ns),
                cli_sgr(colour, CLI_PLAIN));
     else
-        printf("%s\n", victim->dead_ns ? ", not back yet" : "");
+        printf("%s\n", victim->lost      ? ", and its restart policy leaves it so"
+                       : victim->dead_ns ? ", not back yet"
+                                         : "");
     (void)fflush(stdout);
     victim->told = true;
 }
@@ -116,6 +118,14 @@ static void tell_back(const struct run *run, struct monkey_victim *victim)
                ms_between(victim->hit_ns, victim->back_ns) / 1000, cli_sgr(run->cli->colour_out, CLI_PLAIN));
         (void)fflush(stdout);
     }
+}
+
+static void tell_lost(const struct run *run, struct monkey_victim *victim)
+{
+    if (run->json)
+        tell_json_news("lost", victim, victim->dead_ns);
+    else
+        tell_story(run, victim);
 }
 
 /* Those whose story has not ended in time are told of as they are; `all`: also those hit just now. */
@@ -150,10 +160,10 @@ static void tell_summary(const struct run *run)
     double longest = (double)monkey->recovery.max_us / 1000;
 
     if (run->json) {
-        print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:{s:f, s:f}}", "event", "summary", "kills",
+        print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f}}", "event", "summary", "kills",
                              (json_int_t)monkey->kills, "refused", (json_int_t)monkey->refused, "back",
-                             (json_int_t)monkey->back, "seed", (json_int_t)run->seed, "recovery_ms", "median", median,
-                             "max", longest));
+                             (json_int_t)monkey->back, "lost", (json_int_t)monkey->lost, "seed", (json_int_t)run->seed,
+                             "recovery_ms", "median", median, "max", longest));
         return;
     }
     printf("%" PRIu64 " struck, %" PRIu64 " back", monkey->kills, monkey->back);
@@ -173,6 +183,7 @@ static void on_event(struct client_stream *stream, const json_t *object)
     double time = json_number_value(json_object_get(object, "time"));
     struct monkey_victim *victim = NULL;
 
+    run->seen = json_integer_value(json_object_get(object, "seq"));
     if (!kind || !instance)
         return;
     /* A double carries today's seconds to a quarter of a microsecond. */
@@ -182,6 +193,8 @@ static void on_event(struct client_stream *stream, const json_t *object)
         tell_json_news("dead", victim, victim->dead_ns);
     else if (news == MONKEY_BACK)
         tell_back(run, victim);
+    else if (news == MONKEY_LOST)
+        tell_lost(run, victim);
 }
 
 /* "host:port", "[v6]:port" or "unix:/path", as the supervisor writes it. */
@@ -237,34 +250,52 @@ static void get_via(const char *endpoint, const char *path, char *how, size_t si
     http_client_close(&client);
 }
 
+/* What it did, in words; with --via that is done here. */
+static void describe_hit(const struct run *run, const char *endpoint, struct monkey_victim *victim)
+{
+    char span[CLOCK_TEXT];
+
+    if (run->pause_ns)
+        (void)snprintf(victim->how, sizeof(victim->how), "stopped for %s", clock_format_span(run->pause_ns, span));
+    else if (!run->via)
+        (void)snprintf(victim->how, sizeof(victim->how), "SIG%s", sigabbrev_np(run->signo));
+    else if (endpoint)
+        get_via(endpoint, run->via, victim->how, sizeof(victim->how));
+    else
+        (void)snprintf(victim->how, sizeof(victim->how), "has no port to send GET %s to", run->via);
+}
+
+static json_t *what_to_do(struct run *run)
+{
+    json_t *body = json_pack("{s:O, s:b, s:I}", "services", run->services, "allow_last", run->allow_last, "pick",
+                             (json_int_t)monkey_pick(&run->monkey));
+    if (run->pause_ns)
+        (void)json_object_set_new(body, "for", json_real((double)run->pause_ns / NS_PER_S));
+    else
+        (void)json_object_set_new(body, "signal", run->via ? json_null() : json_string(sigabbrev_np(run->signo)));
+    return body;
+}
+
 /* 0, also when it was refused; negative errno with `err` when the monkey cannot go on. */
 static int strike(struct run *run, struct err *err)
 {
-    json_t *answer = NULL;
-    json_t *signal = run->via ? json_null() : json_string(sigabbrev_np(run->signo));
-    json_t *body = json_pack("{s:O, s:o, s:b, s:I}", "services", run->services, "signal", signal, "allow_last",
-                             run->allow_last, "pick", (json_int_t)monkey_pick(&run->monkey));
+    json_t *answer = NULL, *body = what_to_do(run);
+
     if (!body)
         return err_set(err, -ENOMEM, "out of memory");
     int64_t now = clock_wall();
-    int r = client_call(&run->client, "POST", "/v1/chaos/kill", body, &answer, err);
+    int r = client_call(&run->client, "POST", run->pause_ns ? "/v1/chaos/pause" : "/v1/chaos/kill", body, &answer, err);
     json_decref(body);
-    if (r == -EBUSY) {
+    if (r == -EBUSY || r == -EREMOTEIO) { /* the latter also when the supervisor dies just now */
         tell_refusal(run, err->message);
         /* With a number of kills to reach, a refusal that will not end by itself ends the run. */
         bool hopeless = !monkey_refused(&run->monkey, now) && run->count > 0;
         r = hopeless ? err_prefix(err, "no victim is on its way back, so this is the end") : 0;
     } else if (r == 0) {
         const char *instance = json_string_value(json_object_get(answer, "instance"));
-        const char *endpoint = json_string_value(json_object_get(answer, "endpoint"));
         struct monkey_victim *victim = monkey_hit(&run->monkey, instance ? instance : "?",
                                                   (int32_t)json_integer_value(json_object_get(answer, "pid")), now);
-        if (!run->via)
-            (void)snprintf(victim->how, sizeof(victim->how), "SIG%s", sigabbrev_np(run->signo));
-        else if (endpoint)
-            get_via(endpoint, run->via, victim->how, sizeof(victim->how));
-        else
-            (void)snprintf(victim->how, sizeof(victim->how), "has no port to send GET %s to", run->via);
+        describe_hit(run, json_string_value(json_object_get(answer, "endpoint")), victim);
         tell_hit(run, victim);
     }
     json_decref(answer);
@@ -272,6 +303,14 @@ static int strike(struct run *run, struct err *err)
 }
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */
+
+static bool follow_successor(struct run *run, struct err *err)
+{
+    char path[96];
+
+    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)run->seen);
+    return client_stream_again(&run->streams, path, &run->events, err);
+}
 
 /* Waits for events, a signal, or at most until `until_ns` (monotonic). */
 static int turn(struct run *run, int64_t until_ns, struct err *err)
@@ -283,7 +322,7 @@ static int turn(struct run *run, int64_t until_ns, struct err *err)
     int r = client_streams_wait(&run->streams, run->signal_fd, (int)left, err);
     if (r == 0 && read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
         run->interrupted = true;
-    if (r == 0 && run->events.ended && !run->interrupted)
+    if (r == 0 && run->events.ended && !run->interrupted && !follow_successor(run, err))
         r = run->events.err.code ? err_set(err, run->events.err.code, "%s", run->events.err.message)
                                  : err_set(err, -ENOTCONN, "the project went down");
     tell_slow_ones(run, false);
@@ -301,12 +340,17 @@ static int strike_until_done(struct run *run, struct err *err)
         else
             r = strike(run, err);
     }
-    int64_t deadline = clock_now() + BACK_NS;
+    int64_t deadline = clock_now() + run->pause_ns + BACK_NS;
     while (r == 0 && !run->interrupted && monkey_expects(&run->monkey, clock_wall()) && clock_now() < deadline)
         r = turn(run, deadline, err);
     tell_slow_ones(run, true);
     if (r == 0 && !run->interrupted && monkey_expects(&run->monkey, clock_wall()))
-        r = err_set(err, -ETIMEDOUT, "not every victim was back within %d s", (int)(BACK_NS / NS_PER_S));
+        r = err_set(err, -ETIMEDOUT, "not every victim was back within %d s",
+                    (int)((run->pause_ns + BACK_NS) / NS_PER_S));
+    if (r == 0 && run->monkey.lost > 0)
+        r = err_set(err, -ECHILD,
+                    "%" PRIu64 " did not come back; `restart: always` or a restart_policy would bring them",
+                    run->monkey.lost);
     return r;
 }
 
@@ -329,6 +373,7 @@ static int run_monkey(struct run *run)
         .count = (uint64_t)run->count,
         .duration_ns = run->duration_ns,
         .seed = (uint64_t)run->seed,
+        .pause_ns = run->pause_ns,
     };
     struct err err = { 0 };
 
@@ -357,9 +402,18 @@ static int run_monkey(struct run *run)
 static int check_options(struct run *run)
 {
     const struct cli *cli = run->cli;
+    bool pause = strcmp(cli->args[0], "pause") == 0;
 
-    if (strcmp(cli->args[0], "kill") != 0)
-        return cli_usage(cli, "there is no fault \"%s\"; what can be done is: kill", cli->args[0]);
+    if (!pause && strcmp(cli->args[0], "kill") != 0)
+        return cli_usage(cli, "there is no fault \"%s\"; what can be done is: kill, pause", cli->args[0]);
+    if (pause && (run->via || run->signal_name))
+        return cli_usage(cli, "--via and --signal are for \"chaos kill\"");
+    if (!pause && run->pause_ns)
+        return cli_usage(cli, "--for is for \"chaos pause\"");
+    if (pause && !run->pause_ns)
+        run->pause_ns = 5 * NS_PER_S;
+    if (run->pause_ns < 0 || run->pause_ns > API_PAUSE_MAX_S * NS_PER_S)
+        return cli_usage(cli, "--for: expected more than 0, and at most %d s", API_PAUSE_MAX_S);
     if (run->every_ns <= 0)
         return cli_usage(cli, "--every: expected more than 0");
     if (run->count < 0)
@@ -371,6 +425,9 @@ static int check_options(struct run *run)
     run->signo = cli_signal(run->signal_name ? run->signal_name : "KILL");
     if (run->signo < 0 || !sigabbrev_np(run->signo))
         return cli_usage(cli, "--signal: there is no signal \"%s\"", run->signal_name);
+    if (run->signo == SIGSTOP)
+        return cli_usage(cli,
+                         "--signal: SIGSTOP has no end of its own; \"chaos pause --for TIME\" stops for some time");
     return 0;
 }
 
@@ -383,6 +440,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
           .duration_ns = &run.every_ns },
         { "signal", 's', "SIGNAL", "what is sent (KILL)", .text = &run.signal_name },
         { "via", 0, "PATH", "instead of a signal: GET PATH, straight to the instance", .text = &run.via },
+        { "for", 0, "TIME", "pause: how long an instance stands still (5s)", .duration_ns = &run.pause_ns },
         { "count", 'n', "N", "end after so many kills", .integer = &run.count },
         { "duration", 'd', "TIME", "end after this time; else at Ctrl-C", .duration_ns = &run.duration_ns },
         { "seed", 0, "N", "the same seed picks the same row of victims", .integer = &run.seed },
@@ -406,11 +464,12 @@ static int run_command(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_chaos = {
     .name = "chaos",
-    .usage = "kill [OPTIONS] [SERVICE…]",
-    .help = "kill instances at random, and watch them come back",
+    .usage = "kill | pause [OPTIONS] [SERVICE…]",
+    .help = "kill or stop instances at random, and watch them come back",
     .more =
         "Strikes one of the ready instances of the services (or of all), chosen by the seed. The last healthy one is\n"
         "spared unless --allow-last. Says whom it hit, when it was seen dead, and when it was back in rotation.\n"
+        "What is paused goes on in time, also when this command or the supervisor is killed meanwhile.\n"
         "Exit codes: 0 done, 1 refused for good, or a victim did not come back, 2 wrong usage.",
     .run = run_command,
 };

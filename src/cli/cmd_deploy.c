@@ -107,8 +107,7 @@ static void print_plan(const json_t *answer, bool json)
     const json_t *plan = json_object_get(answer, "plan");
 
     if (json) {
-        CLEANUP_FREE char *text = json_dumps(plan, JSON_INDENT(2));
-        printf("%s\n", text ? text : "[]");
+        printer_json(plan);
         return;
     }
     for (size_t i = 0; i < json_array_size(plan); i++) {
@@ -179,25 +178,25 @@ static int show_history(const struct cli *cli, const char *service, bool json)
 {
     struct client client;
     struct err err = { 0 };
-    json_t *list = NULL, *receipt;
+    json_t *list = NULL, *chosen = json_array(), *receipt;
     size_t i;
 
     int status = client_open(cli, &client);
-    if (status != CLI_DONE)
-        return status;
-    if (client_call(&client, "GET", "/v1/deploys", NULL, &list, &err) < 0)
-        return cli_fail(cli, &err);
-    if (json) {
-        CLEANUP_FREE char *text = json_dumps(list, JSON_INDENT(2));
-        printf("%s\n", text ? text : "[]");
-    }
+    if (status == CLI_DONE && client_call(&client, "GET", "/v1/deploys", NULL, &list, &err) < 0)
+        status = cli_fail(cli, &err);
     json_array_foreach(list, i, receipt)
     {
-        if (!json && (!service || strcmp(json_text(receipt, "service"), service) == 0))
+        if (service && strcmp(json_text(receipt, "service"), service) != 0)
+            continue;
+        (void)json_array_append(chosen, receipt);
+        if (!json)
             deploys_print(cli, receipt);
     }
+    if (json && status == CLI_DONE)
+        printer_json(chosen);
+    json_decref(chosen);
     json_decref(list);
-    return CLI_DONE;
+    return status;
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -239,8 +238,8 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_deploy = {
     .name = "deploy",
-    .usage = "SERVICE [--image IMAGE] [-e NAME=VALUE…] [--build] [--force] [--replace] [--dry-run] [-d] | --history "
-             "[SERVICE]",
+    .usage = "SERVICE [--image IMAGE] [-e NAME=VALUE…] [--build] [--force] [--replace] [--dry-run] [-d] [--json]\n"
+             "       daruma deploy --history [--json] [SERVICE]",
     .help = "go to a new version of a service without anybody noticing, or back by itself",
     .more = "Goes on as deploy.update_config and x-daruma.deploy say (docs/deploy.md). Ends with a receipt.\n"
             "Exit code 3: the new version was worse, and the old one is back.",

@@ -2,7 +2,6 @@
 #include "cli/client.h"
 #include "cli/printer.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -10,21 +9,29 @@
 struct output {
     struct printer printer;
     bool json;
-    double since; /* wall clock, seconds */
+    double since;  /* wall clock, seconds */
+    long long seq; /* of the last one that came */
+    char path[64];
 };
+
+static const char *rest_path(struct client_stream *stream)
+{
+    struct output *output = stream->data;
+    (void)snprintf(output->path, sizeof(output->path), "/v1/events?follow=1&since=%lld", output->seq);
+    return output->path;
+}
 
 static void print_line(struct client_stream *stream, const json_t *event)
 {
-    const struct output *output = stream->data;
+    struct output *output = stream->data;
 
+    output->seq = json_integer_value(json_object_get(event, "seq"));
     if (json_number_value(json_object_get(event, "time")) < output->since)
         return;
-    if (output->json) {
-        CLEANUP_FREE char *text = json_dumps(event, JSON_COMPACT);
-        printf("%s\n", text ? text : "{}");
-    } else {
+    if (output->json)
+        printer_json_line(event);
+    else
         printer_event(&output->printer, event);
-    }
     (void)fflush(stdout);
 }
 
@@ -50,6 +57,7 @@ static int run(struct cli *cli, int argc, char **argv)
     int status = client_open(cli, &client);
     if (status != 0)
         return status;
+    stream.rest_path = follow ? rest_path : NULL;
     int r = client_follow(&client, follow ? "/v1/events?follow=1" : "/v1/events", &stream, &err);
     return r < 0 ? cli_fail(cli, &err) : CLI_DONE;
 }

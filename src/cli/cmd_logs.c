@@ -6,18 +6,36 @@
 #include "cli/printer.h"
 
 #include "base/buf.h"
-#include "base/cleanup.h"
-#include "observe/logs.h"
+#include "base/clock.h"
+#include "observe/feed.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+struct output {
+    struct printer *printer;
+    double time;      /* of the last line that came; wall clock, seconds */
+    struct buf names; /* "&service=app", for each that was named */
+    struct buf path;
+};
+
 static void print_line(struct client_stream *stream, const json_t *line)
 {
-    printer_log_json(stream->data, line);
+    struct output *output = stream->data;
+    output->time = json_number_value(json_object_get(line, "time"));
+    printer_log(output->printer, line);
     (void)fflush(stdout);
+}
+
+static const char *rest_path(struct client_stream *stream)
+{
+    struct output *output = stream->data;
+    output->path.len = 0;
+    buf_printf(&output->path, "/v1/logs?follow=1&since=%.6f%s", output->time + 1e-6,
+               output->names.len > 0 ? output->names.data : "");
+    return output->path.failed ? "" : output->path.data;
 }
 
 /* So that the columns stand still, the widest name is known before the first line. */
@@ -39,22 +57,27 @@ static void measure(const struct client *client, struct printer *printer)
 static int from_supervisor(const struct cli *cli, const struct client *client, int64_t tail, bool follow,
                            struct printer *printer)
 {
-    CLEANUP_BUF struct buf path = { 0 };
-    struct client_stream stream = { .line = print_line, .data = printer };
+    struct output output = { .printer = printer, .time = (double)clock_wall() / 1e9 };
+    struct client_stream stream = { .line = print_line, .data = &output, .rest_path = follow ? rest_path : NULL };
     struct err err = { 0 };
 
-    buf_printf(&path, "/v1/logs?follow=%d", follow);
-    if (tail >= 0)
-        buf_printf(&path, "&tail=%lld", (long long)tail);
     for (size_t i = 0; i < cli->args_len; i++) {
         char *name = curl_easy_escape(NULL, cli->args[i], 0);
-        buf_printf(&path, "&service=%s", name ? name : "");
+        buf_printf(&output.names, "&service=%s", name ? name : "");
         curl_free(name);
     }
-    if (path.failed)
-        return cli_fail(cli, &(struct err){ .code = -ENOMEM });
+    buf_printf(&output.path, "/v1/logs?follow=%d", follow);
+    if (tail >= 0)
+        buf_printf(&output.path, "&tail=%lld", (long long)tail);
+    buf_add(&output.path, output.names.data, output.names.len);
     measure(client, printer);
-    return client_follow(client, path.data, &stream, &err) < 0 ? cli_fail(cli, &err) : CLI_DONE;
+    int r =
+        output.path.failed || output.names.failed ? -ENOMEM : client_follow(client, output.path.data, &stream, &err);
+    buf_free(&output.names);
+    buf_free(&output.path);
+    if (r < 0)
+        return cli_fail(cli, err.code ? &err : &(struct err){ .code = r });
+    return CLI_DONE;
 }
 
 static int from_files(const struct cli *cli, const struct client *client, int64_t tail, struct printer *printer)
@@ -68,14 +91,17 @@ static int from_files(const struct cli *cli, const struct client *client, int64_
     if (!reader)
         return cli_fail(cli, &(struct err){ .code = -ENOMEM });
     while (logs_reader_next(reader, &line)) {
-        printer_log(printer, line.instance, (double)line.wall_ns / 1e9, line.text, line.len);
+        json_t *told = feed_log_line(&line);
+        printer_log(printer, told);
+        json_decref(told);
         any = true;
     }
     logs_reader_free(reader);
     if (any)
         return CLI_DONE;
     struct err err = { 0 };
-    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs", client->dir.project);
+    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs%s", client->dir.project,
+                  cli->args_len > 0 ? " by that name" : "");
     return cli_fail(cli, &err);
 }
 
@@ -90,6 +116,7 @@ static int run(struct cli *cli, int argc, char **argv)
         { "follow", 'f', NULL, "go on with what is written from now on", .flag = &follow },
         { "tail", 'n', "NUMBER", "only the last lines of each instance; all unless given", .text = &tail_text },
         { "timestamps", 't', NULL, "when each line was written", .flag = &printer.timestamps },
+        { "json", 0, NULL, "one JSON object a line", .flag = &printer.json },
         { "no-log-prefix", 0, NULL, "without the instance's name", .flag = &printer.no_prefix },
         { 0 },
     };
@@ -112,7 +139,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_logs = {
     .name = "logs",
-    .usage = "[-f] [--tail NUMBER] [-t] [--no-log-prefix] [SERVICE or INSTANCE…]",
+    .usage = "[-f] [--tail NUMBER] [-t] [--no-log-prefix] [--json] [SERVICE or INSTANCE…]",
     .help = "what the instances wrote, also those that are gone",
     .run = run,
 };

@@ -190,8 +190,7 @@ static int print(const struct cli *cli, const json_t *instances, bool json, bool
     size_t i;
 
     if (json) {
-        CLEANUP_FREE char *text = json_dumps(instances, JSON_INDENT(2));
-        printf("%s\n", text ? text : "[]");
+        printer_json(instances);
         return CLI_DONE;
     }
     if (!quiet)

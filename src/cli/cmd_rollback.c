@@ -37,7 +37,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cmd_rollback = {
     .name = "rollback",
-    .usage = "SERVICE [--to VERSION] [-d]",
+    .usage = "SERVICE [--to VERSION] [-d] [--json]",
     .help = "go back to the version of a service before, or turn a deploy round",
     .run = run,
 };

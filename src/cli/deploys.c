@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* How often it is asked whether the deploy is over: events tell of it, this is for those that got lost. */
-enum { LOOK_MS = 500 };
+enum { LOOK_MS = 500, PATH = 96 };
 
 struct watch {
     const struct cli *cli;
@@ -20,6 +20,7 @@ struct watch {
     const char *service;
     struct printer printer;
     bool json, asked, changed;
+    int64_t seen; /* the last event's number */
 };
 
 static double number_of(const json_t *object, const char *key)
@@ -82,6 +83,7 @@ static void on_event(struct client_stream *stream, const json_t *event)
 {
     struct watch *watch = stream->data;
 
+    watch->seen = json_integer_value(json_object_get(event, "seq"));
     if (strcmp(json_text(event, "service"), watch->service) != 0)
         return;
     watch->changed = watch->changed || strcmp(json_text(event, "kind"), "deploy") == 0;
@@ -135,21 +137,27 @@ static int interrupts(void)
     return fd < 0 ? -errno : fd;
 }
 
-static int wait_for_end(struct watch *watch, const struct deploys_since *since, struct err *err)
+static const char *events_path(const struct watch *watch, char path[PATH])
+{
+    (void)snprintf(path, PATH, "/v1/events?follow=1&since=%lld", (long long)watch->seen);
+    return path;
+}
+
+static int wait_for_end(struct watch *watch, struct err *err)
 {
     struct client_streams streams = { 0 };
     struct client_stream events = { .line = on_event, .data = watch };
     CLEANUP_CLOSE int signals = interrupts();
     bool going_on = true;
-    char path[96];
+    char path[PATH];
 
-    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)since->seq);
     int r = client_streams_init(&streams, err);
     if (r == 0)
-        r = client_stream_open(&streams, watch->client, path, &events, err);
+        r = client_stream_open(&streams, watch->client, events_path(watch, path), &events, err);
     if (r == 0)
         r = is_going_on(watch, &going_on, err);
-    while (r == 0 && going_on && !events.ended) {
+    while (r == 0 && going_on &&
+           (!events.ended || client_stream_again(&streams, events_path(watch, path), &events, err))) {
         int64_t until = clock_now() + LOOK_MS * NS_PER_MS;
         while (r == 0 && !watch->changed && !events.ended && clock_now() < until) {
             r = client_streams_wait(&streams, signals, LOOK_MS, err);
@@ -161,21 +169,24 @@ static int wait_for_end(struct watch *watch, const struct deploys_since *since, 
     }
     if (r == 0 && !events.ended) /* the last lines */
         r = client_streams_wait(&streams, -1, 50, err);
-    if (r == 0 && events.ended)
+    if (r == 0 && going_on)
         r = err_set(err, -ECANCELED, "the project went down meanwhile");
     client_stream_close(&streams, &events);
     client_streams_free(&streams);
     return r;
 }
 
-/* The receipts since then; of one service, or of all (NULL). */
+/* The receipts since then; of one service, or of all (NULL). NULL with `err` when they cannot be asked for. */
 static json_t *receipts_since(const struct client *client, const char *service, const struct deploys_since *since,
                               struct err *err)
 {
     json_t *all = NULL, *list = json_array(), *receipt;
     size_t i;
 
-    (void)client_call(client, "GET", "/v1/deploys", NULL, &all, err);
+    if (client_call(client, "GET", "/v1/deploys", NULL, &all, err) < 0) {
+        json_decref(list);
+        list = NULL;
+    }
     json_array_foreach(all, i, receipt)
     {
         double ended = number_of(receipt, "began") + number_of(receipt, "took_s");
@@ -204,23 +215,25 @@ int deploys_follow(const struct cli *cli, const struct client *client, const str
     struct err err = { 0 };
     int status = CLI_DONE;
 
-    if (wait_for_end(&watch, since, &err) < 0)
+    watch.seen = since->seq;
+    if (wait_for_end(&watch, &err) < 0)
         return cli_fail(cli, &err);
     json_t *list = receipts_since(client, wish->service, since, &err);
+    if (!list)
+        return cli_fail(cli, &err);
     const json_t *last = json_array_get(list, json_array_size(list) - 1);
     if (last) {
         status = code_of(last);
         if (wish->back && status == CLI_ROLLED_BACK)
             status = CLI_DONE;
-        CLEANUP_FREE char *text = wish->json ? json_dumps(last, JSON_INDENT(2)) : NULL;
-        if (text)
-            printf("%s\n", text);
-        else
-            deploys_print(cli, last);
-    } else if (!wish->json) {
+    }
+    if (wish->json)
+        printer_json(last ? last : json_null());
+    else if (last)
+        deploys_print(cli, last);
+    else
         printf("%s: %s\n", wish->service,
                wish->otherwise ? wish->otherwise : "nothing of it runs that would have to be replaced");
-    }
     json_decref(list);
     return status;
 }

@@ -27,8 +27,8 @@ static const struct cli_command *const commands[] = {
 
 static void print_help(const struct cli_option *options)
 {
-    printf("daruma makes the services of a compose file indestructible: it runs them, stands in front of them,\n"
-           "replaces them, and proves that nobody noticed.\n\n"
+    printf("daruma makes the services of a compose file indestructible: it runs them,\n"
+           "stands in front of them, replaces them, and proves that nobody noticed.\n\n"
            "Usage: daruma [OPTIONS] COMMAND\n\nCommands:\n");
     for (const struct cli_command *const *command = commands; *command; command++)
         printf("  %-9s %s\n", (*command)->name, (*command)->help);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/printer.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -15,11 +17,7 @@ const char *json_text(const json_t *object, const char *key)
 static enum cli_colour colour_of(const char *instance)
 {
     static const enum cli_colour colours[] = { CLI_CYAN, CLI_YELLOW, CLI_GREEN, CLI_MAGENTA, CLI_BLUE };
-    uint32_t hash = 2166136261u;
-
-    for (const char *c = instance; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
-    return colours[hash % (sizeof(colours) / sizeof(colours[0]))];
+    return colours[hash_text(instance) % ARRAY_LEN(colours)];
 }
 
 static void print_time(double time)
@@ -28,26 +26,44 @@ static void print_time(double time)
     printf("%s ", clock_format_wall((int64_t)(time * 1e9), text));
 }
 
-void printer_log(struct printer *printer, const char *instance, double time, const char *text, size_t len)
+/* 16 digits: microseconds of the wall clock, and 0.1 is no 0.10000000000000001. */
+static void print_json(const json_t *json, size_t how)
 {
+    CLEANUP_FREE char *text = json_dumps(json, how | JSON_REAL_PRECISION(16));
+    if (text)
+        printf("%s\n", text);
+}
+
+void printer_json(const json_t *json)
+{
+    print_json(json, JSON_INDENT(2) | JSON_ENCODE_ANY);
+}
+
+void printer_json_line(const json_t *json)
+{
+    print_json(json, JSON_COMPACT);
+}
+
+void printer_log(struct printer *printer, const json_t *line)
+{
+    const char *instance = json_text(line, "instance");
+    const json_t *text = json_object_get(line, "text");
     int width = (int)strlen(instance);
 
+    if (printer->json) {
+        printer_json_line(line);
+        return;
+    }
     if (width > printer->width)
         printer->width = width;
     if (!printer->no_prefix)
         printf("%s%-*s  |%s ", cli_sgr(printer->colour, colour_of(instance)), printer->width, instance,
                cli_sgr(printer->colour, CLI_PLAIN));
     if (printer->timestamps)
-        print_time(time);
-    (void)fwrite(text, 1, len, stdout);
+        print_time(json_number_value(json_object_get(line, "time")));
+    if (json_is_string(text))
+        (void)fwrite(json_string_value(text), 1, json_string_length(text), stdout);
     (void)putchar('\n');
-}
-
-void printer_log_json(struct printer *printer, const json_t *line)
-{
-    const json_t *text = json_object_get(line, "text");
-    printer_log(printer, json_text(line, "instance"), json_number_value(json_object_get(line, "time")),
-                json_is_string(text) ? json_string_value(text) : "", json_string_length(text));
 }
 
 void printer_event(const struct printer *printer, const json_t *event)

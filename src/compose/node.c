@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "compose/node.h"
 
+#include "base/hash.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -79,13 +81,10 @@ struct node *node_copy(struct pool *pool, const struct node *node)
     return copy;
 }
 
-/* FNV-1a: spares the string comparison for nearly every key that is not meant. */
+/* Spares the string comparison for nearly every key that is not meant. */
 static uint32_t hash_of(const char *key)
 {
-    uint32_t hash = 2166136261u;
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 16777619u;
-    return hash;
+    return (uint32_t)hash_text(key);
 }
 
 struct entry *node_entry(const struct node *map, const char *key)

@@ -64,12 +64,10 @@ enum spec_protocol { SPEC_PROTOCOL_HTTP, SPEC_PROTOCOL_TCP, SPEC_PROTOCOL_UDP };
 /* One published or exposed port. Ranges are expanded: one entry a port. */
 struct spec_port {
     uint16_t target;
-    uint16_t published; /* 0: only exposed, or (`ephemeral`) any free port */
-    bool is_published;
-    bool ephemeral; /* published without a number */
-    char *host_ip;  /* "" : all addresses */
-    enum spec_protocol
-        protocol; /* from app_protocol, else by well-known target port, else http; udp cannot be served yet */
+    uint16_t published; /* 0: only exposed, or any free port */
+    char *host_ip;      /* "" : all addresses */
+    /* From app_protocol, else by well-known target port, else http; udp cannot be served yet. */
+    enum spec_protocol protocol;
     struct place place;
 };
 
@@ -135,10 +133,13 @@ struct spec_service {
     struct place working_dir_place;
     char *user; /* "uid[:gid]" or names; "" : ours */
     struct place user_place;
-    char *hostname;          /* "" when not given */
-    char *container_name;    /* "" when not given */
-    char **environment;      /* "NAME=value", env_file merged in; sorted by name */
-    struct spec_port *ports; /* published first, then exposed and process_port; no target twice */
+    char *hostname;              /* "" when not given */
+    char *container_name;        /* "" when not given */
+    char **environment;          /* "NAME=value", env_file merged in; sorted by name */
+    struct spec_port *published; /* as `ports` of the file says; several may lead to the same target */
+    size_t published_len;
+    struct spec_port
+        *ports; /* what an instance serves: published first, then exposed and process_port; no target twice */
     size_t ports_len;
     struct spec_ulimit *ulimits;
     size_t ulimits_len;

@@ -252,7 +252,7 @@ void spec_build_listeners(struct loading *load, const struct node *gateway, stru
     size_t room = declared ? declared->len : 0;
 
     for (size_t i = 0; i < spec->services_len; i++)
-        room += spec->services[i].ports_len;
+        room += spec->services[i].published_len;
     spec->connections = (uint32_t)read_int(gateway, "max_connections", 0);
     spec->connections_place = place_of(gateway, "max_connections");
     spec->listeners = POOL_ARRAY(load->pool, struct spec_listener, room);
@@ -260,9 +260,9 @@ void spec_build_listeners(struct loading *load, const struct node *gateway, stru
         add_declared(load, node_at(declared, i), &limits, spec);
     for (size_t i = 0; i < spec->services_len; i++) {
         struct spec_service *service = &spec->services[i];
-        for (size_t j = 0; j < service->ports_len; j++)
-            if (service->ports[j].is_published && service->ports[j].protocol != SPEC_PROTOCOL_UDP)
-                add_published(load, service, &service->ports[j], &limits, spec);
+        for (size_t j = 0; j < service->published_len; j++)
+            if (service->published[j].protocol != SPEC_PROTOCOL_UDP)
+                add_published(load, service, &service->published[j], &limits, spec);
     }
     spec_check_room(load, spec);
 }

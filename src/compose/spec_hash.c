@@ -4,6 +4,8 @@
  */
 #include "compose/spec_build.h"
 
+#include "base/names.h"
+
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +21,6 @@ static const char *const outside_daruma[] = {
 static const char *const nothing[] = { NULL };
 
 enum { PAIRS_USUAL = 64 };
-
-static bool is_among(const char *key, const char *const *keys)
-{
-    while (*keys && strcmp(*keys, key) != 0)
-        keys++;
-    return *keys != NULL;
-}
 
 /* Everything with its kind and length before it, so that two different things never look the same. */
 static void put(struct buf *out, char kind, const void *data, size_t len)
@@ -65,7 +60,7 @@ static void put_map(struct buf *out, const json_t *map, const char *const *but)
     }
     json_object_foreach((json_t *)map, key, value)
     {
-        if (!is_among(key, but))
+        if (!names_have(but, key))
             pairs[n++] = (struct pair){ key, value };
     }
     qsort(pairs, n, sizeof(*pairs), compare_keys);
@@ -109,9 +104,24 @@ static void put_json(struct buf *out, const json_t *json)
     }
 }
 
+/* An instance is told the ports that it is to serve, so these count, however often each is published. */
+static void put_targets(struct buf *out, const json_t *ports)
+{
+    bool seen[UINT16_MAX + 1] = { false };
+
+    for (size_t i = 0; i < json_array_size(ports); i++) {
+        const json_t *port = json_array_get(ports, i), *target = json_object_get(port, "target");
+        bool *before = &seen[(uint16_t)json_integer_value(target)];
+        if (!target)
+            put_json(out, port); /* with --no-interpolate it is still a text */
+        else if (!*before)
+            put_json(out, target);
+        *before = *before || target;
+    }
+}
+
 bool spec_hash(const json_t *service, char ret[65])
 {
-    const json_t *ports = json_object_get(service, "ports");
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int len = 0;
     struct buf text CLEANUP_BUF = { 0 };
@@ -120,11 +130,7 @@ bool spec_hash(const json_t *service, char ret[65])
     put_map(&text, service, outside);
     put_map(&text, json_object_get(service, "deploy"), outside_deploy);
     put_map(&text, json_object_get(service, "x-daruma"), outside_daruma);
-    /* An instance is told the ports that it is to serve, so these count. */
-    for (i = 0; i < json_array_size(ports); i++) {
-        const json_t *port = json_array_get(ports, i), *target = json_object_get(port, "target");
-        put_json(&text, target ? target : port); /* with --no-interpolate it is still a text */
-    }
+    put_targets(&text, json_object_get(service, "ports"));
     if (text.failed || EVP_Digest(text.data, text.len, digest, &len, EVP_sha256(), NULL) != 1)
         return false;
     for (i = 0; i < 32; i++) {

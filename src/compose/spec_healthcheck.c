@@ -7,6 +7,7 @@
 #include "compose/value.h"
 
 #include "base/clock.h"
+#include "base/names.h"
 
 #include <string.h>
 
@@ -33,10 +34,7 @@ static void read_test(struct loading *load, const struct node *test, struct spec
 static bool is_own_host(const char *host)
 {
     static const char *const names[] = { "", "localhost", "127.0.0.1", "::1", NULL };
-    for (const char *const *name = names; *name; name++)
-        if (strcmp(*name, host) == 0)
-            return true;
-    return false;
+    return names_have(names, host);
 }
 
 static bool is_own_port(const struct spec_service *service, int64_t port)

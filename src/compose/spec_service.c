@@ -63,11 +63,9 @@ static void add_published(struct loading *load, const struct node *item, struct 
     if (strcmp(transport, "tcp") != 0)
         problem_warning(load->problems, item->place, "the gateway cannot serve %s; port %lld is not published",
                         transport, (long long)target);
-    service->ports[service->ports_len++] = (struct spec_port){
+    service->published[service->published_len++] = (struct spec_port){
         .target = (uint16_t)target,
         .published = (uint16_t)published,
-        .is_published = true,
-        .ephemeral = published == 0,
         .host_ip = pool_strdup(load->pool, read_text(item, "host_ip", "")),
         .protocol = protocol_of(transport, read_text(item, "app_protocol", ""), target),
         .place = item->place,
@@ -134,12 +132,13 @@ static void build_ports(struct loading *load, const struct node *node, struct sp
         room += n;
     }
     service->ports = POOL_ARRAY(load->pool, struct spec_port, room);
+    service->published = POOL_ARRAY(load->pool, struct spec_port, room);
     for (size_t i = 0; ports && i < ports->len; i++)
         if (node_at(ports, i)->kind == NODE_MAP) /* not with --no-interpolate, where a port may be a variable */
             add_published(load, node_at(ports, i), service);
-    for (size_t i = 0; i < service->ports_len; i++)
-        if (service->ports[i].protocol != SPEC_PROTOCOL_UDP)
-            (void)take_target(&targets, service->ports[i].target);
+    for (size_t i = 0; i < service->published_len; i++)
+        if (service->published[i].protocol == SPEC_PROTOCOL_UDP || take_target(&targets, service->published[i].target))
+            service->ports[service->ports_len++] = service->published[i];
     for (size_t i = 0; expose && i < expose->len; i++) {
         size_t n = read_exposed(load, node_at(expose, i), &first, &transport);
         for (size_t j = 0; j < n; j++)

@@ -102,11 +102,10 @@ static void report_taken_ports(const struct spec *spec, struct problems *problem
 {
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
-        for (size_t j = 0; j < service->ports_len; j++) {
-            const struct spec_port *port = &service->ports[j];
+        for (size_t j = 0; j < service->published_len; j++) {
+            const struct spec_port *port = &service->published[j];
             const struct spec_listener *listener = spec_find_listener(spec, port->host_ip, port->published);
-            if (port->is_published && listener && listener->published_by &&
-                strcmp(listener->published_by, service->name) != 0)
+            if (listener && listener->published_by && strcmp(listener->published_by, service->name) != 0)
                 problem_error(problems, port->place, "port %u is published by service `%s` already, in line %d",
                               port->published, listener->published_by, listener->place.line);
         }

@@ -2,6 +2,9 @@
 #include "daemon/answers.h"
 
 #include "base/clock.h"
+#include "base/version.h"
+#include "observe/metrics.h"
+#include "observe/text.h"
 
 #include <string.h>
 
@@ -20,11 +23,6 @@ const char *answers_state_name(enum supervisor_state state)
         return "down";
     }
     return "?";
-}
-
-static json_t *text_or_null(const char *text)
-{
-    return text[0] ? json_string(text) : json_null();
 }
 
 /* Seconds from `from` to `to`, to a millisecond; null when `from` is 0. */
@@ -50,13 +48,13 @@ static json_t *instance_json(const struct instance_info *info)
     char endpoint[BOARD_ADDRESS_TEXT];
 
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:i, s:o, s:o}", "service", info->service,
-                     "instance", info->instance, "state", info->state, "health", text_or_null(info->health), "pid",
+                     "instance", info->instance, "state", info->state, "health", text_json_or_null(info->health), "pid",
                      info->pid ? json_integer(info->pid) : json_null(), "uptime_s",
                      span_or_null(info->since_ns, now, info->since_ns), "restarts", (int)info->restarts, "retry_in_s",
                      span_or_null(now, info->retry_at_ns, info->retry_at_ns), "endpoint",
                      info->address.len ? json_string(board_address_format(&info->address, endpoint)) : json_null(),
                      "in_flight", (int)info->inflight, "last_exit", last_exit(info), "waits_for",
-                     text_or_null(info->waits_for));
+                     text_json_or_null(info->waits_for));
 }
 
 static void add_instance(void *data, const struct instance_info *info)
@@ -119,34 +117,6 @@ static json_t *workers_json(const struct gauges *gauges)
     return list;
 }
 
-/* The counters of one route over all workers. */
-struct route_sum {
-    uint64_t requests, status[6], own_5xx, held, hold_expired, retried, hedged, hedge_won, retry_denied, poisoned,
-        truncated;
-};
-
-static struct route_sum add_up(const struct gauges *gauges, uint32_t route)
-{
-    struct route_sum sum = { 0 };
-
-    for (uint32_t w = 0; w < gauges->workers; w++) {
-        const struct route_gauge *gauge = &gauges->worker[w].routes[route];
-        sum.requests += LOAD(gauge->requests);
-        for (int i = 0; i < 6; i++)
-            sum.status[i] += LOAD(gauge->status[i]);
-        sum.own_5xx += LOAD(gauge->own_5xx);
-        sum.held += LOAD(gauge->held);
-        sum.hold_expired += LOAD(gauge->hold_expired);
-        sum.retried += LOAD(gauge->retried);
-        sum.hedged += LOAD(gauge->hedged);
-        sum.hedge_won += LOAD(gauge->hedge_won);
-        sum.retry_denied += LOAD(gauge->retry_denied);
-        sum.poisoned += LOAD(gauge->poisoned);
-        sum.truncated += LOAD(gauge->truncated);
-    }
-    return sum;
-}
-
 static json_t *board_string(const struct board *board, struct board_text text)
 {
     size_t len;
@@ -157,7 +127,7 @@ static json_t *board_string(const struct board *board, struct board_text text)
 static json_t *route_json(const struct board *board, const struct gauges *gauges, uint32_t index)
 {
     const struct board_route *route = &board->routes[index];
-    struct route_sum sum = add_up(gauges, index);
+    struct route_sum sum = gauges_route(gauges, index);
     json_t *services = json_array();
 
     for (uint32_t i = 0; i < route->targets; i++)
@@ -178,21 +148,12 @@ static json_t *route_json(const struct board *board, const struct gauges *gauges
 static json_t *endpoint_json(const struct board *board, const struct gauges *gauges, uint32_t index)
 {
     const struct board_endpoint *endpoint = &board->endpoints[index];
-    uint64_t inflight = 0, requests = 0, errors = 0, ejected = 0;
+    struct endpoint_sum sum = gauges_endpoint(gauges, index, endpoint->generation);
 
-    for (uint32_t w = 0; w < gauges->workers; w++) {
-        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[index];
-        if (LOAD(gauge->generation) != endpoint->generation)
-            continue;
-        inflight += LOAD(gauge->inflight);
-        requests += LOAD(gauge->requests);
-        errors += LOAD(gauge->errors);
-        ejected += LOAD(gauge->ejected);
-    }
     return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "instance", endpoint->instance, "service",
                      board->services[endpoint->service].name, "draining", endpoint->state == BOARD_ENDPOINT_DRAINING,
-                     "weight", number(endpoint->weight), "inflight", number(inflight), "requests", number(requests),
-                     "errors", number(errors), "ejected", number(ejected));
+                     "weight", number(endpoint->weight), "inflight", number(sum.inflight), "requests",
+                     number(sum.requests), "errors", number(sum.errors), "ejected", number(sum.ejected));
 }
 
 json_t *answers_gateway(const struct board *board, const struct gauges *gauges)
@@ -223,4 +184,60 @@ json_t *answers_listeners(const struct board *board, const struct listeners *lis
                                               "protocol", slot->protocol == BOARD_TCP ? "tcp" : "http"));
     }
     return list;
+}
+
+/* ---- for Prometheus ---- */
+
+static const char instance_state[] = "daruma_instance_state", instance_ready[] = "daruma_instance_ready",
+                  instance_restarts[] = "daruma_instance_restarts_total";
+
+static void add_state(void *data, const struct instance_info *info)
+{
+    metrics_sample(data, instance_state,
+                   (const struct metrics_label[]){
+                       { "service", info->service }, { "name", info->instance }, { "state", info->state }, { 0 } },
+                   1);
+}
+
+static void add_ready(void *data, const struct instance_info *info)
+{
+    metrics_sample(data, instance_ready,
+                   (const struct metrics_label[]){ { "service", info->service }, { "name", info->instance }, { 0 } },
+                   strcmp(info->state, "serving") == 0);
+}
+
+static void add_restarts(void *data, const struct instance_info *info)
+{
+    metrics_sample(data, instance_restarts,
+                   (const struct metrics_label[]){ { "service", info->service }, { "name", info->instance }, { 0 } },
+                   info->restarts);
+}
+
+static void add_project(struct buf *out, enum supervisor_state state, int64_t since_wall_ns)
+{
+    static const char build[] = "daruma_build_info", name[] = "daruma_project_state",
+                      since[] = "daruma_start_time_seconds";
+
+    metrics_family(out, build, "gauge", "The version that runs.");
+    metrics_sample(out, build, (const struct metrics_label[]){ { "version", DARUMA_VERSION }, { 0 } }, 1);
+    metrics_family(out, since, "gauge", "When the project was started, since the Epoch.");
+    metrics_sample(out, since, NULL, (double)(since_wall_ns / NS_PER_MS) / 1e3);
+    metrics_family(out, name, "gauge", "1 for the state that the project is in.");
+    for (int i = SUPERVISOR_STARTING; i <= SUPERVISOR_DOWN; i++) {
+        const struct metrics_label labels[] = { { "state", answers_state_name((enum supervisor_state)i) }, { 0 } };
+        metrics_sample(out, name, labels, i == (int)state);
+    }
+}
+
+void answers_metrics(struct buf *out, const struct supervisor *supervisor, const struct board *board,
+                     const struct gauges *gauges, int64_t since_wall_ns)
+{
+    add_project(out, supervisor_state(supervisor), since_wall_ns);
+    metrics_family(out, instance_state, "gauge", "1, with the state that the instance is in.");
+    supervisor_each(supervisor, add_state, out);
+    metrics_family(out, instance_ready, "gauge", "1 while the instance serves.");
+    supervisor_each(supervisor, add_ready, out);
+    metrics_family(out, instance_restarts, "counter", "How often the instance was started again.");
+    supervisor_each(supervisor, add_restarts, out);
+    metrics_gateway(out, board, gauges);
 }

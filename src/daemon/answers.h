@@ -18,6 +18,10 @@ const char *answers_state_name(enum supervisor_state state);
 json_t *answers_instances(const struct supervisor *supervisor);
 json_t *answers_gateway(const struct board *board, const struct gauges *gauges);
 
+/* GET /metrics: the project and its instances, then what the gateway counts. */
+void answers_metrics(struct buf *out, const struct supervisor *supervisor, const struct board *board,
+                     const struct gauges *gauges, int64_t since_wall_ns);
+
 /* What an event or a victim's answer says of one instance; JSON null when nobody has that name. */
 json_t *answers_instance(const struct supervisor *supervisor, const char *name);
 

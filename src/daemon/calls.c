@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/version.h"
 #include "daemon/answers.h"
 #include "daemon/deploys.h"
@@ -49,6 +50,12 @@ static json_t *call_gateway(void *data)
     return answers_gateway(daemon->memory.board, daemon->memory.gauges);
 }
 
+static void call_metrics(void *data, struct buf *out)
+{
+    struct daemon *daemon = data;
+    answers_metrics(out, daemon->supervisor, daemon->memory.board, daemon->memory.gauges, daemon->since_wall_ns);
+}
+
 static int call_up(void *data, const json_t *json, json_t **ret, struct err *err)
 {
     struct daemon *daemon = data;
@@ -66,8 +73,6 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
     if (r == 0)
         *ret = json_pack("{s:s, s:O}", "warnings", told, "plan", plan);
     if (r == 0 && !request.dry_run) {
-        for (const char *const *name = request.renew; name && *name; name++)
-            supervisor_renew(daemon->supervisor, *name);
         up_request_free(&daemon->request);
         daemon->request = request;
         daemon->request.build = false;
@@ -144,36 +149,63 @@ static int call_kill(void *data, const char *name, int signo, struct err *err)
     return 0;
 }
 
-static void emit_chaos(struct daemon *daemon, const char *victim, int signo)
+static void emit_chaos(struct daemon *daemon, const char *victim, const char *text)
 {
     struct event event = { .kind = EVENT_CHAOS };
 
     (void)snprintf(event.instance, sizeof(event.instance), "%s", victim);
     logs_service_of(victim, event.service);
-    (void)snprintf(event.text, sizeof(event.text), "the monkey sends SIG%s",
-                   sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
+    (void)snprintf(event.text, sizeof(event.text), "%s", text);
     event_emit(&daemon->bus, &event);
+}
+
+/* Its process and address are asked for before it is hit: afterwards they may be gone. */
+static int pick_victim(struct daemon *daemon, const char *const *services, uint64_t pick, bool allow_last,
+                       char victim[EVENT_NAME], json_t **ret, struct err *err)
+{
+    int r = supervisor_chaos_kill(daemon->supervisor, services, pick, 0, allow_last, victim, err);
+    if (r == 0)
+        *ret = answers_instance(daemon->supervisor, victim);
+    return r;
+}
+
+static int call_chaos_pause(void *data, const char *const *services, uint64_t pick, int64_t ns, bool allow_last,
+                            json_t **ret, struct err *err)
+{
+    struct daemon *daemon = data;
+    char victim[EVENT_NAME], text[EVENT_TEXT], span[CLOCK_TEXT];
+    json_t *told = NULL;
+
+    int r = pick_victim(daemon, services, pick, allow_last, victim, &told, err);
+    if (r == 0)
+        r = supervisor_pause(daemon->supervisor, victim, ns, err);
+    if (r < 0) {
+        json_decref(told);
+        return r;
+    }
+    (void)snprintf(text, sizeof(text), "the monkey stops it for %s", clock_format_span(ns, span));
+    emit_chaos(daemon, victim, text);
+    *ret = told;
+    return 0;
 }
 
 static int call_chaos_kill(void *data, const char *const *services, uint64_t pick, int signo, bool allow_last,
                            json_t **ret, struct err *err)
 {
     struct daemon *daemon = data;
-    char victim[EVENT_NAME];
+    char victim[EVENT_NAME], text[EVENT_TEXT];
+    json_t *told = NULL;
 
-    /* Its process and address are asked for before it dies: afterwards they are gone. */
-    int r = supervisor_chaos_kill(daemon->supervisor, services, pick, 0, allow_last, victim, err);
-    if (r < 0)
-        return r;
-    json_t *told = answers_instance(daemon->supervisor, victim);
-    if (signo)
+    int r = pick_victim(daemon, services, pick, allow_last, victim, &told, err);
+    if (r == 0 && signo)
         r = supervisor_chaos_kill(daemon->supervisor, services, pick, signo, allow_last, victim, err);
     if (r < 0) {
         json_decref(told);
         return r;
     }
+    (void)snprintf(text, sizeof(text), "the monkey sends SIG%s", sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
     if (signo)
-        emit_chaos(daemon, victim, signo);
+        emit_chaos(daemon, victim, text);
     *ret = told;
     return 0;
 }
@@ -185,6 +217,7 @@ struct api_calls daemon_calls(struct daemon *daemon)
         .project = call_project,
         .instances = call_instances,
         .gateway = call_gateway,
+        .metrics = call_metrics,
         .up = call_up,
         .down = call_down,
         .restart = call_restart,
@@ -195,5 +228,6 @@ struct api_calls daemon_calls(struct daemon *daemon)
         .scale = call_scale,
         .kill = call_kill,
         .chaos_kill = call_chaos_kill,
+        .chaos_pause = call_chaos_pause,
     };
 }

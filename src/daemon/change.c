@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "daemon/deploys.h"
+#include "daemon/specs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,6 +50,54 @@ static int prepare(struct daemon *daemon, const struct up_request *request, stru
     return 0;
 }
 
+static void renew(struct daemon *daemon, const struct up_request *request)
+{
+    for (const char *const *name = request->renew; name && *name; name++)
+        supervisor_renew(daemon->supervisor, *name);
+}
+
+int daemon_apply(struct daemon *daemon, const struct up_request *request, struct spec *spec, struct err *err)
+{
+    uint32_t id = daemon->spec_id + 1;
+    struct err why = { 0 };
+
+    if (specs_save(&daemon->dir, spec, id, &why) < 0) {
+        daemon_warn(daemon, "should the supervisor die, what changes now cannot be taken over", why.message);
+        id = 0;
+    } else {
+        daemon_write_down(daemon, request, id, false);
+    }
+    if (request->replace)
+        supervisor_turn_round(daemon->supervisor, request->services);
+    int r = supervisor_apply(daemon->supervisor, spec, id, request->services, err);
+    if (r < 0) {
+        if (daemon->spec_id)
+            daemon_write_down(daemon, &daemon->request, daemon->spec_id, true);
+        return r;
+    }
+    if (id)
+        daemon->spec_id = id;
+    renew(daemon, request);
+    return 0;
+}
+
+int daemon_apply_again(struct daemon *daemon, struct err *err)
+{
+    const struct up_request *request = &daemon->request;
+
+    if (request->replace)
+        supervisor_turn_round(daemon->supervisor, request->services);
+    int r = supervisor_apply_again(daemon->supervisor, request->services, err);
+    if (r == 0)
+        renew(daemon, request);
+    return r;
+}
+
+static bool is_used(void *data, uint32_t id)
+{
+    return supervisor_uses_spec(data, id);
+}
+
 static int give_up(struct daemon *daemon, struct spec *spec, int result)
 {
     listeners_discard(&daemon->listeners);
@@ -72,15 +121,14 @@ int daemon_change(struct daemon *daemon, const struct up_request *request, struc
         *ret_plan = deploys_plan(daemon->supervisor, spec, request->services);
     if (request->dry_run)
         return give_up(daemon, spec, 0);
-    if (request->replace)
-        supervisor_turn_round(daemon->supervisor, request->services);
-    r = supervisor_apply(daemon->supervisor, spec, request->services, err);
+    r = daemon_apply(daemon, request, spec, err);
     if (r < 0)
         return give_up(daemon, spec, r);
     r = listeners_publish(&daemon->listeners, spec, daemon->memory.board, err);
     accesslog_apply(&daemon->accesslog, spec);
     workers_sync(daemon->workers);
-    daemon_write_down(daemon, request);
+    daemon_write_down(daemon, request, daemon->spec_id, true);
+    specs_prune(&daemon->dir, is_used, daemon->supervisor);
     daemon_notify_ready(daemon); /* a manager that lost sight of us may have asked */
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
     return r;
@@ -92,7 +140,11 @@ void daemon_reload(struct daemon *daemon)
     CLEANUP_BUF struct buf text = { 0 };
     struct err err = { 0 };
 
-    if (daemon_change(daemon, &daemon->request, &problems, NULL, &err) < 0) {
+    struct up_request again = daemon->request;
+
+    again.renew = NULL;
+    again.replace = false;
+    if (daemon_change(daemon, &again, &problems, NULL, &err) < 0) {
         char told[EVENT_TEXT];
         problems_format(&problems, false, &text);
         const char *all = text.len > 0 ? text.data : err.message;

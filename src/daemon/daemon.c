@@ -9,6 +9,7 @@
 #include "base/notify.h"
 #include "daemon/answers.h"
 #include "daemon/deploys.h"
+#include "daemon/specs.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -32,6 +33,17 @@ static void on_ring(void *data)
     struct daemon *daemon = data;
     if (daemon->workers)
         workers_sync(daemon->workers);
+}
+
+static struct spec *on_load_spec(void *data, uint32_t id)
+{
+    struct daemon *daemon = data;
+    struct spec *spec = NULL;
+    struct err err = { 0 };
+
+    if (specs_load(&daemon->dir, id, &spec, &err) < 0)
+        daemon_warn(daemon, "a version of an earlier supervisor is lost", err.message);
+    return spec;
 }
 
 static int on_board_service(void *data, const char *service)
@@ -89,7 +101,6 @@ static void on_event(struct event_sink *sink, const struct event *event)
     (void)logfile_write(&daemon->own_log, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
     if (daemon->admin)
         admin_wake(daemon->admin);
-    daemon->stale = daemon->stale || event->kind == EVENT_DEPLOY;
     loop_timer_set(daemon->loop, &daemon->look, loop_now(daemon->loop));
 }
 
@@ -108,22 +119,20 @@ void daemon_warn(struct daemon *daemon, const char *what, const char *why)
 }
 
 /* For whoever comes after us. */
-void daemon_write_down(struct daemon *daemon, const struct up_request *request)
+void daemon_write_down(struct daemon *daemon, const struct up_request *request, uint32_t spec_id, bool whole)
 {
     struct err err = { 0 };
-    json_t *model = supervisor_model(daemon->supervisor);
-
-    daemon->stale = false;
     const struct applied applied = {
         .request = *request,
-        .spec = (struct spec *)supervisor_spec(daemon->supervisor),
+        .id = spec_id,
+        .whole = whole,
         .runtime = daemon->kind,
         .ports = listeners_ports(&daemon->listeners),
     };
-    if (applied_save(&daemon->dir, &applied, model, &err) < 0)
+
+    if (applied_save(&daemon->dir, &applied, &err) < 0)
         daemon_warn(daemon, "should the supervisor die, its instances cannot be taken over", err.message);
     json_decref(applied.ports);
-    json_decref(model);
 }
 
 static void write_record(struct daemon *daemon)
@@ -145,8 +154,6 @@ static void on_look(struct loop_timer *timer)
     enum supervisor_state before = daemon->state, now = supervisor_state(daemon->supervisor);
     char text[EVENT_TEXT];
 
-    if (daemon->stale && !daemon->stopping)
-        daemon_write_down(daemon, &daemon->request);
     if (now == before)
         return;
     daemon->state = now;
@@ -308,6 +315,7 @@ static int build_supervisor(struct daemon *daemon, struct err *err)
         .board_service = on_board_service,
         .room = on_room,
         .output = on_output,
+        .load_spec = on_load_spec,
         .deployed = on_deployed,
         .peer_environment = on_peer_environment,
     };
@@ -341,12 +349,14 @@ static int build(struct daemon *daemon, struct spec *spec, bool goes_on, struct 
     if (r == 0)
         r = daemon_take_over(daemon, goes_on, err);
     if (r == 0 && spec)
-        r = supervisor_apply(daemon->supervisor, spec, daemon->request.services, err);
+        r = daemon_apply(daemon, &daemon->request, spec, err);
+    else if (r == 0 && !daemon->before.whole)
+        r = daemon_apply_again(daemon, err);
     if (r < 0) {
         spec_free(spec);
         return r;
     }
-    daemon_write_down(daemon, &daemon->request);
+    daemon_write_down(daemon, &daemon->request, daemon->spec_id, true);
     int fd = admin_listen(rundir_file(&daemon->dir, "admin.sock", path), err);
     if (fd < 0)
         return fd;
@@ -444,6 +454,7 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
         return EXIT_FAILURE;
     daemon->dir = setup->dir;
     daemon->before = setup->before;
+    daemon->spec_id = setup->before.id;
     daemon->refused = setup->refused;
     daemon->request = setup->request;
     if (!setup->spec) {

@@ -33,6 +33,7 @@ struct daemon {
     struct workers *workers;
     struct kept kept;
     struct applied before; /* what we have taken over */
+    uint32_t spec_id;      /* of the spec that is applied (specs.h); 0: none yet */
     struct err refused;    /* why not */
     struct runtime *runtime;
     enum spec_runtime kind; /* of the runtime; it stays as long as the project runs */
@@ -49,7 +50,6 @@ struct daemon {
     struct loop_timer look; /* has the project's state changed? */
     enum supervisor_state state;
     bool stopping, killing;
-    bool stale; /* what is written down (applied.h): a deploy may have gone back */
 
     int signal_fd;
     struct loop_io signal_io;
@@ -68,8 +68,9 @@ struct daemon {
 void daemon_emit(struct daemon *daemon, enum event_kind kind, const char *from, const char *to, const char *text);
 /* A warning: "what: why". */
 void daemon_warn(struct daemon *daemon, const char *what, const char *why);
-/* Writes what is applied by now (applied.h), for whoever comes after us. What cannot be written is warned of. */
-void daemon_write_down(struct daemon *daemon, const struct up_request *request);
+/* Writes what is applied (applied.h), for whoever comes after us: `whole`, or about to be. What cannot be written is warned
+   of. */
+void daemon_write_down(struct daemon *daemon, const struct up_request *request, uint32_t spec_id, bool whole);
 /* Tells the service manager that we are ready, and whom to watch (sd_notify(3)). */
 void daemon_notify_ready(const struct daemon *daemon);
 /* The other half of the pair is another one. */
@@ -79,6 +80,11 @@ void daemon_go_down(struct daemon *daemon, bool kill);
 
 /* ---- change.c ---- */
 
+/* Makes services be as `spec` says, which is taken over, after it has been written down as what is to be. 0, or a negative
+   errno with `err` and nothing changed; the spec is the caller's then. */
+int daemon_apply(struct daemon *daemon, const struct up_request *request, struct spec *spec, struct err *err);
+/* Once more what somebody who died had applied in part. Negative errno with `err`. */
+int daemon_apply_again(struct daemon *daemon, struct err *err);
 /* Makes the project be as `request` says, which stays the caller's. 0: done, `problems` may hold warnings. A negative errno:
    nothing was changed, and the reasons are in `problems` or `err`; only what listens may fail after that (`err`). -EBUSY: it is
    going down. `*ret_plan`, the caller's, says what changes (deploys.h); with request->dry_run nothing does. */

@@ -3,6 +3,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/names.h"
+#include "observe/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,13 +31,6 @@ static const char *order_name(bool stop_first)
     return stop_first ? "stop-first" : "start-first";
 }
 
-static json_t *text_or_null(const char *text)
-{
-    /* What an instance wrote need not be UTF-8. */
-    json_t *string = text[0] ? json_string(text) : json_null();
-    return string ? string : json_string("(not UTF-8)");
-}
-
 static json_t *answers_json(const struct deploy_sample *sample)
 {
     return json_pack("{s:I, s:I, s:f, s:f}", "answers", (json_int_t)sample->answers, "failures",
@@ -54,7 +49,7 @@ static json_t *receipt_json(const struct deploy_receipt *receipt)
                      (double)(receipt->took_ns / NS_PER_MS) / 1e3, "started", receipt->started, "failed_instances",
                      receipt->failed, "requests", (json_int_t)traffic->requests, "failed", (json_int_t)traffic->failed,
                      "held", (json_int_t)traffic->held, "retried", (json_int_t)traffic->retried, "reason",
-                     text_or_null(receipt->reason), "last_words", text_or_null(receipt->last_words), "old",
+                     text_json_or_null(receipt->reason), "last_words", text_json_or_null(receipt->last_words), "old",
                      answers_json(&receipt->answers[0]), "new", answers_json(&receipt->answers[1]));
 }
 
@@ -71,6 +66,17 @@ int deploys_write(struct logfile *file, const struct deploy_receipt *receipt)
     return logfile_write(file, text, len + 1);
 }
 
+/* Who died just when it was written is followed by one that writes it again: the same deploy has the same beginning. */
+static bool is_last_of_service(const json_t *list, const json_t *receipt)
+{
+    for (size_t i = json_array_size(list); i > 0; i--) {
+        const json_t *other = json_array_get(list, i - 1);
+        if (json_equal(json_object_get(other, "service"), json_object_get(receipt, "service")))
+            return json_equal(json_object_get(other, "began"), json_object_get(receipt, "began"));
+    }
+    return false;
+}
+
 static void read_file(const char *path, json_t *list)
 {
     char line[LINE];
@@ -78,8 +84,9 @@ static void read_file(const char *path, json_t *list)
 
     while (file && fgets(line, sizeof(line), file)) {
         json_t *receipt = json_loads(line, 0, NULL);
-        if (receipt)
-            (void)json_array_append_new(list, receipt);
+        if (receipt && !is_last_of_service(list, receipt))
+            (void)json_array_append(list, receipt);
+        json_decref(receipt);
     }
     if (file)
         (void)fclose(file);
@@ -96,14 +103,6 @@ json_t *deploys_read(const struct logfile *file)
     read_file(older, list);
     read_file(file->path, list);
     return list;
-}
-
-static bool is_listed(const char *const *names, const char *name)
-{
-    for (; names && *names; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return !names;
 }
 
 static json_t *plan_of(const struct supervisor *supervisor, const struct spec_service *service)
@@ -128,7 +127,7 @@ json_t *deploys_plan(const struct supervisor *supervisor, const struct spec *spe
     json_t *list = json_array();
 
     for (size_t i = 0; i < spec->services_len; i++)
-        if (is_listed(only, spec->services[i].name))
+        if (!only || names_have(only, spec->services[i].name))
             (void)json_array_append_new(list, plan_of(supervisor, &spec->services[i]));
     return list;
 }

@@ -2,7 +2,7 @@
  *
  * The files in the run directory that outlive a supervisor, together: `state` (services and instances, and what the
  * supervisor itself is up to), `events` (the journal), `lines` and `inbox` (what instances write, on
- * its way into the logs), applied.json (applied.h). An orderly end removes them.
+ * its way into the logs), applied.json and spec-N.json (applied.h). An orderly end removes them.
  */
 #ifndef DARUMA_DAEMON_KEPT_H
 #define DARUMA_DAEMON_KEPT_H

@@ -4,6 +4,7 @@
 #include "base/version.h"
 #include "daemon/applied.h"
 #include "daemon/kept.h"
+#include "daemon/specs.h"
 #include "daemon/upgrade.h"
 #include "daemon/workers_parts.h"
 #include "gateway/access.h"
@@ -33,11 +34,11 @@ json_t *layouts_json(void)
         "access", layout(ACCESS_LAYOUT, sizeof(struct access_ring)), "arena",
         layout(GW_ARENA_LAYOUT, sizeof(struct arena) + sizeof(struct conn) + sizeof(struct upstream)), "workers",
         layout(WORKERS_LAYOUT, sizeof(struct workers_kept)));
-    json_t *core =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "guard", layout(GUARD_LAYOUT, sizeof(struct guard_area)),
-                  "upgrade", layout(UPGRADE_LAYOUT, sizeof(struct upgrade_memory)), "state",
-                  layout(RECORD_VERSION, RECORD_SIZE), "project", layout(KEPT_VERSION, sizeof(struct kept_record)),
-                  "events", shape(&journal_shape), "lines", shape(&logs_shape), "applied", layout(APPLIED_VERSION, 0));
+    json_t *core = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "guard", layout(GUARD_LAYOUT, sizeof(struct guard_area)), "upgrade",
+        layout(UPGRADE_LAYOUT, sizeof(struct upgrade_memory)), "state", layout(RECORD_VERSION, RECORD_SIZE), "project",
+        layout(KEPT_VERSION, sizeof(struct kept_record)), "events", shape(&journal_shape), "lines", shape(&logs_shape),
+        "applied", layout(APPLIED_VERSION, 0), "spec", layout(SPECS_VERSION, 0));
     return json_pack("{s:s, s:o, s:o}", "version", DARUMA_VERSION, "gateway", gateway, "core", core);
 }
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, DEFER_S = 1 };
 
 int listen_socket_inet(const char *host, uint16_t port, struct board_address *ret)
 {
@@ -116,4 +116,10 @@ int listen_socket_open(struct board_address *address, mode_t mode)
     if (family != AF_UNIX && getsockname(fd, &address->u.any, &len) == 0)
         address->len = len;
     return TAKE_FD(fd);
+}
+
+void listen_socket_defer(int fd, bool defer)
+{
+    int seconds = defer ? DEFER_S : 0;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
 }

@@ -7,6 +7,7 @@
 
 #include "base/board.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* "" and "0.0.0.0" are all IPv4 addresses; names are not looked up: a listener must not depend on a resolver. 0 or
@@ -22,6 +23,12 @@ int listen_socket_unix(const char *path, struct board_address *ret);
  * it any more; -EADDRINUSE when somebody does, -EEXIST when it is no socket.
  */
 int listen_socket_open(struct board_address *address, mode_t mode);
+
+/*
+ * Are clients to be accepted only once they have said something (TCP_DEFER_ACCEPT, tcp(7)), or after a second? Where they
+ * speak first, as in HTTP, that saves waking a worker twice. Where it cannot be had, as on a Unix socket, nothing changes.
+ */
+void listen_socket_defer(int fd, bool defer);
 
 /* The path of a Unix socket's address, else NULL. */
 const char *listen_socket_path(const struct board_address *address);

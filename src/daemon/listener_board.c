@@ -2,6 +2,7 @@
 #include "daemon/listener_board.h"
 
 #include "base/clock.h"
+#include "daemon/listen_socket.h"
 #include "daemon/routes.h"
 #include "supervise/supervise.h"
 
@@ -46,6 +47,7 @@ static int add_target(struct board *board, const struct spec *spec, const struct
     int index = board_service_add(board, known);
     if (index < 0 || route->targets == BOARD_TARGETS)
         return -ENOSPC;
+    board->services[index].outside = !service;
     board->services[index].proxy = service ? service->proxy_protocol : 0;
     board->services[index].max_inflight = service ? service->max_inflight : max_inflight_outside(spec, to->name);
     board->services[index].slow_start_ns = service ? service->slow_start_ns : 0;
@@ -122,6 +124,7 @@ static int put_listener(struct listener *listener, enum spec_protocol protocol, 
     char text[BOARD_ADDRESS_TEXT];
 
     (void)snprintf(slot.name, sizeof(slot.name), "%.63s", board_address_format(&listener->address, text));
+    listen_socket_defer(listener->fd, slot.protocol == BOARD_HTTP);
     if (listener->slot < 0)
         recover(listener, board);
     if (listener->slot < 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/listeners.h"
 
+#include "base/hash.h"
 #include "daemon/listen_socket.h"
 #include "daemon/listener_board.h"
 #include "daemon/routes.h"
@@ -210,15 +211,13 @@ static void open_published(struct listeners *listeners, const struct spec_listen
 static int open_private_socket(const char *seed, uint16_t earlier, struct board_address *ret)
 {
     uint16_t low, high;
-    uint32_t hash = 2166136261u;
+    uint32_t hash = (uint32_t)hash_text(seed);
 
     int fd = earlier && listen_socket_inet("127.0.0.1", earlier, ret) == 0 ? listen_socket_open(ret, 0) : -EADDRINUSE;
     if (fd != -EADDRINUSE)
         return fd;
 
     ports_range(&low, &high);
-    for (const char *c = seed; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
     for (uint32_t i = 0; i < PRIVATE_TRIES; i++) {
         int r = listen_socket_inet("127.0.0.1", (uint16_t)(low + (hash + i * 7) % (uint32_t)(high - low + 1)), ret);
         if (r == 0)
@@ -230,7 +229,7 @@ static int open_private_socket(const char *seed, uint16_t earlier, struct board_
 }
 
 static void open_private(struct listeners *listeners, const struct spec *spec, const struct spec_service *service,
-                         const struct spec_port *port, bool primary, struct problems *problems)
+                         const struct spec_port *port, struct problems *problems)
 {
     char key[LISTENER_NAME], seed[2 * LISTENER_NAME];
     struct listener *listener = find(listeners, private_key(service, port->target, key));
@@ -238,7 +237,6 @@ static void open_private(struct listeners *listeners, const struct spec *spec, c
 
     if (listener) {
         listener->wanted = true;
-        listener->primary = primary;
         return;
     }
     (void)snprintf(seed, sizeof(seed), "%.64s/%s", spec->name, key);
@@ -258,7 +256,6 @@ static void open_private(struct listeners *listeners, const struct spec *spec, c
     listener->address = address;
     listener->port = ntohs(in.sin_port);
     listener->target = port->target;
-    listener->primary = primary;
     (void)snprintf(listener->service, sizeof(listener->service), "%s", service->name);
 }
 
@@ -283,13 +280,9 @@ void listeners_open(struct listeners *listeners, const struct spec *spec, struct
         open_published(listeners, &spec->listeners[i], problems);
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
-        bool primary = true;
-        for (size_t p = 0; p < service->ports_len; p++) {
-            if (service->ports[p].protocol == SPEC_PROTOCOL_UDP)
-                continue;
-            open_private(listeners, spec, service, &service->ports[p], primary, problems);
-            primary = false;
-        }
+        for (size_t p = 0; p < service->ports_len; p++)
+            if (service->ports[p].protocol != SPEC_PROTOCOL_UDP)
+                open_private(listeners, spec, service, &service->ports[p], problems);
     }
 }
 
@@ -316,6 +309,27 @@ json_t *listeners_ports(const struct listeners *listeners)
     return ports;
 }
 
+static int publish_private(struct listeners *listeners, const struct spec *spec, const struct spec_service *service,
+                           struct board *board)
+{
+    char key[LISTENER_NAME];
+    bool primary = true;
+    int r = 0;
+
+    for (size_t p = 0; r == 0 && p < service->ports_len; p++) {
+        const struct spec_port *port = &service->ports[p];
+        if (port->protocol == SPEC_PROTOCOL_UDP)
+            continue;
+        struct listener *listener = find(listeners, private_key(service, port->target, key));
+        if (listener) {
+            listener->primary = primary;
+            r = listener_publish_private(listener, spec, port, board);
+        }
+        primary = false;
+    }
+    return r;
+}
+
 int listeners_publish(struct listeners *listeners, const struct spec *spec, struct board *board, struct err *err)
 {
     char key[LISTENER_NAME];
@@ -337,11 +351,7 @@ int listeners_publish(struct listeners *listeners, const struct spec *spec, stru
             r = listener_publish(listener, spec, &spec->listeners[i], board);
     }
     for (size_t i = 0; r == 0 && i < spec->services_len; i++)
-        for (size_t p = 0; r == 0 && p < spec->services[i].ports_len; p++) {
-            listener = find(listeners, private_key(&spec->services[i], spec->services[i].ports[p].target, key));
-            if (listener)
-                r = listener_publish_private(listener, spec, &spec->services[i].ports[p], board);
-        }
+        r = publish_private(listeners, spec, &spec->services[i], board);
     board_write_end(board);
     if (r < 0)
         return err_set(

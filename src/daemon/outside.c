@@ -141,6 +141,7 @@ static void end_lookup(struct lookup *lookup, int64_t deadline_ns, struct found 
 static void take_found(struct outside *outside, const struct spec_outside *wanted, const struct found *found,
                        struct problems *problems)
 {
+    outside->lost = found->len == 0;
     if (found->len == 0)
         problem_error(problems, wanted->place, "`%s`: no service has that name, and as a host it cannot be found: %s",
                       wanted->host, found->why[0] ? found->why : "it has no address");
@@ -183,8 +184,10 @@ void outsides_find(struct outsides *outsides, const struct spec *spec, struct pr
     struct lookup *lookups CLEANUP_FREE = calloc(spec->outside_len + 1, sizeof(*lookups));
     size_t begun = 0;
 
-    for (size_t i = 0; i < outsides->len; i++)
+    for (size_t i = 0; i < outsides->len; i++) {
         outsides->list[i].wanted_len = 0;
+        outsides->list[i].lost = false;
+    }
     if (!lookups && spec->outside_len > 0) {
         problem_error(problems, spec->outside[0].place, "out of memory");
         return;
@@ -208,9 +211,23 @@ static bool has(const struct board_address *list, size_t len, const struct board
     return false;
 }
 
+/* The board may outlive us (base/guard.h): what a predecessor has put there is found by its service. */
+static void recover(struct outside *outside, uint16_t service, const struct board *board)
+{
+    for (uint32_t i = 0; i < board->used_endpoints && outside->known_len < OUTSIDE_ADDRESSES; i++) {
+        const struct board_endpoint *endpoint = &board->endpoints[i];
+        if (endpoint->state != BOARD_ENDPOINT_UP || endpoint->service != service)
+            continue;
+        outside->known[outside->known_len] = endpoint->address;
+        outside->slots[outside->known_len++] = (int)i;
+    }
+}
+
 /* What is not wanted any more goes; requests on it end by themselves. */
 static void withdraw(struct outside *outside, struct board *board)
 {
+    if (outside->lost)
+        return;
     for (size_t i = outside->known_len; i > 0; i--) {
         if (has(outside->wanted, outside->wanted_len, &outside->known[i - 1]))
             continue;
@@ -225,8 +242,12 @@ int outsides_publish(struct outsides *outsides, struct board *board)
 {
     for (size_t o = 0; o < outsides->len; o++) {
         struct outside *outside = &outsides->list[o];
-        withdraw(outside, board);
         int service = board_service_add(board, outside->name);
+        if (service < 0)
+            return service;
+        if (outside->known_len == 0)
+            recover(outside, (uint16_t)service, board);
+        withdraw(outside, board);
         for (size_t i = 0; i < outside->wanted_len; i++) {
             if (has(outside->known, outside->known_len, &outside->wanted[i]))
                 continue;
@@ -234,8 +255,7 @@ int outsides_publish(struct outsides *outsides, struct board *board)
             char text[BOARD_ADDRESS_TEXT];
             const char *name =
                 outside->wanted_len > 1 ? board_address_format(&outside->wanted[i], text) : outside->name;
-            int slot =
-                service < 0 ? service : board_endpoint_add(board, service, name, &outside->wanted[i], clock_now());
+            int slot = board_endpoint_add(board, service, name, &outside->wanted[i], clock_now());
             if (slot < 0)
                 return slot;
             outside->known[outside->known_len] = outside->wanted[i];

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/files.h"
 #include "base/handover.h"
 #include "base/inherit.h"
 #include "daemon/workers.h"
@@ -103,6 +104,7 @@ static int run_again(struct guard *self)
     struct err err = { 0 };
 
     daemon_busy_begin(self);
+    (void)files_raise_limit(); /* as the one before did: what it had open are more than the guard may have */
     int r = take_table();
     if (r == 0)
         r = applied_load(&role.dir, &setup.before, &err);

@@ -20,6 +20,9 @@ int rundir_base(char path[PATH_MAX], struct err *err)
     const char *asked = getenv("DARUMA_RUN_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
     int n;
 
+    if (asked && *asked && *asked != '/')
+        return err_set(err, -EINVAL, "DARUMA_RUN_DIR has to begin with a slash: \"%.200s\" is elsewhere in each folder",
+                       asked);
     if (asked && *asked)
         n = snprintf(path, PATH_MAX, "%s", asked);
     else if (geteuid() == 0)
@@ -113,6 +116,34 @@ int rundir_create(const struct rundir *dir, struct err *err)
     if (r == 0)
         r = make_folder(rundir_file(dir, "logs", path), err);
     return r;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        text += n > 0 ? n : 0;
+        len -= n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+int rundir_replace(const struct rundir *dir, const char *name, const char *text, struct err *err)
+{
+    char path[PATH_MAX], fresh[PATH_MAX + 8];
+
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", rundir_file(dir, name, path));
+    CLEANUP_CLOSE int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r = fd < 0 ? -errno : write_all(fd, text, strlen(text));
+    if (r == 0 && rename(fresh, path) < 0)
+        r = -errno;
+    if (r < 0) {
+        (void)unlink(fresh);
+        return err_errno(err, r, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
+    }
+    return 0;
 }
 
 int rundir_lock(const struct rundir *dir, int timeout_ms)

@@ -9,7 +9,8 @@
  *                          after an orderly end
  *             deploys.jsonl the receipts of deploys
  *             daruma.log   what the supervisor has to say
- *             state events lines inbox applied.json pipes/   what outlives a supervisor that dies (docs/adoption.md)
+ *             state events lines inbox applied.json spec-N.json pipes/   what outlives a supervisor that dies
+ *                          (docs/adoption.md)
  *             logs/        what the instances wrote (observe/logs.h)
  *
  * Used by the supervisor and by every command.
@@ -29,7 +30,7 @@ struct rundir {
     char path[PATH_MAX]; /* of the project's folder */
 };
 
-/* The folder of all projects, as the environment says. -ENAMETOOLONG with `err`. */
+/* The folder of all projects, as the environment says. -ENAMETOOLONG, or -EINVAL for a relative path, with `err`. */
 int rundir_base(char path[PATH_MAX], struct err *err);
 
 /* Names the project's folder; creates nothing. -EINVAL when that cannot be a project's name, -ENAMETOOLONG. */
@@ -40,6 +41,10 @@ int rundir_create(const struct rundir *dir, struct err *err);
 
 /* The path of something in the folder. A shortened path cannot happen: rundir_name() left room. */
 const char *rundir_file(const struct rundir *dir, const char *name, char path[PATH_MAX]);
+
+/* Makes a file of the folder be `text`: readers see the old one or the new one, whenever we die. Negative errno with `err`; then
+   the old one is still there. */
+int rundir_replace(const struct rundir *dir, const char *name, const char *text, struct err *err);
 
 /*
  * Takes the project's lock: a descriptor (close-on-exec) that holds it until it and its copies in forked children

@@ -37,8 +37,10 @@ int daemon_take_over(struct daemon *daemon, bool goes_on, struct err *err)
     if (daemon->refused.code)
         daemon_warn(daemon, "what an earlier supervisor left cannot be used, what still runs is ended and started anew",
                     daemon->refused.message);
+    if (daemon->before.spec && !daemon->before.whole)
+        daemon->runtime->stamp(daemon->runtime, daemon->before.spec); /* it is still to be applied */
     if (daemon->before.spec) {
-        int taken = supervisor_restore(daemon->supervisor, TAKE_PTR(daemon->before.spec), err);
+        int taken = supervisor_restore(daemon->supervisor, TAKE_PTR(daemon->before.spec), daemon->spec_id, err);
         if (taken < 0)
             return taken;
         describe_takeover(daemon, taken, goes_on, text);

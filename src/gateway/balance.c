@@ -43,6 +43,7 @@ static void begin_generation(struct balance *balance, uint32_t endpoint)
     atomic_store_explicit(&gauge->ejected, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->hung, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->failures, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->latency_us, 0, memory_order_relaxed);
     for (unsigned i = 0; i < GAUGES_LATENCY; i++)
         atomic_store_explicit(&gauge->latency[i], 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->generation, begun->generation, memory_order_release);
@@ -181,6 +182,8 @@ static void count_latency(struct endpoint_gauge *gauge, uint64_t us)
 {
     _Atomic uint32_t *cell = &gauge->latency[gauges_latency_cell(us)];
     atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1, memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&gauge->latency_us, memory_order_relaxed);
+    atomic_store_explicit(&gauge->latency_us, sum + us, memory_order_relaxed);
 }
 
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns)
@@ -196,13 +199,33 @@ void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t late
     gw_balance_lives(balance, endpoint);
 }
 
+/* As if the least that any worker expects of it had been its first answer; nothing when none knows it. */
+static struct latency known_to_others(const struct balance *balance, uint32_t endpoint)
+{
+    struct latency latency = { 0 };
+    uint32_t least = 0;
+    for (uint32_t w = 0; w < balance->all->workers; w++) {
+        const struct endpoint_gauge *gauge = &balance->all->worker[w].endpoints[endpoint];
+        uint32_t us = atomic_load_explicit(&gauge->ewma_us, memory_order_relaxed);
+        if (atomic_load_explicit(&gauge->generation, memory_order_relaxed) == balance->local[endpoint].generation &&
+            us > 0 && (least == 0 || us < least))
+            least = us;
+    }
+    if (least > 0)
+        gw_latency_add(&latency, least);
+    return latency;
+}
+
 int64_t gw_balance_patience(const struct balance *balance, uint32_t endpoint, uint32_t route_index)
 {
     const struct board_route *route = &balance->view->routes[route_index];
-    const struct latency *service = &balance->services[balance->view->endpoints[endpoint].service].latency;
+    const struct latency *own = &balance->local[endpoint].latency;
+    struct latency service = balance->services[balance->view->endpoints[endpoint].service].latency;
     if (route->patience_max_ns <= 0)
         return 0;
-    return gw_patience(&balance->local[endpoint].latency, service, route->patience_min_ns, route->patience_max_ns);
+    if (own->mean_us == 0 && service.mean_us == 0) /* this worker is new here */
+        service = known_to_others(balance, endpoint);
+    return gw_patience(own, &service, route->patience_min_ns, route->patience_max_ns);
 }
 
 bool gw_balance_well(const struct balance *balance, uint32_t endpoint, int64_t since_ns)

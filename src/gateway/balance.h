@@ -110,7 +110,8 @@ void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t late
 /* It has not answered for `waited_ns` when another one did: the same for its peaks, and for nothing else. */
 void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_ns, int64_t now_ns);
 
-/* How long the head of an answer is waited for; 0: the route sets no such limit. */
+/* How long the head of an answer is waited for; 0: the route sets no such limit. A worker that has had no answer of the service
+   yet goes by what others have. */
 int64_t gw_balance_patience(const struct balance *balance, uint32_t endpoint, uint32_t route);
 
 /* Is it idle, or has it answered anything since then? */

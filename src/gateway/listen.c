@@ -122,9 +122,13 @@ void gw_listen_take(struct gw_worker *worker, uint32_t index, int fd)
     gw_mark_none(worker);
 }
 
+/* One, as nearly always there is no other: asking for it would cost as much. Is there one, then the listener is ready in the
+   next turn, too, and all are taken that have come. */
 void gw_listen_accept(struct gw_worker *worker, uint32_t index)
 {
-    for (int i = 0; i < BATCH; i++) {
+    int most = worker->accepted ? BATCH : 1;
+    worker->accepting = true;
+    for (int i = 0; i < most; i++) {
         union client_address peer;
         socklen_t len = sizeof(peer);
         peer.any.sa_family = AF_UNIX; /* a Unix client has no name: accept4() then writes nothing */

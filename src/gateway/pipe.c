@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 enum {
-    MOST = 64 *
-           1024, /* bytes moved at once, before others have their turn: what a pipe of the usual size holds of pages */
+    /* Bytes moved at once, before others have their turn: what a pipe of the usual size holds of pages. */
+    MOST = 64 * 1024,
     FILES_LEFT = 512, /* the last descriptors, a quarter at most, are for connections */
 };
 

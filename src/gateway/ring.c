@@ -3,11 +3,9 @@
 
 #include "base/hash.h"
 
-#include <string.h>
-
 uint64_t gw_ring_name(const char *instance)
 {
-    return hash_mix(hash_bytes(HASH_SEED, instance, strlen(instance)));
+    return hash_mix(hash_text(instance));
 }
 
 uint32_t gw_ring_place(uint64_t name, uint32_t n)

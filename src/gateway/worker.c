@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/files.h"
 #include "gateway/adopt.h"
 #include "gateway/attempt.h"
 #include "gateway/conn.h"
@@ -25,7 +26,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -467,6 +467,8 @@ static void turn(struct gw_worker *worker)
         tend_guard(worker);
     /* Before anything else, whether its bell is among the events or not: what follows goes by the latest news. */
     refresh_board(worker);
+    worker->accepted = worker->accepting;
+    worker->accepting = false;
     for (int i = 0; i < n && !worker->over; i++)
         gw_worker_event(worker, &events[i]);
     expire(worker);
@@ -481,16 +483,6 @@ static void turn(struct gw_worker *worker)
         worker->over = true;
     if (worker->program >= 0 && worker->guard && !worker->over)
         upgrade(worker);
-}
-
-/* As far as it may be raised. */
-static void raise_files(void)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
-        return;
-    files.rlim_cur = files.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &files); /* else descriptors run out sooner, which is lived with */
 }
 
 /* Memory of our own, which neither the guard nor a successor is to inherit. */
@@ -585,7 +577,7 @@ int gateway_worker_run(const struct gateway_worker_setup *setup)
     static struct place place;
     uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
 
-    raise_files();
+    (void)files_raise_limit();
     place.setup = setup;
     /* Only address space, but there may be a limit on that, too. */
     int result = gw_slots_new(&place.slots, conns, NULL);

@@ -46,6 +46,7 @@ struct gw_worker {
     bool epoll_is_new; /* nothing of what the arena holds is registered in it */
     uint32_t proven;   /* connections below have been checked since they were adopted; GW_NONE: all */
     bool draining, accept_paused, over;
+    bool accepting, accepted;      /* a listener was ready in this turn, in the one before */
     int program;                   /* to go on as after this turn; -1: none */
     struct gw_listener *listeners; /* in the arena, by index on the board */
     struct gw_replay replay[2];    /* of the client, of the upstream */

@@ -197,9 +197,9 @@ static struct MHD_Response *stream_response(struct admin *admin, struct MHD_Conn
     return response;
 }
 
-static struct MHD_Response *json_response(json_t *json)
+/* Takes the text over; NULL: an empty one. */
+static struct MHD_Response *text_response(char *text)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     struct MHD_Response *response =
         MHD_create_response_from_buffer(text ? strlen(text) : 0, text, MHD_RESPMEM_MUST_FREE);
     if (!response)
@@ -210,13 +210,24 @@ static struct MHD_Response *json_response(json_t *json)
 /* Hands the answer to the connection; releases what it holds. */
 static enum MHD_Result send_answer(struct admin *admin, struct MHD_Connection *connection, struct api_answer *answer)
 {
-    struct MHD_Response *response =
-        answer->is_feed ? stream_response(admin, connection, &answer->feed) : json_response(answer->json);
+    struct MHD_Response *response;
+    const char *type;
+
+    if (answer->is_feed) {
+        type = "application/x-ndjson";
+        response = stream_response(admin, connection, &answer->feed);
+    } else if (answer->text) {
+        type = "text/plain; version=0.0.4; charset=utf-8";
+        response = text_response(TAKE_PTR(answer->text));
+    } else {
+        type = "application/json";
+        response =
+            text_response(answer->json ? json_dumps(answer->json, JSON_COMPACT | JSON_REAL_PRECISION(16)) : NULL);
+    }
     json_decref(answer->json);
     if (!response)
         return MHD_NO;
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                                  answer->is_feed ? "application/x-ndjson" : "application/json");
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer->allow);
     enum MHD_Result result = MHD_queue_response(connection, answer->status, response);

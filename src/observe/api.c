@@ -70,6 +70,19 @@ static void get_gateway(const struct api *api, const struct api_request *request
     answer_json(answer, 200, api->calls.gateway(api->calls.data));
 }
 
+static void get_metrics(const struct api *api, const struct api_request *request, json_t *body,
+                        struct api_answer *answer)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+
+    api->calls.metrics(api->calls.data, &text);
+    answer->text = buf_take(&text);
+    if (answer->text)
+        answer->status = 200;
+    else
+        refuse(answer, 500, "out of memory");
+}
+
 static void get_deploys(const struct api *api, const struct api_request *request, json_t *body,
                         struct api_answer *answer)
 {
@@ -257,7 +270,30 @@ static void post_chaos_kill(const struct api *api, const struct api_request *req
 
     if (answer->status >= 400)
         return;
-    if (api->calls.chaos_kill(api->calls.data, names, pick, signo, allow_last, &json, &err) < 0)
+    if (signo == SIGSTOP)
+        refuse(answer, 400, "SIGSTOP has no end of its own; POST /v1/chaos/pause stops for some time");
+    else if (api->calls.chaos_kill(api->calls.data, names, pick, signo, allow_last, &json, &err) < 0)
+        refuse_err(answer, &err);
+    else
+        answer_json(answer, 200, json);
+}
+
+static void post_chaos_pause(const struct api *api, const struct api_request *request, json_t *body,
+                             struct api_answer *answer)
+{
+    CLEANUP_FREE const char **names = take_names(body, "services", answer);
+    uint64_t pick = (uint64_t)json_integer_value(json_object_get(body, "pick"));
+    bool allow_last = json_is_true(json_object_get(body, "allow_last"));
+    double seconds = json_number_value(json_object_get(body, "for"));
+    struct err err = { 0 };
+    json_t *json = NULL;
+
+    if (answer->status >= 400)
+        return;
+    if (!(seconds > 0 && seconds <= API_PAUSE_MAX_S))
+        refuse(answer, 400, "\"for\" has to be a number of seconds, more than 0 and at most %d", API_PAUSE_MAX_S);
+    else if (api->calls.chaos_pause(api->calls.data, names, pick, (int64_t)(seconds * 1e9), allow_last, &json, &err) <
+             0)
         refuse_err(answer, &err);
     else
         answer_json(answer, 200, json);
@@ -354,6 +390,7 @@ static const struct route {
     { "GET", "/v1/instances", get_instances },
     { "GET", "/v1/gateway", get_gateway },
     { "GET", "/v1/deploys", get_deploys },
+    { "GET", "/metrics", get_metrics },
     { "GET", "/v1/upgrade", get_upgrade },
     { "GET", "/v1/events", get_events },
     { "GET", "/v1/logs", get_logs },
@@ -365,6 +402,7 @@ static const struct route {
     { "POST", "/v1/scale", post_scale },
     { "POST", "/v1/kill", post_kill },
     { "POST", "/v1/chaos/kill", post_chaos_kill },
+    { "POST", "/v1/chaos/pause", post_chaos_pause },
 };
 
 /* The body as an object; an empty one counts as {}. NULL after a refusal. */

@@ -13,6 +13,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+enum { API_PAUSE_MAX_S = 3600 };
+
 /*
  * What can be asked of the supervisor. JSON results are new references, NULL when out of memory. The others return 0
  * or a negative errno with `err`: -EINVAL becomes 400, -ENOENT 404, -EBUSY 409, all else 500.
@@ -22,6 +24,8 @@ struct api_calls {
     json_t *(*project)(void *data);
     json_t *(*instances)(void *data);
     json_t *(*gateway)(void *data);
+    /* Appends the text for Prometheus (observe/metrics.h). */
+    void (*metrics)(void *data, struct buf *out);
     /* `request` as documented. `ret` gets the answer, also with -EINVAL ({"error", "problems"}, answered as 422). */
     int (*up)(void *data, const json_t *request, json_t **ret, struct err *err);
     void (*down)(void *data, bool kill, bool volumes);
@@ -40,6 +44,9 @@ struct api_calls {
     /* `services` NULL-terminated, NULL: all. `signo` 0: only picks. `ret`: what happened to whom. */
     int (*chaos_kill)(void *data, const char *const *services, uint64_t pick, int signo, bool allow_last, json_t **ret,
                       struct err *err);
+    /* The same, but stops it for `ns`. */
+    int (*chaos_pause)(void *data, const char *const *services, uint64_t pick, int64_t ns, bool allow_last,
+                       json_t **ret, struct err *err);
 };
 
 struct api {
@@ -60,6 +67,7 @@ struct api_request {
 struct api_answer {
     unsigned status;
     json_t *json;     /* owned by who asked; NULL: no body */
+    char *text;       /* instead of it, for Prometheus; owned by who asked; NULL: none */
     struct feed feed; /* is_feed: to be streamed, then feed_end() */
     bool is_feed;
     const char *allow; /* 405: the method that works here */

@@ -17,7 +17,7 @@ static void add_json(struct buf *out, json_t *object)
     }
 }
 
-static json_t *line_json(const struct logs_line *line)
+json_t *feed_log_line(const struct logs_line *line)
 {
     json_t *object = json_object();
 
@@ -42,7 +42,7 @@ bool feed_fill(struct feed *feed, struct buf *out)
     } else {
         struct logs_line line;
         while (out->len - before < FILL && !out->failed && logs_reader_next(feed->reader, &line))
-            add_json(out, line_json(&line));
+            add_json(out, feed_log_line(&line));
     }
     return out->len > before;
 }

@@ -19,6 +19,9 @@ struct feed {
     bool follow;                   /* goes on when all that is there was given */
 };
 
+/* A line of a log as it is told (docs/admin-api.md). NULL when out of memory. */
+json_t *feed_log_line(const struct logs_line *line);
+
 /* Appends some lines (about 32 KiB at most) to `out`. False when there are none at present. */
 bool feed_fill(struct feed *feed, struct buf *out);
 

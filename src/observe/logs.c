@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "observe/logfile.h"
 
 #include <assert.h>
@@ -57,10 +58,7 @@ struct logs {
 
 static struct log **bucket_of(struct logs *logs, const char *instance)
 {
-    uint32_t hash = 2166136261u;
-    for (const char *c = instance; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
-    return &logs->buckets[hash % BUCKETS];
+    return &logs->buckets[hash_text(instance) % BUCKETS];
 }
 
 static struct log *find(struct logs *logs, const char *instance)

@@ -56,3 +56,8 @@ json_t *text_json(const char *text, size_t len)
     }
     return clean.failed ? NULL : json_stringn(clean.data, clean.len);
 }
+
+json_t *text_json_or_null(const char *text)
+{
+    return text[0] ? text_json(text, strlen(text)) : json_null();
+}

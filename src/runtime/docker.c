@@ -6,10 +6,10 @@
 #include "runtime/docker.h"
 
 #include "base/clock.h"
+#include "base/files.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static struct docker *docker_of(struct runtime *runtime)
@@ -197,16 +197,6 @@ static const struct runtime docker_runtime = {
     .destroy = docker_destroy,
 };
 
-/* Each running container costs two descriptors: its process, and what it writes. */
-static void raise_nofile(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 struct runtime *runtime_docker_new(struct loop *loop, const struct runtime_events *events, const char *host,
                                    struct err *err)
 {
@@ -221,7 +211,7 @@ struct runtime *runtime_docker_new(struct loop *loop, const struct runtime_event
         free(copy);
         return NULL;
     }
-    raise_nofile();
+    (void)files_raise_limit(); /* each running container costs two descriptors: its process, and what it writes */
     *docker =
         (struct docker){ .runtime = docker_runtime, .loop = loop, .events = events, .engine = engine, .host = copy };
     return &docker->runtime;

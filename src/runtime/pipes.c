@@ -2,6 +2,7 @@
 #include "runtime/pipes.h"
 
 #include "base/cleanup.h"
+#include "base/inherit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,13 @@ int pipes_open(struct pipes *pipes, const char *instance, int stream)
     char path[PATH_MAX];
     struct stat st;
 
-    CLEANUP_CLOSE int fd = open(path_of(pipes, instance, stream, path), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (lstat(path_of(pipes, instance, stream, path), &st) < 0)
+        return -errno;
+    if (!S_ISFIFO(st.st_mode))
+        return -EINVAL;
+    CLEANUP_CLOSE int fd = inherit_pipe(&st);
+    if (fd < 0)
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     return S_ISFIFO(st.st_mode) ? TAKE_FD(fd) : -EINVAL;

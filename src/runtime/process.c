@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/files.h"
 #include "runtime/proc.h"
 
 #include <arpa/inet.h>
@@ -264,6 +265,14 @@ struct runtime_handle *process_handle_new(struct process *process, const struct 
     return handle;
 }
 
+/* The last descriptors are not for instances: commands have to be answered, and the next supervisor has to begin. Numbers are
+   given from below, so a high one says that there are few left. */
+static int leave_some(const struct process *process, int fd, struct err *err)
+{
+    rlim_t all = process->nofile.rlim_max, spare = all / 8 < 32 ? all / 8 : 32;
+    return (rlim_t)fd >= all - spare ? err_errno(err, -EMFILE, "cannot start a process") : 0;
+}
+
 /* Forks with fresh pipes; the instance's ends stay with the child alone. */
 static int handle_spawn(struct runtime_handle *handle, int listen_fd, struct err *err)
 {
@@ -277,6 +286,8 @@ static int handle_spawn(struct runtime_handle *handle, int listen_fd, struct err
         r = pipes_make(&process->pipes, handle->instance, 1, &handle->streams[0].fd, &out, err);
     if (r == 0)
         r = pipes_make(&process->pipes, handle->instance, 2, &handle->streams[1].fd, &error, err);
+    if (r == 0)
+        r = leave_some(process, error, err);
     if (r < 0)
         return r;
     struct spawn spawn = {
@@ -371,8 +382,8 @@ static int process_signal(struct runtime *runtime, struct runtime_handle *handle
 {
     if (handle->gone || handle->child.pidfd < 0)
         return -ESRCH;
-    if (signo == SIGKILL) {
-        spawn_kill(&handle->child, SIGKILL);
+    if (signo == SIGKILL || signo == SIGSTOP || signo == SIGCONT) {
+        spawn_kill(&handle->child, signo);
         return 0;
     }
     return pidfd_send_signal(handle->child.pidfd, signo, NULL, 0) < 0 ? -errno : 0;
@@ -426,16 +437,6 @@ static int become_reaper(struct process *process, struct err *err)
     return 0;
 }
 
-static int raise_nofile(struct process *process, struct err *err)
-{
-    if (getrlimit(RLIMIT_NOFILE, &process->nofile) < 0)
-        return err_errno(err, -errno, "cannot read the limit of open files");
-    struct rlimit raised = { .rlim_cur = process->nofile.rlim_max, .rlim_max = process->nofile.rlim_max };
-    if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
-        return err_errno(err, -errno, "cannot raise the limit of open files");
-    return 0;
-}
-
 static const struct runtime process_runtime = {
     .name = "process",
     .check = process_check,
@@ -470,8 +471,7 @@ struct runtime *runtime_process_new(struct loop *loop, const struct runtime_even
     int r = process->null_fd < 0 ? err_errno(err, -errno, "cannot open /dev/null") : 0;
     if (r == 0 && (sockets_init(&process->sockets, run_dir) < 0 || pipes_init(&process->pipes, run_dir) < 0))
         r = err_errno(err, -ENOMEM, "cannot start the process runtime");
-    if (r == 0)
-        r = raise_nofile(process, err);
+    process->nofile = files_raise_limit();
     if (r == 0)
         r = become_reaper(process, err);
     if (r < 0) {

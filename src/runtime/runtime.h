@@ -114,7 +114,8 @@ struct runtime {
     /* After the last adopt(): whatever else of this project still runs is nobody's, and ended. Returns how many. */
     int (*end_strays)(struct runtime *runtime);
 
-    /* Sends a signal to the copy's main process (SIGKILL: to all of its processes). 0, -ESRCH when it is gone. */
+    /* Sends a signal to the copy's main process (SIGKILL, and of plain processes SIGSTOP and SIGCONT: to all of its processes). 0,
+       -ESRCH when it is gone. */
     int (*signal)(struct runtime *runtime, struct runtime_handle *handle, int signo);
 
     /* Would its main process do anything at that signal? False only when it is certain that it would not: as process 1 of

@@ -103,12 +103,19 @@ static void write_pid(char *text, pid_t pid)
     *text = '\0';
 }
 
+/* Who started it is dead. That is no fault of the program: it ends as one that is killed from outside. */
+static _Noreturn void go_with_parent(void)
+{
+    (void)kill(getpid(), SIGKILL);
+    _exit(127);
+}
+
 /* The program must not run before somebody knows of it for certain. The other end is closed when nobody does. */
 static void wait_for_go(int report_fd)
 {
     char go;
     if (read(report_fd, &go, 1) != 1)
-        _exit(127);
+        go_with_parent();
 }
 
 static _Noreturn void become(const struct spawn *spawn, pid_t parent, int report_fd)
@@ -125,7 +132,7 @@ static _Noreturn void become(const struct spawn *spawn, pid_t parent, int report
     if (spawn->ends_with_us && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         give_up(report_fd, "prctl");
     if (getppid() != parent)
-        _exit(127);
+        go_with_parent();
     if (chdir(launch->directory) < 0)
         give_up(report_fd, "chdir");
     if (launch->listen_pid && spawn->listen_fd >= 0)

@@ -39,7 +39,7 @@ struct spawn_failure {
 int spawn_start(const struct spawn *spawn, struct spawned *ret, struct err *err);
 void spawn_go(const struct spawned *child);
 
-/* Kills the main process and its whole group. */
+/* Sends a signal to the main process and its whole group. */
 void spawn_kill(const struct spawned *child, int signo);
 
 #endif

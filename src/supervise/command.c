@@ -5,6 +5,7 @@
 #include "supervise/supervisor.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,14 +15,6 @@
 static int no_such_service(const char *name, struct err *err)
 {
     return err_set(err, -ENOENT, "there is no service \"%s\"; \"daruma ps\" shows those that are", name);
-}
-
-static bool listed(const char *const *names, const char *name)
-{
-    for (; *names; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return false;
 }
 
 int supervisor_restart(struct supervisor *supervisor, const char *name, struct err *err)
@@ -41,7 +34,7 @@ int supervisor_restart(struct supervisor *supervisor, const char *name, struct e
 void supervisor_turn_round(struct supervisor *supervisor, const char *const *services)
 {
     for (size_t i = 0; i < supervisor->len; i++)
-        if (!services || listed(services, supervisor->services[i]->name))
+        if (!services || names_have(services, supervisor->services[i]->name))
             (void)deploy_turn_round(supervisor->services[i], "another deploy takes its place");
 }
 
@@ -151,6 +144,14 @@ bool supervisor_share_route(const struct supervisor *supervisor, const char *a, 
     return false;
 }
 
+static size_t count_well(const struct service *service)
+{
+    size_t well = 0;
+    for (size_t i = 0; i < service->len; i++)
+        well += instance_is_well(service->instances[i]);
+    return well;
+}
+
 /* Would the death of one instance leave a route, or a service that is on no route, without any that is ready? */
 static bool is_last(const struct supervisor *supervisor, const struct service *service)
 {
@@ -165,13 +166,11 @@ static bool is_last(const struct supervisor *supervisor, const struct service *s
             routed = true;
             size_t ready = 0;
             for (size_t s = 0; s < supervisor->len; s++)
-                ready += leads_to(spec, route, supervisor->services[s]->name)
-                             ? service_ready_count(supervisor->services[s])
-                             : 0;
+                ready += leads_to(spec, route, supervisor->services[s]->name) ? count_well(supervisor->services[s]) : 0;
             if (ready <= 1)
                 return true;
         }
-    return !routed && service_ready_count(service) <= 1;
+    return !routed && count_well(service) <= 1;
 }
 
 /* The `wanted`-th possible victim, or NULL; their number to `ret_count`, and how many were spared as the last ones. */
@@ -182,15 +181,15 @@ static struct instance *find_victim(const struct supervisor *supervisor, const c
     *ret_count = *ret_spared = 0;
     for (size_t i = 0; i < supervisor->len; i++) {
         const struct service *service = supervisor->services[i];
-        if (services && services[0] && !listed(services, service->name))
+        if (services && services[0] && !names_have(services, service->name))
             continue;
-        size_t ready = service_ready_count(service);
+        size_t ready = count_well(service);
         if (ready > 0 && !allow_last && is_last(supervisor, service)) {
             *ret_spared += ready;
             continue;
         }
         for (size_t n = 0; n < service->len; n++)
-            if (instance_serves(service->instances[n]) && (*ret_count)++ == wanted)
+            if (instance_is_well(service->instances[n]) && (*ret_count)++ == wanted)
                 victim = service->instances[n];
     }
     return victim;
@@ -222,10 +221,29 @@ int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *serv
     return 0;
 }
 
+static struct instance *find_instance(const struct supervisor *supervisor, const char *name)
+{
+    for (size_t i = 0; i < supervisor->len; i++)
+        for (size_t n = 0; n < supervisor->services[i]->len; n++)
+            if (strcmp(supervisor->services[i]->instances[n]->name, name) == 0)
+                return supervisor->services[i]->instances[n];
+    return NULL;
+}
+
+int supervisor_pause(struct supervisor *supervisor, const char *name, int64_t ns, struct err *err)
+{
+    struct instance *instance = find_instance(supervisor, name);
+
+    if (!instance)
+        return err_set(err, -ENOENT, "there is no instance \"%s\"", name);
+    int r = instance_pause(instance, ns);
+    return r < 0 ? err_errno(err, r, "cannot stop %s", name) : 0;
+}
+
 static void describe(const struct instance *instance, struct instance_info *info)
 {
     *info = (struct instance_info){
-        .state = instance_state_name(instance->state),
+        .state = instance->paused_until_ns ? "paused" : instance_state_name(instance->state),
         .health = instance->handle ? health_state_name(instance->health.count.state) : "",
         .pid = instance->pid,
         .restarts = instance->starts ? instance->starts - 1 : 0,

@@ -86,7 +86,8 @@ static void share_out(struct service *service)
     service->supervisor->peers.ring(service->supervisor->peers.data);
 }
 
-static void shift(struct service *service, size_t step)
+/* What the present step means for those that serve. */
+static void weigh(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
     const struct spec_deploy *rules = &service->version.spec->deploy;
@@ -94,10 +95,18 @@ static void shift(struct service *service, size_t step)
 
     for (size_t i = 0; i < service->len; i++)
         count[instance_is_new(service->instances[i])] += instance_serves(service->instances[i]);
+    deploy->share = rules->strategy == SPEC_CANARY ? rules->steps[deploy->step] : 1000;
+    deploy_weights(deploy->share, count[0], count[1], &deploy->weights[0], &deploy->weights[1]);
+}
+
+static void shift(struct service *service, size_t step)
+{
+    struct deploy *deploy = &service->deploy;
+
     deploy->step = step;
     deploy->step_ns = now_of(service);
-    deploy->share = rules->strategy == SPEC_CANARY ? rules->steps[step] : 1000;
-    deploy_weights(deploy->share, count[0], count[1], &deploy->weights[0], &deploy->weights[1]);
+    weigh(service);
+    service_keep(service); /* whoever takes over does not take a step back */
     share_out(service);
     deploy_begin_comparison(service);
     tell(service, "version %u gets %g %% of the requests", service->version.number, deploy->share / 10.0);
@@ -249,6 +258,7 @@ static void go_back(struct service *service)
     deploy->share = 1000;
     deploy->weights[0] = deploy->weights[1] = BOARD_WEIGHT_USUAL;
     restore_version(service);
+    service_keep(service);
     share_out(service);
 }
 
@@ -262,7 +272,7 @@ static void fail(struct service *service)
     if (action == SPEC_GO_ON) {
         deploy->tolerant = true;
         tell(service, "goes on all the same (failure_action: continue): %.150s", deploy->reason);
-    } else if (action == SPEC_GO_BACK && deploy->phase == DEPLOY_ROLLING && deploy->from.ref) {
+    } else if (action == SPEC_GO_BACK && deploy->phase == DEPLOY_ROLLING && deploy->from.spec) {
         go_back(service);
     } else {
         finish(service, DEPLOY_PAUSED);
@@ -362,6 +372,7 @@ void deploy_settle(struct service *service)
     /* Every step changes what the next one sees, so this ends; the bound is for what nobody thought of. */
     for (int i = 0; i < 64 && deploy_is_active(service) && take_step(service); i++)
         ;
+    service_keep(service);
 }
 
 /* Everything is as at the beginning of a deploy; `from` is taken over. */
@@ -400,27 +411,31 @@ void deploy_begin(struct service *service, struct version *from)
     init(service, from);
     tell(service, "version %u goes to %u, %s", deploy->from.number, service->version.number,
          service->version.spec->deploy.update.stop_first ? "stop-first" : "start-first");
+    service_keep(service);
     supervisor_settle_soon(service->supervisor);
 }
 
 void deploy_resume(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
-    const struct deploy known = *deploy;
-    struct version from = { .number = known.from.number };
+    const struct spec_deploy *rules = &service->version.spec->deploy;
+    struct traffic now = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name);
 
-    if (deploy_is_active(service)) {
-        init(service, &from);
-        deploy->phase = known.phase;
-        deploy->to = known.to;
-        deploy->prepared = known.prepared;
-        deploy->pre_done = known.pre_done;
-        deploy->post_done = known.post_done;
-        memcpy(deploy->reason, known.reason, sizeof(deploy->reason)); /* who died meanwhile */
-        memcpy(deploy->last_words, known.last_words, sizeof(deploy->last_words));
-    } else if (known.phase != DEPLOY_PAUSED) {
-        from.number = service->version.number - 1; /* killed before it was written that it begins, if it does */
-        deploy_begin(service, &from);
+    if (!deploy_is_active(service) && deploy->phase != DEPLOY_PAUSED) {
+        /* What runs beside the present version is of one that nobody knows any more. */
+        deploy_begin(service, &(struct version){ .number = service->version.number - 1 });
+    } else {
+        deploy->service = service;
+        deploy->timer = (struct loop_timer){ .fn = on_timer, .data = service };
+        deploy->weights[0] = deploy->weights[1] = BOARD_WEIGHT_USUAL;
+        if (deploy->step >= (rules->strategy == SPEC_CANARY ? rules->steps_len : 1))
+            deploy->step = SIZE_MAX;
+        else
+            weigh(service);
+        if (now.requests < deploy->before.requests)
+            deploy->before = (struct traffic){ 0 }; /* the gateway that counts now is another one */
+        deploy_sum_answers(service, deploy->before_all);
+        deploy_begin_comparison(service);
     }
     share_out(service);
     service_keep(service);
@@ -432,7 +447,7 @@ int deploy_turn_round(struct service *service, const char *reason)
 
     if (deploy->phase == DEPLOY_GOING_BACK)
         return -EALREADY;
-    if ((deploy->phase != DEPLOY_ROLLING && deploy->phase != DEPLOY_PAUSED) || !deploy->from.ref)
+    if ((deploy->phase != DEPLOY_ROLLING && deploy->phase != DEPLOY_PAUSED) || !deploy->from.spec)
         return -ENOENT;
     (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s", reason);
     go_back(service);

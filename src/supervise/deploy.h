@@ -24,7 +24,10 @@ struct spec_ref;
 struct version {
     uint32_t number; /* 1 is the first since the supervisor knows the service; 0: none */
     struct spec_ref *ref;
-    struct spec_service *spec; /* of `ref`; only its stamp is still written to */
+    struct spec_service
+        *spec; /* of `ref`; only its stamp is still written to. NULL: not loaded yet (version_load), or none */
+    struct spec_stamp stamp; /* until it is loaded: its stamp, and whether its image is to be built */
+    bool build;
 };
 /* Gives its reference back; it is none then. */
 void version_drop(struct version *version);
@@ -84,9 +87,8 @@ struct deploy {
 bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight);
 /* Begins, when something of another version runs; `from` is taken over. Else the version is simply let go. */
 void deploy_begin(struct service *service, struct version *from);
-/* For a supervisor that takes over: one that goes on does so in the same direction, from where the instances are; a share
-   of the requests begins with its first step again. The version before is known by its number alone, so one that fails
-   from now on pauses. */
+/* For a supervisor that takes over, when the deploy is as its record says and the instances are there: goes on in the same
+   direction, from where they are. */
 void deploy_resume(struct service *service);
 /* Goes on as far as it can. Part of settling. */
 void deploy_settle(struct service *service);

@@ -45,14 +45,45 @@ static void look_at_new(const struct instance *instance, const struct spec_deplo
     }
 }
 
-/* One of the routes that lead here leads to another service, too, which is being replaced as well. */
-static bool peers_are_away(const struct service *service)
+/* It is missed, and it may be expected to be back soon: one that fails again and again, or does not get ready, is not waited
+   for. */
+static bool is_away_for_a_moment(const struct instance *instance, int64_t now)
+{
+    int64_t since = instance->started_ns ? instance->started_ns : instance->exited_ns;
+
+    if (!instance->wanted)
+        return false;
+    switch (instance->state) {
+    case INSTANCE_SERVING:
+        return !instance_is_well(instance);
+    case INSTANCE_DRAINING:
+    case INSTANCE_STOPPING:
+        return true;
+    case INSTANCE_STARTING:
+    case INSTANCE_WAITING:
+        return instance->backoff.attempts <= 1 && now < since + instance->spec->deploy.ready_timeout_ns;
+    default:
+        return false;
+    }
+}
+
+static bool is_away(const struct service *service, int64_t now)
+{
+    if (deploy_is_active(service) && service_ready_count(service) < (size_t)service->replicas)
+        return true;
+    for (size_t i = 0; i < service->len; i++)
+        if (is_away_for_a_moment(service->instances[i], now))
+            return true;
+    return false;
+}
+
+/* One of the routes that lead here leads to another service, too, which is being replaced as well, or died, or was stopped. */
+static bool peers_are_away(const struct service *service, int64_t now)
 {
     const struct supervisor *supervisor = service->supervisor;
     for (size_t i = 0; i < supervisor->len; i++) {
         const struct service *peer = supervisor->services[i];
-        if (peer != service && deploy_is_active(peer) && service_ready_count(peer) < (size_t)peer->replicas &&
-            supervisor_share_route(supervisor, service->name, peer->name))
+        if (peer != service && is_away(peer, now) && supervisor_share_route(supervisor, service->name, peer->name))
             return true;
     }
     return false;
@@ -63,15 +94,16 @@ struct deploy_view deploy_look(struct service *service)
     struct deploy *deploy = &service->deploy;
     const struct spec_deploy *rules = &service->version.spec->deploy;
     const struct spec_update *update = deploy->phase == DEPLOY_GOING_BACK ? &rules->rollback : &rules->update;
+    int64_t now = loop_now(service->supervisor->peers.loop);
     struct deploy_view view = {
-        .now_ns = loop_now(service->supervisor->peers.loop),
+        .now_ns = now,
         .replicas = service->replicas,
         .next_settled_ns = INT64_MAX,
         .next_overdue_ns = INT64_MAX,
         .batch_ns = deploy->batch_ns,
         .step = deploy->step,
         .step_ns = deploy->step_ns,
-        .peers_away = update->stop_first && peers_are_away(service),
+        .peers_away = update->stop_first && peers_are_away(service, now),
     };
     for (size_t i = 0; i < service->len; i++)
         if (instance_is_new(service->instances[i]))
@@ -125,8 +157,10 @@ void deploy_instance_died(struct instance *instance)
     struct service *service = instance->service;
     char line[EVENT_LINE];
 
-    if (service->deploy.phase != DEPLOY_ROLLING || !instance_is_new(instance) ||
-        !cause_self_inflicted(instance->last_cause))
+    /* Killed from outside is no fault of the version; but a job that did not come to its end has failed. */
+    bool at_fault = cause_self_inflicted(instance->last_cause) || instance == service->deploy.job;
+
+    if (service->deploy.phase != DEPLOY_ROLLING || !instance_is_new(instance) || !at_fault)
         return;
     if (instance->last_cause == CAUSE_EXIT && instance->last_status == 0 &&
         instance->spec->restart.condition != SPEC_RESTART_ALWAYS)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervise/deploy_plan.h"
 
+#include "base/clock.h"
+
 enum { USUAL_WEIGHT = 100, MOST_WEIGHT = 1000 };
+/* How often it is looked whether peers that were away are back, or not expected any more. */
+#define PEERS_LOOK_NS (250 * NS_PER_MS)
 
 static int min(int a, int b)
 {
@@ -80,7 +84,8 @@ static struct deploy_step stop_first(const struct spec_update *update, const str
         return wait_until(view, view->batch_ns && view->new_there == view->new_settled
                                     ? view->batch_ns + update->delay_ns
                                     : INT64_MAX);
-    return view->peers_away ? wait_until(view, INT64_MAX) : retire(min(view->old_kept, batch_size(update, view)));
+    return view->peers_away ? wait_until(view, view->now_ns + PEERS_LOOK_NS)
+                            : retire(min(view->old_kept, batch_size(update, view)));
 }
 
 /* A share needs as many new instances as can bear it; blue-green has all of them before the first request. */

@@ -222,6 +222,7 @@ static void begin_end(struct instance *instance)
     struct runtime *runtime = supervisor_of(instance)->peers.runtime;
     int signo = instance->spec->stop_signal;
 
+    instance_pause_end(instance); /* or it could not hear */
     /* Waiting for what cannot come would only keep its successor away. */
     if (instance->handle && runtime->hears && !runtime->hears(runtime, instance->handle, signo)) {
         instance_warn(instance,
@@ -361,6 +362,7 @@ void instance_free(struct instance *instance)
         return;
     struct supervisor_peers *peers = &supervisor_of(instance)->peers;
     loop_timer_cancel(peers->loop, &instance->timer);
+    loop_timer_cancel(peers->loop, &instance->lease);
     health_end(&instance->health);
     endpoint_set(instance, BOARD_ENDPOINT_GONE, CAUSE_STOP);
     if (!instance->handle)

@@ -11,15 +11,21 @@ static void on_ready(struct health *health)
     instance_handle(health->data, INSTANCE_EV_READY);
 }
 
+/* Who was stopped by chaos is replaced like any other, but it is not at fault. */
+static void replace(struct instance *instance, enum cause cause)
+{
+    if (instance->ending == CAUSE_NONE)
+        instance->ending = instance->paused_until_ns ? CAUSE_CHAOS : cause;
+    instance_handle(instance, INSTANCE_EV_SICK);
+}
+
 static void on_sick(struct health *health)
 {
     struct instance *instance = health->data;
 
-    if (!instance->spec->restart_unhealthy)
-        return; /* it stays; the gateway ejects it by itself as long as it answers badly */
-    if (instance->ending == CAUSE_NONE)
-        instance->ending = CAUSE_HEALTH;
-    instance_handle(instance, INSTANCE_EV_SICK);
+    /* Else it stays; the gateway ejects it by itself as long as it answers badly. */
+    if (instance->spec->restart_unhealthy)
+        replace(instance, CAUSE_HEALTH);
 }
 
 static void on_health(struct health *health, enum health_state from, enum health_state to, const char *text)
@@ -68,9 +74,7 @@ static void on_mute(struct health *health)
         return;
     }
     instance_warn(instance, "hangs: requests on it are overdue, and it has not answered a probe for 5 s");
-    if (instance->ending == CAUSE_NONE)
-        instance->ending = CAUSE_HANG;
-    instance_handle(instance, INSTANCE_EV_SICK);
+    replace(instance, CAUSE_HANG);
 }
 
 static void on_counted(struct health *health)

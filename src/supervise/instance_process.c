@@ -22,6 +22,7 @@ static void resume(struct instance *instance)
 {
     struct supervisor_peers *peers = &supervisor_of(instance)->peers;
 
+    instance_pause_resume(instance);
     if (instance->state == INSTANCE_SERVING && endpoint_publish(instance) < 0)
         instance_warn(instance, "runs, but the board has no place for it: it gets no requests");
     if (instance->state == INSTANCE_STARTING || instance->state == INSTANCE_SERVING) {
@@ -120,6 +121,7 @@ void instance_died(struct instance *instance, const struct runtime_exit *how)
     endpoint_set(instance, BOARD_ENDPOINT_GONE, cause);
 
     health_end(&instance->health);
+    instance_pause_forget(instance);
     instance->last_cause = cause;
     instance->last_status = how->status;
     instance->last_by_signal = how->by_signal;

@@ -2,6 +2,7 @@
 #include "supervise/record.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 int records_open(struct records *records, struct arena_file *arena)
@@ -23,6 +24,11 @@ void records_close(struct records *records)
 {
     free(records->used);
     *records = (struct records){ 0 };
+}
+
+uint32_t instance_record_length(const struct instance_record *record)
+{
+    return (uint32_t)(offsetof(struct instance_record, ports) + record->ports_len * sizeof(record->ports[0]));
 }
 
 static int take_slot(struct records *records)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What of services and instances outlives the supervisor: one record each in an arena (base/arena.h), from which
- * restore.c makes them again. Without an arena nothing is kept, and nothing else is different.
+ * What of services and instances outlives the supervisor: one record each in an arena (base/arena.h), written by keep.c,
+ * from which restore.c makes them again. Without an arena nothing is kept, and nothing else is different.
  *
  * Each change is written where it is made; a record is at most one change behind, and no program runs before its record
  * says which process it is.
@@ -13,27 +13,51 @@
 #include "base/board.h"
 #include "base/event.h"
 #include "runtime/runtime.h"
+#include "supervise/traffic.h"
 
 enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
 
 enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY, RECORD_PREPARE };
 
+/* So many versions can be gone back to. */
+enum { SERVICE_HISTORY = 10 };
+
+/* A struct version: its number, under which number its spec is kept, and what of that may still change. */
+struct record_version {
+    uint32_t number, spec; /* 0: none; nowhere */
+    uint64_t source;       /* this and `image` are struct spec_stamp */
+    char image[72];
+    uint8_t build, pad[7];
+};
+static_assert(sizeof(struct record_version) == 96, "layout");
+
+/* A struct deploy, by the same names. What its versions have answered is not kept: the comparison begins anew. */
+struct deploy_record {
+    struct record_version from;
+    uint32_t to;
+    uint32_t phase; /* enum deploy_phase */
+    uint32_t step;  /* UINT32_MAX: none yet */
+    int32_t started, failed;
+    uint8_t prepared, pre_done, post_done, tolerant;
+    int64_t began_ns, began_wall_ns, batch_ns, step_ns;
+    struct traffic before;
+    char reason[EVENT_TEXT], last_words[EVENT_TEXT];
+};
+static_assert(sizeof(struct deploy_record) == 184 + 2 * EVENT_TEXT, "layout");
+
 struct service_record {
     uint32_t kind;
-    uint32_t state;                 /* enum service_state */
-    int32_t replicas;               /* as `scale` or the file says */
-    int32_t file_replicas;          /* as the file says */
-    uint32_t version, last_version; /* numbers of struct version */
-    uint32_t from, to;              /* of the deploy, as are the next three */
-    uint8_t phase;                  /* enum deploy_phase */
-    uint8_t pre_done, post_done;
-    uint8_t wanted, was_ready, came_back;
-    uint8_t build, prepared; /* of its spec; of the deploy */
+    uint32_t state;        /* enum service_state */
+    int32_t replicas;      /* as `scale` or the file says */
+    int32_t file_replicas; /* as the file says */
+    uint32_t last_version;
+    uint8_t wanted, was_ready, came_back, pad;
+    struct record_version version, pending, history[SERVICE_HISTORY];
     char name[EVENT_NAME];
-    uint64_t source; /* this and `image` are struct spec_stamp */
-    char image[72];
+    struct deploy_record deploy;
 };
-static_assert(sizeof(struct service_record) == 184, "layout");
+static_assert(sizeof(struct service_record) == 88 + 12 * sizeof(struct record_version) + sizeof(struct deploy_record),
+              "layout");
 
 struct record_port {
     uint16_t target;
@@ -56,6 +80,7 @@ struct instance_record {
     uint32_t starts;
     uint64_t birth;
     int64_t started_ns, ready_ns, exited_ns, deadline_ns, paid_ns;
+    int64_t paused_until_ns;
     uint32_t attempts;
     uint32_t health, failed, probes; /* struct health_count */
     uint32_t ports_len;
@@ -63,15 +88,18 @@ struct instance_record {
     struct record_port ports[RUNTIME_PORTS]; /* only ports_len of them are kept */
 };
 static_assert(sizeof(struct record_port) == 128, "layout");
-static_assert(sizeof(struct instance_record) == 256 + RUNTIME_PORTS * sizeof(struct record_port), "layout");
+static_assert(sizeof(struct instance_record) == 264 + RUNTIME_PORTS * sizeof(struct record_port), "layout");
+
+uint32_t instance_record_length(const struct instance_record *record);
 
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 4,
+    RECORD_VERSION = 6,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),
 };
+static_assert(sizeof(struct service_record) <= RECORD_SIZE, "the larger of the two");
 
 /* The writer's side: which slots are taken. */
 struct records {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From services and instances to records, and back again in the next supervisor: what was there is set as it was, without
- * events, and its timers and watches are armed anew.
+ * From records to services and instances, in the next supervisor: what was there is set as it was, without events, and its
+ * timers and watches are armed anew.
  */
 #include "supervise/supervisor.h"
 
@@ -12,78 +12,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- keeping ---- */
+/* ---- one of them ---- */
 
-void instance_trace(struct instance *instance, pid_t pid, uint64_t birth, const struct runtime_port *ports,
-                    size_t ports_len)
+/* Another version may have the same spec, and have stamped it already. */
+static void stamp(struct version *version)
 {
-    struct instance_record *record = &instance->record;
+    struct spec_service *spec = version->spec;
 
-    record->pid = pid;
-    record->birth = birth;
-    record->ports_len = ports_len < RUNTIME_PORTS ? (uint32_t)ports_len : RUNTIME_PORTS;
-    for (size_t i = 0; i < record->ports_len; i++)
-        record->ports[i] = (struct record_port){ .target = ports[i].target, .address = ports[i].address };
-}
-
-static uint32_t record_length(const struct instance_record *record)
-{
-    return (uint32_t)(offsetof(struct instance_record, ports) + record->ports_len * sizeof(record->ports[0]));
-}
-
-static enum record_job job_of(const struct instance *instance)
-{
-    const struct deploy *deploy = &instance->service->deploy;
-    if (instance != deploy->job)
-        return RECORD_NO_JOB;
-    if (!deploy->prepared)
-        return RECORD_PREPARE;
-    return deploy->pre_done ? RECORD_POST_DEPLOY : RECORD_PRE_DEPLOY;
-}
-
-void instance_keep(struct instance *instance)
-{
-    struct supervisor *supervisor = instance->service->supervisor;
-    struct instance_record *record = &instance->record;
-
-    if (!supervisor->records.arena)
+    if (spec->stamp.source || spec->stamp.image[0] || spec->build)
         return;
-    record->kind = RECORD_INSTANCE;
-    record->number = (uint32_t)instance->number;
-    (void)snprintf(record->service, sizeof(record->service), "%s", instance->service->name);
-    (void)snprintf(record->config_hash, sizeof(record->config_hash), "%s", instance->spec->config_hash);
-    record->state = instance->state;
-    record->stale_cause = instance->stale_cause;
-    record->ending = instance->ending;
-    record->last_cause = instance->last_cause;
-    record->chaos_signal = instance->chaos_signal;
-    record->last_status = instance->last_status;
-    record->wanted = instance->wanted;
-    record->stale = instance->stale;
-    record->due = instance->due;
-    record->last_by_signal = instance->last_by_signal;
-    record->served = instance->served;
-    record->at_fault = instance->at_fault;
-    record->job = (uint8_t)job_of(instance);
-    record->version = instance->version;
-    record->starts = instance->starts;
-    record->started_ns = instance->started_ns;
-    record->ready_ns = instance->ready_ns;
-    record->exited_ns = instance->exited_ns;
-    record->deadline_ns = instance->deadline_ns;
-    record->paid_ns = instance->backoff.paid_ns;
-    record->attempts = instance->backoff.attempts;
-    if (!instance->restored) { /* until then the record says more than we do */
-        record->health = instance->health.count.state;
-        record->failed = instance->health.count.failed;
-        record->probes = instance->health.count.probes;
-    }
-    int r = records_put(&supervisor->records, &instance->slot, record, record_length(record));
-    if (r < 0)
-        supervisor_not_kept(supervisor, r);
+    spec->stamp = version->stamp;
+    spec->build = version->build;
 }
 
-/* ---- restoring ---- */
+bool version_load(const struct service *service, struct version *version)
+{
+    const struct supervisor_peers *peers = &service->supervisor->peers;
+    struct spec_ref *ref = version->ref;
+
+    if (version->spec || !ref)
+        return version->spec != NULL;
+    if (!ref->spec && peers->load_spec)
+        ref->spec = peers->load_spec(peers->data, ref->id);
+    const struct spec_service *found = ref->spec ? spec_find_service(ref->spec, service->name) : NULL;
+    if (!found)
+        return false;
+    version->spec = &ref->spec->services[found - ref->spec->services];
+    stamp(version);
+    return true;
+}
 
 static bool is_up(enum instance_state state)
 {
@@ -120,6 +77,30 @@ static bool adopt(struct instance *instance)
     return false;
 }
 
+static struct version *find_version(struct service *service, uint32_t number)
+{
+    if (service->version.number == number)
+        return &service->version;
+    if (service->deploy.from.number == number)
+        return &service->deploy.from;
+    for (size_t i = 0; i < SERVICE_HISTORY; i++)
+        if (service->history[i].number == number)
+            return &service->history[i];
+    return NULL;
+}
+
+/* It goes on with the configuration that it has. If nobody knows that any more, the present one is used to end it: then the
+   number may be that of a version that was not written down. */
+static void restore_version(struct instance *instance, const struct instance_record *record)
+{
+    struct version *version = record->job ? NULL : find_version(instance->service, record->version);
+
+    if (version && version_load(instance->service, version))
+        instance_take_version(instance, version);
+    bool same = strcmp(record->config_hash, instance->spec->config_hash) == 0;
+    instance->version = same || record->version != instance->version ? record->version : 0;
+}
+
 bool instance_restore(struct instance *instance, const struct instance_record *record)
 {
     instance->record = *record;
@@ -129,10 +110,7 @@ bool instance_restore(struct instance *instance, const struct instance_record *r
     instance->stale_cause = (enum cause)record->stale_cause;
     instance->served = record->served;
     instance->at_fault = record->at_fault;
-    /* What its version was is known by its number alone: the present one is used to end it. The same configuration may be
-       another version (service_renew), and the number be that of a version that was not written down any more. */
-    bool same = strcmp(record->config_hash, instance->spec->config_hash) == 0;
-    instance->version = same || record->version != instance->version ? record->version : 0;
+    restore_version(instance, record);
     instance->due = record->due;
     instance->ending = (enum cause)record->ending;
     instance->chaos_signal = record->chaos_signal;
@@ -145,27 +123,13 @@ bool instance_restore(struct instance *instance, const struct instance_record *r
     instance->last_by_signal = record->last_by_signal;
     instance->backoff = (struct backoff){ .attempts = record->attempts, .paid_ns = record->paid_ns };
     instance->deadline_ns = record->deadline_ns;
+    instance->paused_until_ns = record->paused_until_ns;
     if (is_up(instance->state))
         return adopt(instance);
     instance->stale = false;
     if (instance->state == INSTANCE_WAITING)
         instance_wait(instance);
     return false;
-}
-
-json_t *supervisor_model(const struct supervisor *supervisor)
-{
-    json_t *model = json_copy(supervisor->ref->spec->model);
-    json_t *services = json_copy(json_object_get(model, "services"));
-
-    for (size_t i = 0; i < supervisor->len; i++) {
-        const struct service *service = supervisor->services[i];
-        const struct version *version = service->pending.number ? &service->pending : &service->version;
-        if (json_object_get(services, service->name) && version->spec->model)
-            (void)json_object_set(services, service->name, (json_t *)version->spec->model);
-    }
-    (void)json_object_set_new(model, "services", services);
-    return model;
 }
 
 /* ---- the whole ---- */
@@ -180,23 +144,45 @@ struct found {
     } record;
 };
 
-/* Is it a record as we write them, whatever its bytes are? */
+/* Are they records as we write them, whatever their bytes are? */
+static bool is_text(const char *text, size_t size)
+{
+    return memchr(text, 0, size) != NULL;
+}
+
+static bool is_sound_service(const struct service_record *service)
+{
+    bool sound = is_text(service->name, sizeof(service->name)) && service->name[0] && service->replicas >= 0 &&
+                 service->state <= SERVICE_FAILED && service->deploy.phase <= DEPLOY_FAILED &&
+                 is_text(service->deploy.reason, EVENT_TEXT) && is_text(service->deploy.last_words, EVENT_TEXT) &&
+                 is_text(service->version.image, sizeof(service->version.image)) &&
+                 is_text(service->pending.image, sizeof(service->pending.image)) &&
+                 is_text(service->deploy.from.image, sizeof(service->deploy.from.image));
+
+    for (size_t i = 0; i < SERVICE_HISTORY; i++)
+        sound = sound && is_text(service->history[i].image, sizeof(service->history[i].image));
+    return sound;
+}
+
+static bool is_sound_instance(const struct instance_record *instance)
+{
+    return is_text(instance->service, sizeof(instance->service)) && instance->service[0] &&
+           is_text(instance->config_hash, sizeof(instance->config_hash)) && instance->state < INSTANCE_STATES &&
+           instance->number > 0 && instance->number <= RECORD_SLOTS && instance->last_cause < CAUSES &&
+           instance->ending < CAUSES && instance->stale_cause < CAUSES;
+}
+
 static bool is_sound(const struct found *found, uint32_t len)
 {
-    const struct service_record *service = &found->record.service;
     const struct instance_record *instance = &found->record.instance;
 
     if (len < sizeof(uint32_t))
         return false;
     if (found->record.kind == RECORD_SERVICE)
-        return len == sizeof(*service) && memchr(service->name, 0, sizeof(service->name)) && service->name[0] &&
-               service->replicas >= 0 && service->state <= SERVICE_FAILED && service->phase <= DEPLOY_FAILED;
+        return len == sizeof(found->record.service) && is_sound_service(&found->record.service);
     return found->record.kind == RECORD_INSTANCE && len >= offsetof(struct instance_record, ports) &&
-           instance->ports_len <= RUNTIME_PORTS && len == record_length(instance) &&
-           memchr(instance->service, 0, sizeof(instance->service)) && instance->service[0] &&
-           memchr(instance->config_hash, 0, sizeof(instance->config_hash)) && instance->state < INSTANCE_STATES &&
-           instance->number > 0 && instance->number <= RECORD_SLOTS && instance->last_cause < CAUSES &&
-           instance->ending < CAUSES && instance->stale_cause < CAUSES;
+           instance->ports_len <= RUNTIME_PORTS && len == instance_record_length(instance) &&
+           is_sound_instance(instance);
 }
 
 static int by_service_and_number(const void *a, const void *b)
@@ -252,33 +238,111 @@ static struct service *find_or_add(struct supervisor *supervisor, const char *na
     return service ? service : supervisor_add_departed(supervisor, name);
 }
 
-static int restore_service(struct supervisor *supervisor, const struct found *found)
+/* What is made again, and the specs that records have named so far. */
+struct restoring {
+    struct supervisor *supervisor;
+    struct spec_ref **refs;
+    size_t refs_len;
+    int adopted;
+};
+
+/* Borrowed; NULL when out of memory. */
+static struct spec_ref *find_ref(struct restoring *restoring, uint32_t id)
+{
+    for (size_t i = 0; i < restoring->refs_len; i++)
+        if (restoring->refs[i]->id == id)
+            return restoring->refs[i];
+    struct spec_ref **refs = reallocarray(restoring->refs, restoring->refs_len + 1, sizeof(struct spec_ref *));
+    if (refs)
+        restoring->refs = refs;
+    struct spec_ref *ref = refs ? calloc(1, sizeof(*ref)) : NULL;
+    if (!ref)
+        return NULL;
+    *ref = (struct spec_ref){ .id = id, .refs = 1 };
+    return restoring->refs[restoring->refs_len++] = ref;
+}
+
+/* Without its spec: that is loaded when somebody needs it. */
+static void take_version(struct restoring *restoring, const struct record_version *record, struct version *ret)
+{
+    struct spec_ref *ref = record->spec ? find_ref(restoring, record->spec) : NULL;
+
+    version_drop(ret);
+    *ret = (struct version){ .number = record->number,
+                             .ref = ref ? spec_ref_take(ref) : NULL,
+                             .stamp.source = record->source,
+                             .build = record->build };
+    memcpy(ret->stamp.image, record->image, sizeof(record->image));
+}
+
+static void restore_deploy(struct restoring *restoring, struct service *service, const struct deploy_record *record)
+{
+    struct deploy *deploy = &service->deploy;
+
+    take_version(restoring, &record->from, &deploy->from);
+    deploy->phase = (enum deploy_phase)record->phase;
+    if (deploy_is_active(service) || deploy->phase == DEPLOY_PAUSED)
+        (void)version_load(service, &deploy->from);
+    deploy->to = record->to;
+    deploy->step = record->step == UINT32_MAX ? SIZE_MAX : record->step;
+    deploy->started = record->started;
+    deploy->failed = record->failed;
+    deploy->prepared = record->prepared;
+    deploy->pre_done = record->pre_done;
+    deploy->post_done = record->post_done;
+    deploy->tolerant = record->tolerant;
+    deploy->began_ns = record->began_ns;
+    deploy->began_wall_ns = record->began_wall_ns;
+    deploy->batch_ns = record->batch_ns;
+    deploy->step_ns = record->step_ns;
+    deploy->before = record->before;
+    memcpy(deploy->reason, record->reason, sizeof(deploy->reason));
+    memcpy(deploy->last_words, record->last_words, sizeof(deploy->last_words));
+}
+
+/* That of the spec that was applied last, if its own cannot be had. */
+static void restore_present_version(struct restoring *restoring, struct service *service,
+                                    const struct record_version *record)
+{
+    struct version version = { 0 };
+
+    take_version(restoring, record, &version);
+    if (version_load(service, &version)) {
+        version_drop(&service->version);
+        service->version = version;
+    } else {
+        service->version.number = record->number ? record->number : 1;
+        service->version.stamp = version.stamp;
+        service->version.build = version.build;
+        stamp(&service->version);
+        version_drop(&version);
+    }
+}
+
+static int restore_service(struct restoring *restoring, const struct found *found)
 {
     const struct service_record *record = &found->record.service;
-    struct service *service = find_or_add(supervisor, record->name);
+    struct service *service = find_or_add(restoring->supervisor, record->name);
 
     if (!service)
         return -ENOMEM;
     if (service->slot >= 0)
-        records_drop(&supervisor->records, &service->slot); /* the one that it got when it was made */
+        records_drop(&restoring->supervisor->records, &service->slot); /* the one that it got when it was made */
     service->slot = found->slot;
+    restore_present_version(restoring, service, &record->version);
     if (service->departed)
         return 0;
     service->wanted = record->wanted;
     service->was_ready = record->was_ready;
     service->came_back = record->came_back;
     service->state = (enum service_state)record->state;
-    service->version.number = record->version ? record->version : 1;
     service->last_version = record->last_version;
-    service->deploy.phase = (enum deploy_phase)record->phase;
-    service->deploy.from.number = record->from;
-    service->deploy.to = record->to;
-    service->deploy.pre_done = record->pre_done;
-    service->deploy.post_done = record->post_done;
-    service->deploy.prepared = record->prepared;
-    service->version.spec->build = record->build;
-    service->version.spec->stamp.source = record->source;
-    memcpy(service->version.spec->stamp.image, record->image, sizeof(record->image));
+    for (size_t i = 0; i < SERVICE_HISTORY; i++)
+        take_version(restoring, &record->history[i], &service->history[i]);
+    take_version(restoring, &record->pending, &service->pending);
+    if (!version_load(service, &service->pending))
+        version_drop(&service->pending);
+    restore_deploy(restoring, service, &record->deploy);
     if (record->file_replicas == service->version.spec->replicas)
         service->replicas = record->replicas;
     return 0;
@@ -301,15 +365,15 @@ static struct instance *take_job(struct service *service, enum record_job job)
     return service->deploy.job;
 }
 
-static int restore_instance(struct supervisor *supervisor, const struct found *found, int *adopted)
+static int restore_instance(struct restoring *restoring, const struct found *found)
 {
     const struct instance_record *record = &found->record.instance;
-    struct service *service = find_or_add(supervisor, record->service);
+    struct service *service = find_or_add(restoring->supervisor, record->service);
     struct instance *instance = NULL;
 
     if (record->job == RECORD_PREPARE) { /* of which nothing outlives a supervisor: it begins again */
         int done = found->slot;
-        records_drop(&supervisor->records, &done);
+        records_drop(&restoring->supervisor->records, &done);
         return service ? 0 : -ENOMEM;
     }
     if (service && record->job)
@@ -320,11 +384,11 @@ static int restore_instance(struct supervisor *supervisor, const struct found *f
         return -ENOMEM;
     if (instance->slot >= 0) { /* two records of one instance: a torn change, and one of them is enough */
         int spare = found->slot;
-        records_drop(&supervisor->records, &spare);
+        records_drop(&restoring->supervisor->records, &spare);
         return 0;
     }
     instance->slot = found->slot;
-    *adopted += instance_restore(instance, record);
+    restoring->adopted += instance_restore(instance, record);
     return 0;
 }
 
@@ -344,7 +408,8 @@ static void clear_board(struct supervisor *supervisor)
         }
     for (uint32_t i = 0; i < board->used_endpoints; i++) {
         uint8_t state = board->endpoints[i].state;
-        if (!claimed[i] && (state == BOARD_ENDPOINT_UP || state == BOARD_ENDPOINT_DRAINING))
+        bool ours = !board->services[board->endpoints[i].service].outside;
+        if (ours && !claimed[i] && (state == BOARD_ENDPOINT_UP || state == BOARD_ENDPOINT_DRAINING))
             board_endpoint_set(board, (int)i, BOARD_ENDPOINT_GONE, CAUSE_UNKNOWN, 0, clock_now());
     }
     supervisor->peers.ring(supervisor->peers.data);
@@ -359,23 +424,40 @@ static int complete(struct service *service)
     return service->wanted && !service->gone ? service_resize(service, service->replicas) : 0;
 }
 
-int supervisor_restore(struct supervisor *supervisor, struct spec *spec, struct err *err)
+/* All that was found. What it has of specs it shares with whoever took a version of them. */
+static int restore_all(struct restoring *restoring, const struct found *list, size_t len)
+{
+    struct spec_ref *present = restoring->supervisor->ref;
+    int r = 0;
+
+    restoring->refs = calloc(1, sizeof(struct spec_ref *));
+    if (!restoring->refs)
+        return -ENOMEM;
+    restoring->refs[restoring->refs_len++] = spec_ref_take(present);
+    for (size_t i = 0; r == 0 && i < len; i++)
+        r = list[i].record.kind == RECORD_SERVICE ? restore_service(restoring, &list[i])
+                                                  : restore_instance(restoring, &list[i]);
+    for (size_t i = 0; i < restoring->refs_len; i++)
+        spec_ref_drop(&restoring->refs[i]);
+    free(restoring->refs);
+    return r;
+}
+
+int supervisor_restore(struct supervisor *supervisor, struct spec *spec, uint32_t id, struct err *err)
 {
     CLEANUP_FREE struct found *list = NULL;
+    struct restoring restoring = { .supervisor = supervisor };
     size_t len = 0;
-    int adopted = 0;
 
     int r = supervisor->records.arena ? find_all(supervisor, &list, &len) : 0;
     if (r == 0)
-        r = supervisor_take_spec(supervisor, spec);
+        r = supervisor_take_spec(supervisor, spec, id);
     if (r < 0)
         return err_errno(err, r, "cannot take over what runs");
-    for (size_t i = 0; r == 0 && i < len; i++)
-        r = list[i].record.kind == RECORD_SERVICE ? restore_service(supervisor, &list[i])
-                                                  : restore_instance(supervisor, &list[i], &adopted);
+    r = restore_all(&restoring, list, len);
     clear_board(supervisor);
     for (size_t i = 0; r == 0 && i < supervisor->len; i++)
         r = complete(supervisor->services[i]);
     supervisor_settle_soon(supervisor);
-    return r < 0 ? err_errno(err, r, "cannot take over all that runs") : adopted;
+    return r < 0 ? err_errno(err, r, "cannot take over all that runs") : restoring.adopted;
 }

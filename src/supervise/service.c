@@ -163,6 +163,8 @@ int service_go_back(struct service *service, uint32_t number)
         if (history[i].number == 0 ||
             (number ? history[i].number != number : history[i].number == service->version.number))
             continue;
+        if (!version_load(service, &history[i]))
+            return -ENOENT;
         struct version next = history[i];
         spec_ref_take(next.ref);
         change_version(service, next);
@@ -424,40 +426,6 @@ void service_update(struct service *service)
     if (service->came_back && service->wanted && service->state == SERVICE_READY)
         restart_dependents(service);
     service_keep(service);
-}
-
-void service_keep(struct service *service)
-{
-    struct supervisor *supervisor = service->supervisor;
-    struct service_record record = {
-        .kind = RECORD_SERVICE,
-        .state = service->state,
-        .replicas = service->replicas,
-        .file_replicas = service->version.spec->replicas,
-        .wanted = service->wanted,
-        .was_ready = service->was_ready,
-        .came_back = service->came_back,
-        .version = service->version.number,
-        .last_version = service->last_version,
-        .from = service->deploy.from.number,
-        .to = service->deploy.to,
-        .phase = service->deploy.phase,
-        .pre_done = service->deploy.pre_done,
-        .post_done = service->deploy.post_done,
-        .build = service->version.spec->build,
-        .prepared = service->deploy.prepared,
-        .source = service->version.spec->stamp.source,
-    };
-    memcpy(record.image, service->version.spec->stamp.image, sizeof(record.image));
-    (void)snprintf(record.name, sizeof(record.name), "%s", service->name);
-    /* It is looked at far more often than it changes. */
-    if (memcmp(&record, &service->kept, sizeof(record)) == 0)
-        return;
-    int r = records_put(&supervisor->records, &service->slot, &record, sizeof(record));
-    if (r < 0)
-        supervisor_not_kept(supervisor, r);
-    else
-        service->kept = record;
 }
 
 void service_prune(struct service *service)

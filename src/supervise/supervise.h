@@ -36,6 +36,8 @@ struct supervisor_peers {
     char *(*room)(void *data, const char *instance, int stream, size_t *ret_len);
     /* An instance wrote to its standard output (1) or error (2). */
     void (*output)(void *data, const char *service, const char *instance, int stream, const char *text, size_t len);
+    /* The spec that the house keeps under that number (supervisor_apply), or NULL. NULL: it keeps none. */
+    struct spec *(*load_spec)(void *data, uint32_t id);
     /* A deploy has ended. */
     void (*deployed)(void *data, const struct deploy_receipt *receipt);
     /* "<SERVICE>_HOST=…", "<SERVICE>_PORT=…" of all services that have a port: NULL-terminated, valid until next call. */
@@ -60,21 +62,26 @@ void supervisor_free(struct supervisor *supervisor);
  * what changed, one instance after the other, drained first; leaves the rest alone. The spec becomes the supervisor's
  * and is freed by it; the one before is freed as soon as nothing refers to it. `only` (NULL-terminated, NULL: all)
  * restricts to these services and what they depend on. 0 or a negative errno with `err` (nothing changed then).
+ *
+ * `id`: the number under which the house keeps it (peers.load_spec) as long as supervisor_uses_spec() says so; 0: it does
+ * not, and nobody who takes over can go back to what it says.
  */
-int supervisor_apply(struct supervisor *supervisor, struct spec *spec, const char *const *only, struct err *err);
+int supervisor_apply(struct supervisor *supervisor, struct spec *spec, uint32_t id, const char *const *only,
+                     struct err *err);
+/* The spec that is there once more, for whoever restored from the middle of a supervisor_apply(). Errors as there. */
+int supervisor_apply_again(struct supervisor *supervisor, const char *const *only, struct err *err);
 const struct spec *supervisor_spec(const struct supervisor *supervisor);
+/* Some service has that spec, had it, or runs by it. */
+bool supervisor_uses_spec(const struct supervisor *supervisor, uint32_t id);
 
 /*
  * For a supervisor that has just been made, instead of a first apply: makes the project be as the arena says that an
  * earlier supervisor left it, by the spec that was applied last. What runs is taken over, what died meanwhile is started
- * again, what the spec does not know is stopped; delays, counters and budgets go on. Nothing is started before the loop
- * turns. The spec becomes the supervisor's. How many instances are taken over, or a negative errno with `err`.
+ * again, what the spec does not know is stopped; delays, counters, budgets, deploys and the versions before go on. Nothing
+ * is started before the loop turns. The spec becomes the supervisor's, `id` as in supervisor_apply(). How many instances are
+ * taken over, or a negative errno with `err`.
  */
-int supervisor_restore(struct supervisor *supervisor, struct spec *spec, struct err *err);
-
-/* The model (spec.h) as it is wanted at present: each service in the version that it goes to, which after a rollback is not
-   that of the files. A new reference; NULL when out of memory. */
-json_t *supervisor_model(const struct supervisor *supervisor);
+int supervisor_restore(struct supervisor *supervisor, struct spec *spec, uint32_t id, struct err *err);
 
 /* Stops everything in reverse order of depends_on, drained. A second call ends it at once with SIGKILL. When all is
    gone an EVENT_PROJECT follows, at which supervisor_is_down() is true. */
@@ -110,10 +117,14 @@ int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, 
 int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *services, uint64_t pick, int signo,
                           bool allow_last, char ret[EVENT_NAME], struct err *err);
 
+/* Chaos: stops an instance (SIGSTOP), and lets it go on `ns` later (SIGCONT), whoever lives by then. -ENOENT, -ESRCH with
+   `err`. */
+int supervisor_pause(struct supervisor *supervisor, const char *instance, int64_t ns, struct err *err);
+
 /* What `ps` shows of one instance. */
 struct instance_info {
     char service[EVENT_NAME], instance[EVENT_NAME];
-    const char *state;  /* instance_state_name() */
+    const char *state;  /* instance_state_name(); "paused": chaos stopped it */
     const char *health; /* "", "starting", "healthy", "unhealthy" */
     pid_t pid;          /* 0: none */
     uint32_t restarts;

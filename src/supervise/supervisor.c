@@ -275,12 +275,12 @@ static int add_services(struct supervisor *supervisor, const struct spec *spec, 
     return 0;
 }
 
-int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec)
+int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec, uint32_t id)
 {
     struct spec_ref *ref = malloc(sizeof(*ref));
     if (!ref)
         return -ENOMEM;
-    *ref = (struct spec_ref){ .spec = spec, .refs = 1 };
+    *ref = (struct spec_ref){ .spec = spec, .id = id, .refs = 1 };
     if (add_services(supervisor, spec, ref) < 0) {
         free(ref); /* the spec stays the caller's */
         return -ENOMEM;
@@ -357,7 +357,8 @@ static int apply_chosen(struct supervisor *supervisor, struct spec_ref *ref, con
     return result;
 }
 
-int supervisor_apply(struct supervisor *supervisor, struct spec *spec, const char *const *only, struct err *err)
+int supervisor_apply(struct supervisor *supervisor, struct spec *spec, uint32_t id, const char *const *only,
+                     struct err *err)
 {
     CLEANUP_FREE bool *chosen = NULL;
 
@@ -367,13 +368,43 @@ int supervisor_apply(struct supervisor *supervisor, struct spec *spec, const cha
     if (r < 0)
         return r;
     bool first = !supervisor->ref;
-    if (supervisor_take_spec(supervisor, spec) < 0)
+    if (supervisor_take_spec(supervisor, spec, id) < 0)
         return err_errno(err, -ENOMEM, "cannot apply the file");
     tell_project(supervisor, first ? "the project goes up" : "the file was applied again");
     r = apply_chosen(supervisor, supervisor->ref, chosen, only == NULL);
     if (r < 0)
         tell_project(supervisor, "out of memory: not all instances could be made");
     return 0;
+}
+
+int supervisor_apply_again(struct supervisor *supervisor, const char *const *only, struct err *err)
+{
+    CLEANUP_FREE bool *chosen = NULL;
+
+    int r = choose(supervisor_spec(supervisor), only, &chosen, err);
+    return r < 0 ? r : apply_chosen(supervisor, supervisor->ref, chosen, only == NULL);
+}
+
+static bool is_of(const struct version *version, uint32_t id)
+{
+    return version->ref && version->ref->id == id;
+}
+
+bool supervisor_uses_spec(const struct supervisor *supervisor, uint32_t id)
+{
+    if (supervisor->ref && supervisor->ref->id == id)
+        return true;
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct service *service = supervisor->services[i];
+        bool used = is_of(&service->version, id) || is_of(&service->pending, id) || is_of(&service->deploy.from, id);
+        for (size_t n = 0; n < SERVICE_HISTORY; n++)
+            used = used || is_of(&service->history[n], id);
+        for (size_t n = 0; n < service->len; n++)
+            used = used || service->instances[n]->ref->id == id;
+        if (used)
+            return true;
+    }
+    return false;
 }
 
 /* --- down --- */

@@ -20,7 +20,8 @@ enum { SUPERVISOR_STARTS_A_TURN = 16 };
 
 /* A spec is used by whoever was started with it, also after the next one came. */
 struct spec_ref {
-    struct spec *spec;
+    struct spec *spec; /* NULL: an earlier supervisor's, and not loaded yet (version_load) */
+    uint32_t id;       /* under which the house keeps it; 0: it does not */
     unsigned refs;
 };
 
@@ -32,9 +33,11 @@ struct instance {
     bool wanted; /* shall be up once it has ended */
     bool stale;  /* a restart was asked for */
     enum cause stale_cause;
-    bool due;          /* WAITING: its delay is over; DONE, FAILED: to be started again all the same */
-    enum cause ending; /* why we are ending it; NONE: we are not */
-    int chaos_signal;  /* chaos sent it this; 0: none */
+    bool due;                /* WAITING: its delay is over; DONE, FAILED: to be started again all the same */
+    enum cause ending;       /* why we are ending it; NONE: we are not */
+    int chaos_signal;        /* chaos sent it this; 0: none */
+    int64_t paused_until_ns; /* chaos stopped it, and the lease of that ends then; 0: it did not */
+    struct loop_timer lease;
 
     /* its configuration: with which it runs, and comes back */
     uint32_t version;
@@ -72,9 +75,6 @@ struct instance {
     struct instance_record record; /* as it is there; where its process is to be found is only here */
     bool restored; /* its process was taken over, and the runtime has not said yet whether it is there */
 };
-
-/* So many versions can be gone back to. */
-enum { SERVICE_HISTORY = 10 };
 
 enum service_state { SERVICE_DOWN, SERVICE_STARTING, SERVICE_READY, SERVICE_DEGRADED, SERVICE_FAILED };
 
@@ -125,7 +125,7 @@ void spec_ref_drop(struct spec_ref **ref);
 bool supervisor_share_route(const struct supervisor *supervisor, const char *a, const char *b);
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
 /* Makes `spec` the project's, with services for all that it names; none of them is wanted yet. -ENOMEM: nothing changed. */
-int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec);
+int supervisor_take_spec(struct supervisor *supervisor, struct spec *spec, uint32_t id);
 /* Adds a service that the spec does not name. NULL when out of memory. */
 struct service *supervisor_add_departed(struct supervisor *supervisor, const char *name);
 /* A record could not be kept: told once. */
@@ -164,8 +164,6 @@ void service_replace(struct service *service, enum cause cause);
 void service_revive(struct service *service, bool also_done);
 /* Frees instances that are neither wanted nor there. */
 void service_prune(struct service *service);
-/* Writes its record. */
-void service_keep(struct service *service);
 size_t service_ready_count(const struct service *service);
 
 /* endpoint.c: the instance's place on the board; each call rings the workers, but for adopt: what is on the board
@@ -203,6 +201,18 @@ void instance_take_version(struct instance *instance, const struct version *vers
 /* The bell rang: are the requests on it done? */
 void instance_check_drained(struct instance *instance);
 
+/* instance_pause.c */
+/* Is it there and ready, and not stopped by chaos? */
+bool instance_is_well(const struct instance *instance);
+/* Stops its processes for so long (SIGSTOP): the end of that is in its record before, so that it comes whoever lives. */
+int instance_pause(struct instance *instance, int64_t ns);
+/* Its process was taken over: the lease goes on. */
+void instance_pause_resume(struct instance *instance);
+/* It goes on now (SIGCONT), if it was paused. */
+void instance_pause_end(struct instance *instance);
+/* Its process is gone, and the pause with it. */
+void instance_pause_forget(struct instance *instance);
+
 /* instance_health.c */
 /* The same bell: are requests on it overdue? Then it is asked whether it lives. */
 void instance_check_hung(struct instance *instance);
@@ -211,12 +221,18 @@ void instance_check_hung(struct instance *instance);
 /* Its process cannot be taken over, so it counts as gone. */
 void instance_lost(struct instance *instance, const struct err *err);
 
-/* restore.c */
+/* keep.c */
+/* Writes the service's record, if it changed, with its deploy's. */
+void service_keep(struct service *service);
 /* Writes its record; a change that is not written is undone by our death. */
 void instance_keep(struct instance *instance);
 /* Where its process is to be found, for its record. */
 void instance_trace(struct instance *instance, pid_t pid, uint64_t birth, const struct runtime_port *ports,
                     size_t ports_len);
+
+/* restore.c */
+/* The version's spec is there, or can be loaded now. */
+bool version_load(const struct service *service, struct version *version);
 /* Makes it be as the record says, and takes its process over. True when there is one to take over. */
 bool instance_restore(struct instance *instance, const struct instance_record *record);
 

@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-static uint64_t load(const _Atomic uint64_t *value)
-{
-    return atomic_load_explicit(value, memory_order_relaxed);
-}
-
 /* "app" or, for another port than its first one, "app:9000". */
 static bool is_of(const char *board_name, const char *service)
 {
@@ -23,12 +18,12 @@ static bool leads_to(const struct board *board, const struct board_route *route,
     return false;
 }
 
-static void add(struct traffic *sum, const struct route_gauge *gauge)
+static void add(struct traffic *sum, const struct route_sum *route)
 {
-    sum->requests += load(&gauge->requests);
-    sum->failed += load(&gauge->status[5]) + load(&gauge->status[0]);
-    sum->held += load(&gauge->held);
-    sum->retried += load(&gauge->retried);
+    sum->requests += route->requests;
+    sum->failed += route->status[5] + route->status[0];
+    sum->held += route->held;
+    sum->retried += route->retried;
 }
 
 struct traffic traffic_of(const struct board *board, const struct gauges *gauges, const char *service)
@@ -38,8 +33,8 @@ struct traffic traffic_of(const struct board *board, const struct gauges *gauges
     for (uint32_t r = 0; r < board->used_routes; r++) {
         if (!leads_to(board, &board->routes[r], service))
             continue;
-        for (uint32_t w = 0; w < gauges->workers; w++)
-            add(&sum, &gauges->worker[w].routes[r]);
+        const struct route_sum route = gauges_route(gauges, r);
+        add(&sum, &route);
     }
     return sum;
 }

@@ -18,13 +18,13 @@ story_up_again_replaces_only_the_service_that_changed() {
     up
     local before after
     before=$(pids)
-    load 50 4
+    load 50 60
     sleep 0.3
     sed -i 's/hostname: instance-02/&\n    environment: {VERSION: "2"}/' compose.yaml
     up
     becomes 5 'all_ready && [[ $(curl -s "http://$(instance app2-2 .endpoint)/") == *"version 2"* ]]'
     after=$(pids)
-    load_ended
+    end_load
     assert_eq "$(jq '."app1-1"' <<<"$after")" "$(jq '."app1-1"' <<<"$before")" "process of app1"
     assert_eq "$(jq '."app2-1"' <<<"$after")" null "process of the first app2"
     assert_eq "$(receipt .failed)" 0 "failed probes"
@@ -60,7 +60,7 @@ story_a_broken_file_leaves_what_runs_alone() {
 story_scaling_up_and_down_is_not_noticed() {
     one_instance
     up
-    load 100 5
+    load 100 60
     sleep 0.3
     expect_exit 0 daruma scale app=4
     becomes 5 'all_ready && [[ $(daruma ps --json | jq length) -eq 4 ]]'
@@ -68,7 +68,7 @@ story_scaling_up_and_down_is_not_noticed() {
     becomes 5 '[[ $(for i in {1..12}; do curl -s -o /dev/null -D - "$url/" | grep -i ^x-served-by; done | sort -u | wc -l) -ge 3 ]]'
     expect_exit 0 daruma scale app=1
     becomes 5 '[[ $(daruma ps --json | jq length) -eq 1 ]]'
-    load_ended
+    end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
 }
 
@@ -77,11 +77,11 @@ story_restart_of_a_service_is_not_noticed() {
     up
     local before
     before=$(instance app1-1 .pid)
-    load 100 4
+    load 100 60
     sleep 0.3
     expect_exit 0 daruma restart app1
     becomes 8 "all_ready && [[ \$(instance app1-1 .pid) != $before ]]"
-    load_ended
+    end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
 }
 

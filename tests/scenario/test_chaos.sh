@@ -4,10 +4,10 @@
 story_the_monkey_kills_and_says_whom_it_hit() { # sanitized
     two_instances
     up
-    load 50 4
+    load 50 60
     expect_exit 0 daruma chaos kill --every 500ms --count 5 --seed 7
     assert_eq "$(grep -c 'app[12]-1' out)" 5 "victims named in: $(cat out)"
-    load_ended
+    end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     assert_eq "$(events instance.exit '.signal == 9')" 5 "instances that were killed"
 }
@@ -31,6 +31,50 @@ story_the_monkey_asks_the_instance_itself() {
     becomes 5 "[[ \$(instance app1-1 .restarts) -eq 1 ]]"
     assert_eq "$(instance app1-1 .last_exit.cause)" exit "cause of death"
     assert_eq "$(instance app2-1 .restarts)" 0 "restarts of the other"
+}
+
+# As /proc/PID/stat says: T is stopped.
+process_state() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f1; } # PID
+
+story_who_was_stopped_goes_on_in_time_whoever_was_killed() {
+    two_instances
+    up
+    local first second
+    first=$(instance app1-1 .pid)
+    second=$(instance app2-1 .pid)
+    # Who asked for it, and the supervisor.
+    "$BUILD/daruma" chaos pause app1 --for 60s >monkey 2>&1 &
+    becomes 5 '[[ $(process_state '"$first"') == T && $(instance app1-1 .state) == paused ]]'
+    kill -KILL $!
+    kill_supervisor
+    assert_eq "$(process_state "$first") $(instance app1-1 .state)" "T paused" "the longer one, with another supervisor"
+    # All of daruma: who comes next sees to it.
+    "$BUILD/daruma" chaos pause app2 --for 400ms --allow-last >monkey 2>&1 &
+    becomes 5 '[[ $(process_state '"$second"') == T ]]'
+    kill_all_of_daruma
+    up --no-wait
+    becomes 5 '[[ $(process_state '"$second"') != T && $(instance app2-1 .state) == serving ]]'
+    assert_eq "$(instance app2-1 .pid) $(instance app2-1 .restarts)" "$second 0" "its process and restarts"
+    assert_eq "$(process_state "$first") $(instance app1-1 .state)" "T paused" "the longer one, after all of it was killed"
+}
+
+story_the_monkey_stops_one_and_says_when_it_goes_on() {
+    two_instances
+    up
+    load 100 2
+    expect_exit 0 daruma chaos pause --for 400ms --every 600ms --count 2
+    assert_eq "$(grep -c 'stopped for 400 ms, back after 4' out)" 2 "victims named in: $(cat out)"
+    end_load
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    expect_exit 2 daruma chaos kill --signal STOP
+    # A stopped one ends like any other.
+    "$BUILD/daruma" chaos pause app1 --for 60s >/dev/null 2>&1 &
+    becomes 5 '[[ $(instance app1-1 .state) == paused ]]'
+    expect_exit 1 daruma chaos kill app2 --count 1 # the other one is the last
+    local begun
+    begun=$(now_ms)
+    expect_exit 0 daruma down
+    assert_number $(($(now_ms) - begun)) '< 5000' "ms until all was down"
 }
 
 story_the_monitor_exits_4_when_the_goal_is_missed() {

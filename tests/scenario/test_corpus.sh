@@ -14,10 +14,10 @@ sample() {
 # What is wrong or missing is told with its place; files of images also say what they need as processes.
 started_or_explained() { # FILE
     local said status=0
-    said=$(timeout 10 "$BUILD/daruma" -f "$1" -p corpus up -d 2>&1) || status=$?
+    said=$(timeout 40 "$BUILD/daruma" -f "$1" -p corpus up -d 2>&1) || status=$?
     if [[ $said == *"no Docker Engine"* ]]; then
         status=0
-        said=$(timeout 10 "$BUILD/daruma" -f "$1" -p corpus --runtime process up -d 2>&1) || status=$?
+        said=$(timeout 40 "$BUILD/daruma" -f "$1" -p corpus --runtime process up -d 2>&1) || status=$?
     fi
     case $status in
         0) daruma -f "$1" -p corpus down >down.out 2>&1 || fail "down after up of $1: $(cat down.out)" ;;

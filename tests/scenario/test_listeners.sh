@@ -197,3 +197,33 @@ END
     assert_contains "$(cat err)" "is no address to listen at"
     assert_eq "$(http_status "http://[::1]:$port/" -g)" 200 "what was there before"
 }
+
+# Connections to a port of which the kernel has not told anybody yet: state SYN_RECV.
+deferred() { # PORT
+    grep -c ": 0100007F:$(printf %04X "$1") [0-9A-F:]* 03 " /proc/net/tcp || true
+}
+
+story_who_has_connected_is_taken_when_it_has_said_something() {
+    local tcp_port
+    tcp_port=$(free_port)
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    compose <<END
+services:
+  web:
+    ports:
+      - "127.0.0.1:$port:5000"
+      - {host_ip: 127.0.0.1, published: "$tcp_port", target: 5000, app_protocol: tcp}
+    x-daruma: {process: {command: ["$app"]}}
+END
+    up
+    exec 4<>"/dev/tcp/127.0.0.1/$port" 5<>"/dev/tcp/127.0.0.1/$tcp_port"
+    assert_eq "$(deferred "$port") $(deferred "$tcp_port")" "1 0" "silent clients that are not taken yet: HTTP, TCP"
+    printf 'GET / HTTP/1.0\r\n\r\n' >&4
+    assert_contains "$(timeout 5 cat <&4)" "200 OK" "what it gets once it asks"
+    # Who stays silent is taken all the same, and served whenever it speaks.
+    exec 4<>"/dev/tcp/127.0.0.1/$port"
+    becomes 5 '[[ $(deferred "$port") == 0 ]]'
+    printf 'GET / HTTP/1.0\r\n\r\n' >&4
+    assert_contains "$(timeout 5 cat <&4)" "200 OK" "what it gets later"
+}

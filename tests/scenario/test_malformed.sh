@@ -64,7 +64,7 @@ story_heads_that_never_end_do_not_disturb_others() {
     load_ended
     kill "$holder"
     assert_eq "$(receipt .failed)" 0 "failed requests of others"
-    assert_number "$(receipt .latency_ms.p99)" '< 100' "p99 of others"
+    assert_number "$(receipt .latency_ms.p99)" '< 1000' "p99 of others"
 }
 
 # GETs at a rate at which the retry budget is no matter, while the first instance falls ill.

@@ -55,6 +55,8 @@ END
     [[ ! -e started ]] || fail "page was started although its dependency failed"
     assert_eq "$(instance page-1 .pid)" null "pid of page"
     assert_contains "$(daruma logs migrate)" "cannot migrate" "logs"
+    assert_eq "$(daruma logs migrate --json | jq -r '"\(.instance) \(.stream): \(.text)"')" \
+        "migrate-1 stdout: cannot migrate" "the same as JSON"
 }
 
 story_a_dependency_that_is_not_required_may_fail() {

@@ -98,7 +98,7 @@ static void begin(struct pair *pair, int (*role)(struct guard *, void *))
             .role_name = "test-role",
             .owner_fd = pair->theirs,
             .bell_fd = -1,
-            .hang_ns = 250 * NS_PER_MS,
+            .hang_ns = NS_PER_S, /* on a busy machine a quarter of that is no hang */
         };
         _exit(guard_run(&guard, &setup));
     }
@@ -200,7 +200,7 @@ static void who_hangs_is_killed_and_replaced(void **unused)
     assert_int_equal(ask(&pair, 'a'), 1);
     int64_t begun = clock_now();
     replace(&pair, GUARD_SIDE_ROLE, SIGSTOP);
-    assert_true(clock_now() - begun < NS_PER_S);
+    assert_true(clock_now() - begun < 10 * NS_PER_S);
     assert_int_equal(ask(&pair, 'a'), 2);
     replace(&pair, GUARD_SIDE_GUARD, SIGSTOP);
     assert_int_equal(ask(&pair, 'a'), 3);
@@ -249,10 +249,9 @@ static void who_cannot_live_does_not_spin(void **unused)
 {
     (void)unused;
     struct pair pair;
-    begin(&pair, role_that_cannot_live);
-    WAIT_FOR(pair.arena->begun == GUARD_BURST + 1);
     int64_t begun = clock_now();
-    WAIT_FOR(pair.arena->begun == GUARD_BURST + 3);
+    begin(&pair, role_that_cannot_live);
+    WAIT_FOR(pair.arena->begun >= GUARD_BURST + 3);
     assert_true(clock_now() - begun > 3 * NS_PER_S / GUARD_PER_S / 2);
     finish(&pair);
 }

@@ -33,9 +33,14 @@ static enum monkey_news died(const char *instance, int64_t at_ms)
     return monkey_event(&monkey, "instance.exit", instance, "", T0 + at_ms * NS_PER_MS, &victim);
 }
 
+static enum monkey_news goes(const char *instance, const char *to, int64_t at_ms)
+{
+    return monkey_event(&monkey, "instance.state", instance, to, T0 + at_ms * NS_PER_MS, &victim);
+}
+
 static enum monkey_news serves(const char *instance, int64_t at_ms)
 {
-    return monkey_event(&monkey, "instance.state", instance, "serving", T0 + at_ms * NS_PER_MS, &victim);
+    return goes(instance, "serving", at_ms);
 }
 
 static void strikes_are_due_at_even_intervals_until_enough_have_hit(void **unused)
@@ -98,6 +103,19 @@ static void a_victim_dies_and_is_back(void **unused)
     assert_int_equal(monkey.recovery.max_us, 12000);
 }
 
+static void who_does_not_come_back_is_not_waited_for(void **unused)
+{
+    (void)unused;
+    begin(0, 0);
+    (void)monkey_hit(&monkey, "app-1", 1, T0);
+    assert_int_equal(died("app-1", 1), MONKEY_DEAD);
+    assert_int_equal(goes("app-1", "waiting", 1), MONKEY_NOTHING);
+    assert_int_equal(goes("app-1", "failed", 1), MONKEY_LOST);
+    assert_true(victim->lost && monkey.lost == 1 && monkey.back == 0);
+    assert_false(monkey_expects(&monkey, T0 + NS_PER_MS));
+    assert_false(monkey_refused(&monkey, T0 + NS_PER_MS));
+}
+
 static void what_happened_before_the_strike_does_not_count(void **unused)
 {
     (void)unused;
@@ -143,13 +161,37 @@ static void the_oldest_victim_is_given_up_when_there_are_too_many(void **unused)
     assert_int_equal(monkey.kills, MONKEY_VICTIMS + 1);
 }
 
+static enum monkey_news goes_on(const char *instance, int64_t at_ms)
+{
+    return monkey_event(&monkey, "chaos", instance, "continued", T0 + at_ms * NS_PER_MS, &victim);
+}
+
+static void who_was_stopped_is_back_when_it_goes_on(void **unused)
+{
+    begin(0, 0);
+    monkey.options.pause_ns = 5 * NS_PER_S;
+    (void)monkey_hit(&monkey, "app-1", 100, T0);
+    assert_int_equal(monkey_event(&monkey, "chaos", "app-1", "", T0, &victim), MONKEY_NOTHING);
+    assert_true(monkey_expects(&monkey, T0 + 6 * NS_PER_S));
+    assert_int_equal(goes_on("app-1", 5000), MONKEY_BACK);
+    assert_string_equal(victim->instance, "app-1");
+    assert_false(monkey_expects(&monkey, T0 + 6 * NS_PER_S));
+    /* One that was replaced meanwhile has gone on in order to end. */
+    (void)monkey_hit(&monkey, "app-2", 101, T0);
+    assert_int_equal(died("app-2", 3000), MONKEY_DEAD);
+    assert_int_equal(goes_on("app-2", 3001), MONKEY_NOTHING);
+    assert_int_equal(serves("app-2", 3010), MONKEY_BACK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_was_stopped_is_back_when_it_goes_on),
         cmocka_unit_test(strikes_are_due_at_even_intervals_until_enough_have_hit),
         cmocka_unit_test(strikes_end_with_the_duration),
         cmocka_unit_test(the_same_seed_picks_the_same_row),
         cmocka_unit_test(a_victim_dies_and_is_back),
+        cmocka_unit_test(who_does_not_come_back_is_not_waited_for),
         cmocka_unit_test(what_happened_before_the_strike_does_not_count),
         cmocka_unit_test(who_survives_is_not_waited_for),
         cmocka_unit_test(a_refusal_is_final_when_nobody_is_on_the_way_back),

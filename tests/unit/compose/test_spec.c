@@ -82,13 +82,27 @@ static void ports_are_published_exposed_and_guessed(void **unused)
     assert_string_equal(a->ports[0].host_ip, "127.0.0.1");
     assert_int_equal(a->ports[0].protocol, SPEC_PROTOCOL_HTTP);
     assert_int_equal(a->ports[1].protocol, SPEC_PROTOCOL_TCP);
-    assert_true(a->ports[3].is_published && a->ports[3].ephemeral);
     assert_int_equal(a->ports[4].protocol, SPEC_PROTOCOL_UDP);
     assert_int_equal(a->ports[5].protocol, SPEC_PROTOCOL_TCP);
-    assert_false(a->ports[6].is_published);
+    assert_int_equal(a->published_len, 6);
+    assert_int_equal(a->published[3].published, 0);
     assert_int_equal(a->ports[7].target, 91);
     must_tell(&story, "warning: the gateway cannot serve udp");
     assert_int_equal(story.spec->listeners_len, 5);
+}
+
+/* Over IPv4 and IPv6, or at two ports of the host: an instance still serves it at one. */
+static void a_port_may_be_published_twice(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_of(&story, "services: {a: {image: i, ports: [\"127.0.0.1:80:5000\", \"[::1]:80:5000\", \"81:5000\", 5001]}}");
+    const struct spec_service *a = story_service(&story, "a");
+    assert_int_equal(a->published_len, 4);
+    assert_int_equal(a->ports_len, 2);
+    assert_int_equal(a->ports[0].target, 5000);
+    assert_int_equal(a->ports[1].target, 5001);
+    assert_int_equal(story.spec->listeners_len, 4);
 }
 
 static void health_is_checked_by_command_or_by_address(void **unused)
@@ -202,6 +216,7 @@ static void only_what_matters_makes_new_instances(void **unused)
     assert_int_equal(change("healthcheck: {test: x}", "healthcheck: {test: x, interval: 1s}"), SPEC_RESCALED);
     assert_int_equal(change("ports: [\"80:80\"]", "ports: [\"81:80\"]"), SPEC_RESCALED);
     assert_int_equal(change("ports: [\"80:80\"]", "ports: [\"80:81\"]"), SPEC_CHANGED);
+    assert_int_equal(change("ports: [\"80:80\"]", "ports: [\"80:80\", \"81:80\"]"), SPEC_RESCALED);
     assert_int_equal(change("deploy: {replicas: 1}", "deploy: {replicas: 2}"), SPEC_RESCALED);
     assert_int_equal(change("environment: {A: 1, B: 2}", "environment: {B: 2, A: 1}"), SPEC_SAME);
     assert_int_equal(change("command: [a, b]", "command: [ab]"), SPEC_CHANGED);
@@ -375,6 +390,7 @@ int main(void)
         cmocka_unit_test(what_to_run_has_several_forms),
         cmocka_unit_test(restarts_have_two_spellings),
         cmocka_unit_test(ports_are_published_exposed_and_guessed),
+        cmocka_unit_test(a_port_may_be_published_twice),
         cmocka_unit_test(health_is_checked_by_command_or_by_address),
         cmocka_unit_test(limits_and_dependencies_are_typed),
         cmocka_unit_test(listeners_are_declared_or_come_from_ports),

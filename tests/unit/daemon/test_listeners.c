@@ -249,6 +249,62 @@ static void a_refused_change_leaves_what_was_open(void **state)
     spec_free(after);
 }
 
+static bool has_peer(struct listeners *listeners, const char *begin)
+{
+    for (const char *const *peer = listeners_peers(listeners); *peer; peer++)
+        if (strncmp(*peer, begin, strlen(begin)) == 0)
+            return true;
+    return false;
+}
+
+/* A name server has the same port twice, of which the gateway serves one. */
+static void udp_says_nothing_about_the_same_port_of_tcp(void **state)
+{
+    struct listeners listeners = { 0 };
+    struct problems problems = { 0 };
+    struct board *board = board_new(NULL);
+    struct spec *spec = load("services: {dns: {image: i, expose: [80], ports: [{target: 53, app_protocol: tcp}, "
+                             "{target: 53, protocol: udp}]}}");
+    listeners_open(&listeners, spec, &problems);
+    assert_int_equal(listeners_publish(&listeners, spec, board, NULL), 0);
+    for (size_t i = 0; i < listeners.len; i++)
+        if (listeners.list[i].target == 53)
+            assert_int_equal(board->listeners[listeners.list[i].slot].protocol, BOARD_TCP);
+    assert_true(has_peer(&listeners, "DNS_PORT_53="));
+    listeners_free(&listeners);
+    problems_free(&problems);
+    spec_free(spec);
+    board_free(board);
+}
+
+/* What peers are told is the first port, and stays that while a change is only looked at. */
+static void a_discarded_change_tells_peers_nothing(void **state)
+{
+    struct listeners listeners = { 0 };
+    struct problems problems = { 0 };
+    struct board *board = board_new(NULL);
+    struct spec *before = load("services: {a: {image: i, expose: [80, 81]}}");
+    struct spec *after = load("services: {a: {image: i, expose: [81, 80]}}");
+    char told[64];
+
+    listeners_open(&listeners, before, &problems);
+    assert_int_equal(listeners_publish(&listeners, before, board, NULL), 0);
+    (void)snprintf(told, sizeof(told), "A_PORT=%u", listeners.list[0].port);
+    assert_int_equal(listeners.list[0].target, 80);
+    assert_true(has_peer(&listeners, told));
+    listeners_open(&listeners, after, &problems);
+    listeners_discard(&listeners);
+    assert_true(has_peer(&listeners, told));
+    listeners_open(&listeners, after, &problems);
+    assert_int_equal(listeners_publish(&listeners, after, board, NULL), 0);
+    assert_false(has_peer(&listeners, told));
+    listeners_free(&listeners);
+    problems_free(&problems);
+    spec_free(before);
+    spec_free(after);
+    board_free(board);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +312,8 @@ int main(void)
         cmocka_unit_test(an_address_that_is_not_ours_is_a_problem),
         cmocka_unit_test(a_change_opens_and_closes_only_what_differs),
         cmocka_unit_test(a_refused_change_leaves_what_was_open),
+        cmocka_unit_test(udp_says_nothing_about_the_same_port_of_tcp),
+        cmocka_unit_test(a_discarded_change_tells_peers_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

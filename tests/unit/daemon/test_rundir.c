@@ -68,6 +68,9 @@ static void a_folder_whose_name_leaves_no_room_for_a_socket_is_refused(void **st
     memset(deep, 'd', sizeof(deep) - 1);
     deep[0] = '/';
     deep[sizeof(deep) - 1] = '\0';
+    assert_int_equal(setenv("DARUMA_RUN_DIR", "run", 1), 0);
+    assert_int_equal(rundir_name(&dir, "shop", &err), -EINVAL);
+    assert_non_null(strstr(err.message, "DARUMA_RUN_DIR"));
     assert_int_equal(setenv("DARUMA_RUN_DIR", deep, 1), 0);
     assert_int_equal(rundir_name(&dir, "shop", &err), -ENAMETOOLONG);
     assert_non_null(strstr(err.message, "DARUMA_RUN_DIR"));

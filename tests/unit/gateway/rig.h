@@ -295,7 +295,7 @@ static inline bool serve_one(struct session *session)
     bool until_close = session_path(session, "/until-close"), deaf = session_path(session, "/deaf");
     /* Ends the connection when it has been idle for that long. */
     if (session_path(session, "/brief"))
-        (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 200000 },
+        (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 800000 },
                          sizeof(struct timeval));
     if (session_path(session, "/wait")) {
         char byte;
@@ -758,6 +758,26 @@ static inline int fetch(const struct rig *rig, struct client *client, const char
     int status = client_response(client, strcmp(method, "HEAD") == 0 ? HTTP1_HEAD : HTTP1_GET);
     client_close(client);
     return status;
+}
+
+/* --- the fixture of most programs ------------------------------------------------------------------------------- */
+
+static struct rig rig;
+
+/* A worker as it usually is, and one upstream. */
+static inline int rig_ready(void **unused)
+{
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ 0 });
+    rig_upstream(&rig, 0, NULL);
+    return 0;
+}
+
+static inline int over(void **unused)
+{
+    (void)unused;
+    rig_end(&rig);
+    return 0;
 }
 
 #endif

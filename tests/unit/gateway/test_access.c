@@ -102,20 +102,12 @@ static void a_full_ring_drops_and_counts(void **unused)
 
 /* --- through a worker ------------------------------------------------------------------------------------------- */
 
-static struct rig rig;
 static struct client client;
 
 static int ready(void **unused)
 {
     (void)unused;
     rig_start(&rig, &(struct rig_options){ .access = BOARD_ACCESS_JSON, .hold_ns = 50 * NS_PER_MS });
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 

@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 
-static struct rig rig;
 static struct client client;
 
 /* ---- the killer ---- */

@@ -674,6 +674,23 @@ static void an_endpoint_that_hangs_is_left_out_and_comes_back_by_a_trial(void **
     assert_true(tried);
 }
 
+static void a_worker_that_knows_nothing_goes_by_what_others_know(void **unused)
+{
+    (void)unused;
+    begin(BOARD_P2C_EWMA, 2);
+    struct endpoint_gauge *gauge = &gauges->worker[1].endpoints[0];
+    gauges->workers = 2;
+    board->routes[ROUTE].patience_min_ns = 25 * NS_PER_MS;
+    board->routes[ROUTE].patience_max_ns = NS_PER_S;
+    assert_int_equal(gw_balance_patience(balance, 0, ROUTE), NS_PER_S);
+    atomic_store(&gauge->ewma_us, 20000); /* of the instance before */
+    assert_int_equal(gw_balance_patience(balance, 0, ROUTE), NS_PER_S);
+    atomic_store(&gauge->generation, board->endpoints[0].generation);
+    assert_int_equal(gw_balance_patience(balance, 0, ROUTE), 80 * NS_PER_MS);
+    gw_balance_success(balance, 1, NS_PER_MS, NS_PER_S); /* what it knows of the service itself is worth more */
+    assert_int_equal(gw_balance_patience(balance, 0, ROUTE), 25 * NS_PER_MS);
+}
+
 static void one_slow_request_among_others_is_no_hang(void **unused)
 {
     (void)unused;
@@ -741,6 +758,7 @@ int main(void)
         cmocka_unit_test_teardown(a_sticky_cookie_leads_back_as_long_as_its_endpoint_is_there, over),
         cmocka_unit_test_teardown(many_endpoints_are_placed_on_evenly, over),
         cmocka_unit_test_teardown(an_endpoint_that_hangs_is_left_out_and_comes_back_by_a_trial, over),
+        cmocka_unit_test_teardown(a_worker_that_knows_nothing_goes_by_what_others_know, over),
         cmocka_unit_test_teardown(one_slow_request_among_others_is_no_hang, over),
         cmocka_unit_test_teardown(when_all_are_slow_nobody_is_left_out, over),
     };

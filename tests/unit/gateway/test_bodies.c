@@ -5,16 +5,7 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
-
-static int ready(void **unused)
-{
-    (void)unused;
-    rig_start(&rig, &(struct rig_options){ 0 });
-    rig_upstream(&rig, 0, NULL);
-    return 0;
-}
 
 static int ready_unix(void **unused)
 {
@@ -23,13 +14,6 @@ static int ready_unix(void **unused)
     (void)snprintf(path, sizeof(path), "/tmp/daruma-bodies-%d.sock", (int)getpid());
     rig_start(&rig, &(struct rig_options){ 0 });
     rig_upstream(&rig, 0, path);
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 
@@ -238,15 +222,15 @@ static void an_end_until_close_is_told_from_one_that_came_too_early(void **unuse
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(large_answers_arrive_whole_in_every_framing, ready, over),
+        cmocka_unit_test_setup_teardown(large_answers_arrive_whole_in_every_framing, rig_ready, over),
         cmocka_unit_test_setup_teardown(large_answers_arrive_whole_in_every_framing, ready_unix, over),
-        cmocka_unit_test_setup_teardown(clients_of_http_1_0_get_them_as_they_are, ready, over),
-        cmocka_unit_test_setup_teardown(large_requests_arrive_whole_in_every_framing, ready, over),
+        cmocka_unit_test_setup_teardown(clients_of_http_1_0_get_them_as_they_are, rig_ready, over),
+        cmocka_unit_test_setup_teardown(large_requests_arrive_whole_in_every_framing, rig_ready, over),
         cmocka_unit_test_setup_teardown(large_requests_arrive_whole_in_every_framing, ready_unix, over),
-        cmocka_unit_test_setup_teardown(a_tunnel_carries_much_in_both_directions, ready, over),
-        cmocka_unit_test_setup_teardown(clients_that_go_away_in_the_middle_leave_no_descriptor_behind, ready, over),
-        cmocka_unit_test_setup_teardown(without_a_descriptor_for_a_pipe_they_arrive_all_the_same, ready, over),
-        cmocka_unit_test_setup_teardown(an_end_until_close_is_told_from_one_that_came_too_early, ready, over),
+        cmocka_unit_test_setup_teardown(a_tunnel_carries_much_in_both_directions, rig_ready, over),
+        cmocka_unit_test_setup_teardown(clients_that_go_away_in_the_middle_leave_no_descriptor_behind, rig_ready, over),
+        cmocka_unit_test_setup_teardown(without_a_descriptor_for_a_pipe_they_arrive_all_the_same, rig_ready, over),
+        cmocka_unit_test_setup_teardown(an_end_until_close_is_told_from_one_that_came_too_early, rig_ready, over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,9 @@
 
 enum { CLIENTS = 6 };
 
-static struct rig rig;
 static struct client client;
 static off_t arena_at;
+static const int *many;   /* the same, more of them, idle from the beginning */
 static int kept[CLIENTS]; /* clients whose connections are kept alive, each in the slot of its number */
 
 /* ---- the arena from outside ---- */
@@ -102,7 +102,7 @@ static void close_clients(void)
         (void)close(kept[i]);
 }
 
-static int over(void **unused)
+static int all_over(void **unused)
 {
     (void)unused;
     close_clients();
@@ -223,6 +223,57 @@ static void a_slot_in_whose_hands_two_workers_died_is_dropped(void **unused)
     only_the_damaged_slot_is_dropped(offsetof(struct conn, deaths), &(uint8_t){ 2 }, 1);
 }
 
+/* ---- many ---- */
+
+enum { MANY = 700, EVERY = 50, DAMAGED = 600 };
+
+static int ready_many(void **unused)
+{
+    static int fds[MANY];
+    (void)unused;
+    rig_start(&rig, &(struct rig_options){ .guarded = true, .connections = 1024 });
+    rig_upstream(&rig, 0, NULL);
+    for (int i = 0; i < MANY; i++) {
+        client_open(&client, &rig);
+        fds[i] = client.fd;
+        if ((i + 1) % EVERY == 0)
+            WAIT_FOR(rig.gauges->worker[0].connections == (uint32_t)i + 1);
+    }
+    find_arena();
+    many = fds;
+    return 0;
+}
+
+static int over_many(void **unused)
+{
+    (void)unused;
+    for (int i = 0; i < MANY; i++)
+        (void)close(many[i]);
+    rig_end(&rig);
+    return 0;
+}
+
+/* More than are proven in one turn: who asks meanwhile is answered, and the damaged one is found in the end. */
+static void those_that_rest_are_proven_one_after_the_other(void **unused)
+{
+    (void)unused;
+    uint64_t cookie = read_conn(DAMAGED).cookie + 1;
+    damage(DAMAGED, offsetof(struct conn, cookie), &cookie, sizeof(cookie));
+    for (int i = 0; i < MANY; i += EVERY)
+        if (i != DAMAGED)
+            assert_true(puts_fd(many[i], "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    finish_off(rig_role(&rig));
+    for (int i = 0; i < MANY; i += EVERY) {
+        client.fd = many[i];
+        client.len = 0;
+        assert_int_equal(client_response(&client, HTTP1_GET), i == DAMAGED ? 0 : 200);
+    }
+    WAIT_FOR(adoption()->adoptions == 1);
+    assert_int_equal(adoption()->dropped, 1);
+    assert_int_equal(adoption()->adopted, MANY - 1);
+    assert_int_equal(rig.gauges->worker[0].connections, MANY - 1);
+}
+
 /* ---- the whole ---- */
 
 /* The pair ends, in order: the supervisor sees that, and begins anew. */
@@ -300,7 +351,7 @@ static void random_bytes_anywhere_do_not_make_it_die_on_and_on(void **unused)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, ready, over)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, ready, all_over)
 
 int main(void)
 {
@@ -315,6 +366,7 @@ int main(void)
         TEST(a_state_without_what_it_needs_is_dropped),
         TEST(a_block_that_there_is_not_is_dropped),
         TEST(a_slot_in_whose_hands_two_workers_died_is_dropped),
+        cmocka_unit_test_setup_teardown(those_that_rest_are_proven_one_after_the_other, ready_many, over_many),
         TEST(an_arena_of_another_layout_ends_the_pair),
         TEST(an_arena_of_another_size_ends_the_pair),
         cmocka_unit_test(random_bytes_anywhere_do_not_make_it_die_on_and_on),

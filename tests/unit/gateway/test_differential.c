@@ -11,7 +11,6 @@
 
 #include <netinet/tcp.h>
 
-static struct rig rig;
 static struct reader reader;
 static struct asker asker;
 
@@ -30,7 +29,7 @@ static int ready(void **unused)
     return 0;
 }
 
-static int over(void **unused)
+static int all_over(void **unused)
 {
     (void)unused;
     rig_end(&rig);
@@ -451,11 +450,11 @@ static void haproxy_reads_the_same_and_refuses_nothing_without_a_reason(void **u
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(each_hostile_request_has_its_outcome, ready, over),
-        cmocka_unit_test_setup_teardown(a_hostile_request_in_pieces_has_the_same_outcome, ready, over),
-        cmocka_unit_test_setup_teardown(each_hostile_response_has_its_outcome, ready, over),
-        cmocka_unit_test_setup_teardown(a_hostile_response_in_pieces_has_the_same_outcome, ready, over),
-        cmocka_unit_test_setup_teardown(a_flood_of_interim_answers_is_passed_on, ready, over),
+        cmocka_unit_test_setup_teardown(each_hostile_request_has_its_outcome, ready, all_over),
+        cmocka_unit_test_setup_teardown(a_hostile_request_in_pieces_has_the_same_outcome, ready, all_over),
+        cmocka_unit_test_setup_teardown(each_hostile_response_has_its_outcome, ready, all_over),
+        cmocka_unit_test_setup_teardown(a_hostile_response_in_pieces_has_the_same_outcome, ready, all_over),
+        cmocka_unit_test_setup_teardown(a_flood_of_interim_answers_is_passed_on, ready, all_over),
         cmocka_unit_test_setup_teardown(nginx_reads_the_same_and_refuses_nothing_without_a_reason, ready_reader,
                                         over_reader),
         cmocka_unit_test_setup_teardown(haproxy_reads_the_same_and_refuses_nothing_without_a_reason, ready_reader,

@@ -4,7 +4,6 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 
 static int ready(void **unused)
@@ -16,13 +15,6 @@ static int ready(void **unused)
                                            .patience_max_ns = 300 * NS_PER_MS });
     rig_upstream(&rig, 0, NULL);
     rig_upstream(&rig, 1, NULL);
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 
@@ -66,7 +58,7 @@ static void requests_on_an_instance_that_hangs_are_answered_by_another(void **un
         longest = span > longest ? span : longest;
         assert_string_equal(client.body, "hello from app-2\n");
     }
-    assert_true(longest < 2 * NS_PER_S); /* about 50 ms on a machine that has time; the time limit is 10 s */
+    assert_true(longest < 5 * NS_PER_S); /* about 50 ms on a machine that has time; the time limit is 10 s */
     assert_true(route_gauge()->hedge_won >= 3);
     assert_int_equal(rig_gauge(&rig, 0)->hung, 1);
     assert_int_equal(rig_gauge(&rig, 0)->ejected, 1);
@@ -128,6 +120,7 @@ static void slowness_of_all_of_them_makes_no_storm(void **unused)
     (void)unused;
     warm_up();
     uint32_t before = rig.up[0].seen->requests + rig.up[1].seen->requests;
+    uint64_t hedged = route_gauge()->hedged;
     stop(0);
     stop(1);
     for (int i = 0; i < CROWD; i++) {
@@ -143,7 +136,7 @@ static void slowness_of_all_of_them_makes_no_storm(void **unused)
         assert_int_equal(client_response(&crowd[i], HTTP1_GET), 200);
         client_close(&crowd[i]);
     }
-    assert_true(route_gauge()->hedged <= CROWD / 5 + 3);
+    assert_true(route_gauge()->hedged - hedged <= CROWD / 5 + 3);
     assert_true(rig.up[0].seen->requests + rig.up[1].seen->requests <= before + CROWD + CROWD / 5 + 3);
 }
 

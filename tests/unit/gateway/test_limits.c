@@ -4,7 +4,6 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 static struct board_limits limits;
 
@@ -24,13 +23,6 @@ static int usual(void **unused)
 {
     (void)unused;
     limits = board_usual_limits;
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 
@@ -73,7 +65,7 @@ static void slow_bodies_get_408_and_the_instance_is_not_blamed(void **unused)
         clock_sleep(20 * NS_PER_MS);
     }
     assert_int_equal(client_response(&client, HTTP1_POST), 408);
-    assert_in_range(clock_now() - begun, 200 * NS_PER_MS, 5 * NS_PER_S);
+    assert_in_range(clock_now() - begun, 200 * NS_PER_MS, 20 * NS_PER_S);
     client_close(&client);
     WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0);
     assert_int_equal(rig_gauge(&rig, 0)->errors, 0);
@@ -82,14 +74,14 @@ static void slow_bodies_get_408_and_the_instance_is_not_blamed(void **unused)
 static void a_body_that_comes_steadily_may_take_longer_than_the_timeout(void **unused)
 {
     (void)unused;
-    limits.body_timeout_ns = 200 * NS_PER_MS;
+    limits.body_timeout_ns = NS_PER_S;
     limits.body_rate = 100;
     start(&limits, 0);
     client_open(&client, &rig);
     assert_true(puts_fd(client.fd, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 500\r\n\r\n"));
     for (int i = 0; i < 50; i++) {
         assert_true(puts_fd(client.fd, "0123456789"));
-        clock_sleep(10 * NS_PER_MS);
+        clock_sleep(25 * NS_PER_MS);
     }
     assert_int_equal(client_response(&client, HTTP1_POST), 200);
     client_close(&client);

@@ -4,7 +4,6 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 
 static int ready(void **unused)
@@ -18,13 +17,6 @@ static int ready_to_give_up(void **unused)
 {
     (void)unused;
     rig_start(&rig, &(struct rig_options){ .hold_ns = 150 * NS_PER_MS });
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 

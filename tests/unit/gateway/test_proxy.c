@@ -7,15 +7,7 @@
 
 #include "base/proxy_header.h"
 
-static struct rig rig;
 static struct client client;
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
-    return 0;
-}
 
 #define LINE "PROXY TCP4 192.0.2.9 198.51.100.7 56324 443\r\n"
 #define GET  "GET /mirror HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -111,7 +103,7 @@ static int limited(void **unused)
     (void)unused;
     struct board_limits limits = board_usual_limits;
     limits.source_connections = 1;
-    limits.header_timeout_ns = 200 * NS_PER_MS;
+    limits.header_timeout_ns = NS_PER_S;
     rig_start(&rig, &(struct rig_options){ .proxy = true, .limits = &limits });
     rig_upstream(&rig, 0, NULL);
     return 0;

@@ -300,7 +300,7 @@ static void an_expression_that_explodes_is_given_up(void **unused)
                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     int64_t begun = clock_now();
     assert_int_equal(find("a", target), any);
-    assert_true(clock_now() - begun < NS_PER_S);
+    assert_true(clock_now() - begun < 10 * NS_PER_S); /* it would take years */
 }
 
 /* The best of many rounds: everything else is the machine's doing. */

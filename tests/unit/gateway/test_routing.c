@@ -5,20 +5,12 @@
 #include "base/template.h"
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 
 static int ready(void **unused)
 {
     (void)unused;
     rig_start(&rig, &(struct rig_options){ 0 });
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 

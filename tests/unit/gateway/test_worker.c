@@ -4,20 +4,12 @@
  */
 #include "rig.h"
 
-static struct rig rig;
 static struct client client;
 
 static int ready(void **unused)
 {
     (void)unused;
     rig_start(&rig, &(struct rig_options){ .served_by = true });
-    return 0;
-}
-
-static int over(void **unused)
-{
-    (void)unused;
-    rig_end(&rig);
     return 0;
 }
 
@@ -43,16 +35,18 @@ static void a_request_goes_round_and_the_connection_is_kept(void **unused)
 static void a_head_and_a_body_in_two_writes_do_not_wait_for_each_other(void **unused)
 {
     (void)unused;
-    enum { REQUESTS = 50 };
+    enum { REQUESTS = 100 };
     rig_upstream(&rig, 0, NULL);
     client_open(&client, &rig);
-    int64_t begun = clock_now();
+    int at_once = 0;
     for (int i = 0; i < REQUESTS; i++) {
+        int64_t begun = clock_now();
         assert_true(puts_fd(client.fd, "GET /mirror HTTP/1.1\r\nHost: test\r\n\r\n"));
         assert_int_equal(client_response(&client, HTTP1_GET), 200);
+        at_once += clock_now() - begun < 30 * NS_PER_MS;
     }
     client_close(&client);
-    assert_true(clock_now() - begun < REQUESTS * 20 * NS_PER_MS);
+    assert_true(at_once > REQUESTS / 2);
 }
 
 /* Sends `text` on a connection of its own and reads one answer. */
@@ -409,7 +403,7 @@ static void an_answer_that_is_cut_off_or_no_http_is_not_passed_on_as_whole(void 
 static int ready_impatient(void **unused)
 {
     (void)unused;
-    rig_start(&rig, &(struct rig_options){ .response_timeout_ns = 100 * NS_PER_MS, .hold_ns = 150 * NS_PER_MS });
+    rig_start(&rig, &(struct rig_options){ .response_timeout_ns = 500 * NS_PER_MS, .hold_ns = 150 * NS_PER_MS });
     return 0;
 }
 
@@ -731,8 +725,10 @@ static void a_lack_of_descriptors_stops_accepting_and_nothing_else(void **unused
     assert_int_equal(client_response(&client, HTTP1_GET), 200);
     /* It tries again now and then; it does not spin. */
     uint64_t errors = gauges->accept_errors;
+    int64_t begun = clock_now();
     clock_sleep(300 * NS_PER_MS);
-    assert_in_range(gauges->accept_errors - errors, 0, 5);
+    errors = gauges->accept_errors - errors;
+    assert_in_range(errors, 0, 2 + (clock_now() - begun) / (100 * NS_PER_MS));
     for (int i = 0; i < 60; i++)
         client_close(&many[i]);
     assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);

@@ -45,6 +45,11 @@ static json_t *call_project(void *data)
     return json_pack("{s:s}", "name", "test");
 }
 
+static void call_metrics(void *data, struct buf *out)
+{
+    buf_puts(out, "daruma_up 1\n");
+}
+
 static json_t *call_instances(void *data)
 {
     return json_pack("[{s:s, s:s}]", "service", "app", "instance", "app-1");
@@ -105,6 +110,13 @@ static int call_chaos_kill(void *data, const char *const *services, uint64_t pic
     return 0;
 }
 
+static int call_chaos_pause(void *data, const char *const *services, uint64_t pick, int64_t ns, bool allow_last,
+                            json_t **ret, struct err *err)
+{
+    *ret = json_pack("{s:I}", "ns", (json_int_t)ns);
+    return 0;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -118,13 +130,15 @@ static int setup(void **state)
         .calls = { .data = &f->asked,
                    .project = call_project,
                    .instances = call_instances,
+                   .metrics = call_metrics,
                    .gateway = call_project,
                    .up = call_up,
                    .down = call_down,
                    .restart = call_restart,
                    .scale = call_scale,
                    .kill = call_kill,
-                   .chaos_kill = call_chaos_kill },
+                   .chaos_kill = call_chaos_kill,
+                   .chaos_pause = call_chaos_pause },
         .journal = f->journal,
         .logs_dir = f->dir,
     };
@@ -171,17 +185,20 @@ static int client(struct fixture *f, const char *request, size_t len)
 /* Turns the loop and collects the answer until it holds `text` (NULL: until the connection's end). */
 static bool collect(struct fixture *f, int fd, const char *text)
 {
-    int64_t deadline = clock_now() + 5 * NS_PER_S;
+    int64_t deadline = clock_now() + 20 * NS_PER_S;
+    size_t searched = 0;
     while (clock_now() < deadline) {
-        char block[4096];
+        char block[65536];
         assert_int_equal(loop_turn(f->loop, 5 * NS_PER_MS), 0);
         ssize_t n = recv(fd, block, sizeof(block), 0);
         if (n > 0)
             buf_add(&f->answer, block, (size_t)n);
         if (n == 0)
             return text == NULL;
-        if (text && f->answer.data && strstr(f->answer.data, text))
+        if (text && f->answer.data && strstr(f->answer.data + searched, text))
             return true;
+        if (text && f->answer.len > strlen(text))
+            searched = f->answer.len - strlen(text);
     }
     return false;
 }
@@ -208,6 +225,9 @@ static void questions_are_answered(void **state)
     assert_int_equal(ask(f, "GET", "/v1/project", ""), 200);
     assert_non_null(strstr(f->answer.data, "\"name\":\"test\""));
     assert_non_null(strstr(f->answer.data, "application/json"));
+    assert_int_equal(ask(f, "GET", "/metrics", ""), 200);
+    assert_non_null(strstr(f->answer.data, "text/plain; version=0.0.4"));
+    assert_non_null(strstr(f->answer.data, "\r\n\r\ndaruma_up 1\n"));
 }
 
 static void orders_reach_the_supervisor(void **state)
@@ -235,6 +255,8 @@ static void orders_reach_the_supervisor(void **state)
         200);
     assert_non_null(strstr(f->answer.data, "\"signal\":0"));
     assert_non_null(strstr(f->answer.data, "\"pick\":7"));
+    assert_int_equal(ask(f, "POST", "/v1/chaos/pause", "{\"for\":1.5}"), 200);
+    assert_non_null(strstr(f->answer.data, "\"ns\":1500000000"));
 }
 
 static void what_is_wrong_is_said_and_does_nothing(void **state)
@@ -259,6 +281,11 @@ static void what_is_wrong_is_said_and_does_nothing(void **state)
         { "POST", "/v1/kill", "{\"targets\": \"app\"}", 400 },
         { "POST", "/v1/kill", "{\"targets\": [1]}", 400 },
         { "POST", "/v1/chaos/kill", "{}", 409 },
+        { "POST", "/v1/chaos/kill", "{\"signal\": \"STOP\"}", 400 },
+        { "POST", "/v1/chaos/pause", "{}", 400 },
+        { "POST", "/v1/chaos/pause", "{\"for\": -1}", 400 },
+        { "POST", "/v1/chaos/pause", "{\"for\": 1e30}", 400 },
+        { "POST", "/v1/chaos/pause", "{\"for\": 1, \"services\": 5}", 400 },
         { "POST", "/v1/up", "{}", 400 },
         { "POST", "/v1/up", "{\"working_dir\": \"/\"}", 422 },
         { "GET", "/v1/events?since=x", "", 400 },
@@ -350,7 +377,7 @@ static void a_follower_that_never_reads_stops_nobody(void **state)
     int64_t begun = clock_now();
     admin_free(f->admin);
     f->admin = NULL;
-    assert_true(clock_now() - begun < 3 * NS_PER_S);
+    assert_true(clock_now() - begun < 10 * NS_PER_S);
     (void)close(deaf);
     (void)close(good);
 }

@@ -3,29 +3,11 @@
  * Processes that outlive the runtime that started them: a first one lives in a child of the test and is killed, a second
  * one in the test takes over.
  */
-#include "base/buf.h"
-#include "base/cleanup.h"
-#include "base/clock.h"
-#include "runtime/runtime.h"
+#include "rig.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-
-#include <cmocka.h>
-
-#define PATIENCE_NS (20 * NS_PER_S)
-
-static char run_dir[64];
 
 /* What the first life leaves. */
 static struct {
@@ -35,8 +17,6 @@ static struct {
 
 /* What the second one hears. */
 static struct {
-    struct loop *loop;
-    struct runtime *runtime;
     struct runtime_handle *handle;
     pid_t pid;
     size_t ports_len;
@@ -44,22 +24,6 @@ static struct {
     struct runtime_exit how;
     struct buf out;
 } seen;
-
-static struct spec_service service_of(char **command)
-{
-    static char *no_environment[] = { NULL };
-    return (struct spec_service){
-        .name = "app",
-        .image = "",
-        .command = command,
-        .working_dir = "",
-        .user = "",
-        .hostname = "",
-        .container_name = "",
-        .environment = no_environment,
-        .stop_signal = SIGTERM,
-    };
-}
 
 static struct runtime_start start_of(const struct spec_service *service)
 {
@@ -111,8 +75,8 @@ static void first_life(const struct spec_service *service, bool die_early)
         struct runtime_start start = start_of(service);
         struct runtime_handle *handle;
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        struct loop *loop = loop_new();
-        struct runtime *runtime = runtime_process_new(loop, &events, run_dir, &err);
+        loop = loop_new();
+        runtime = runtime_process_new(loop, &events, run_dir, &err);
         if (!runtime || runtime->start(runtime, &start, &handle, &err) < 0)
             _exit(1);
         /* What it writes meanwhile is left in the pipes. */
@@ -156,54 +120,25 @@ static const struct runtime_events events = { .started = on_started, .exited = o
 
 static int setup(void **unused)
 {
-    struct err err;
     memset(&seen, 0, sizeof(seen));
     left = mmap(NULL, sizeof(*left), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    strcpy(run_dir, "/tmp/daruma-test-XXXXXX");
-    if (left == MAP_FAILED || !mkdtemp(run_dir))
-        return -1;
-    seen.loop = loop_new();
-    seen.runtime = runtime_process_new(seen.loop, &events, run_dir, &err);
-    return seen.runtime ? 0 : -1;
+    return left == MAP_FAILED ? -1 : rig_start(&events);
 }
 
 static int teardown(void **unused)
 {
-    seen.runtime->destroy(seen.runtime);
-    loop_free(seen.loop);
     buf_free(&seen.out);
     (void)munmap(left, sizeof(*left));
-    return rmdir(run_dir); /* it left nothing there */
+    return rig_end();
 }
-
-#define WAIT_FOR(condition)                                                                                            \
-    do {                                                                                                               \
-        for (int64_t until_ = clock_now() + PATIENCE_NS; !(condition);) {                                              \
-            if (clock_now() > until_)                                                                                  \
-                fail_msg("waited in vain for %s", #condition);                                                         \
-            assert_int_equal(loop_turn(seen.loop, 10 * NS_PER_MS), 0);                                                 \
-        }                                                                                                              \
-    } while (0)
 
 static void adopt(const struct spec_service *service)
 {
     struct err err = { 0 };
     struct runtime_start start = start_of(service);
-    if (seen.runtime->adopt(seen.runtime, &start, &left->trace, &seen.handle, &err) < 0)
+    if (runtime->adopt(runtime, &start, &left->trace, &seen.handle, &err) < 0)
         fail_msg("%s", err.message);
     assert_false(seen.started || seen.exited);
-}
-
-static bool alive(pid_t pid)
-{
-    char path[64], line[256] = "";
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return false;
-    const char *state = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-    (void)fclose(file);
-    return state && state[2] != 'Z' && state[2] != 'X';
 }
 
 static bool wrote(const char *text)
@@ -233,7 +168,7 @@ static void a_running_process_is_taken_over_with_what_it_wrote(void **unused)
     adopt(&service);
     WAIT_FOR(seen.started && wrote("early"));
     assert_int_equal(seen.pid, left->trace.pid);
-    assert_int_equal(seen.runtime->signal(seen.runtime, seen.handle, SIGTERM), 0);
+    assert_int_equal(runtime->signal(runtime, seen.handle, SIGTERM), 0);
     WAIT_FOR(seen.exited);
     assert_true(wrote("asked"));
     /* Somebody else is its parent, so how it ended is known only if the kernel or its zombie tells. */
@@ -241,8 +176,8 @@ static void a_running_process_is_taken_over_with_what_it_wrote(void **unused)
         assert_int_equal(seen.how.status, 7);
     else
         assert_int_equal(seen.how.cause, CAUSE_UNKNOWN);
-    assert_int_equal(seen.runtime->signal(seen.runtime, seen.handle, SIGTERM), -ESRCH);
-    seen.runtime->release(seen.runtime, seen.handle);
+    assert_int_equal(runtime->signal(runtime, seen.handle, SIGTERM), -ESRCH);
+    runtime->release(runtime, seen.handle);
 }
 
 static void its_ports_stay_its_own(void **unused)
@@ -272,7 +207,7 @@ static void one_that_died_meanwhile_is_told_as_gone(void **unused)
     adopt(&service);
     WAIT_FOR(seen.exited);
     assert_true(seen.how.cause == CAUSE_UNKNOWN || seen.how.cause == CAUSE_KILLED);
-    seen.runtime->release(seen.runtime, seen.handle);
+    runtime->release(runtime, seen.handle);
 }
 
 static void another_process_with_its_number_is_left_alone(void **unused)
@@ -287,7 +222,7 @@ static void another_process_with_its_number_is_left_alone(void **unused)
     assert_false(seen.started);
     assert_int_equal(seen.how.cause, CAUSE_UNKNOWN);
     assert_true(alive(left->trace.pid));
-    seen.runtime->release(seen.runtime, seen.handle);
+    runtime->release(runtime, seen.handle);
     (void)kill(left->trace.pid, SIGKILL);
 }
 
@@ -307,7 +242,9 @@ static void no_program_runs_that_nobody_could_have_written_down(void **unused)
     assert_int_equal(access(script, F_OK), -1);
     adopt(&service);
     WAIT_FOR(seen.exited);
-    seen.runtime->release(seen.runtime, seen.handle);
+    /* It is no fault of the program. */
+    assert_false(cause_self_inflicted(seen.how.cause));
+    runtime->release(runtime, seen.handle);
 }
 
 static void what_nobody_knows_is_ended_and_what_is_known_stays(void **unused)
@@ -318,15 +255,15 @@ static void what_nobody_knows_is_ended_and_what_is_known_stays(void **unused)
     first_life(&service, false);
     adopt(&service);
     WAIT_FOR(seen.started);
-    assert_int_equal(seen.runtime->end_strays(seen.runtime), 0);
+    assert_int_equal(runtime->end_strays(runtime), 0);
     assert_true(alive(left->trace.pid));
-    (void)seen.runtime->signal(seen.runtime, seen.handle, SIGKILL);
+    (void)runtime->signal(runtime, seen.handle, SIGKILL);
     WAIT_FOR(seen.exited);
-    seen.runtime->release(seen.runtime, seen.handle);
+    runtime->release(runtime, seen.handle);
 
     memset(left, 0, sizeof(*left));
     first_life(&service, false);
-    assert_int_equal(seen.runtime->end_strays(seen.runtime), 1);
+    assert_int_equal(runtime->end_strays(runtime), 1);
     assert_false(alive(left->trace.pid));
     char path[128];
     (void)snprintf(path, sizeof(path), "%s/pipes/app-1.1", run_dir);

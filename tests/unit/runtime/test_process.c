@@ -2,31 +2,11 @@
  *
  * The process runtime with real processes.
  */
-#include "base/buf.h"
-#include "base/cleanup.h"
-#include "base/clock.h"
-#include "runtime/runtime.h"
+#include "rig.h"
 
-#include <errno.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-
-#include <cmocka.h>
-
-#define PATIENCE_NS (20 * NS_PER_S)
-
-static struct loop *loop;
-static struct runtime *runtime;
-static char run_dir[64];
 
 /* One running copy, as the supervisor would see it. */
 struct copy {
@@ -69,48 +49,12 @@ static const struct runtime_events events = { .started = on_started, .exited = o
 
 static int setup(void **unused)
 {
-    struct err err;
-    strcpy(run_dir, "/tmp/daruma-test-XXXXXX");
-    if (!mkdtemp(run_dir))
-        return -1;
-    loop = loop_new();
-    runtime = runtime_process_new(loop, &events, run_dir, &err);
-    return runtime ? 0 : -1;
+    return rig_start(&events);
 }
 
 static int teardown(void **unused)
 {
-    if (runtime)
-        runtime->destroy(runtime);
-    runtime = NULL;
-    loop_free(loop);
-    return rmdir(run_dir); /* it left nothing there */
-}
-
-#define WAIT_FOR(condition)                                                                                            \
-    do {                                                                                                               \
-        for (int64_t until_ = clock_now() + PATIENCE_NS; !(condition);) {                                              \
-            if (clock_now() > until_)                                                                                  \
-                fail_msg("waited in vain for %s", #condition);                                                         \
-            assert_int_equal(loop_turn(loop, 10 * NS_PER_MS), 0);                                                      \
-        }                                                                                                              \
-    } while (0)
-
-/* The least that a service is. */
-static struct spec_service service_of(char **command)
-{
-    static char *no_environment[] = { NULL };
-    return (struct spec_service){
-        .name = "app",
-        .image = "",
-        .command = command,
-        .working_dir = "",
-        .user = "",
-        .hostname = "",
-        .container_name = "",
-        .environment = no_environment,
-        .stop_signal = SIGTERM,
-    };
+    return rig_end();
 }
 
 static int start_copy(const struct spec_service *service, const char *instance, struct copy *copy, struct err *err)
@@ -158,19 +102,6 @@ static void run(const char *script, struct copy *copy)
 static const char *text(struct buf *buf)
 {
     return buf->data ? buf->data : "";
-}
-
-/* Does the process still run? A zombie does not. */
-static bool alive(pid_t pid)
-{
-    char path[64], line[256] = "";
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return false;
-    const char *state = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-    (void)fclose(file);
-    return state && state[2] != 'Z' && state[2] != 'X';
 }
 
 static void an_exit_status_is_told_after_all_output(void **unused)

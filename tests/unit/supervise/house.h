@@ -26,7 +26,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_NS (20 * NS_PER_S)
+#define PATIENCE_NS (30 * NS_PER_S)
 
 enum { EVENTS = 4096 };
 
@@ -188,7 +188,7 @@ static inline void apply_only(const char *services, const char *const *only)
     assert_int_equal(problems.errors, 0);
     problems_free(&problems);
     struct err err = { 0 };
-    if (supervisor_apply(house.supervisor, spec, only, &err) < 0)
+    if (supervisor_apply(house.supervisor, spec, 0, only, &err) < 0)
         fail_msg("%s", err.message);
 }
 

@@ -278,6 +278,51 @@ static void a_pre_deploy_that_fails_leaves_all_as_it_was(void **unused)
     take_down();
 }
 
+static void a_pre_deploy_that_is_killed_has_failed_and_it_is_said_how(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", JOBS("exec sleep 60", "true"), "V=2; " SERVER) QUICK);
+    WAIT_FOR(events_of(EVENT_INSTANCE_SPAWN, "app-pre_deploy-1") == 1);
+    assert_int_equal(kill(last_event(EVENT_INSTANCE_SPAWN, "app-pre_deploy-1")->pid, SIGKILL), 0);
+    WAIT_FOR(ended("failed"));
+    assert_string_equal(house.receipt.reason, "app-pre_deploy-1 ended by SIGKILL (killed)");
+    assert_int_equal(house.receipt.outcome, DEPLOY_FAILED);
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, "app-3"), 0);
+    take_down();
+}
+
+/* Two that share a route, each with only one that there can be. */
+#define PAIR(v)                                                                                                        \
+    "services:\n" WEB("a", ", deploy: {exclusive: true}", v SERVER)                                                    \
+        MOMENT WEB("b", "", "while test -e $F/away; do sleep 0.02; done; " SERVER) MOMENT                              \
+        "x-gateway: {listeners: [{address: '127.0.0.1:1', routes: [{to: [a, b]}]}]}\n"
+#define MOMENT "    deploy: {update_config: {monitor: 100ms}}\n"
+
+static void who_shares_a_route_waits_for_a_peer_that_was_killed(void **unused)
+{
+    apply(PAIR(""));
+    WAIT_FOR(ready());
+    touch("away");
+    assert_int_equal(kill(info_of("b-1").pid, SIGKILL), 0);
+    WAIT_FOR(is("b-1", "starting"));
+    apply(PAIR("V=2; "));
+    turn_for(400 * NS_PER_MS);
+    assert_int_equal(when("a-1", "draining"), 0);
+    remove_file("away");
+    WAIT_FOR(ended("deployed"));
+    assert_true(when("a-1", "draining") > 0);
+    /* One that is stopped is not there either. */
+    assert_int_equal(supervisor_pause(house.supervisor, "b-1", 60 * NS_PER_S, NULL), 0);
+    size_t before = events_of(EVENT_INSTANCE_EXIT, "a-1");
+    apply(PAIR("V=3; "));
+    turn_for(400 * NS_PER_MS);
+    assert_int_equal(events_of(EVENT_INSTANCE_EXIT, "a-1"), before);
+    assert_int_equal(supervisor_kill(house.supervisor, "b-1", SIGKILL, NULL), 0);
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, "a-1") == before + 1);
+    take_down();
+}
+
 static void a_post_deploy_that_fails_brings_the_old_one_back(void **unused)
 {
     apply("services:\n" WEB("app", "", SERVER) QUICK);
@@ -418,6 +463,8 @@ int main(void)
         STORY(blue_green_changes_over_in_one_write),
         STORY(a_canary_gets_its_share),
         STORY(jobs_run_before_and_after),
+        STORY(a_pre_deploy_that_is_killed_has_failed_and_it_is_said_how),
+        STORY(who_shares_a_route_waits_for_a_peer_that_was_killed),
         STORY(a_pre_deploy_that_fails_leaves_all_as_it_was),
         STORY(a_post_deploy_that_fails_brings_the_old_one_back),
         STORY(a_job_is_ended_when_the_deploy_turns_round),

@@ -24,7 +24,8 @@
 struct runtime_handle {
     void *owner;
     char instance[EVENT_NAME];
-    int signal; /* the last one */
+    int signal;       /* the last one */
+    char version[16]; /* what its environment says */
     struct runtime_trace trace;
 };
 
@@ -39,6 +40,11 @@ static struct {
     struct runtime_handle *handles[16];
     size_t handles_len;
     int started, adopted;
+    char specs[8][512]; /* the texts of those that were applied, by id */
+    uint32_t last_spec;
+    bool lost; /* they cannot be loaded again */
+    struct event_sink sink;
+    char told[4096]; /* of deploys, since the present life began */
 } house;
 
 /* ---- a runtime of words ---- */
@@ -48,6 +54,8 @@ static int take(const struct runtime_start *start, struct runtime_handle **ret)
     struct runtime_handle *handle = calloc(1, sizeof(*handle));
     handle->owner = start->owner;
     (void)snprintf(handle->instance, sizeof(handle->instance), "%s", start->instance);
+    for (char **entry = start->service->environment; *entry; entry++)
+        (void)sscanf(*entry, "VERSION=%15s", handle->version);
     handle->trace = (struct runtime_trace){ .pid = 1000 + (pid_t)house.handles_len, .birth = 7, .ports_len = 0 };
     house.handles[house.handles_len++] = handle;
     *ret = handle;
@@ -134,6 +142,25 @@ static const char *const *peer_environment(void *data)
     return none;
 }
 
+static struct spec *load(const char *services);
+
+static struct spec *load_spec(void *data, uint32_t id)
+{
+    assert_in_range(id, 1, house.last_spec);
+    return house.lost ? NULL : load(house.specs[id]);
+}
+
+static void deployed(void *data, const struct deploy_receipt *receipt)
+{
+}
+
+static void on_event(struct event_sink *sink, const struct event *event)
+{
+    size_t len = strlen(house.told);
+    if (event->kind == EVENT_DEPLOY)
+        (void)snprintf(house.told + len, sizeof(house.told) - len, "%s; ", event->text);
+}
+
 static void open_house(void)
 {
     const struct arena_shape shape = { .version = RECORD_VERSION, .slots = 64, .size = RECORD_SIZE };
@@ -151,6 +178,8 @@ static void open_house(void)
         .arena = &house.arena,
         .ring = ring,
         .board_service = board_service,
+        .load_spec = load_spec,
+        .deployed = deployed,
         .peer_environment = peer_environment,
     };
     house.supervisor = supervisor_new(&peers);
@@ -173,6 +202,7 @@ static void die(void)
         free(house.handles[i]);
     house.handles_len = 0;
     house.started = house.adopted = 0;
+    house.told[0] = '\0';
 }
 
 static struct spec *load(const char *services)
@@ -194,20 +224,34 @@ static struct spec *load(const char *services)
 static void apply(const char *services)
 {
     struct err err;
-    assert_int_equal(supervisor_apply(house.supervisor, load(services), NULL, &err), 0);
+    assert_true(++house.last_spec < ARRAY_LEN(house.specs));
+    (void)snprintf(house.specs[house.last_spec], sizeof(house.specs[0]), "%s", services);
+    assert_int_equal(supervisor_apply(house.supervisor, load(services), house.last_spec, NULL, &err), 0);
     assert_int_equal(loop_turn(house.loop, 0), 0);
 }
 
 /* The next life begins. How many instances it takes over. */
-static int restore(const char *services)
+static int restore_as(const char *services, uint32_t id)
 {
     struct err err;
     die();
     open_house();
-    int taken = supervisor_restore(house.supervisor, load(services), &err);
+    int taken = supervisor_restore(house.supervisor, load(services), id, &err);
     assert_true(taken >= 0);
     assert_int_equal(loop_turn(house.loop, 0), 0);
     return taken;
+}
+
+/* By another spec than any before. */
+static int restore(const char *services)
+{
+    return restore_as(services, 0);
+}
+
+/* By the one that was applied last. */
+static int restore_last(void)
+{
+    return restore_as(house.specs[house.last_spec], house.last_spec);
 }
 
 static int setup(void **unused)
@@ -224,6 +268,8 @@ static int setup(void **unused)
         return -1;
     house.board = board_new(&err);
     house.gauges = gauges_new(1, &err);
+    house.sink.fn = on_event;
+    event_subscribe(&house.bus, &house.sink);
     open_house();
     return 0;
 }
@@ -255,10 +301,11 @@ static struct instance_info info_of(const char *instance)
 
 #define assert_state(instance, wanted) assert_string_equal(info_of(instance).state, wanted)
 
-#define APP "  app: {restart: always, x-daruma: {process: {command: [run]}}}\n"
-#define TWO "  app: {restart: always, scale: 2, x-daruma: {process: {command: [run]}}}\n"
-#define JOB "  job: {restart: 'on-failure:2', x-daruma: {process: {command: [run]}}}\n"
-#define NEW "  app: {restart: always, environment: {NEW: '1'}, x-daruma: {process: {command: [run]}}}\n"
+#define APP      "  app: {restart: always, x-daruma: {process: {command: [run]}}}\n"
+#define TWO      "  app: {restart: always, scale: 2, x-daruma: {process: {command: [run]}}}\n"
+#define JOB      "  job: {restart: 'on-failure:2', x-daruma: {process: {command: [run]}}}\n"
+#define TWO_MORE "  more: {restart: always, scale: 2, x-daruma: {process: {command: [run]}}}\n"
+#define NEW      "  app: {restart: always, environment: {NEW: '1'}, x-daruma: {process: {command: [run]}}}\n"
 
 /* ---- stories ---- */
 
@@ -357,10 +404,11 @@ static void what_was_to_end_ends(void **unused)
     assert_int_equal(house.started, 1);
 }
 
-static void an_older_configuration_is_replaced(void **unused)
+static void a_configuration_that_nobody_knows_any_more_is_replaced(void **unused)
 {
     apply(APP);
     tell_started("app-1");
+    house.lost = true;
     assert_int_equal(restore(NEW), 1);
     tell_started("app-1");
     assert_int_equal(loop_turn(house.loop, 0), 0);
@@ -386,6 +434,192 @@ static void what_no_file_names_is_stopped(void **unused)
     tell_exit("job-1", CAUSE_KILLED, SIGTERM);
     assert_int_equal(loop_turn(house.loop, 0), 0);
     assert_state("job-1", "absent");
+}
+
+/* ---- versions and deploys ---- */
+
+#define VERSION(n)                                                                                                     \
+    "  app: {restart: always, environment: {VERSION: '" #n "'}, deploy: {update_config: {monitor: 0s}},\n"             \
+    "        x-daruma: {process: {command: [run]}}}\n"
+
+static void turns_until_told(const char *text)
+{
+    int64_t until = clock_now() + 10 * NS_PER_S;
+    while (!strstr(house.told, text)) {
+        if (clock_now() > until)
+            fail_msg("\"%s\" is not in: %s", text, house.told);
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    }
+}
+
+/* Stop-first, since nobody could tell two without a port: app-1 makes way for app-1. */
+static void replace_app(void)
+{
+    tell_exit("app-1", CAUSE_KILLED, SIGTERM);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+}
+
+static void deploy(const char *services)
+{
+    apply(services);
+    replace_app();
+    tell_started("app-1");
+    turns_until_told("deployed in");
+    house.told[0] = '\0';
+}
+
+static void a_deploy_that_was_taken_over_goes_back_when_its_version_fails(void **unused)
+{
+    apply(VERSION(1));
+    tell_started("app-1");
+    apply(VERSION(2));
+    replace_app();
+    assert_string_equal(handle_of("app-1")->version, "2");
+    assert_int_equal(restore_last(), 1);
+    tell_started("app-1");
+    tell_exit("app-1", CAUSE_EXIT, 3);
+    turns_until_told("version 2 goes back to 1: app-1 exited with status 3");
+    replace_app(); /* it had been started once more */
+    assert_string_equal(handle_of("app-1")->version, "1");
+    restore_last();
+    tell_started("app-1");
+    turns_until_told("back at version 1");
+    assert_string_equal(handle_of("app-1")->version, "1");
+}
+
+static void a_pause_ends_when_its_lease_does_whoever_lives(void **unused)
+{
+    struct err err;
+
+    apply(APP);
+    tell_started("app-1");
+    assert_int_equal(supervisor_pause(house.supervisor, "app-1", 100 * NS_PER_MS, &err), 0);
+    assert_int_equal(handle_of("app-1")->signal, SIGSTOP);
+    assert_state("app-1", "paused");
+    restore_last();
+    tell_started("app-1");
+    assert_state("app-1", "paused");
+    assert_int_equal(handle_of("app-1")->signal, 0);
+    while (handle_of("app-1")->signal == 0)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    assert_int_equal(handle_of("app-1")->signal, SIGCONT);
+    assert_state("app-1", "serving");
+}
+
+static void who_dies_while_it_is_paused_is_paused_no_more(void **unused)
+{
+    struct err err;
+
+    apply(APP);
+    tell_started("app-1");
+    assert_int_equal(supervisor_pause(house.supervisor, "app-1", NS_PER_S, &err), 0);
+    assert_int_equal(supervisor_pause(house.supervisor, "app-1", 20 * NS_PER_MS, &err), 0);
+    tell_exit("app-1", CAUSE_KILLED, SIGKILL);
+    tell_started("app-1");
+    for (int64_t until = clock_now() + 40 * NS_PER_MS; clock_now() < until;)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    assert_state("app-1", "serving");
+    assert_int_equal(handle_of("app-1")->signal, 0);
+}
+
+static void an_old_instance_comes_back_with_its_own_configuration(void **unused)
+{
+#define PAIR(n)                                                                                                        \
+    "  app: {restart: always, scale: 2, environment: {VERSION: '" #n "'}, x-daruma: {process: {command: [run]}},\n"    \
+    "        deploy: {update_config: {order: start-first, monitor: 60s}}}\n"
+    apply(PAIR(1));
+    tell_started("app-1");
+    tell_started("app-2");
+    apply(PAIR(2));
+    assert_string_equal(handle_of("app-3")->version, "2");
+    restore_last();
+    tell_started("app-2");
+    tell_exit("app-2", CAUSE_KILLED, SIGKILL);
+    assert_string_equal(handle_of("app-2")->version, "1");
+}
+
+static void versions_can_be_gone_back_to_after_a_takeover(void **unused)
+{
+    struct err err;
+
+    apply(VERSION(1));
+    tell_started("app-1");
+    deploy(VERSION(2));
+    deploy(VERSION(3));
+    assert_true(supervisor_uses_spec(house.supervisor, 1) && supervisor_uses_spec(house.supervisor, 3));
+    assert_false(supervisor_uses_spec(house.supervisor, 4));
+    restore_last();
+    tell_started("app-1");
+    for (uint32_t id = 1; id <= 3; id++)
+        assert_true(supervisor_uses_spec(house.supervisor, id));
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 1, &err), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    replace_app();
+    assert_string_equal(handle_of("app-1")->version, "1");
+    tell_started("app-1");
+    turns_until_told("version 1 deployed");
+    /* What it went back to is what it is, whatever was applied last. */
+    restore_last();
+    tell_started("app-1");
+    assert_string_equal(handle_of("app-1")->version, "1");
+    assert_string_equal(house.told, "");
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 2, &err), 0);
+}
+
+static void a_change_that_waits_for_its_turn_is_not_forgotten(void **unused)
+{
+    apply(VERSION(1));
+    tell_started("app-1");
+    apply(VERSION(2));
+    apply(VERSION(3));
+    restore_last();
+    tell_started("app-1");
+    replace_app();
+    assert_string_equal(handle_of("app-1")->version, "2");
+    tell_started("app-1");
+    turns_until_told("version 2 goes to 3");
+}
+
+static void a_canary_goes_on_at_its_step(void **unused)
+{
+#define CANARY(n)                                                                                                      \
+    "  app: {restart: always, environment: {VERSION: '" #n "'}, x-daruma: {process: {command: [run]},\n"               \
+    "        deploy: {strategy: canary, steps: [1, 20, 50], dwell: 300ms}},\n"                                         \
+    "        deploy: {update_config: {order: start-first, monitor: 0s}}}\n"
+    apply(CANARY(1));
+    tell_started("app-1");
+    apply(CANARY(2));
+    tell_started("app-2");
+    turns_until_told("version 2 gets 20 %");
+    restore_last();
+    tell_started("app-1");
+    tell_started("app-2");
+    turns_until_told("gets 100 %");
+    assert_string_equal(house.told, "version 2 gets 50 % of the requests; version 2 gets 100 % of the requests; ");
+}
+
+/* Killed when it was written down what is to be, and before any of it was done. */
+static void what_was_applied_in_part_is_applied(void **unused)
+{
+    struct err err;
+
+    apply(VERSION(1) JOB);
+    tell_started("app-1");
+    tell_started("job-1");
+    (void)snprintf(house.specs[++house.last_spec], sizeof(house.specs[0]), "%s", VERSION(2) TWO_MORE);
+    assert_int_equal(restore_last(), 2);
+    tell_started("app-1");
+    assert_string_equal(house.told, "");
+    assert_int_equal(supervisor_apply_again(house.supervisor, NULL, &err), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_non_null(strstr(house.told, "version 1 goes to 2"));
+    assert_int_equal(handle_of("job-1")->signal, SIGTERM);
+    assert_non_null(handle_of("more-2"));
+    /* And once more: nothing of it is done twice. */
+    assert_int_equal(supervisor_apply_again(house.supervisor, NULL, &err), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_null(strstr(house.told, "3"));
 }
 
 /* Whatever stands in a record, it is judged before it is believed. */
@@ -417,8 +651,16 @@ int main(void)
         TEST(budgets_delays_and_ends_go_on),
         TEST(what_scale_said_still_counts),
         TEST(what_was_to_end_ends),
-        TEST(an_older_configuration_is_replaced),
+        TEST(a_configuration_that_nobody_knows_any_more_is_replaced),
         TEST(what_no_file_names_is_stopped),
+        TEST(a_deploy_that_was_taken_over_goes_back_when_its_version_fails),
+        TEST(a_pause_ends_when_its_lease_does_whoever_lives),
+        TEST(who_dies_while_it_is_paused_is_paused_no_more),
+        TEST(an_old_instance_comes_back_with_its_own_configuration),
+        TEST(versions_can_be_gone_back_to_after_a_takeover),
+        TEST(a_change_that_waits_for_its_turn_is_not_forgotten),
+        TEST(a_canary_goes_on_at_its_step),
+        TEST(what_was_applied_in_part_is_applied),
         TEST(records_of_noise_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

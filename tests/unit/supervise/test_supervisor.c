@@ -54,10 +54,11 @@ static void a_crash_is_told_with_its_last_words(void **unused)
 
 static void a_crash_loop_does_not_spin(void **unused)
 {
+    int64_t begun = clock_now();
     apply("services: {app: {restart: always, command: ['false']}}");
-    turn_for(1200 * NS_PER_MS);
-    /* at once, then after about 100, 200, 400 and 800 ms */
-    assert_in_range(info_of("app-1").restarts, 3, 5);
+    WAIT_FOR(info_of("app-1").restarts == 4);
+    /* at once, then after about 100, 200 and 400 ms, less a quarter at most */
+    assert_true(clock_now() - begun >= 525 * NS_PER_MS);
     take_down();
 }
 
@@ -215,10 +216,9 @@ static void who_is_never_healthy_is_started_again_when_its_time_is_over(void **u
           "    restart: always\n"
           "    command: ['sleep', '60']\n"
           "    healthcheck: {test: ['CMD', 'false'], interval: 150ms, retries: 2, start_period: 100ms}\n");
-    WAIT_FOR(events_of(EVENT_INSTANCE_SPAWN, "app-1") == 1);
-    int64_t begun = clock_now();
     WAIT_FOR(info_of("app-1").restarts == 1);
-    assert_true(clock_now() - begun >= 300 * NS_PER_MS);
+    int64_t begun = house.events[when("app-1", "starting") - 1].wall_ns;
+    assert_true(last_event(EVENT_INSTANCE_EXIT, "app-1")->wall_ns - begun >= 300 * NS_PER_MS);
     assert_int_equal(when("app-1", "serving"), 0);
     take_down();
 }
@@ -320,7 +320,7 @@ static void who_ignores_sigterm_is_killed_on_time(void **unused)
     int64_t begun = clock_now();
     take_down();
     int64_t took = clock_now() - begun;
-    assert_true(took >= 300 * NS_PER_MS && took < 5 * NS_PER_S);
+    assert_true(took >= 300 * NS_PER_MS && took < 20 * NS_PER_S);
     assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-1")->status, SIGKILL);
     assert_int_equal(last_event(EVENT_INSTANCE_EXIT, "app-1")->cause, CAUSE_STOP);
 }

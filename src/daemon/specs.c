@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/specs.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "compose/model.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NAME_SIZE = 32 };
+
+static const char *name_of(uint32_t id, char name[NAME_SIZE])
+{
+    (void)snprintf(name, NAME_SIZE, "spec-%" PRIu32 ".json", id);
+    return name;
+}
+
+static json_t *files_of(const struct spec *spec)
+{
+    json_t *files = json_array();
+    for (char **file = spec->files; file && *file; file++)
+        (void)json_array_append_new(files, json_string(*file));
+    return files;
+}
+
+static json_t *replicas_of(const struct spec *spec)
+{
+    json_t *replicas = json_object();
+    for (size_t i = 0; i < spec->services_len; i++)
+        (void)json_object_set_new(replicas, spec->services[i].name, json_integer(spec->services[i].replicas));
+    return replicas;
+}
+
+int specs_save(const struct rundir *dir, const struct spec *spec, uint32_t id, struct err *err)
+{
+    CLEANUP_BUF struct buf model = { 0 };
+    char name[NAME_SIZE];
+
+    bool printed = model_print_loadable(spec->model, &model);
+    json_t *json = printed ? json_pack("{s:i, s:s, s:s, s:o, s:o, s:s}", "version", SPECS_VERSION, "name", spec->name,
+                                       "working_dir", spec->working_dir, "files", files_of(spec), "replicas",
+                                       replicas_of(spec), "model", model.data)
+                           : NULL;
+    CLEANUP_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!text)
+        return err_errno(err, -ENOMEM, "cannot write down what was applied");
+    return rundir_replace(dir, name_of(id, name), text, err);
+}
+
+/* The loader reads files, so the model becomes one for a moment. */
+static int load(const struct rundir *dir, const json_t *json, struct spec **ret, struct err *err)
+{
+    char path[PATH_MAX];
+    const char *const everything[] = { "*", NULL }, *const files[] = { path, NULL };
+    const json_t *list = json_object_get(json, "files");
+    size_t n = json_array_size(list);
+    CLEANUP_FREE const char **origins = calloc(n + 1, sizeof(*origins));
+    struct problems problems = { 0 };
+    struct compose_request request = {
+        .working_dir = json_string_value(json_object_get(json, "working_dir")),
+        .project_dir = json_string_value(json_object_get(json, "working_dir")),
+        .project_name = json_string_value(json_object_get(json, "name")),
+        .files = files,
+        .profiles = everything, /* those that were switched off are not in the model */
+        .origins = origins,
+    };
+
+    if (!origins)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        origins[i] = json_string_value(json_array_get(list, i));
+    (void)rundir_file(dir, "spec.yaml", path);
+    int r = rundir_replace(dir, "spec.yaml", json_string_value(json_object_get(json, "model")), err);
+    if (r == 0)
+        r = compose_load(&request, ret, &problems);
+    for (size_t i = 0; r < 0 && i < problems.len; i++)
+        if (!problems.list[i].warning)
+            (void)err_set(err, r, "%.300s", problems.list[i].message);
+    (void)unlink(path);
+    problems_free(&problems);
+    return r;
+}
+
+static bool is_sound(const json_t *json)
+{
+    return json_integer_value(json_object_get(json, "version")) == SPECS_VERSION &&
+           json_is_string(json_object_get(json, "name")) && json_is_string(json_object_get(json, "working_dir")) &&
+           json_is_string(json_object_get(json, "model"));
+}
+
+int specs_load(const struct rundir *dir, uint32_t id, struct spec **ret, struct err *err)
+{
+    char path[PATH_MAX], name[NAME_SIZE];
+    json_error_t error;
+    struct spec *spec = NULL;
+    struct err why = { 0 };
+
+    (void)rundir_file(dir, name_of(id, name), path);
+    if (access(path, F_OK) < 0)
+        return err_errno(err, -errno, "cannot read %.300s", path);
+    json_t *json = json_load_file(path, 0, &error);
+    int r = is_sound(json) ? load(dir, json, &spec, &why) : -EINVAL;
+    if (r < 0)
+        (void)err_set(err, r, "%.300s cannot be used%s%.100s", path, why.message[0] ? ": " : "", why.message);
+    for (size_t i = 0; r == 0 && i < spec->services_len; i++) {
+        const json_t *replicas = json_object_get(json_object_get(json, "replicas"), spec->services[i].name);
+        if (json_is_integer(replicas))
+            spec->services[i].replicas = (int32_t)json_integer_value(replicas);
+    }
+    json_decref(json);
+    if (r == 0)
+        *ret = spec;
+    return r;
+}
+
+void specs_prune(const struct rundir *dir, bool (*used)(void *data, uint32_t id), void *data)
+{
+    DIR *list = opendir(dir->path);
+    if (!list)
+        return;
+    for (struct dirent *entry; (entry = readdir(list));) {
+        char name[NAME_SIZE], path[PATH_MAX];
+        uint32_t id;
+        if (sscanf(entry->d_name, "spec-%" SCNu32, &id) == 1 && strcmp(name_of(id, name), entry->d_name) == 0 &&
+            !(used && used(data, id)))
+            (void)unlink(rundir_file(dir, name, path));
+    }
+    (void)closedir(list);
+}
