@@ -120,6 +120,6 @@ const struct cli_command cmd_upgrade = {
     .help = "let another daruma go on where this one is, without an end",
     .more = "PROGRAM is the new daruma; unless given, what lies now where the running one was started from.\n"
             "Supervisor and gateway become that program one after the other: no connection is closed, no instance\n"
-            "restarted. A program whose self-check fails is refused; one that cannot go on is left again.\n",
+            "restarted. A program whose self-check fails is refused; one that cannot go on is left again.",
     .run = run,
 };
