@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: MIT
 #
 # Deploys in a row while requests come at a fixed rate: GETs on kept-alive connections, GETs on a new one each, and POSTs,
-# of which each is to be executed once. Beside it the same change done with nginx: the two new instances are started, the
-# configuration is written anew, `nginx -s reload`, and the old ones are asked to end. Then bad versions, and what becomes
-# of them.
+# of which each is to be executed once; and while upgraded connections, as WebSockets are, are held open. Beside it the same
+# change done with nginx: the two new instances are started, the configuration is written anew, `nginx -s reload`, and the old
+# ones are asked to end. And with containers: by daruma, and by plain docker-compose, where one container publishes the port,
+# since two cannot. Then bad versions, and what becomes of them.
 #
-#   COUNT (30)   deploys of each kind       RATE (1000)   requests a second, in all
-#   KINDS        (rolling blue-green canary nginx)
+#   COUNT (30)   deploys of each kind           RATE (1000)     requests a second, in all
+#   CONTAINER_COUNT (10)   … of containers      SOCKETS (50)    upgraded connections
+#   KINDS        (rolling blue-green canary nginx; with a Docker Engine also docker compose)
+#   BAD (1)      0: no bad versions
 . "$(dirname "$0")/lib.sh"
 need nginx
-COUNT=${COUNT:-30} RATE=${RATE:-1000} KINDS=${KINDS:-rolling blue-green canary nginx}
+COUNT=${COUNT:-30} RATE=${RATE:-1000} SOCKETS=${SOCKETS:-50} CONTAINER_COUNT=${CONTAINER_COUNT:-10}
+KINDS=${KINDS:-rolling blue-green canary nginx$(! command -v dockerd >/dev/null || echo " docker compose")}
 export DELAY_MS=5 POST_LOG=$dir/posts
 
 compose() { # STRATEGY [VARIABLE]
@@ -23,7 +27,28 @@ services:
     deploy: {replicas: 2, update_config: {monitor: 200ms}}
     x-daruma:
       process: {command: ["$app"]}
+      drain_upgraded: 0s
       deploy: {strategy: $1, steps: [10, 50, 100], dwell: ${DWELL:-200ms}, keep: 200ms, ready_timeout: 3s}
+EOF
+}
+
+# The same of an image. Its log of POSTs lies in a folder that is mounted.
+compose_containers() { # NUMBER RUNNER
+    cat <<EOF
+version: "3.8"
+services:
+  app:
+    image: daruma/app:1
+    command: [/app]
+    restart: always
+    stop_grace_period: 1s
+    ports: ["127.0.0.1:$port:8080"]
+    volumes: ["$dir/log:/log"]
+    environment: {HOST: 0.0.0.0, PORT: "8080", DELAY_MS: "$DELAY_MS", POST_LOG: /log/posts, N: "$1"}
+EOF
+    [[ $2 != daruma ]] || cat <<EOF
+    deploy: {replicas: 2, update_config: {monitor: 200ms}}
+    x-daruma: {drain_upgraded: 0s}
 EOF
 }
 
@@ -38,6 +63,8 @@ load_start() {
         loads+=($!)
         n=$((n + 1))
     done
+    "$root/build/bench/reconnect" "$port" "$SOCKETS" >"$dir/sockets" &
+    loads+=($!)
     started=("${loads[@]}" "${started[@]}")
     sleep 1
 }
@@ -50,13 +77,13 @@ load_end() {
     done
 }
 
-# sent, failed, p50, p99, max of GETs, then of POSTs, doubled and lost
+# sent, failed, p50, p99, max of all; POSTs doubled and lost; upgraded connections that were ended, and refused
 load_row() {
     local doubled lost
     doubled=$(sort "$POST_LOG" | uniq -d | wc -l)
     lost=$(comm -23 <(jq -r 'select(.ok and has("probe")) | .probe' "$dir/lines.2" | sort) <(sort -u "$POST_LOG") | wc -l)
-    jq -rs --arg doubled "$doubled" --arg lost "$lost" \
-        '"\(map(.sent) | add) | \(map(.failed) | add) | \(map(.latency_ms.p50) | max) | \(map(.latency_ms.p99) | max) | \(map(.latency_ms.max) | max) | \($doubled) | \($lost) |"' \
+    jq -rs --arg doubled "$doubled" --arg lost "$lost" --argjson sockets "$(cat "$dir/sockets")" \
+        '"\(map(.sent) | add) | \(map(.failed) | add) | \(map(.latency_ms.p50) | max) | \(map(.latency_ms.p99) | max) | \(map(.latency_ms.max) | max) | \($doubled) | \($lost) | \($sockets.ended) | \($sockets.refused) |"' \
         <(tail -qn 1 "$dir"/lines.[012])
 }
 
@@ -83,6 +110,11 @@ row_nginx() {
     backends=("$(free_port)" "$(free_port)")
     for i in 0 1; do start_app "${backends[i]}" && old+=("$app_pid"); done
     start_nginx "${backends[@]}"
+    # As its documentation says for WebSockets.
+    sed -i "s/^upstream app {/map \$http_upgrade \$connection_upgrade { default upgrade; '' ''; }\n&/
+        s/proxy_set_header Connection '';/proxy_set_header Upgrade \$http_upgrade; proxy_set_header Connection \$connection_upgrade;/" \
+        "$dir/nginx.conf"
+    nginx -c "$dir/nginx.conf" -e /dev/null -s reload
     load_start
     for ((n = 0; n < COUNT; n++)); do
         backends=("$(free_port)" "$(free_port)")
@@ -101,16 +133,59 @@ row_nginx() {
     echo "| nginx, reload | $COUNT | $(load_row)"
 }
 
+# ---- containers ----
+
+# What containers.sh wants from a story.
+skip() { say "$*"; exit 1; }
+fail() { skip "$@"; }
+dump() { :; }
+curl_admin() { curl -s --unix-socket "$(echo "$DARUMA_RUN_DIR"/*/admin.sock)" "http://daruma/v1/$1"; }
+story_end() { finish; }
+. "$root/tests/scenario/containers.sh"
+
+row_containers() { # RUNNER TITLE
+    local i deployed=0 begun
+    port=$(free_port)
+    POST_LOG=$dir/log/posts
+    mkdir -p "$dir/project" "$dir/log"
+    cd "$dir/project"
+    for ((i = 0; i <= CONTAINER_COUNT; i++)); do
+        compose_containers "$i" "$1" >docker-compose.yml
+        if [[ $1 == daruma ]]; then
+            if "$daruma" up -d >/dev/null; then deployed=$i; fi
+        elif docker-compose up -d >/dev/null 2>&1; then
+            deployed=$i
+        fi
+        [[ $i -gt 0 ]] || { wait_for 20 answers "$port"; load_start; begun=$SECONDS; }
+    done
+    say "$2: $deployed deploys in $((SECONDS - begun)) s"
+    load_end
+    if [[ $1 == daruma ]]; then "$daruma" down -v >/dev/null; else docker-compose down -v -t 1 >/dev/null 2>&1; fi
+    cd "$root"
+    rm -rf "$dir/project"
+    echo "| $2 | $deployed | $(load_row)"
+}
+
+[[ $KINDS != *docker* && $KINDS != *compose* ]] || engine_start
+
 echo "## $COUNT deploys in a row, $RATE requests/s, $DELAY_MS ms service time, two instances"
 echo
-echo "A third each of GETs on kept-alive connections, GETs on a new connection each, and POSTs."
+echo "A third each of GETs on kept-alive connections, GETs on a new connection each, and POSTs. $SOCKETS upgraded connections are"
+echo "held open: the end of an instance ends its own, and they connect anew at once."
 echo
-echo "| how | deploys | sent | failed | p50 ms | p99 ms | max ms | POSTs executed twice | answered but lost |"
-echo "|---|---|---|---|---|---|---|---|---|"
+echo "| how | deploys | sent | failed | p50 ms | p99 ms | max ms | POSTs executed twice | answered but lost | upgraded: ended | refused |"
+echo "|---|---|---|---|---|---|---|---|---|---|---|"
 for kind in $KINDS; do
-    if [[ $kind == nginx ]]; then row_nginx; else row_daruma "$kind"; fi
+    case $kind in
+        nginx) row_nginx ;;
+        docker) row_containers daruma "daruma, containers, rolling" ;;
+        compose) row_containers docker-compose "docker-compose, one container" ;;
+        *) row_daruma "$kind" ;;
+    esac
 done
 echo
+
+[[ ${BAD:-1} != 0 ]] || exit 0
 
 # A version that is bad: how it ended, and what clients saw meanwhile.
 row_bad() { # WHAT VARIABLE [COMMAND]
@@ -136,10 +211,11 @@ row_bad() { # WHAT VARIABLE [COMMAND]
 
 echo "## Bad versions, canary of 10, 50, 100 %, $RATE requests/s"
 echo
-echo "| the new version | ended | after ms | sent | failed | p50 ms | p99 ms | max ms | POSTs executed twice | answered but lost |"
-echo "|---|---|---|---|---|---|---|---|---|---|"
+echo "| the new version | ended | after ms | sent | failed | p50 ms | p99 ms | max ms | POSTs executed twice | answered but lost | upgraded: ended | refused |"
+echo "|---|---|---|---|---|---|---|---|---|---|---|---|"
 row_bad "ends at once" "" '"false"'
 row_bad "never listens" "" '"sleep", "60"'
 row_bad "answers 500 to 5 %" 'DELAY_MS: "5", FAULTY: "5"'
+row_bad "is killed again and again" "" '"sh", "-c", "kill -9 $$$$"'
 row_bad "takes three times as long" 'DELAY_MS: "15"'
 echo

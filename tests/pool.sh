@@ -3,7 +3,7 @@
 # Runs programs side by side, for the runners of unit tests and of stories. As root each runs in namespaces of its own, so
 # that none meets another one's ports and processes, and that nothing outlives one: no process and no mount.
 
-pool_dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma-tests.XXXXXX")
+pool_dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma.XXXXXX") # short: sockets lie in it
 pool_tmp=$pool_dir # whatever they leave
 [[ -z ${KEEP:-} ]] || pool_tmp=${TMPDIR:-/tmp}
 declare -A pool_runs=() # process: name

@@ -33,6 +33,17 @@ uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t gen
     return sum;
 }
 
+uint32_t gauges_upgraded(const struct gauges *gauges, int endpoint, uint32_t generation)
+{
+    uint32_t sum = 0;
+    for (uint32_t w = 0; w < gauges->workers; w++) {
+        const struct endpoint_gauge *gauge = &gauges->worker[w].endpoints[endpoint];
+        if (atomic_load_explicit(&gauge->generation, memory_order_acquire) == generation)
+            sum += atomic_load_explicit(&gauge->upgraded, memory_order_relaxed);
+    }
+    return sum;
+}
+
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
 struct route_sum gauges_route(const struct gauges *gauges, uint32_t route)
@@ -108,6 +119,20 @@ unsigned gauges_latency_cell(uint64_t us)
     while (us > gauges_latency_us(cell))
         cell++;
     return cell;
+}
+
+uint64_t gauges_quantile_us(const uint64_t counts[GAUGES_LATENCY], double quantile)
+{
+    uint64_t all = 0, sum = 0;
+
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++)
+        all += counts[i];
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
+        sum += counts[i];
+        if (sum > 0 && (double)sum >= quantile * (double)all)
+            return gauges_latency_us(i);
+    }
+    return 0;
 }
 
 const char *gauges_limit_name(enum gauge_limit limit)

@@ -14,28 +14,30 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  6u
+#define GAUGES_LAYOUT  7u
 #define GAUGES_WORKERS 64
 
 /* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
    beyond 2 s, all that took longer. */
 #define GAUGES_LATENCY 64
+/* How long it was quiet is counted in the same cells, of so many µs each: 0.5 ms to 33 s. */
+#define GAUGES_QUIET_UNIT 16
 
 /* A slot follows the endpoint of the same index on the board; when `generation` differs from the board's, its numbers
    belong to an earlier instance and count as zero. The worker zeroes the slot when it first sees a new generation. */
 struct endpoint_gauge {
     _Atomic uint32_t generation;
-    _Atomic uint32_t inflight; /* requests (HTTP) or connections (TCP) that have been placed on it and are not ended;
+    _Atomic uint32_t inflight;   /* requests (HTTP) or connections (TCP) that have been placed on it and are not ended;
                                   one that broke off counts until its cause of death is known */
-    _Atomic uint64_t requests; /* placed on it, retries included */
-    _Atomic uint64_t errors;   /* connect failures, resets, timeouts, answers 500 … 599 */
-    _Atomic uint32_t ewma_us;  /* latency, peak-sensitive moving average */
-    _Atomic uint32_t ejected;  /* bool: this worker has taken it out by itself, for it fails or hangs */
-    _Atomic uint32_t hung;     /* bool: several requests are overdue and it has answered none since; the supervisor
+    _Atomic uint64_t requests;   /* placed on it, retries included */
+    _Atomic uint64_t errors;     /* connect failures, resets, timeouts, answers 500 … 599 */
+    _Atomic uint32_t ewma_us;    /* latency, peak-sensitive moving average */
+    _Atomic uint32_t ejected;    /* bool: this worker has taken it out by itself, for it fails or hangs */
+    _Atomic uint32_t hung;       /* bool: several requests are overdue and it has answered none since; the supervisor
                                   was rung to ask it */
-    uint32_t pad;
-    _Atomic uint64_t failures;                /* of its answers: 500 … 599 */
-    _Atomic uint64_t latency_us;              /* the sum of all that `latency` counts */
+    _Atomic uint32_t upgraded;   /* of those in flight: connections that speak another protocol since a 101 */
+    _Atomic uint64_t failures;   /* of its answers: 500 … 599 */
+    _Atomic uint64_t latency_us; /* the sum of all that `latency` counts */
     _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 
@@ -51,6 +53,13 @@ struct route_gauge {
     _Atomic uint64_t retry_denied; /* wanted, but budget, method or bytes already sent forbade it */
     _Atomic uint64_t poisoned;     /* refused or answered 502 under the poison rule */
     _Atomic uint64_t truncated;    /* upstream broke off in the middle of a response */
+    _Atomic int64_t quiet_ns;      /* monotonic: since then none of those that wait was answered */
+    _Atomic uint32_t waiting;      /* requests for instances whose answer has not begun */
+    uint32_t pad;
+    _Atomic uint32_t
+        latency[GAUGES_LATENCY]; /* from the request to the head of an answer below 500, whatever lay between */
+    _Atomic uint32_t
+        quiet[GAUGES_LATENCY]; /* for each such answer: for how long there had been none, while any waited */
 };
 
 /* What a client ran into. */
@@ -111,6 +120,8 @@ uint32_t gauges_connections(const struct gauges *gauges);
 
 /* Requests in flight on one endpoint over all workers; only what belongs to `generation`. */
 uint32_t gauges_inflight(const struct gauges *gauges, int endpoint, uint32_t generation);
+/* … and those of them that are connections gone over to another protocol. */
+uint32_t gauges_upgraded(const struct gauges *gauges, int endpoint, uint32_t generation);
 
 /* What all workers have counted of a route, and of an endpoint; of that only what belongs to `generation`. */
 struct route_sum {
@@ -128,6 +139,9 @@ struct endpoint_sum gauges_endpoint(const struct gauges *gauges, uint32_t endpoi
 /* The cell of a latency, and the longest latency in a cell. */
 unsigned gauges_latency_cell(uint64_t us);
 uint64_t gauges_latency_us(unsigned cell);
+
+/* Counted over all workers, as a difference or a sum. The latency that such a share of them (0 … 1] did not exceed; 0: none. */
+uint64_t gauges_quantile_us(const uint64_t counts[GAUGES_LATENCY], double quantile);
 
 /* Does any worker find that it hangs? */
 bool gauges_hung(const struct gauges *gauges, int endpoint, uint32_t generation);

@@ -55,6 +55,48 @@ static void print_answers(const json_t *receipt, const char *key, const char *ti
                integer_of(side, "failures"), number_of(side, "p50_ms"), number_of(side, "p99_ms"));
 }
 
+/* "prepare at 0.39, 1 started at 0.39, 1 retired at 0.90 s" */
+static void print_steps(const json_t *steps)
+{
+    size_t i;
+    json_t *step;
+
+    json_array_foreach((json_t *)steps, i, step)
+    {
+        printf("%s%s at %.2f", i ? ", " : "  steps         ", json_text(step, "what"), number_of(step, "at_s"));
+    }
+    if (json_array_size(steps) > 0)
+        printf(" s\n");
+}
+
+static void print_p99(const json_t *p99)
+{
+    static const char *const times[] = { "before", "meanwhile", "after" };
+    const char *lead = "  p99           ";
+
+    for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+        if (number_of(p99, times[i]) <= 0)
+            continue;
+        printf("%s%s %.1f", lead, times[i], number_of(p99, times[i]));
+        lead = ", ";
+    }
+    if (*lead == ',')
+        printf(" ms\n");
+}
+
+static void print_log(const json_t *log, const char *words)
+{
+    size_t i;
+    json_t *line;
+
+    if (json_array_size(log) == 0 && *words)
+        printf("  last words    %s\n", words);
+    json_array_foreach((json_t *)log, i, line)
+    {
+        printf("%s%s\n", i ? "                " : "  its log       ", json_string_value(line));
+    }
+}
+
 void deploys_print(const struct cli *cli, const json_t *receipt)
 {
     const char *outcome = json_text(receipt, "outcome"), *words = json_text(receipt, "last_words");
@@ -69,14 +111,19 @@ void deploys_print(const struct cli *cli, const json_t *receipt)
            clock_format_span((int64_t)(number_of(receipt, "took_s") * 1e9), span));
     printf("  how           %s, %s; %lld started, %lld failed\n", json_text(receipt, "strategy"),
            json_text(receipt, "order"), integer_of(receipt, "started"), integer_of(receipt, "failed_instances"));
+    print_steps(json_object_get(receipt, "steps"));
     printf("  requests      %lld, %lld failed, %lld held, %lld retried\n", integer_of(receipt, "requests"),
            integer_of(receipt, "failed"), integer_of(receipt, "held"), integer_of(receipt, "retried"));
+    if (number_of(receipt, "longest_gap_ms") > 0)
+        printf("  longest gap   %.1f ms without an answer\n", number_of(receipt, "longest_gap_ms"));
+    print_p99(json_object_get(receipt, "p99_ms"));
     print_answers(receipt, "old", "old version");
     print_answers(receipt, "new", "new version");
+    print_answers(json_object_get(receipt, "probes"), "old", "probes of old");
+    print_answers(json_object_get(receipt, "probes"), "new", "probes of new");
     if (*json_text(receipt, "reason"))
         printf("  reason        %s\n", json_text(receipt, "reason"));
-    if (*words)
-        printf("  last words    %s\n", words);
+    print_log(json_object_get(receipt, "log"), words);
 }
 
 static void on_event(struct client_stream *stream, const json_t *event)

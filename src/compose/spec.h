@@ -101,11 +101,13 @@ struct spec_deploy {
     struct spec_update update, rollback;
     uint32_t *steps; /* CANARY: the new version's share of the requests, in 1/1000, rising to 1000 */
     size_t steps_len;
-    int64_t dwell_ns;             /* how long each share is watched; 30 s unless given */
-    int64_t keep_ns;              /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
-    int64_t ready_timeout_ns;     /* a new instance that isn't ready by then has failed; 60 s unless given */
-    enum spec_compare compare;    /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
-    uint32_t min_requests;        /* fewer answers say nothing about a version; 50 unless given */
+    int64_t dwell_ns;          /* how long each share is watched; 30 s unless given */
+    int64_t keep_ns;           /* BLUE_GREEN: how long the old version stays after the switch; 30 s unless given */
+    int64_t ready_timeout_ns;  /* a new instance that isn't ready by then has failed; 60 s unless given */
+    enum spec_compare compare; /* FAILURES unless given, LATENCY for CANARY and BLUE_GREEN */
+    uint32_t min_requests;     /* fewer answers say nothing about a version; 50 unless given */
+    char *probe; /* path that is asked for where clients ask for less; NULL: nothing is. That of the health check or "/"
+                    unless given, for services whose first port is an http port */
     struct spec_service *prepare; /* a job that only makes be there what instances need, "SERVICE-prepare" */
     struct spec_service *pre_deploy, *post_deploy; /* jobs of the new version, "SERVICE-pre_deploy"; NULL: none */
 };
@@ -151,15 +153,16 @@ struct spec_service {
     struct spec_deploy deploy;
     struct spec_dependency *depends_on;
     size_t depends_on_len;
-    int64_t drain_timeout_ns; /* x-daruma.drain_timeout; 10 s unless given */
-    bool restart_unhealthy;   /* x-daruma.restart_unhealthy; true unless given */
-    uint32_t max_inflight;    /* x-daruma.max_inflight: requests at a time on one instance; 0: any number */
-    int64_t slow_start_ns;    /* x-daruma.slow_start; 0 unless given */
-    unsigned proxy_protocol;  /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
-    const json_t *model;      /* its part of the spec's model; belongs to that */
-    char config_hash[65];     /* SHA-256 over what needs a new instance when it changes; not replicas */
-    struct spec_stamp stamp;  /* zero until a runtime fills it in */
-    bool build;               /* its image is to be built anew although there is one; set by the owner of the spec */
+    int64_t drain_timeout_ns;  /* x-daruma.drain_timeout; 10 s unless given */
+    int64_t drain_upgraded_ns; /* x-daruma.drain_upgraded; drain_timeout unless given */
+    bool restart_unhealthy;    /* x-daruma.restart_unhealthy; true unless given */
+    uint32_t max_inflight;     /* x-daruma.max_inflight: requests at a time on one instance; 0: any number */
+    int64_t slow_start_ns;     /* x-daruma.slow_start; 0 unless given */
+    unsigned proxy_protocol;   /* x-daruma.proxy_protocol: version of the header that it wants to read; 0: none */
+    const json_t *model;       /* its part of the spec's model; belongs to that */
+    char config_hash[65];      /* SHA-256 over what needs a new instance when it changes; not replicas */
+    struct spec_stamp stamp;   /* zero until a runtime fills it in */
+    bool build;                /* its image is to be built anew although there is one; set by the owner of the spec */
 };
 
 /* An answer of the gateway's own. */

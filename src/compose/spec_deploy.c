@@ -86,6 +86,20 @@ static enum spec_compare read_compare(const struct node *own, enum spec_strategy
                                            : SPEC_COMPARE_NOTHING;
 }
 
+static char *read_probe(struct loading *load, const struct node *own, const struct spec_service *service)
+{
+    const struct spec_healthcheck *check = &service->healthcheck;
+    const char *usual = check->test == SPEC_TEST_HTTP && !check->host && check->url[0] ? check->url : "/";
+    const char *path = read_text(own, "probe", usual);
+
+    if (works_alone(service) || !*path)
+        return NULL;
+    if (*path != '/')
+        problem_error(load->problems, place_of(own, "probe"),
+                      "the path of a probe begins with \"/\"; \"\": none is sent");
+    return pool_strdup(load->pool, path);
+}
+
 /* "steps: [1, 10, 50]" in percent, rising; the last one, 100, need not be said. */
 static void read_steps(struct loading *load, const struct node *list, struct spec_deploy *ret)
 {
@@ -196,6 +210,7 @@ void spec_build_deploy(struct loading *load, const struct node *node, struct spe
         .min_requests = (uint32_t)read_int(own, "min_requests", 50),
     };
     ret->compare = read_compare(own, ret->strategy);
+    ret->probe = read_probe(load, own, service);
     ret->prepare = POOL_NEW(load->pool, struct spec_service);
     ret->prepare->name = pool_printf(load->pool, "%s-prepare", service->name);
     ret->prepare->place = service->place;

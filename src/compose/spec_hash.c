@@ -16,7 +16,7 @@ static const char *const outside[] = { "depends_on",  "restart", "scale",       
                                        "healthcheck", "deploy",  "x-daruma",    NULL };
 static const char *const outside_deploy[] = { "replicas", "restart_policy", "update_config", "rollback_config", NULL };
 static const char *const outside_daruma[] = {
-    "deploy", "healthcheck", "drain_timeout", "restart_unhealthy", "max_inflight", "slow_start", NULL
+    "deploy", "healthcheck", "drain_timeout", "drain_upgraded", "restart_unhealthy", "max_inflight", "slow_start", NULL
 };
 static const char *const nothing[] = { NULL };
 

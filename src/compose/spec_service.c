@@ -338,6 +338,8 @@ void spec_build_service(struct loading *load, const struct entry *entry, const c
                           : strcmp(proxy, "v2") == 0 ? 2
                                                      : 0,
         .drain_timeout_ns = read_duration(daruma, "drain_timeout", 10 * NS_PER_S),
+        .drain_upgraded_ns =
+            read_duration(daruma, "drain_upgraded", read_duration(daruma, "drain_timeout", 10 * NS_PER_S)),
         .restart_unhealthy = read_bool(daruma, "restart_unhealthy", true),
         .max_inflight = (uint32_t)read_int(daruma, "max_inflight", 0),
         .slow_start_ns = read_duration(daruma, "slow_start", 0),

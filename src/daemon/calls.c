@@ -67,6 +67,11 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
     int r = up_request_parse(json, &request, err);
     if (r < 0)
         return r;
+    if (request.id && request.id == daemon->request.id) { /* by somebody whose supervisor died before it could answer */
+        *ret = json_pack("{s:s, s:[]}", "warnings", "", "plan");
+        up_request_free(&request);
+        return 0;
+    }
     r = daemon_change(daemon, &request, &problems, &plan, err);
     problems_format(&problems, false, &text);
     const char *told = text.len > 0 ? text.data : "";

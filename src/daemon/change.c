@@ -81,16 +81,17 @@ int daemon_apply(struct daemon *daemon, const struct up_request *request, struct
     return 0;
 }
 
-int daemon_apply_again(struct daemon *daemon, struct err *err)
+void daemon_apply_again(struct daemon *daemon)
 {
     const struct up_request *request = &daemon->request;
+    struct err err = { 0 };
 
     if (request->replace)
         supervisor_turn_round(daemon->supervisor, request->services);
-    int r = supervisor_apply_again(daemon->supervisor, request->services, err);
-    if (r == 0)
+    if (supervisor_apply_again(daemon->supervisor, request->services, &err) < 0)
+        daemon_warn(daemon, "what was asked for last cannot be done", err.message);
+    else
         renew(daemon, request);
-    return r;
 }
 
 static bool is_used(void *data, uint32_t id)

@@ -87,7 +87,7 @@ void daemon_emit(struct daemon *daemon, enum event_kind kind, const char *from, 
 static void on_deployed(void *data, const struct deploy_receipt *receipt)
 {
     struct daemon *daemon = data;
-    if (deploys_write(&daemon->receipts, receipt) < 0)
+    if (deploys_write(&daemon->receipts, receipt, daemon->logs_dir) < 0)
         daemon_emit(daemon, EVENT_WARNING, "", "", "the receipt of a deploy could not be written");
 }
 
@@ -351,7 +351,7 @@ static int build(struct daemon *daemon, struct spec *spec, bool goes_on, struct 
     if (r == 0 && spec)
         r = daemon_apply(daemon, &daemon->request, spec, err);
     else if (r == 0 && !daemon->before.whole)
-        r = daemon_apply_again(daemon, err);
+        daemon_apply_again(daemon);
     if (r < 0) {
         spec_free(spec);
         return r;

@@ -83,8 +83,8 @@ void daemon_go_down(struct daemon *daemon, bool kill);
 /* Makes services be as `spec` says, which is taken over, after it has been written down as what is to be. 0, or a negative
    errno with `err` and nothing changed; the spec is the caller's then. */
 int daemon_apply(struct daemon *daemon, const struct up_request *request, struct spec *spec, struct err *err);
-/* Once more what somebody who died had applied in part. Negative errno with `err`. */
-int daemon_apply_again(struct daemon *daemon, struct err *err);
+/* Once more what somebody who died had applied in part. What cannot be done is warned of. */
+void daemon_apply_again(struct daemon *daemon);
 /* Makes the project be as `request` says, which stays the caller's. 0: done, `problems` may hold warnings. A negative errno:
    nothing was changed, and the reasons are in `problems` or `err`; only what listens may fail after that (`err`). -EBUSY: it is
    going down. `*ret_plan`, the caller's, says what changes (deploys.h); with request->dry_run nothing does. */

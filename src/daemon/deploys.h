@@ -11,8 +11,9 @@
 
 #include <jansson.h>
 
-/* Appends a receipt. 0, or a negative errno; then it is only in the events. */
-int deploys_write(struct logfile *file, const struct deploy_receipt *receipt);
+/* Appends a receipt; one of the same deploy that is there already is out of date then. What the instance that failed wrote last
+   is read from the logs. 0, or a negative errno; then it is only in the events. */
+int deploys_write(struct logfile *file, const struct deploy_receipt *receipt, const char *logs_dir);
 
 /* All that are kept, oldest first. A new reference; NULL when out of memory. */
 json_t *deploys_read(const struct logfile *file);

@@ -2,6 +2,7 @@
 #include "daemon/request.h"
 
 #include "base/cleanup.h"
+#include "base/rng.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ json_t *up_request_json(const struct compose_request *compose, const char *const
 
     if (!object)
         return NULL;
+    (void)json_object_set_new(object, "id", json_integer((json_int_t)(rng_entropy() >> 11))); /* exact in a double */
     set_text(object, "working_dir", compose->working_dir);
     set_text(object, "project_dir", compose->project_dir);
     set_text(object, "project_name", compose->project_name);
@@ -105,6 +107,7 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
         up_request_free(&request);
         return r;
     }
+    request.id = json_integer_value(json_object_get(request.json, "id"));
     request.compose.replace_nginx = json_is_true(json_object_get(request.json, "replace_nginx"));
     request.compose.files = request.lists[0];
     request.compose.env_files = request.lists[1];

@@ -13,6 +13,7 @@
 
 struct up_request {
     json_t *json; /* owns all strings */
+    int64_t id;   /* the same number, the same request: it is done once. 0: none */
     struct compose_request compose;
     const char *const *services; /* NULL: all */
     const char *runtime;         /* --runtime or DARUMA_RUNTIME; NULL: neither */

@@ -29,6 +29,15 @@ static json_t *files_of(const struct spec *spec)
     return files;
 }
 
+static json_t *built_of(const struct spec *spec)
+{
+    json_t *built = json_array();
+    for (size_t i = 0; i < spec->services_len; i++)
+        if (spec->services[i].build)
+            (void)json_array_append_new(built, json_string(spec->services[i].name));
+    return built;
+}
+
 static json_t *replicas_of(const struct spec *spec)
 {
     json_t *replicas = json_object();
@@ -43,9 +52,9 @@ int specs_save(const struct rundir *dir, const struct spec *spec, uint32_t id, s
     char name[NAME_SIZE];
 
     bool printed = model_print_loadable(spec->model, &model);
-    json_t *json = printed ? json_pack("{s:i, s:s, s:s, s:o, s:o, s:s}", "version", SPECS_VERSION, "name", spec->name,
-                                       "working_dir", spec->working_dir, "files", files_of(spec), "replicas",
-                                       replicas_of(spec), "model", model.data)
+    json_t *json = printed ? json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s}", "version", SPECS_VERSION, "name",
+                                       spec->name, "working_dir", spec->working_dir, "files", files_of(spec),
+                                       "replicas", replicas_of(spec), "build", built_of(spec), "model", model.data)
                            : NULL;
     CLEANUP_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
@@ -95,6 +104,26 @@ static bool is_sound(const json_t *json)
            json_is_string(json_object_get(json, "model"));
 }
 
+/* What the request for it has said. */
+static void restore_wishes(const json_t *json, struct spec *spec)
+{
+    const json_t *replicas = json_object_get(json, "replicas");
+    json_t *name;
+    size_t n;
+
+    for (size_t i = 0; i < spec->services_len; i++) {
+        struct spec_service *service = &spec->services[i];
+        const json_t *wanted = json_object_get(replicas, service->name);
+        if (json_is_integer(wanted))
+            service->replicas = (int32_t)json_integer_value(wanted);
+        json_array_foreach(json_object_get(json, "build"), n, name)
+        {
+            service->build =
+                service->build || (json_is_string(name) && strcmp(json_string_value(name), service->name) == 0);
+        }
+    }
+}
+
 int specs_load(const struct rundir *dir, uint32_t id, struct spec **ret, struct err *err)
 {
     char path[PATH_MAX], name[NAME_SIZE];
@@ -109,11 +138,8 @@ int specs_load(const struct rundir *dir, uint32_t id, struct spec **ret, struct 
     int r = is_sound(json) ? load(dir, json, &spec, &why) : -EINVAL;
     if (r < 0)
         (void)err_set(err, r, "%.300s cannot be used%s%.100s", path, why.message[0] ? ": " : "", why.message);
-    for (size_t i = 0; r == 0 && i < spec->services_len; i++) {
-        const json_t *replicas = json_object_get(json_object_get(json, "replicas"), spec->services[i].name);
-        if (json_is_integer(replicas))
-            spec->services[i].replicas = (int32_t)json_integer_value(replicas);
-    }
+    else
+        restore_wishes(json, spec);
     json_decref(json);
     if (r == 0)
         *ret = spec;

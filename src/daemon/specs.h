@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The specs that services of a project have or had, each in a file of the run directory (spec-N.json): the model with all that
- * files and environment said at that time, and how many replicas were wanted. So whoever comes after a supervisor that died
+ * files and environment said at that time, how many replicas were wanted, and what was to be built. So whoever comes after a supervisor that died
  * takes over what runs by what it was started from, and can go back to what was before, whatever the files say by now.
  */
 #ifndef DARUMA_DAEMON_SPECS_H

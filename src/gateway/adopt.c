@@ -11,6 +11,7 @@
 #include "gateway/mark.h"
 #include "gateway/replay.h"
 #include "gateway/upstream.h"
+#include "gateway/waits.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -122,10 +123,13 @@ static void adopt_conn(struct adoption *a, uint32_t index)
         a->held[a->helds++] = index;
     if (conn->state == CONN_VERDICT)
         gw_list_add(worker, &worker->verdicts, conn);
+    gw_waits_adopt(worker, conn);
     worker->active += (conn->flags & CONN_ACTIVE) != 0;
     worker->retrying += (conn->flags & CONN_RETRYING) != 0;
     if (conn->flags & CONN_IN_FLIGHT)
         count_in_flight(worker, conn->endpoint, conn->endpoint_generation);
+    if (conn->flags & CONN_UPGRADED)
+        gw_attempt_upgraded(worker, conn);
     if (conn->rival != GW_NONE)
         count_in_flight(worker, conn->rival_endpoint, conn->rival_generation);
     if (worker->slots.due[index] > 0)
@@ -169,8 +173,11 @@ static void build(struct adoption *a)
     struct gw_worker *worker = a->worker;
 
     rebuild_free(a);
-    for (uint32_t i = 0; i < worker->view->used_endpoints; i++)
+    for (uint32_t i = 0; i < worker->view->used_endpoints; i++) {
         atomic_store_explicit(&worker->gauges->endpoints[i].inflight, 0, memory_order_relaxed);
+        atomic_store_explicit(&worker->gauges->endpoints[i].upgraded, 0, memory_order_relaxed);
+    }
+    gw_waits_forget(worker);
     for (uint32_t i = 0; i < worker->slots.arena->fresh_conn; i++)
         if (worker->slots.conns[i].state != CONN_FREE)
             adopt_conn(a, i);

@@ -46,13 +46,32 @@ static bool may_be_tried(struct gw_worker *worker, const struct conn *conn)
            gw_poison_trial(&worker->shared->quarantine, trial_owner(worker, conn), worker->now, worker->now + TRIAL_NS);
 }
 
+static void count_upgraded(struct gw_worker *worker, const struct conn *conn, int by)
+{
+    struct endpoint_gauge *gauge = &worker->gauges->endpoints[conn->endpoint];
+    uint32_t now = atomic_load_explicit(&gauge->upgraded, memory_order_relaxed);
+
+    if (atomic_load_explicit(&gauge->generation, memory_order_relaxed) == conn->endpoint_generation)
+        atomic_store_explicit(&gauge->upgraded, now + (uint32_t)by, memory_order_relaxed);
+}
+
+void gw_attempt_upgraded(struct gw_worker *worker, struct conn *conn)
+{
+    if (!(conn->flags & CONN_IN_FLIGHT))
+        return;
+    conn->flags |= CONN_UPGRADED;
+    count_upgraded(worker, conn, 1);
+}
+
 void gw_attempt_over(struct gw_worker *worker, struct conn *conn)
 {
     if (!(conn->flags & CONN_IN_FLIGHT))
         return;
     if (conn->strikes > 0)
         gw_poison_trial_over(&worker->shared->quarantine, trial_owner(worker, conn));
-    conn->flags &= ~(uint32_t)CONN_IN_FLIGHT;
+    if (conn->flags & CONN_UPGRADED)
+        count_upgraded(worker, conn, -1);
+    conn->flags &= ~(uint32_t)(CONN_IN_FLIGHT | CONN_UPGRADED);
     gw_attempt_landed(worker, conn->endpoint, conn->endpoint_generation);
 }
 

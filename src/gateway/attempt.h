@@ -34,6 +34,8 @@ void gw_attempt_count_retry(struct gw_worker *worker, struct conn *conn, enum re
 /* Something happened on the upstream connection while it was on its way. */
 void gw_attempt_arrived(struct gw_worker *worker, struct conn *conn);
 
+/* Its connection speaks another protocol from now on, and is counted as such, too. */
+void gw_attempt_upgraded(struct gw_worker *worker, struct conn *conn);
 /* Takes the count of the attempt off the endpoint. Idempotent. */
 void gw_attempt_over(struct gw_worker *worker, struct conn *conn);
 

@@ -37,6 +37,7 @@ static void begin_generation(struct balance *balance, uint32_t endpoint)
         .name = gw_ring_name(begun->instance),
     };
     atomic_store_explicit(&gauge->inflight, 0, memory_order_relaxed);
+    atomic_store_explicit(&gauge->upgraded, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->requests, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->errors, 0, memory_order_relaxed);
     atomic_store_explicit(&gauge->ewma_us, 0, memory_order_relaxed);

@@ -16,6 +16,7 @@
 #include "gateway/relay.h"
 #include "gateway/rewrite.h"
 #include "gateway/upstream.h"
+#include "gateway/waits.h"
 
 enum { HOPS_MAX = 8 /* gateways of our kind that a request may come through */ };
 
@@ -49,6 +50,7 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
     gw_pipe_drop(&conn->down);
     if (conn->flags & CONN_RETRYING)
         worker->retrying--;
+    gw_waits_over(worker, conn);
     if (conn->flags & CONN_ACTIVE) {
         worker->active--;
         if (conn->state != CONN_TUNNEL) /* logged when it began */
@@ -171,6 +173,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
         gw_answer(worker, conn, 502, "this request is in quarantine: instances died while they served it");
     } else {
         conn->key = gw_affinity_key(worker->view, gw_conn_route(worker, conn), buf, head, gw_client_peer(conn));
+        gw_waits_begin(worker, conn);
         gw_attempt_or_hold(worker, conn);
     }
 }
@@ -199,6 +202,8 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         if (known)
             gw_balance_success(balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
     }
+    if (status < 500 && (status >= 200 || status == 101))
+        gw_waits_answered(worker, conn);
     if (!known || (status < 200 && status != 101))
         return;
     if (status < 500) {

@@ -140,6 +140,7 @@ static bool begin_tunnel(struct gw_worker *worker, struct conn *conn)
     conn->in_sent = conn->request_end;
     conn->request_end = conn->in_len;
     gw_conn_step(worker, conn, CONN_EV_TUNNEL);
+    gw_attempt_upgraded(worker, conn);
     return true;
 }
 

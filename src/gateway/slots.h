@@ -38,7 +38,7 @@
 
 #define GW_ARENA_MAGIC UINT64_C(0x6461727561726e31) /* "daruarn1" */
 #ifndef GW_ARENA_LAYOUT                             /* a story builds a program of another one */
-#define GW_ARENA_LAYOUT 7u
+#define GW_ARENA_LAYOUT 8u
 #endif
 #define GW_NONE      UINT32_MAX
 #define GW_HEAD_DONE UINT32_MAX /* conn.head_sent: all of it */
@@ -91,6 +91,8 @@ enum conn_flag {
     CONN_EXPECTS = 1 << 24,       /* Expect: 100-continue: its body may wait until the upstream asks for it */
     CONN_LATER = 1 << 25,         /* HELD: waits for room in the retry budget */
     CONN_UNPROVEN = 1 << 26,      /* IDLE: adopted, and its socket has not been checked yet (adopt.h) */
+    CONN_WAITING = 1 << 27,       /* counted as waiting for its answer (waits.h) */
+    CONN_UPGRADED = 1 << 28,      /* TUNNEL: of a request, and counted as such in the endpoint's gauge */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */

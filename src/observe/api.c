@@ -338,14 +338,14 @@ static void get_events(const struct api *api, const struct api_request *request,
     };
 }
 
-/* Refuses a name that nobody has: silence would look like an instance that says nothing. */
+/* Refuses a name that nobody has or has had: silence would look like an instance that says nothing. */
 static bool known_names(const struct api *api, const char *const *names, struct api_answer *answer)
 {
     json_t *instances = api->calls.instances(api->calls.data), *instance;
     size_t i;
 
     for (; *names; names++) {
-        bool found = false;
+        bool found = logs_exist(api->logs_dir, *names);
         json_array_foreach(instances, i, instance)
         {
             const char *service = json_string_value(json_object_get(instance, "service"));

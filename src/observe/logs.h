@@ -79,6 +79,9 @@ void logs_reader_free(struct logs_reader *reader);
  */
 bool logs_reader_next(struct logs_reader *reader, struct logs_line *ret);
 
+/* Is there a file of that service or instance? */
+bool logs_exist(const char *dir, const char *name);
+
 /* "app-12" belongs to service "app"; a name without a number is its own service. */
 void logs_service_of(const char *instance, char service[EVENT_NAME]);
 

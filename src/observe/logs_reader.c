@@ -333,3 +333,13 @@ void logs_reader_free(struct logs_reader *reader)
     free(reader->names);
     free(reader);
 }
+
+bool logs_exist(const char *dir, const char *name)
+{
+    const struct logs_query query = { .names = (const char *const[]){ name, NULL } };
+    struct logs_reader *reader = logs_reader_new(dir, &query);
+    bool any = reader && reader->first;
+
+    logs_reader_free(reader);
+    return any;
+}

@@ -44,6 +44,11 @@ static void __attribute__((format(printf, 2, 3))) tell(const struct service *ser
     event_emit(service->supervisor->peers.events, &event);
 }
 
+void deploy_tell_pending(const struct service *service)
+{
+    tell(service, "version %u waits for the end of this deploy; --replace turns it round", service->pending.number);
+}
+
 /* Another version of it is there, be it only on its way out. */
 static bool has_old(const struct service *service)
 {
@@ -109,6 +114,7 @@ static void shift(struct service *service, size_t step)
     service_keep(service); /* whoever takes over does not take a step back */
     share_out(service);
     deploy_begin_comparison(service);
+    deploy_mark(service, "%g %%", deploy->share / 10.0);
     tell(service, "version %u gets %g %% of the requests", service->version.number, deploy->share / 10.0);
 }
 
@@ -151,30 +157,6 @@ static void retire_old(struct service *service, int count)
         instance_stop(instance, CAUSE_DEPLOY, false);
 }
 
-static void hand_out_receipt(const struct service *service)
-{
-    const struct deploy *deploy = &service->deploy;
-    const struct supervisor_peers *peers = &service->supervisor->peers;
-    struct traffic now = traffic_of(peers->board, peers->gauges, service->name);
-    struct deploy_receipt receipt = {
-        .from = deploy->from.number,
-        .to = deploy->to,
-        .outcome = deploy->phase,
-        .strategy = service->version.spec->deploy.strategy,
-        .stop_first = service->version.spec->deploy.update.stop_first,
-        .began_wall_ns = deploy->began_wall_ns,
-        .took_ns = deploy->ended_ns - deploy->began_ns,
-        .started = deploy->started,
-        .failed = deploy->failed,
-        .traffic = traffic_since(&now, &deploy->before),
-        .answers = { deploy->seen[0], deploy->seen[1] },
-    };
-    memcpy(receipt.reason, deploy->reason, sizeof(receipt.reason));
-    memcpy(receipt.last_words, deploy->last_words, sizeof(receipt.last_words));
-    (void)snprintf(receipt.service, sizeof(receipt.service), "%s", service->name);
-    peers->deployed(peers->data, &receipt);
-}
-
 static void tell_end(const struct service *service)
 {
     const struct deploy *deploy = &service->deploy;
@@ -200,9 +182,10 @@ static void finish(struct service *service, enum deploy_phase phase)
     if (deploy->job)
         instance_stop(deploy->job, CAUSE_DEPLOY, false);
     deploy_prune(service);
+    deploy_probe_end(service);
     deploy->phase = phase;
     deploy->ended_ns = now_of(service);
-    hand_out_receipt(service);
+    deploy_hand_out(service);
     if (phase != DEPLOY_PAUSED)
         version_drop(&deploy->from);
     tell_end(service);
@@ -251,6 +234,8 @@ static void go_back(struct service *service)
     struct deploy *deploy = &service->deploy;
 
     deploy->phase = DEPLOY_GOING_BACK;
+    deploy_probe_end(service);
+    deploy_mark(service, "went back");
     tell(service, "version %u goes back to %u: %.150s", service->version.number, deploy->from.number, deploy->reason);
     deploy->batch_ns = 0;
     deploy->settled = 0;
@@ -344,9 +329,11 @@ static bool take_step(struct service *service)
     switch (step.action) {
     case DEPLOY_START:
         start_new(service, step.count);
+        deploy_mark(service, "%d started", step.count);
         return true;
     case DEPLOY_RETIRE:
         retire_old(service, step.count);
+        deploy_mark(service, "%d retired", step.count);
         return true;
     case DEPLOY_SHIFT:
         shift(service, step.step);
@@ -380,12 +367,16 @@ static void init(struct service *service, struct version *from)
 {
     struct deploy *deploy = &service->deploy;
 
+    deploy_close_receipt(service);
+    deploy_probe_end(service);
     *deploy = (struct deploy){
         .service = service,
         .phase = DEPLOY_ROLLING,
         .from = *from,
         .to = service->version.number,
         .before = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
+        .waits = traffic_waits_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
+        .ended = deploy->ended,
         .began_ns = now_of(service),
         .began_wall_ns = clock_wall(),
         .job = deploy->job, /* still on its way out, if there is one */
@@ -434,6 +425,8 @@ void deploy_resume(struct service *service)
             weigh(service);
         if (now.requests < deploy->before.requests)
             deploy->before = (struct traffic){ 0 }; /* the gateway that counts now is another one */
+        deploy->waits = deploy->ended =
+            traffic_waits_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name);
         deploy_sum_answers(service, deploy->before_all);
         deploy_begin_comparison(service);
     }
@@ -459,6 +452,8 @@ void deploy_end(struct service *service)
     struct deploy *deploy = &service->deploy;
 
     loop_timer_cancel(service->supervisor->peers.loop, &deploy->timer);
+    deploy_close_receipt(service);
+    deploy_probe_end(service);
     deploy->phase = DEPLOY_NONE;
     if (deploy->job)
         instance_stop(deploy->job, CAUSE_STOP, false);

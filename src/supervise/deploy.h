@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "compose/spec.h"
 #include "supervise/deploy_plan.h"
+#include "supervise/deploy_probe.h"
 #include "supervise/deploy_verdict.h"
 #include "supervise/traffic.h"
 
@@ -42,7 +43,15 @@ enum deploy_phase {
     DEPLOY_FAILED, /* ended before anything was touched */
 };
 
-/* What is left of a deploy that ended: plain data. */
+/* What was done, and when it was done with: a deploy's time goes by between them. What comes beyond is not told. */
+enum { DEPLOY_STEPS = 32, DEPLOY_STEP = 24 };
+struct deploy_mark {
+    char what[DEPLOY_STEP]; /* "prepared", "2 started", "10 %" … */
+    int64_t at_ns;          /* since it began */
+};
+
+/* What is left of a deploy that ended: plain data. Handed out at its end and, when that is known, once more with what came
+   after it. */
 struct deploy_receipt {
     char service[EVENT_NAME];
     uint32_t from, to;         /* versions, as it was asked for */
@@ -50,11 +59,18 @@ struct deploy_receipt {
     enum spec_strategy strategy;
     bool stop_first;
     int64_t began_wall_ns, took_ns;
-    int started, failed;             /* new instances */
-    struct traffic traffic;          /* meanwhile */
+    int started, failed;    /* new instances */
+    struct traffic traffic; /* meanwhile */
+    uint64_t gap_us, p99_us;
+    uint64_t p99_before_us; /* since the deploy before, or the gateway began; 0: nobody was answered */
+    uint64_t p99_after_us;  /* in the first seconds after it; 0: nobody was answered, or not known */
+    struct deploy_mark steps[DEPLOY_STEPS];
+    size_t steps_len;
     struct deploy_sample answers[2]; /* what the old and the new version answered meanwhile */
+    struct deploy_sample probes[2];  /* … to the deploy's own questions */
     char reason[EVENT_TEXT];         /* why it failed; "": it did not */
     char last_words[EVENT_TEXT];     /* of the instance that failed; "": none */
+    char failed_instance[EVENT_NAME];
 };
 
 struct deploy {
@@ -63,6 +79,7 @@ struct deploy {
     struct version from;      /* what it goes back to */
     uint32_t to;              /* the version that was asked for */
     int started, failed;      /* new instances; those that failed */
+    int killed[2];            /* so often an old [0] or a new one was killed from outside */
     struct instance *job;     /* pre_deploy or post_deploy, as it runs; NULL: none */
     bool prepared;            /* what new instances need is there */
     bool pre_done, post_done; /* or there is no such job */
@@ -73,13 +90,19 @@ struct deploy {
     uint32_t share;      /* the same in 1/1000 */
     uint32_t weights[2]; /* of the old and the new version's endpoints */
     int64_t began_wall_ns;
-    struct traffic before; /* what had been counted when it began */
+    struct traffic before;             /* what had been counted when it began */
+    struct traffic_waits waits, ended; /* … of how long they waited, and when the deploy before had ended */
+    struct deploy_mark steps[DEPLOY_STEPS];
+    size_t steps_len;
+    struct deploy_receipt receipt; /* of the last one, as long as `after` runs */
+    struct loop_timer after;
 
     /* What the old [0] and the new version [1] had answered: through endpoints that are gone; when the deploy began; when
        the comparison that goes on began; and since the deploy began, as last looked at. */
     struct deploy_sample gone[2], before_all[2], base[2], seen[2];
+    struct deploy_probing probing;
 
-    char reason[EVENT_TEXT], last_words[EVENT_TEXT];
+    char reason[EVENT_TEXT], last_words[EVENT_TEXT], failed_instance[EVENT_NAME];
     struct loop_timer timer;
 };
 
@@ -90,8 +113,16 @@ void deploy_begin(struct service *service, struct version *from);
 /* For a supervisor that takes over, when the deploy is as its record says and the instances are there: goes on in the same
    direction, from where they are. */
 void deploy_resume(struct service *service);
+/* deploy_receipt.c: remembers a step for the receipt. */
+void deploy_mark(struct service *service, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Hands out the receipt of a deploy that has just ended. */
+void deploy_hand_out(struct service *service);
+/* What comes after the last one is not waited for any longer. */
+void deploy_close_receipt(struct service *service);
 /* Goes on as far as it can. Part of settling. */
 void deploy_settle(struct service *service);
+/* Says that another version waits for the end of the one that goes on. */
+void deploy_tell_pending(const struct service *service);
 /* Turns round: back to the version before. `reason` is for people. -EALREADY: it does that already; -ENOENT: none goes
    on. */
 int deploy_turn_round(struct service *service, const char *reason);

@@ -4,6 +4,7 @@
  */
 #include "supervise/supervisor.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void add_sample(const struct instance *instance, struct deploy_sample *sum)
@@ -33,8 +34,24 @@ void deploy_begin_comparison(struct service *service)
     struct deploy *deploy = &service->deploy;
 
     deploy_sum_answers(service, deploy->base);
+    deploy_probe_begin(service);
     if (service->version.spec->deploy.strategy == SPEC_BLUE_GREEN)
         memset(deploy->base, 0, sizeof(deploy->base));
+}
+
+/* By what clients asked for, or by what it was asked by ourselves. */
+static bool is_worse(struct deploy *deploy, const struct spec_deploy *rules, const struct deploy_sample clients[2])
+{
+    const struct deploy_sample *probes[] = { &deploy->probing.of[0].seen, &deploy->probing.of[1].seen };
+    bool latency = rules->compare == SPEC_COMPARE_LATENCY;
+    char why[EVENT_TEXT];
+
+    if (deploy_is_worse(&clients[0], &clients[1], rules->min_requests, latency, deploy->reason, sizeof(deploy->reason)))
+        return true;
+    if (!deploy_is_worse(probes[0], probes[1], rules->min_requests, latency, why, sizeof(why)))
+        return false;
+    (void)snprintf(deploy->reason, sizeof(deploy->reason), "%.150s (probes of %.60s)", why, rules->probe);
+    return true;
 }
 
 bool deploy_compare(struct service *service)
@@ -50,7 +67,13 @@ bool deploy_compare(struct service *service)
         since[i] = deploy_sample_since(&now[i], &deploy->base[i]);
         deploy->seen[i] = deploy_sample_since(&now[i], &deploy->before_all[i]);
     }
-    return rules->compare != SPEC_COMPARE_NOTHING && !deploy->tolerant &&
-           deploy_is_worse(&since[0], &since[1], rules->min_requests, rules->compare == SPEC_COMPARE_LATENCY,
-                           deploy->reason, sizeof(deploy->reason));
+    if (rules->compare == SPEC_COMPARE_NOTHING || deploy->tolerant)
+        return false;
+    deploy_probe(service, since[1].answers);
+    if (!is_worse(deploy, rules, since))
+        return false;
+    for (size_t i = 0; i < service->len; i++) /* any of them: they are all alike */
+        if (instance_is_new(service->instances[i]))
+            memcpy(deploy->failed_instance, service->instances[i]->name, sizeof(deploy->failed_instance));
+    return true;
 }

@@ -54,6 +54,7 @@ bool deploy_job_done(struct service *service, struct spec_service *spec, bool *d
     }
     deploy->job->wanted = false;
     deploy_prune(service);
+    deploy_mark(service, "%s", spec->name + strlen(service->name) + 1); /* "SERVICE-pre_deploy" */
     return *done = true;
 }
 

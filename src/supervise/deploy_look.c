@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* So often new instances may be killed from outside, while none of the old ones is. */
+enum { KILLS = 3 };
+
 static void look_at_old(const struct instance *instance, struct deploy_view *view)
 {
     if (!instance->wanted)
@@ -125,6 +128,7 @@ static void blame(struct instance *instance, const char *words)
     deploy->failed += !instance->at_fault;
     instance->at_fault = true;
     (void)snprintf(deploy->last_words, sizeof(deploy->last_words), "%s", words);
+    memcpy(deploy->failed_instance, instance->name, sizeof(deploy->failed_instance));
 }
 
 /* New instances that had their time and aren't ready are at fault, and those that do not come back any more: whatever
@@ -152,14 +156,24 @@ void deploy_judge(struct service *service)
     }
 }
 
+/* Killed from outside is no fault of the version, unless it happens to it alone, again and again: somebody may have a
+   reason, such as the memory that it takes. A job that did not come to its end has failed in any case. */
+static bool is_at_fault(const struct instance *instance)
+{
+    struct deploy *deploy = &instance->service->deploy;
+
+    if (cause_self_inflicted(instance->last_cause) || instance == deploy->job)
+        return true;
+    deploy->killed[instance_is_new(instance)] += instance->last_cause == CAUSE_KILLED;
+    return deploy->killed[1] >= KILLS && deploy->killed[0] == 0;
+}
+
 void deploy_instance_died(struct instance *instance)
 {
     struct service *service = instance->service;
     char line[EVENT_LINE];
 
-    /* Killed from outside is no fault of the version; but a job that did not come to its end has failed. */
-    bool at_fault = cause_self_inflicted(instance->last_cause) || instance == service->deploy.job;
-
+    bool at_fault = is_at_fault(instance);
     if (service->deploy.phase != DEPLOY_ROLLING || !instance_is_new(instance) || !at_fault)
         return;
     if (instance->last_cause == CAUSE_EXIT && instance->last_status == 0 &&
@@ -172,6 +186,9 @@ void deploy_instance_died(struct instance *instance)
                            .by_signal = instance->last_by_signal };
     memcpy(event.instance, instance->name, sizeof(event.instance));
     (void)snprintf(event.text, sizeof(event.text), "%s", instance->last_words);
-    (void)snprintf(service->deploy.reason, sizeof(service->deploy.reason), "%.*s", EVENT_TEXT - 1,
-                   event_format(&event, line));
+    (void)snprintf(service->deploy.reason, sizeof(service->deploy.reason), "%.*s%s", EVENT_TEXT - 80,
+                   event_format(&event, line),
+                   instance->last_cause == CAUSE_KILLED && instance != service->deploy.job
+                       ? ", as happens to the new version again and again"
+                       : "");
 }

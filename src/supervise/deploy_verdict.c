@@ -46,14 +46,7 @@ struct deploy_sample deploy_sample_since(const struct deploy_sample *now, const 
 
 uint64_t deploy_sample_quantile(const struct deploy_sample *sample, double quantile)
 {
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
-        sum += sample->latency[i];
-        if (sum > 0 && (double)sum >= quantile * (double)sample->answers)
-            return gauges_latency_us(i);
-    }
-    return 0;
+    return gauges_quantile_us(sample->latency, quantile);
 }
 
 static double log_choose(double n, double k)

@@ -103,6 +103,16 @@ uint32_t endpoint_inflight(const struct instance *instance)
     return sum;
 }
 
+uint32_t endpoint_upgraded(const struct instance *instance)
+{
+    const struct supervisor_peers *peers = &instance->service->supervisor->peers;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < instance->endpoints_len; i++)
+        sum += gauges_upgraded(peers->gauges, instance->endpoints[i],
+                               peers->board->endpoints[instance->endpoints[i]].generation);
+    return sum;
+}
+
 bool endpoint_hung(const struct instance *instance)
 {
     const struct supervisor_peers *peers = &instance->service->supervisor->peers;

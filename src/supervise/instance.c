@@ -165,9 +165,23 @@ void instance_try_start(struct instance *instance)
 
 /* --- ending --- */
 
+static int64_t longest_drain(const struct spec_service *spec)
+{
+    return spec->drain_timeout_ns > spec->drain_upgraded_ns ? spec->drain_timeout_ns : spec->drain_upgraded_ns;
+}
+
 static void on_drain_timer(struct loop_timer *timer)
 {
     instance_check_drained(timer->data);
+}
+
+/* Requests, and connections that speak another protocol by now, each have their time. */
+static bool is_drained(const struct instance *instance, int64_t began_ns, int64_t now_ns)
+{
+    uint32_t upgraded = endpoint_upgraded(instance), all = endpoint_inflight(instance);
+
+    return (all <= upgraded || now_ns >= began_ns + instance->spec->drain_timeout_ns) &&
+           (upgraded == 0 || now_ns >= began_ns + instance->spec->drain_upgraded_ns);
 }
 
 void instance_check_drained(struct instance *instance)
@@ -177,8 +191,9 @@ void instance_check_drained(struct instance *instance)
 
     if (instance->state != INSTANCE_DRAINING)
         return;
-    int64_t settled = instance->deadline_ns - instance->spec->drain_timeout_ns + DRAIN_SETTLE_NS;
-    if (now >= instance->deadline_ns || (now >= settled && endpoint_inflight(instance) == 0)) {
+    int64_t longest = longest_drain(instance->spec), began = instance->deadline_ns - longest;
+    int64_t settled = began + DRAIN_SETTLE_NS;
+    if (now >= instance->deadline_ns || (now >= settled && is_drained(instance, began, now))) {
         instance_handle(instance, INSTANCE_EV_DRAINED);
         return;
     }
@@ -189,7 +204,7 @@ void instance_check_drained(struct instance *instance)
 
 static void begin_drain(struct instance *instance)
 {
-    instance->deadline_ns = now_of(instance) + instance->spec->drain_timeout_ns;
+    instance->deadline_ns = now_of(instance) + longest_drain(instance->spec);
     if (instance->endpoints_len == 0)
         instance_handle(instance, INSTANCE_EV_DRAINED);
     else
@@ -303,6 +318,8 @@ static void tell_failure(struct instance *instance)
 {
     char text[EVENT_TEXT];
     enum spec_restart condition = instance->spec->restart.condition;
+    if (instance == instance->service->deploy.job)
+        return; /* the deploy tells what that means */
     (void)snprintf(text, sizeof(text),
                    "given up: %s; see \"daruma logs %s\", and start it again with \"daruma restart %s\"",
                    condition == SPEC_RESTART_NO ? "its restart policy is \"no\"" : "no restart left in its budget",

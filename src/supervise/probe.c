@@ -140,6 +140,7 @@ static void step_http(struct probe *probe)
         if (r < 0)
             decide(probe, false, "%s", strerror(-r));
     } else if (http->state == HTTP_CLIENT_DONE) {
+        probe->status = http->status;
         decide(probe, http->status >= 200 && http->status < 400, "answered %u", http->status);
     } else {
         decide(probe, false, "%s", http->error == -EBADMSG ? "no HTTP answer" : strerror(-http->error));
@@ -188,6 +189,7 @@ void probe_start(struct probe *probe, const struct probe_target *target)
     probe->busy = true;
     probe->decided = false;
     probe->timed_out = false;
+    probe->status = 0;
     probe->fd = -1;
     probe->timer.fn = on_timer;
     probe->timer.data = probe;

@@ -27,9 +27,10 @@ struct probe {
     /* private */
     bool busy;
     bool passed;
-    bool decided;   /* only `done` has still to be called */
-    bool timed_out; /* in `done`: it failed because nothing was heard in time */
-    int fd;         /* TCP */
+    bool decided;    /* only `done` has still to be called */
+    bool timed_out;  /* in `done`: it failed because nothing was heard in time */
+    uint16_t status; /* in `done`, HTTP: of the answer; 0: there was none */
+    int fd;          /* TCP */
     struct loop_io io;
     struct loop_timer timer; /* the timeout, then the answer */
     struct runtime_execution *execution;

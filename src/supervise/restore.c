@@ -14,15 +14,10 @@
 
 /* ---- one of them ---- */
 
-/* Another version may have the same spec, and have stamped it already. */
 static void stamp(struct version *version)
 {
-    struct spec_service *spec = version->spec;
-
-    if (spec->stamp.source || spec->stamp.image[0] || spec->build)
-        return;
-    spec->stamp = version->stamp;
-    spec->build = version->build;
+    version->spec->stamp = version->stamp;
+    version->spec->build = version->build;
 }
 
 bool version_load(const struct service *service, struct version *version)
@@ -38,7 +33,9 @@ bool version_load(const struct service *service, struct version *version)
     if (!found)
         return false;
     version->spec = &ref->spec->services[found - ref->spec->services];
-    stamp(version);
+    /* One that goes on may have the same spec, and know better by now. */
+    if (version->spec != service->version.spec && version->spec != service->deploy.from.spec)
+        stamp(version);
     return true;
 }
 
@@ -310,6 +307,7 @@ static void restore_present_version(struct restoring *restoring, struct service 
     if (version_load(service, &version)) {
         version_drop(&service->version);
         service->version = version;
+        stamp(&service->version);
     } else {
         service->version.number = record->number ? record->number : 1;
         service->version.stamp = version.stamp;

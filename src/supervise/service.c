@@ -138,10 +138,12 @@ void service_configure(struct service *service, struct spec_ref *ref, struct spe
     }
     next.number = waits_already ? service->pending.number : ++service->last_version;
     version_drop(&service->pending);
-    if (deploy_is_active(service))
-        service->pending = next;
-    else
+    if (!deploy_is_active(service)) {
         change_version(service, next);
+        return;
+    }
+    service->pending = next;
+    deploy_tell_pending(service);
 }
 
 void service_renew(struct service *service)

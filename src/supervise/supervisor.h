@@ -173,6 +173,8 @@ int endpoint_publish(struct instance *instance);      /* -ENOSPC: not all of its
 void endpoint_share(const struct instance *instance); /* as the deploy wants it; the caller rings */
 void endpoint_set(struct instance *instance, enum board_endpoint_state state, enum cause cause);
 uint32_t endpoint_inflight(const struct instance *instance);
+uint32_t endpoint_upgraded(
+    const struct instance *instance);                /* of those: connections that went over to another protocol */
 bool endpoint_hung(const struct instance *instance); /* as the gateway finds */
 
 /* instance.c */

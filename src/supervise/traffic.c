@@ -26,6 +26,14 @@ static void add(struct traffic *sum, const struct route_sum *route)
     sum->retried += route->retried;
 }
 
+static void add_waits(struct traffic_waits *sum, const struct route_gauge *gauge)
+{
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
+        sum->latency[i] += atomic_load_explicit(&gauge->latency[i], memory_order_relaxed);
+        sum->quiet[i] += atomic_load_explicit(&gauge->quiet[i], memory_order_relaxed);
+    }
+}
+
 struct traffic traffic_of(const struct board *board, const struct gauges *gauges, const char *service)
 {
     struct traffic sum = { 0 };
@@ -39,10 +47,44 @@ struct traffic traffic_of(const struct board *board, const struct gauges *gauges
     return sum;
 }
 
+struct traffic_waits traffic_waits_of(const struct board *board, const struct gauges *gauges, const char *service)
+{
+    struct traffic_waits sum = { 0 };
+
+    for (uint32_t r = 0; r < board->used_routes; r++) {
+        if (!leads_to(board, &board->routes[r], service))
+            continue;
+        for (uint32_t w = 0; w < gauges->workers; w++)
+            add_waits(&sum, &gauges->worker[w].routes[r]);
+    }
+    return sum;
+}
+
 struct traffic traffic_since(const struct traffic *now, const struct traffic *before)
 {
     return (struct traffic){ .requests = now->requests - before->requests,
                              .failed = now->failed - before->failed,
                              .held = now->held - before->held,
                              .retried = now->retried - before->retried };
+}
+
+struct traffic_waits traffic_waits_since(const struct traffic_waits *now, const struct traffic_waits *before)
+{
+    struct traffic_waits since;
+
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
+        since.latency[i] = now->latency[i] - before->latency[i];
+        since.quiet[i] = now->quiet[i] - before->quiet[i];
+    }
+    return since;
+}
+
+uint64_t traffic_p99_us(const struct traffic_waits *waits)
+{
+    return gauges_quantile_us(waits->latency, 0.99);
+}
+
+uint64_t traffic_gap_us(const struct traffic_waits *waits)
+{
+    return gauges_quantile_us(waits->quiet, 1) * GAUGES_QUIET_UNIT;
 }

@@ -323,7 +323,7 @@ story_end() {
 
 story_main() { # FILE STORY
     set -eEuo pipefail
-    dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma-story.XXXXXX")
+    dir=$(mktemp -d "${TMPDIR:-/tmp}/daruma.XXXXXX")
     my_sid=$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f4)
     trap story_end EXIT
     trap 'exit 124' TERM

@@ -74,7 +74,7 @@ story_a_gateway_process_that_is_stopped_is_replaced_within_a_second() {
     end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     assert_number "$(receipt .latency_ms.max)" '< 9000' "the longest wait, in ms"
-    assert_eq "$(events gateway '.text | test("hung")')" 2 "hung workers that were told of"
+    assert_number "$(events gateway '.text | test("hung")')" '>= 2' "hung workers that were told of"
 }
 
 # What nobody can adopt is lost: the connections of that pair, and nothing else.
@@ -83,7 +83,7 @@ story_a_worker_and_its_guard_die_in_the_same_instant() {
     two_instances
     up
     becomes 5 '[[ $(gateway_pids | wc -l) -eq 2 ]]'
-    load 200 2
+    load 200 60
     local death pids
     for death in 1 2 3; do
         sleep 0.2
@@ -93,9 +93,9 @@ story_a_worker_and_its_guard_die_in_the_same_instant() {
         becomes 5 "[[ \$(events gateway '.text | test(\"have both ended\")') -eq $death ]]"
         assert_eq "$(http_status "$url/")" 200
     done
-    load_ended
-    # Five or so are in flight at a time.
-    assert_number "$(receipt .failed)" '< 50' "failed probes of $(receipt .sent)"
+    end_load
+    # Five or so are in flight at a time, on a busy machine more.
+    assert_number "$(receipt .failed)" '< 150' "failed probes of $(receipt .sent)"
     assert_eq "$(events instance.exit)" 0 "instances that ended"
 }
 

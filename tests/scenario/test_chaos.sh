@@ -61,9 +61,9 @@ story_who_was_stopped_goes_on_in_time_whoever_was_killed() {
 story_the_monkey_stops_one_and_says_when_it_goes_on() {
     two_instances
     up
-    load 100 2
+    load 100 60
     expect_exit 0 daruma chaos pause --for 400ms --every 600ms --count 2
-    assert_eq "$(grep -c 'stopped for 400 ms, back after 4' out)" 2 "victims named in: $(cat out)"
+    assert_eq "$(grep -Ec 'stopped for 400 ms, back after [0-9.]+ m?s' out)" 2 "victims named in: $(cat out)"
     end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     expect_exit 2 daruma chaos kill --signal STOP
@@ -74,7 +74,7 @@ story_the_monkey_stops_one_and_says_when_it_goes_on() {
     local begun
     begun=$(now_ms)
     expect_exit 0 daruma down
-    assert_number $(($(now_ms) - begun)) '< 5000' "ms until all was down"
+    assert_number $(($(now_ms) - begun)) '< 30000' "ms until all was down"
 }
 
 story_the_monitor_exits_4_when_the_goal_is_missed() {

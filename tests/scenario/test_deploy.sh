@@ -47,7 +47,7 @@ story_a_version_that_ends_at_once_is_undone_and_nobody_sees_it() {
     end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     assert_eq "$(answers)" "version 1"
-    assert_contains "$(daruma deploy --history)" "no such table"
+    assert_eq "$(daruma deploy --history --json | jq -c '.[].log')" '["no such table"]' "the log of what failed"
     assert_eq "$(instance app-1 .restarts) $(instance app-2 .restarts)" "0 0" "restarts of the old version"
 }
 
@@ -55,6 +55,7 @@ story_deploy_and_rollback_by_hand() {
     deployable
     up
     load 100 60
+    assert_eq "$(answers)" "version 1"
     expect_exit 0 daruma deploy app --env VERSION=7
     assert_contains "$(daruma deploy --history app)" "version 1 → 2, deployed"
     assert_eq "$(answers)" "version 7"
@@ -66,12 +67,18 @@ story_deploy_and_rollback_by_hand() {
     expect_exit 1 daruma rollback app --to 9
     expect_exit 0 daruma deploy app --dry-run
     assert_eq "$(daruma deploy --history --json | jq length)" 2 "deploys"
+    local receipt
+    receipt=$(daruma deploy --history --json | jq '.[0]')
+    assert_eq "$(jq '[.requests, .longest_gap_ms, .p99_ms.before, .p99_ms.meanwhile, .p99_ms.after] | map(. > 0) | all' \
+        <<<"$receipt")" true "all is in $receipt"
+    assert_eq "$(jq -r '.steps | map(.what) | join(", ")' <<<"$receipt")" "1 started, 1 retired, 1 started, 1 retired"
 }
 
 story_a_program_that_changed_makes_a_new_version_of_those_that_run_it() {
     cp "$app" ./program
-    app=./program deployable "$(printf '  script:\n    x-daruma: {process: {command: [sh, ./script.sh]}}')"
+    app=./program deployable "$(printf '  script:\n    x-daruma: {process: {command: "exec sh ./script.sh"}}')"
     echo 'exec sleep 1000' >script.sh
+    sed -i 's/monitor: 500ms/monitor: 0s/' compose.yaml
     up
     expect_exit 0 daruma deploy app
     assert_contains "$(cat out)" "nothing has changed"
@@ -126,6 +133,23 @@ story_a_canary_gets_more_and_more() {
     [[ $fresh -gt 30 && $fresh -lt $(receipt .sent) ]] || fail "of $(receipt .sent) probes $fresh went to the new version"
 }
 
+story_a_canary_keeps_clients_with_a_cookie_at_their_version() {
+    deployable "" "deploy: {strategy: canary, steps: [50], dwell: 60s}"
+    sed -i "s/    ports: .*/    expose: [5000]/; s/monitor: 500ms/monitor: 50ms/" compose.yaml
+    echo "x-gateway: {listeners: [{address: \"127.0.0.1:$port\", routes: [{path: /, to: app, sticky: at}]}]}" >>compose.yaml
+    up
+    expect_exit 0 daruma deploy app -d --env VERSION=2
+    becomes 5 '[[ $(daruma events --json | jq -r .text) == *"gets 50 %"* ]]'
+    client() { curl -s --max-time 10 -b "$1" -c "$1" "$url/" | grep -o 'version [^:]*'; } # JAR
+    local i
+    for i in {1..12}; do client "jar.$i" >>first; done
+    for i in {1..12}; do client "jar.$i" >>second; done
+    assert_eq "$(sort -u first | paste -sd' ')" "version 1 version 2" "who answered new clients"
+    assert_eq "$(cat second)" "$(cat first)" "who answered them again"
+    expect_exit 0 daruma rollback app
+    assert_eq "$(client "jar.$(grep -n 'version 2' first | head -n 1 | cut -d: -f1)")" "version 1" "after going back"
+}
+
 story_a_version_that_fails_now_and_then_is_found_out() {
     app=$BUILD/bench/app
     deployable "" "deploy: {strategy: canary, steps: [10, 50], dwell: 20s}"
@@ -137,6 +161,21 @@ story_a_version_that_fails_now_and_then_is_found_out() {
     # Those that it answered before it was found out, and not one after.
     assert_number "$(receipt .failed)" '< 100' "failed probes"
     assert_eq "$(daruma ps --json | jq length)" 2 "instances"
+}
+
+story_a_version_that_nobody_asks_is_asked_by_the_deploy() {
+    app=$BUILD/bench/app
+    deployable
+    up
+    expect_exit 3 daruma deploy app --env FAULTY=60
+    local receipt
+    receipt=$(daruma deploy --history --json | jq '.[0]')
+    assert_contains "$(jq -r .reason <<<"$receipt")" "(probes of /)"
+    assert_number "$(jq .probes.new.answers <<<"$receipt")" '>= 50' "probes"
+    expect_exit 0 daruma deploy app --env DELAY_MS=1
+    sed -i 's/x-daruma: {/x-daruma: {deploy: {probe: ""}, /' compose.yaml
+    expect_exit 0 daruma deploy app --env FAULTY=60
+    assert_eq "$(daruma deploy --history --json | jq '.[2].probes.new.answers')" 0 "probes that were not wanted"
 }
 
 kill_all_and_up() {
@@ -183,7 +222,7 @@ story_on_its_way_back_it_stays_on_it_when_the_supervisor_dies() {
 story_taken_over_in_the_middle_it_still_goes_back_when_its_version_is_bad() {
     deployable
     up
-    load 100 4
+    load 100 60
     sed -i 's|command: .*|command: "sleep 1; echo no such table >\&2; exit 3", port: 5000}}|' compose.yaml
     version 2
     expect_exit 0 daruma up -d --no-wait

@@ -341,12 +341,11 @@ story_what_cannot_hear_its_stop_signal_is_not_waited_for() {
     compose <<'END'
 services:
   deaf: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], stop_grace_period: 60s}
-  hears: {image: "daruma/app:1", command: [/bin/busybox, sh, -c, "trap 'echo bye; exit 7' TERM; while :; do sleep 0.1; done"]}
+  hears: {image: "daruma/app:1", command: [/bin/busybox, sh, -c, "trap 'echo bye; exit 7' TERM; echo hears; while :; do sleep 0.1; done"]}
   init: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], init: true, stop_grace_period: 60s}
 END
     up
-    becomes 5 '[[ $(docker inspect -f "{{.State.Running}}" project-hears-1) == true ]]'
-    sleep 0.2 # for the shell to come to its trap
+    becomes 5 '[[ $(docker logs project-hears-1) == hears ]]'
     expect_exit 0 timeout 30 "$BUILD/daruma" down
     assert_contains "$(cat out err)" "deaf-1: is process 1 and has no handler for its stop signal"
     assert_contains "$(cat out err)" "hears-1 exited with status 7"
@@ -607,7 +606,10 @@ story_what_an_image_is_made_from_makes_a_version_that_can_be_gone_back_to() {
     echo two >src/page
     expect_exit 0 daruma up -d
     assert_eq "$(page)" two
-    # The name means the new image, and the version before the old one.
+    # The name means the new image, and the version before the old one, also for whoever comes after all of daruma.
+    kill_all_of_daruma
+    expect_exit 0 daruma up -d
+    assert_eq "$(daruma deploy --history --json | jq length)" 1 "deploys"
     expect_exit 0 daruma rollback app
     assert_eq "$(page)" one
     expect_exit 0 daruma deploy app --build
@@ -616,5 +618,21 @@ story_what_an_image_is_made_from_makes_a_version_that_can_be_gone_back_to() {
     expect_exit 1 daruma up -d
     assert_contains "$(cat out)" "nothing was touched"
     assert_eq "$(page)" two
+    expect_exit 0 daruma down
+}
+
+# It works, and takes more and more memory, until the kernel ends it.
+story_a_version_that_leaks_until_it_is_killed_is_undone() {
+    engine_start
+    containers "$(printf '    mem_limit: 24m\n    memswap_limit: 24m\n    deploy: {update_config: {monitor: 3s}}')"
+    up
+    load 100 60
+    sed -i 's|command: .*|command: [/bin/busybox, sh, -c, "/app \& sleep 0.5; x=xxxxxxxx; while :; do x=$$x$$x; done"]|' compose.yaml
+    expect_exit 3 daruma up -d
+    end_load
+    # A request that was alone with it when it died is suspected, and not tried again.
+    assert_number "$(receipt .failed)" '<= 2' "failed probes"
+    assert_contains "$(daruma deploy --history --json | jq -r '.[0].reason')" "(oom)"
+    assert_eq "$(http_status "$url/")" 200
     expect_exit 0 daruma down
 }

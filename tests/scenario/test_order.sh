@@ -102,13 +102,13 @@ story_services_stop_in_the_reverse_order() {
     compose <<'END'
 services:
   page:
-    x-daruma: {process: {command: "trap 'echo page >>stopped; exit 0' TERM; while :; do sleep 0.05; done"}}
+    x-daruma: {process: {command: "trap 'echo page >>stopped; exit 0' TERM; touch page; while :; do sleep 0.05; done"}}
     depends_on: [database]
   database:
-    x-daruma: {process: {command: "trap 'echo database >>stopped; exit 0' TERM; while :; do sleep 0.05; done"}}
+    x-daruma: {process: {command: "trap 'echo database >>stopped; exit 0' TERM; touch database; while :; do sleep 0.05; done"}}
 END
     up
-    sleep 0.3
+    becomes 5 '[[ -e page && -e database ]]'
     expect_exit 0 daruma down
     assert_eq "$(tr '\n' ' ' <stopped)" "page database " "order of stops"
 }

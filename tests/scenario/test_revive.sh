@@ -123,7 +123,7 @@ story_the_supervisor_is_killed_again_and_again_and_nobody_notices() { # sanitize
 story_a_supervisor_that_is_killed_four_times_a_second_costs_no_request() {
     two_instances
     up
-    load 200 80
+    load 200 170
     local kills
     for kills in {1..35}; do kill_supervisor; done
     end_load

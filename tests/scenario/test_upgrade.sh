@@ -48,7 +48,7 @@ sockets_are_open() { # COUNT
 }
 
 watch_until_told() { # URL [WATCH-OPTIONS…]
-    exec env --default-signal=INT "$BUILD/daruma" watch "$@" --rate 100 --duration 80s --json 2>>watch-err
+    exec env --default-signal=INT "$BUILD/daruma" watch "$@" --rate 100 --duration 170s --json 2>>watch-err
 }
 
 begin_load() {

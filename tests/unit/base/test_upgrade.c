@@ -88,7 +88,7 @@ static int run_pair(bool takes_over)
         .role_name = "test-role",
         .owner_fd = theirs,
         .bell_fd = -1,
-        .hang_ns = 1500 * NS_PER_MS,
+        .hang_ns = 2 * NS_PER_S,
         .argv = argv_of,
         .takes_over = takes_over,
     };

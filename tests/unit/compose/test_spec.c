@@ -223,6 +223,7 @@ static void only_what_matters_makes_new_instances(void **unused)
     assert_int_equal(change("cpus: 1", "cpus: 1.5"), SPEC_CHANGED);
     assert_int_equal(change("mem_limit: 9007199254740993", "mem_limit: 9007199254740992"), SPEC_CHANGED);
     assert_int_equal(change("x-daruma: {drain_timeout: 1s}", "x-daruma: {drain_timeout: 2s}"), SPEC_RESCALED);
+    assert_int_equal(change("x-daruma: {drain_upgraded: 1s}", "x-daruma: {drain_upgraded: 2s}"), SPEC_RESCALED);
     assert_int_equal(change("x-daruma: {process: {port: 80}}", "x-daruma: {process: {port: 81}}"), SPEC_CHANGED);
     assert_int_equal(spec_service_change(NULL, NULL), SPEC_SAME);
 }

@@ -45,6 +45,47 @@ static void warm_up(void)
     WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig_gauge(&rig, 1)->inflight == 0);
 }
 
+static uint64_t sum_of(const _Atomic uint32_t *cells, uint64_t ret_counts[GAUGES_LATENCY])
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < GAUGES_LATENCY; i++)
+        sum += ret_counts[i] = cells[i];
+    return sum;
+}
+
+static void how_long_nobody_was_answered_is_counted(void **unused)
+{
+    (void)unused;
+    uint64_t counts[GAUGES_LATENCY];
+
+    warm_up();
+    assert_int_equal(sum_of(route_gauge()->latency, counts), 20);
+    assert_int_equal(sum_of(route_gauge()->quiet, counts), 20);
+    assert_int_equal(route_gauge()->waiting, 0);
+    stop(0);
+    stop(1);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    WAIT_FOR(route_gauge()->waiting == 1);
+    int64_t begun = clock_now();
+    WAIT_FOR(clock_now() - begun > 100 * NS_PER_MS);
+    go_on(0);
+    go_on(1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    client_close(&client);
+    WAIT_FOR(route_gauge()->waiting == 0);
+    assert_int_equal(sum_of(route_gauge()->latency, counts), 21);
+    assert_true(gauges_quantile_us(counts, 1) >= 100000);
+    assert_int_equal(sum_of(route_gauge()->quiet, counts), 21);
+    assert_true(gauges_quantile_us(counts, 1) * GAUGES_QUIET_UNIT >= 100000);
+    /* Nothing is counted while nobody waits. */
+    int64_t idle = clock_now() - begun;
+    WAIT_FOR(clock_now() - begun > 4 * idle);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    (void)sum_of(route_gauge()->quiet, counts);
+    assert_true(gauges_quantile_us(counts, 1) * GAUGES_QUIET_UNIT < 2 * (uint64_t)idle / NS_PER_US);
+}
+
 static void requests_on_an_instance_that_hangs_are_answered_by_another(void **unused)
 {
     (void)unused;
@@ -196,6 +237,7 @@ static void a_dripping_answer_is_no_answer(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(how_long_nobody_was_answered_is_counted),
         T(requests_on_an_instance_that_hangs_are_answered_by_another),
         T(whoever_answers_first_wins),
         T(nothing_that_may_not_be_sent_twice_is_sent_twice),

@@ -255,9 +255,11 @@ static void an_upgrade_becomes_a_tunnel(void **unused)
     assert_memory_equal(client.buf, "later", 5);
     client.len = 0;
     assert_int_equal(rig_gauge(&rig, 0)->inflight, 1);
+    assert_int_equal(rig_gauge(&rig, 0)->upgraded, 1);
     assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
     assert_true(client_ended(&client));
     WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0);
+    assert_int_equal(rig_gauge(&rig, 0)->upgraded, 0);
     client_close(&client);
 }
 

@@ -182,6 +182,8 @@ static void services_and_instances_can_be_named(void **state)
     expect(r, "app-x-1", 1, "another service");
     expect_end(r);
     logs_reader_free(r);
+    assert_true(logs_exist(f->dir, "app") && logs_exist(f->dir, "app-1"));
+    assert_false(logs_exist(f->dir, "ap") || logs_exist(f->dir, "app-7") || logs_exist("/nonexistent/logs", "app"));
 }
 
 static void fill(struct fixture *f, int from, int to)

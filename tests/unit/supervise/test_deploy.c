@@ -141,6 +141,18 @@ static void a_kill_from_outside_is_no_fault_of_the_version(void **unused)
     take_down();
 }
 
+static void what_is_killed_again_and_again_is_bad(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "kill -9 $$$$") QUICK);
+    WAIT_FOR(ended("rolled back"));
+    assert_non_null(strstr(last_deploy()->text, "again and again"));
+    assert_true(events_of(EVENT_INSTANCE_EXIT, "app-3") >= 3);
+    WAIT_FOR(instances() == 2 && ready());
+    take_down();
+}
+
 static void failure_action_pause_leaves_both(void **unused)
 {
 #define PAUSE "    deploy: {replicas: 2, update_config: {monitor: 100ms, failure_action: pause}}\n"
@@ -456,6 +468,7 @@ int main(void)
         STORY(a_version_that_is_never_ready_goes_back),
         STORY(what_was_replaced_already_comes_back),
         STORY(a_kill_from_outside_is_no_fault_of_the_version),
+        STORY(what_is_killed_again_and_again_is_bad),
         STORY(failure_action_pause_leaves_both),
         STORY(failure_action_continue_goes_on),
         STORY(rollback_brings_the_version_before),

@@ -444,7 +444,7 @@ static void what_no_file_names_is_stopped(void **unused)
 
 static void turns_until_told(const char *text)
 {
-    int64_t until = clock_now() + 10 * NS_PER_S;
+    int64_t until = clock_now() + 30 * NS_PER_S;
     while (!strstr(house.told, text)) {
         if (clock_now() > until)
             fail_msg("\"%s\" is not in: %s", text, house.told);

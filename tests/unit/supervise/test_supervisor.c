@@ -183,7 +183,7 @@ static void native_probes_ask_the_instance_itself(void **unused)
           "  web:\n"
           "    restart: always\n"
           "    expose: [80]\n"
-          "    healthcheck: {interval: 100ms, retries: 2, timeout: 1s}\n"
+          "    healthcheck: {interval: 100ms, retries: 2, timeout: 10s}\n"
           "    x-daruma: {healthcheck: 'http://:80/health'}\n"
           "    command:\n"
           "      - sh\n"
@@ -365,6 +365,34 @@ static void what_is_in_flight_is_waited_for(void **unused)
     WAIT_FOR(supervisor_is_down(house.supervisor));
     assert_int_equal(endpoint->state, BOARD_ENDPOINT_GONE);
     assert_int_equal(endpoint->cause, CAUSE_STOP);
+}
+
+static void what_speaks_another_protocol_has_a_time_of_its_own(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    expose: [80]\n"
+          "    x-daruma: {drain_timeout: 60s, drain_upgraded: 200ms}\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
+    atomic_store(&gauge->generation, endpoint->generation);
+    atomic_store(&gauge->inflight, 2);
+    atomic_store(&gauge->upgraded, 1);
+    int64_t begun = clock_now();
+    supervisor_down(house.supervisor);
+    turn_for(300 * NS_PER_MS);
+    assert_true(is("app-1", "draining")); /* for the request's sake */
+    atomic_store(&gauge->inflight, 1);
+    supervisor_drained_bell(house.supervisor);
+    WAIT_FOR(is("app-1", "stopping"));
+    assert_true(clock_now() - begun >= 200 * NS_PER_MS);
+    WAIT_FOR(supervisor_is_down(house.supervisor));
 }
 
 static void every_port_has_its_endpoint(void **unused)
@@ -590,6 +618,7 @@ int main(void)
         STORY(who_ignores_sigterm_is_killed_on_time),
         STORY(the_second_down_waits_for_nobody),
         STORY(what_is_in_flight_is_waited_for),
+        STORY(what_speaks_another_protocol_has_a_time_of_its_own),
         STORY(every_port_has_its_endpoint),
         STORY(a_socket_that_was_opened_for_it_makes_it_ready_at_once),
         STORY(suspects_are_counted_at_the_moment_of_death),
