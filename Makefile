@@ -99,8 +99,15 @@ build/fuzz/obj/%.o: %.c
 deps:
 	@tools/install-packages
 
+# Another daruma, whose gateway lays out its memory differently: what a story upgrades to.
+$(BUILD)/tests/other/daruma: $(BUILD)/daruma
+	@mkdir -p $(@D)
+	$(call say,OTHER,$@)
+	$(Q)$(CC) $(CPPFLAGS) -DGW_ARENA_LAYOUT=1000u $(CFLAGS) $(LDFLAGS) -o $@ src/gateway/slots.c src/gateway/adopt.c \
+	    src/daemon/layouts.c $(BUILD)/obj/src/cli/main.o $(LIBRARY) $(LDLIBS)
+
 examples: $(EXAMPLES)
-benchmarks: $(BENCH)
+benchmarks: $(BENCH) $(BUILD)/tests/other/daruma
 fuzzers: $(FUZZ)
 
 unit: $(UNIT)

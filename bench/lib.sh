@@ -103,7 +103,7 @@ start_nginx() { # BACKEND…
     {
         # Its workers are to reach Unix sockets and files in $dir.
         [[ $(id -u) -ne 0 ]] || echo "user root;"
-        echo "daemon off; master_process on; worker_processes ${WORKERS:-2}; pid $dir/nginx.pid; error_log /dev/null;"
+        echo "daemon ${NGINX_DAEMON:-off}; master_process on; worker_processes ${WORKERS:-2}; pid $dir/nginx.pid; error_log /dev/null;"
         echo "worker_rlimit_nofile $(ulimit -Hn); events { worker_connections $((65536 / ${WORKERS:-2})); }"
         echo "http { access_log off; keepalive_requests 100000000; keepalive_timeout 600s; sendfile on;"
         echo "client_max_body_size 0;"
@@ -111,10 +111,10 @@ start_nginx() { # BACKEND…
         echo "upstream app { keepalive 256; keepalive_requests 100000000;"
         for each in "$@"; do echo "server $(backend unix: "$each");"; done
         echo "} server { listen 127.0.0.1:$port backlog=4096; location / { proxy_pass http://app;"
-        echo "proxy_http_version 1.1; proxy_set_header Connection ''; proxy_connect_timeout 1s;"
+        echo "proxy_http_version 1.1; ${NGINX_HEADERS:-proxy_set_header Connection '';} proxy_connect_timeout 1s;"
         echo "proxy_next_upstream error timeout http_500; } } }"
     } >"$dir/nginx.conf"
-    setsid nginx -c "$dir/nginx.conf" -e /dev/null &
+    setsid "$(command -v nginx)" -c "$dir/nginx.conf" -e /dev/null &
     started=($! "${started[@]}")
     front_pid=$!
     wait_for 5 answers "$port"

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +128,16 @@ size_t handover_fds(int fds[HANDOVER_PARTS])
 
 /* ---- arguments ---- */
 
-char **handover_argv(const char *what, const struct handover_item *items, size_t n)
+static bool is_handed_over(const struct part *part, const char *const *memory)
+{
+    if (!part->name || !memory)
+        return part->name != NULL;
+    while (*memory && strcmp(*memory, part->name) != 0)
+        memory++;
+    return *memory != NULL;
+}
+
+char **handover_argv(const char *what, const struct handover_item *items, size_t n, const char *const *memory)
 {
     char **argv = calloc(3 + n + HANDOVER_PARTS + 1, sizeof(*argv));
     size_t at = 3;
@@ -142,7 +152,7 @@ char **handover_argv(const char *what, const struct handover_item *items, size_t
                            : asprintf(&argv[at++], "%s=%lld", items[i].name, (long long)items[i].number)) < 0)
             return NULL;
     for (const struct part *part = parts; part < parts + HANDOVER_PARTS; part++)
-        if (part->name && asprintf(&argv[at++], MEMORY "%s=%d", part->name, part->fd) < 0)
+        if (is_handed_over(part, memory) && asprintf(&argv[at++], MEMORY "%s=%d", part->name, part->fd) < 0)
             return NULL;
     return argv[0] && argv[1] && argv[2] ? argv : NULL;
 }

@@ -35,9 +35,9 @@ struct handover_item {
     const char *name, *text;
     int64_t number;
 };
-/* Arguments for the program that is to go on as `what`, NULL-terminated, with all memory. They are not freed. NULL: out of
-   memory. */
-char **handover_argv(const char *what, const struct handover_item *items, size_t n);
+/* Arguments for the program that is to go on as `what`, NULL-terminated, with the memory of the names in `memory`; NULL: all.
+   They are not freed. NULL: out of memory. */
+char **handover_argv(const char *what, const struct handover_item *items, size_t n, const char *const *memory);
 
 /* In the new program: takes what stands in its arguments, whose strings are kept. */
 void handover_take(int argc, char **argv);

@@ -69,6 +69,10 @@ static int tell(const struct cli *cli, const json_t *state, bool json)
                    json_text(state, "to"), json_text(state, "from"),
                    (long long)json_integer_value(json_object_get(state, "upgraded")),
                    json_number_value(json_object_get(state, "took_ms")));
+        if (!unchanged && !json && !json_is_true(json_object_get(state, "in_place")))
+            printf(
+                "it lays out the gateway's memory differently: %lld workers of the program before end what they have\n",
+                (long long)json_integer_value(json_object_get(state, "draining")));
         return CLI_DONE;
     }
     (void)err_set(&err, -EREMOTEIO, "%.200s %s: %s; daruma %s goes on", path,
@@ -116,6 +120,6 @@ const struct cli_command cmd_upgrade = {
     .help = "let another daruma go on where this one is, without an end",
     .more = "PROGRAM is the new daruma; unless given, what lies now where the running one was started from.\n"
             "Supervisor and gateway become that program one after the other: no connection is closed, no instance\n"
-            "restarted. A program whose self-check fails is refused; one that cannot go on is left again.\n",
+            "restarted. A program whose self-check fails is refused; one that cannot go on is left again.",
     .run = run,
 };

@@ -28,18 +28,18 @@ static json_t *shape(const struct arena_shape *shape)
 
 json_t *layouts_json(void)
 {
-    json_t *memory = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "guard", layout(GUARD_LAYOUT, sizeof(struct guard_area)), "board",
-        layout(BOARD_LAYOUT, sizeof(struct board)), "gauges", layout(GAUGES_LAYOUT, sizeof(struct gauges)), "gateway",
-        layout(GW_SHARED_LAYOUT, sizeof(struct gw_shared)), "access", layout(ACCESS_LAYOUT, sizeof(struct access_ring)),
-        "arena", layout(GW_ARENA_LAYOUT, sizeof(struct arena) + sizeof(struct conn) + sizeof(struct upstream)),
-        "workers", layout(WORKERS_LAYOUT, sizeof(struct workers_kept)), "upgrade",
-        layout(UPGRADE_LAYOUT, sizeof(struct upgrade_memory)));
-    json_t *files =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "state", layout(RECORD_VERSION, RECORD_SIZE), "project",
-                  layout(KEPT_VERSION, sizeof(struct kept_record)), "events", shape(&journal_shape), "lines",
-                  shape(&logs_shape), "applied", layout(APPLIED_VERSION, 0), "spec", layout(SPECS_VERSION, 0));
-    return json_pack("{s:s, s:o, s:o}", "version", DARUMA_VERSION, "memory", memory, "files", files);
+    json_t *gateway = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "board", layout(BOARD_LAYOUT, sizeof(struct board)), "gauges",
+        layout(GAUGES_LAYOUT, sizeof(struct gauges)), "shared", layout(GW_SHARED_LAYOUT, sizeof(struct gw_shared)),
+        "access", layout(ACCESS_LAYOUT, sizeof(struct access_ring)), "arena",
+        layout(GW_ARENA_LAYOUT, sizeof(struct arena) + sizeof(struct conn) + sizeof(struct upstream)), "workers",
+        layout(WORKERS_LAYOUT, sizeof(struct workers_kept)));
+    json_t *core = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "guard", layout(GUARD_LAYOUT, sizeof(struct guard_area)), "upgrade",
+        layout(UPGRADE_LAYOUT, sizeof(struct upgrade_memory)), "state", layout(RECORD_VERSION, RECORD_SIZE), "project",
+        layout(KEPT_VERSION, sizeof(struct kept_record)), "events", shape(&journal_shape), "lines", shape(&logs_shape),
+        "applied", layout(APPLIED_VERSION, 0), "spec", layout(SPECS_VERSION, 0));
+    return json_pack("{s:s, s:o, s:o}", "version", DARUMA_VERSION, "gateway", gateway, "core", core);
 }
 
 /* Is each of ours there, the same, and nothing else? */
@@ -67,14 +67,14 @@ static bool same(const json_t *ours, const json_t *theirs, char which[], size_t 
 
 enum layouts_verdict layouts_compare(const json_t *ours, const json_t *theirs, char which[], size_t size)
 {
-    const json_t *memory = json_object_get(theirs, "memory"), *files = json_object_get(theirs, "files");
+    const json_t *gateway = json_object_get(theirs, "gateway"), *core = json_object_get(theirs, "core");
 
     which[0] = '\0';
-    if (!json_is_string(json_object_get(theirs, "version")) || !json_is_object(memory) || !json_is_object(files))
+    if (!json_is_string(json_object_get(theirs, "version")) || !json_is_object(gateway) || !json_is_object(core))
         return LAYOUTS_UNKNOWN;
-    if (!same(json_object_get(ours, "files"), files, which, size))
-        return LAYOUTS_OTHER_FILES;
-    if (!same(json_object_get(ours, "memory"), memory, which, size))
-        return LAYOUTS_OTHER_MEMORY;
+    if (!same(json_object_get(ours, "core"), core, which, size))
+        return LAYOUTS_OTHER_CORE;
+    if (!same(json_object_get(ours, "gateway"), gateway, which, size))
+        return LAYOUTS_OTHER_GATEWAY;
     return LAYOUTS_SAME;
 }

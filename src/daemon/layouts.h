@@ -9,15 +9,15 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* {"version": "0.1.0", "memory": {"board": [7, 123456], …}, "files": {"state": [3, 456], …}}: layout version and size of each.
-   NULL: out of memory. */
+/* {"version": "0.1.0", "gateway": {"board": [7, 123456], …}, "core": {"guard": [2, 192], "state": [3, 456], …}}: layout version
+   and size of each. NULL: out of memory. */
 json_t *layouts_json(void);
 
 enum layouts_verdict {
     LAYOUTS_SAME,
-    LAYOUTS_OTHER_MEMORY, /* the files can be taken over, what processes share cannot */
-    LAYOUTS_OTHER_FILES,
-    LAYOUTS_UNKNOWN, /* it says nothing of the kind */
+    LAYOUTS_OTHER_GATEWAY, /* all but what the gateway's processes share */
+    LAYOUTS_OTHER_CORE,    /* what instances and the supervisor are taken over by */
+    LAYOUTS_UNKNOWN,       /* it says nothing of the kind */
 };
 
 /* What can be taken over of what `ours` says by a program that says `theirs`. `which` names the first that differs; "" when

@@ -88,12 +88,12 @@ static void say(int fd, const char *text)
 static int take_table(void)
 {
     char path[PATH_MAX];
-    int keep[WORKERS_FDS + GUARD_FDS + HANDOVER_PARTS + 1];
+    int keep[WORKERS_FDS + GUARD_FDS + HANDOVER_PARTS + UPGRADE_FDS];
     size_t n = workers_fds(&role.memory.pairs, keep);
 
     n += guard_area_fds(&role.shared->guard, keep + n);
     n += handover_fds(keep + n);
-    keep[n++] = role.memory.upgrade->serial > 0 ? role.memory.upgrade->program : -1;
+    n += upgrade_fds(role.memory.upgrade, keep + n);
     return inherit_begin(keep, n, rundir_file(&role.dir, "lock", path));
 }
 
@@ -161,10 +161,13 @@ static int map_memory(struct err *err)
     return memory->upgrade ? workers_memory_new(&memory->pairs, err) : -ENOMEM;
 }
 
+/* To a program that lays the gateway's memory out differently only our own is handed over. */
 static char **argv_of(void *data)
 {
+    static const char *const own[] = { "supervisor", "upgrade", NULL };
+    bool drains = role.memory.upgrade->drains;
     const struct handover_item items[] = { { .name = "project", .text = role.dir.project } };
-    return handover_argv("supervisor", items, ARRAY_LEN(items));
+    return handover_argv("supervisor", items, ARRAY_LEN(items), drains ? own : NULL);
 }
 
 /* Becomes the guard. */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,47 @@ static void go_back(struct daemon *daemon, const char *format, ...)
     step(daemon);
 }
 
+/* ---- workers of programs before ---- */
+
+/* Those that have ended are forgotten. */
+static void on_drain(struct loop_timer *timer)
+{
+    struct daemon *daemon = timer->data;
+    struct upgrade_memory *memory = daemon->upgrade.memory;
+
+    for (uint32_t i = memory->told_to_drain; i-- > 0;) {
+        struct pollfd channel = { .fd = memory->draining[i] };
+        if (poll(&channel, 1, 0) == 0)
+            continue;
+        memory->draining[i] = memory->draining[--memory->drainings];
+        memory->told_to_drain = memory->drainings;
+        (void)close(channel.fd);
+    }
+    if (memory->drainings > 0)
+        loop_timer_set(daemon->loop, timer, clock_now() + NS_PER_S);
+}
+
+/* Ours are there: those of the program before accept nothing any more. */
+static void drain_others(struct daemon *daemon)
+{
+    struct upgrade_memory *memory = daemon->upgrade.memory;
+
+    for (; memory->told_to_drain < memory->drainings; memory->told_to_drain++)
+        (void)workers_drain_channel(memory->draining[memory->told_to_drain]);
+    on_drain(&daemon->upgrade.drain);
+}
+
+size_t upgrade_fds(const struct upgrade_memory *memory, int fds[UPGRADE_FDS])
+{
+    size_t n = 0;
+
+    if (memory->serial > 0)
+        fds[n++] = memory->program;
+    for (uint32_t i = 0; i < memory->drainings && i < UPGRADE_DRAINING; i++)
+        fds[n++] = memory->draining[i];
+    return n;
+}
+
 /* ---- going over ---- */
 
 /* False: its turn is over, and it could not. */
@@ -140,6 +182,7 @@ static void go_over(struct daemon *daemon)
 
     if (memory->asked && now->done != memory->seen.done && now->undone == memory->seen.undone) {
         end(daemon, UPGRADE_DONE);
+        drain_others(daemon);
         return;
     }
     bool failed = memory->asked && (now->refused != memory->seen.refused || now->undone != memory->seen.undone);
@@ -156,6 +199,7 @@ static void go_over(struct daemon *daemon)
         look_again(daemon);
         return;
     }
+    memory->drainings = memory->told_to_drain; /* the others stay ours */
     go_back(daemon, "the supervisor could not go on as it (the program ended or stood still)");
 }
 
@@ -203,6 +247,25 @@ void daemon_upgrade_look(struct daemon *daemon)
 
 /* ---- the check ---- */
 
+static void begin(struct daemon *daemon, bool drains, const char *which)
+{
+    struct upgrade_memory *memory = daemon->upgrade.memory;
+    char text[EVENT_TEXT];
+
+    memory->begun_ns = clock_now();
+    memory->state = drains ? UPGRADE_SUPERVISOR : UPGRADE_WORKERS;
+    if (drains) {
+        (void)snprintf(text, sizeof(text),
+                       "the new program lays out \"%s\" differently: it begins with gateway workers of its own, those "
+                       "that are there end what they have",
+                       which);
+        daemon_emit(daemon, EVENT_GATEWAY, "", "", text);
+        memory->drains = 1;
+        memory->drainings += workers_channels(daemon->workers, memory->draining + memory->drainings);
+    }
+    step(daemon);
+}
+
 static void judge(struct daemon *daemon, const siginfo_t *info, const char *text)
 {
     struct upgrade_memory *memory = daemon->upgrade.memory;
@@ -221,18 +284,15 @@ static void judge(struct daemon *daemon, const siginfo_t *info, const char *text
                (int)strcspn(text, "\n"), text);
     else if (verdict == LAYOUTS_UNKNOWN)
         refuse(daemon, "its self-check did not say what it can take over; is it a daruma?");
-    else if (verdict == LAYOUTS_OTHER_FILES)
+    else if (verdict == LAYOUTS_OTHER_CORE)
         refuse(daemon,
                "it lays out \"%s\" differently, so instances could not be taken over; run `daruma down` with the old "
                "and `daruma up` with the new one",
                which);
-    else if (verdict == LAYOUTS_OTHER_MEMORY)
-        refuse(daemon, "it lays out \"%s\" differently", which);
-    else {
-        memory->state = UPGRADE_WORKERS;
-        memory->begun_ns = clock_now();
-        step(daemon);
-    }
+    else if (verdict == LAYOUTS_OTHER_GATEWAY && memory->drainings + GAUGES_WORKERS > UPGRADE_DRAINING)
+        refuse(daemon, "it lays out \"%s\" differently, and workers of earlier programs are still draining", which);
+    else
+        begin(daemon, verdict == LAYOUTS_OTHER_GATEWAY, which);
 }
 
 static void end_check(struct daemon *daemon)
@@ -356,7 +416,11 @@ int daemon_upgrade(struct daemon *daemon, const char *path, struct err *err)
     int fd = open_program(path ? path : running, err);
     if (fd < 0)
         return fd;
-    *memory = (struct upgrade_memory){ .state = UPGRADE_CHECKING, .serial = memory->serial + 1, .program = fd };
+    memory->state = UPGRADE_CHECKING;
+    memory->serial++;
+    memory->program = fd;
+    memory->worker = memory->done = memory->asked = memory->attempts = memory->drains = 0;
+    memory->to[0] = memory->why[0] = '\0';
     (void)snprintf(memory->path, sizeof(memory->path), "%s", path ? path : running);
     (void)snprintf(memory->from, sizeof(memory->from), "%s", DARUMA_VERSION);
     memory->begun_ns = clock_now();
@@ -372,11 +436,14 @@ void daemon_upgrade_go_on(struct daemon *daemon)
 
     upgrade->memory = daemon->memory.upgrade;
     upgrade->timer = (struct loop_timer){ .fn = on_timer, .data = daemon };
+    upgrade->drain = (struct loop_timer){ .fn = on_drain, .data = daemon };
     upgrade->check.fd = -1;
     if (upgrade->memory->state == UPGRADE_CHECKING)
         refuse(daemon, "the supervisor died while the program was checked; ask again");
     else if (under_way(upgrade->memory))
         look_again(daemon);
+    else
+        drain_others(daemon);
 }
 
 json_t *daemon_upgrade_json(const struct daemon *daemon)
@@ -389,8 +456,9 @@ json_t *daemon_upgrade_json(const struct daemon *daemon)
     };
     const struct upgrade_memory *memory = daemon->upgrade.memory;
 
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:f}", "state", names[memory->state], "serial",
-                     (int)memory->serial, "path", memory->path, "from", memory->from, "to", memory->to, "why",
-                     memory->why, "workers", (int)daemon->memory.workers, "upgraded", (int)memory->done, "took_ms",
+    return json_pack("{s:s, s:i, s:b, s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:f}", "state", names[memory->state], "serial",
+                     (int)memory->serial, "in_place", !memory->drains, "draining", (int)memory->drainings, "path",
+                     memory->path, "from", memory->from, "to", memory->to, "why", memory->why, "workers",
+                     (int)daemon->memory.workers, "upgraded", (int)memory->done, "took_ms",
                      (double)memory->took_ns / (double)NS_PER_MS);
 }

@@ -39,8 +39,7 @@ unsigned workers_wanted(void)
 
 /* ---- talking ---- */
 
-static int send_message(const struct worker *worker, enum gateway_message_kind kind, uint32_t index,
-                        uint32_t generation, int fd)
+static int send_on(int channel, enum gateway_message_kind kind, uint32_t index, uint32_t generation, int fd)
 {
     struct gateway_message message = { .kind = kind, .index = index, .generation = generation };
     struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
@@ -58,9 +57,18 @@ static int send_message(const struct worker *worker, enum gateway_message_kind k
         msg.msg_control = control.bytes;
         msg.msg_controllen = sizeof(control.bytes);
     }
-    if (sendmsg(worker->kept->channel, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        return -errno;
-    return 0;
+    return sendmsg(channel, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int send_message(const struct worker *worker, enum gateway_message_kind kind, uint32_t index,
+                        uint32_t generation, int fd)
+{
+    return send_on(worker->kept->channel, kind, index, generation, fd);
+}
+
+int workers_drain_channel(int channel)
+{
+    return send_on(channel, GATEWAY_DRAIN, 0, 0, -1);
 }
 
 /* Makes one slot be as the board says. */
@@ -380,6 +388,16 @@ int workers_upgrade(struct workers *workers, unsigned number, int program)
     worker->kept->asked.adoptions = atomic_load(&workers->setup.gauges->worker[number].adoption.adoptions);
     worker->kept->asked.forked_ns = worker->kept->forked_ns;
     return send_message(worker, GATEWAY_UPGRADE, 0, 0, program);
+}
+
+unsigned workers_channels(const struct workers *workers, int32_t channels[GAUGES_WORKERS])
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < workers->setup.count; i++)
+        if (workers->kept->worker[i].channel >= 0)
+            channels[n++] = workers->kept->worker[i].channel;
+    return n;
 }
 
 enum workers_upgraded workers_upgraded(const struct workers *workers, unsigned number)

@@ -71,6 +71,13 @@ enum workers_upgraded {
 };
 enum workers_upgraded workers_upgraded(const struct workers *workers, unsigned number);
 
+/* The supervisor's ends of the channels of all pairs that live; how many. */
+unsigned workers_channels(const struct workers *workers, int32_t channels[GAUGES_WORKERS]);
+
+/* For a pair of which nothing but its channel is known: it is to accept nothing more and to end when all is answered. 0 or a
+   negative errno. */
+int workers_drain_channel(int channel);
+
 /* Nothing more is accepted; ends when all is answered, after `limit_ns` by force. 0: at once. */
 void workers_drain(struct workers *workers, int64_t limit_ns);
 

@@ -20,7 +20,7 @@ char **gw_resume_argv(const struct gateway_worker_setup *setup, uint32_t connect
         { .name = "connections", .number = connections },
         { .name = "hang-ns", .number = setup->hang_ns },
     };
-    return handover_argv("worker", items, ARRAY_LEN(items));
+    return handover_argv("worker", items, ARRAY_LEN(items), NULL);
 }
 
 static int fd_of(const char *name)

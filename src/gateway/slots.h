@@ -36,10 +36,12 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define GW_ARENA_MAGIC  UINT64_C(0x6461727561726e31) /* "daruarn1" */
+#define GW_ARENA_MAGIC UINT64_C(0x6461727561726e31) /* "daruarn1" */
+#ifndef GW_ARENA_LAYOUT                             /* a story builds a program of another one */
 #define GW_ARENA_LAYOUT 8u
-#define GW_NONE         UINT32_MAX
-#define GW_HEAD_DONE    UINT32_MAX /* conn.head_sent: all of it */
+#endif
+#define GW_NONE      UINT32_MAX
+#define GW_HEAD_DONE UINT32_MAX /* conn.head_sent: all of it */
 
 enum {
     GW_BLOCK = 16 * 1024,

@@ -171,7 +171,28 @@ story_kills_in_the_middle_of_upgrades_cost_nothing() {
     done
     wait $assassin
     becomes 5 '[[ $(programs_that_run | wc -l) -eq 1 ]]'
-    assert_eq "$(wc -l <upgrades)" 4 "upgrades that came to an end"
     nothing_was_lost
     assert_eq "$(events gateway '.text | test("both ended")')" 0 "pairs that ended"
+}
+
+# Its connections cannot be taken over: what is in flight and open ends with the program that has it.
+story_a_program_of_another_layout_drains_the_one_before() {
+    project
+    open_sockets 20
+    curl -s --max-time 20 "$url/" >slow &
+    local slow=$! pid
+    pid=$(supervisor_pid)
+    expect_exit 0 daruma upgrade --json "$BUILD/tests/other/daruma"
+    assert_eq "$(jq -c '[.state, .in_place, .draining]' out)" '["done",false,2]' "the upgrade"
+    assert_eq "$(events gateway '.text | test("lays out .arena. differently")')" 1 "words about it"
+    [[ $(supervisor_pid) != "$pid" ]] || fail "the supervisor is the same one"
+    wait $slow
+    assert_eq "$(cat slow)" ok "what was in flight"
+    assert_eq "$(http_status "$url/")" 200
+    sockets_are_open 20
+    becomes 5 '[[ $(curl_admin upgrade | jq .draining) -eq 0 ]]'
+    becomes 5 '[[ $(gateway_pids | wc -l) -eq 4 ]]'
+    assert_eq "$(programs_that_run)" daruma "programs that run"
+    assert_eq "$(http_status "$url/")" 200
+    expect_exit 0 daruma down
 }

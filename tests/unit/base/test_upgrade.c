@@ -75,7 +75,7 @@ static char **argv_of(void *data)
         { .name = "socket", .number = theirs },
         { .name = "generation", .number = generation + 1 },
     };
-    return handover_argv("pair", items, 2);
+    return handover_argv("pair", items, 2, NULL);
 }
 
 static int run_pair(bool takes_over)

@@ -35,23 +35,23 @@ static void the_same_and_another_version_of_the_same(void **unused)
     assert_int_equal(changed(NULL, "more", json_true()), LAYOUTS_SAME);
 }
 
-static void another_layout_or_size_of_memory(void **unused)
+static void another_layout_or_size_of_the_gateways_memory(void **unused)
 {
     (void)unused;
-    assert_int_equal(changed("memory", "board", json_pack("[i, i]", 99, 1)), LAYOUTS_OTHER_MEMORY);
+    assert_int_equal(changed("gateway", "board", json_pack("[i, i]", 99, 1)), LAYOUTS_OTHER_GATEWAY);
     assert_string_equal(which, "board");
-    assert_int_equal(changed("memory", "arena", NULL), LAYOUTS_OTHER_MEMORY);
+    assert_int_equal(changed("gateway", "arena", NULL), LAYOUTS_OTHER_GATEWAY);
     assert_string_equal(which, "arena");
-    assert_int_equal(changed("memory", "more", json_pack("[i, i]", 1, 1)), LAYOUTS_OTHER_MEMORY);
+    assert_int_equal(changed("gateway", "more", json_pack("[i, i]", 1, 1)), LAYOUTS_OTHER_GATEWAY);
     assert_string_equal(which, "more");
 }
 
-static void another_layout_of_files_is_worse(void **unused)
+static void another_layout_of_what_instances_are_taken_over_by_is_worse(void **unused)
 {
     (void)unused;
-    assert_int_equal(changed("files", "state", json_pack("[i, i]", 99, 1)), LAYOUTS_OTHER_FILES);
+    assert_int_equal(changed("core", "state", json_pack("[i, i]", 99, 1)), LAYOUTS_OTHER_CORE);
     assert_string_equal(which, "state");
-    assert_int_equal(changed("files", "more", json_pack("[i, i]", 1, 1)), LAYOUTS_OTHER_FILES);
+    assert_int_equal(changed("core", "more", json_pack("[i, i]", 1, 1)), LAYOUTS_OTHER_CORE);
 }
 
 static void what_says_nothing_of_the_kind(void **unused)
@@ -61,8 +61,8 @@ static void what_says_nothing_of_the_kind(void **unused)
     assert_int_equal(layouts_compare(ours, NULL, which, sizeof(which)), LAYOUTS_UNKNOWN);
     assert_int_equal(layouts_compare(ours, list, which, sizeof(which)), LAYOUTS_UNKNOWN);
     assert_int_equal(changed(NULL, "version", json_integer(1)), LAYOUTS_UNKNOWN);
-    assert_int_equal(changed(NULL, "memory", NULL), LAYOUTS_UNKNOWN);
-    assert_int_equal(changed(NULL, "files", json_array()), LAYOUTS_UNKNOWN);
+    assert_int_equal(changed(NULL, "gateway", NULL), LAYOUTS_UNKNOWN);
+    assert_int_equal(changed(NULL, "core", json_array()), LAYOUTS_UNKNOWN);
     json_decref(ours);
     json_decref(list);
 }
@@ -71,8 +71,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_and_another_version_of_the_same),
-        cmocka_unit_test(another_layout_or_size_of_memory),
-        cmocka_unit_test(another_layout_of_files_is_worse),
+        cmocka_unit_test(another_layout_or_size_of_the_gateways_memory),
+        cmocka_unit_test(another_layout_of_what_instances_are_taken_over_by_is_worse),
         cmocka_unit_test(what_says_nothing_of_the_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
