@@ -427,6 +427,8 @@ bool guard_tend(struct guard *guard)
         break;
     case GUARD_DO_LEAVE:
         reap(zombie(other));
+        if (guard->side == GUARD_SIDE_ROLE && !guard->ended)
+            _exit(area->status); /* it had no time left to kill us */
         break;
     case GUARD_DO_NOTHING:
         break;
@@ -438,6 +440,7 @@ void guard_over(struct guard *guard, int status)
 {
     if (!guard)
         return;
+    guard->ended = true;
     guard->setup.area->status = status;
     atomic_store(&guard->setup.area->over, 1);
 }

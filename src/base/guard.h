@@ -128,6 +128,7 @@ struct guard {
     uint32_t done;   /* another program's: upgrades.done before it has taken over */
     bool waits;      /* role: in guard_upgrade() */
     bool struck;     /* the other one hung and was killed by us */
+    bool ended;      /* we have called guard_over() */
     unsigned failed; /* guard: how many roles of this program have died young, by themselves */
     uint64_t beats;  /* of the other one, when they were looked at last */
     /* Looks in a row that saw no other number. Looks, not time: a machine that slept finds nobody guilty. */
@@ -161,7 +162,8 @@ int guard_fd(const struct guard *guard);
 
 /*
  * Looks after the other one: restores it when it has died, kills it when it hangs. True when it is a new one, so that
- * guard_fd() is to be watched anew (the old descriptor is closed). Does not return in a member that it made.
+ * guard_fd() is to be watched anew (the old descriptor is closed). Does not return in a member that it made, nor in a role
+ * whose guard has died while it was ending the pair for its owner.
  */
 bool guard_tend(struct guard *guard);
 

@@ -231,6 +231,19 @@ static void the_end_of_the_owner_is_the_end_of_both(void **unused)
     finish(&pair); /* returns when nobody is left */
 }
 
+static void a_guard_that_dies_while_it_ends_the_pair_leaves_no_role(void **unused)
+{
+    (void)unused;
+    struct pair pair;
+    begin(&pair, counting_role);
+    assert_int_equal(ask(&pair, 'a'), 1);
+    atomic_store(&pair.arena->area.over, 1); /* said, but the role is not killed yet */
+    assert_int_equal(kill(pid_of(&pair, GUARD_SIDE_GUARD), SIGKILL), 0);
+    struct pollfd hang_up = { .fd = pair.ask };
+    assert_int_equal(poll(&hang_up, 1, 10000), 1);
+    finish(&pair);
+}
+
 static void a_signal_to_the_guard_is_one_to_the_role(void **unused)
 {
     (void)unused;
@@ -266,6 +279,7 @@ int main(void)
         cmocka_unit_test(who_hangs_is_killed_and_replaced),
         cmocka_unit_test(after_the_end_nobody_comes_back),
         cmocka_unit_test(the_end_of_the_owner_is_the_end_of_both),
+        cmocka_unit_test(a_guard_that_dies_while_it_ends_the_pair_leaves_no_role),
         cmocka_unit_test(a_signal_to_the_guard_is_one_to_the_role),
         cmocka_unit_test(who_cannot_live_does_not_spin),
     };
