@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# daruma's own processes, the supervisor's and the gateway's, are killed under load, one of them at random every EVERY_MS: GETs and POSTs, each POST with a
-# number that the application writes down when it executes it. Beside nginx, whose master starts workers again, and HAProxy
-# in master-worker mode; of those a worker is killed. Then the same with processes that are stopped, of daruma alone (nobody
+# daruma's own processes, the supervisor's and the gateway's, are killed under load, one of them at random every EVERY_MS:
+# GETs and POSTs, each POST with a number that the application writes down when it executes it. Beside nginx, whose master
+# starts workers again, and HAProxy in master-worker mode; of those a worker is killed. Then the same with processes that are stopped, of daruma alone (nobody
 # else notices), and how long it takes from the kill of a worker until its successor has answered a request that was sent at
 # the same moment, with COUNT other connections, all idle, to take over.
 #

@@ -122,7 +122,7 @@ engine_end() {
 make_image() {
     mkdir -p "$dir/image/bin" "$dir/image/tmp"
     gcc -static -O1 -w -I"$root/src" -D_GNU_SOURCE -o "$dir/image/app" "$root/bench/app.c" "$root/build/libdaruma.a" -lm -lpcre2-8 \
-        2>gcc-err || fail "$(cat gcc-err)"
+        2>"$dir/gcc-err" || fail "$(cat "$dir/gcc-err")"
     cp "$(command -v busybox)" "$dir/image/bin/"
     tar -C "$dir/image" -c . | docker import - daruma/app:1 >/dev/null
 }
