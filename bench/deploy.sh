@@ -80,8 +80,8 @@ load_end() {
 # sent, failed, p50, p99, max of all; POSTs doubled and lost; upgraded connections that were ended, and refused
 load_row() {
     local doubled lost
-    doubled=$(sort "$POST_LOG" | uniq -d | wc -l)
-    lost=$(comm -23 <(jq -r 'select(.ok and has("probe")) | .probe' "$dir/lines.2" | sort) <(sort -u "$POST_LOG") | wc -l)
+    doubled=$(executed_twice)
+    lost=$(answered_but_lost "$dir/lines.2")
     jq -rs --arg doubled "$doubled" --arg lost "$lost" --argjson sockets "$(cat "$dir/sockets")" \
         '"\(map(.sent) | add) | \(map(.failed) | add) | \(map(.latency_ms.p50) | max) | \(map(.latency_ms.p99) | max) | \(map(.latency_ms.max) | max) | \($doubled) | \($lost) | \($sockets.ended) | \($sockets.refused) |"' \
         <(tail -qn 1 "$dir"/lines.[012])
@@ -135,13 +135,7 @@ row_nginx() {
 
 # ---- containers ----
 
-# What containers.sh wants from a story.
-skip() { say "$*"; exit 1; }
-fail() { skip "$@"; }
-dump() { :; }
-curl_admin() { curl -s --unix-socket "$(echo "$DARUMA_RUN_DIR"/*/admin.sock)" "http://daruma/v1/$1"; }
-story_end() { finish; }
-. "$root/tests/scenario/containers.sh"
+. "$root/bench/containers.sh"
 
 row_containers() { # RUNNER TITLE
     local i deployed=0 begun

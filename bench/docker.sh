@@ -21,13 +21,7 @@ need docker.io docker-compose busybox-static python3-flask python3-redis python3
 LENGTH=${LENGTH:-60} RATE=${RATE:-500} EVERY=${EVERY:-1.7} KILLS=${KILLS:-5} ROUNDS=${ROUNDS:-3}
 CONTAINERS=${CONTAINERS:-200} IDLE=${IDLE:-20}
 
-# What containers.sh wants from a story.
-skip() { say "$*"; exit 1; }
-fail() { skip "$@"; }
-dump() { :; }
-curl_admin() { curl -s --unix-socket "$(echo "$DARUMA_RUN_DIR"/*/admin.sock)" "http://daruma/v1/$1"; }
-story_end() { finish; }
-. "$root/tests/scenario/containers.sh"
+. "$root/bench/containers.sh"
 mkdir -p "$dir/project"
 cd "$dir/project"
 engine_start

@@ -97,8 +97,8 @@ measure() { # METHOD PAUSE
     kill "$killer_pid" 2>/dev/null || true
     wait "$killer_pid" 2>/dev/null || true
     if [[ $1 == POST ]]; then
-        doubled=$(sort "$POST_LOG" | uniq -d | wc -l)
-        lost=$(comm -23 <(jq -r 'select(.ok and has("probe")) | .probe' "$dir/lines" | sort) <(sort -u "$POST_LOG") | wc -l)
+        doubled=$(executed_twice)
+        lost=$(answered_but_lost "$dir/lines")
     fi
     if [[ $front == daruma ]]; then stop_daruma; fi
     stop_all

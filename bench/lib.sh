@@ -288,6 +288,35 @@ supervisor_pid() { admin project | jq .pid; }
 # The gateway's processes, workers and their guards: those of the supervisor's session that are called so.
 worker_pids() { ps -o pid=,comm= -s "$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')" | awk '/daruma-(gw|guard)[0-9]/ { print $1 }'; }
 
+# ---- two instances that write down the number of each POST they execute, in $POST_LOG ----
+
+start_recorders() { # FRONT, which is in front of them at $port
+    local backends=("$(free_port)" "$(free_port)")
+    port=$(free_port)
+    if [[ $1 == daruma ]]; then
+        start_daruma <<YAML
+services:
+  app1: &app
+    environment: {DELAY_MS: "$DELAY_MS", POST_LOG: "$POST_LOG"}
+    x-daruma: {process: {command: ["$app"], port: 5000}}
+  app2: *app
+x-gateway: {listeners: [{address: "127.0.0.1:$port", routes: [{to: [app1, app2]}]}]}
+YAML
+        wait_for 10 answers "$port"
+        return
+    fi
+    start_app "${backends[0]}"
+    start_app "${backends[1]}"
+    start_peer "$1" "${backends[@]}"
+}
+
+executed_twice() { sort "$POST_LOG" | uniq -d | wc -l; }
+
+# Of the numbers that a monitor's lines (--json --verbose) call answered.
+answered_but_lost() { # LINES
+    comm -23 <(jq -r 'select(.ok and has("probe")) | .probe' "$1" | sort) <(sort -u "$POST_LOG") | wc -l
+}
+
 # CPU time of each of $FRONTS for a request, at $RATE requests/s for $LENGTH s, in $ROUNDS interleaved rounds, because a
 # machine's speed drifts; printed as a section. One worker each on one core; load and upstream on the other.
 cpu_a_request() { # TITLE CHART [WATCH-OPTIONS…]

@@ -33,32 +33,12 @@ kill_peer_workers() {
     done
 }
 
-start_front() { # NAME: with two instances of the application
-    local backends=("$(free_port)" "$(free_port)")
-    port=$(free_port)
-    if [[ $1 == daruma ]]; then
-        start_daruma <<YAML
-services:
-  app1: &app
-    environment: {DELAY_MS: "$DELAY_MS", POST_LOG: "$POST_LOG"}
-    x-daruma: {process: {command: ["$app"], port: 5000}}
-  app2: *app
-x-gateway: {listeners: [{address: "127.0.0.1:$port", routes: [{to: [app1, app2]}]}]}
-YAML
-        wait_for 10 answers "$port"
-        return
-    fi
-    start_app "${backends[0]}"
-    start_app "${backends[1]}"
-    if [[ $1 == haproxy ]]; then MASTER=1 start_peer haproxy "${backends[@]}"; else start_peer "$1" "${backends[@]}"; fi
-}
-
 measure() { # FRONT SIGNAL EVERY_MS NAMES
     local killer_pid posts_pid doubled lost deaths=$((LENGTH * 1000 / $3))
     say "$1, SIG$2 every $3 ms for $LENGTH s"
     : >"$POST_LOG"
     echo 0 >"$dir/kills"
-    start_front "$1"
+    MASTER=1 start_recorders "$1"
     if [[ $1 == daruma ]]; then
         "$root/build/bench/assassin" "$(session_of "$(supervisor_pid)")" "$4" "$deaths" "$3" "$(kill -l "$2")" \
             >"$dir/kills" &
@@ -73,8 +53,8 @@ measure() { # FRONT SIGNAL EVERY_MS NAMES
     "$daruma" watch "http://127.0.0.1:$port/" --rate "$RATE" --duration "${LENGTH}s" --timeout 15s --json >"$dir/gets"
     wait "$posts_pid" || true
     wait "$killer_pid" || true
-    doubled=$(sort "$POST_LOG" | uniq -d | wc -l)
-    lost=$(comm -23 <(jq -r 'select(.ok and has("probe")) | .probe' "$dir/posts-lines" | sort) <(sort -u "$POST_LOG") | wc -l)
+    doubled=$(executed_twice)
+    lost=$(answered_but_lost "$dir/posts-lines")
     if [[ $1 == daruma ]]; then stop_daruma; fi
     stop_all
     jq -rs --arg front "$1" --arg what "SIG$2 every $3 ms" --arg kills "$(cat "$dir/kills")" --arg doubled "$doubled" \
@@ -88,7 +68,7 @@ take_over() {
     local session i
     say "taking over $COUNT connections, $DEATHS times"
     DELAY_MS=0
-    DARUMA_WORKERS=1 start_front daruma
+    DARUMA_WORKERS=1 start_recorders daruma
     session=$(session_of "$(supervisor_pid)")
     "$root/build/bench/hold" "$port" "$COUNT" >/dev/null &
     started=($! "${started[@]}")

@@ -14,32 +14,21 @@ COUNT=${COUNT:-100} SOCKETS=${SOCKETS:-500} RATE=${RATE:-500} FRONTS=${FRONTS:-d
 export DELAY_MS=20 POST_LOG=$dir/posts
 
 # Copies of the program that runs are other ones.
+cp "$daruma" "$dir/daruma0"
+cp "$daruma" "$dir/daruma1"
+
+# In the foreground nginx does not change its program.
 start_front() { # NAME
-    local backends=("$(free_port)" "$(free_port)")
-    port=$(free_port)
-    if [[ $1 == daruma ]]; then
-        cp "$daruma" "$dir/daruma0"
-        cp "$daruma" "$dir/daruma1"
-        start_daruma <<YAML
-services:
-  app1: &app
-    environment: {DELAY_MS: "$DELAY_MS", POST_LOG: "$POST_LOG"}
-    x-daruma: {process: {command: ["$app"], port: 5000}}
-  app2: *app
-x-gateway: {listeners: [{address: "127.0.0.1:$port", routes: [{to: [app1, app2]}]}]}
-YAML
-        wait_for 10 answers "$port"
-        return
-    fi
-    start_app "${backends[0]}"
-    start_app "${backends[1]}"
-    # In the foreground nginx does not change its program.
     MASTER=1 NGINX_DAEMON=on NGINX_HEADERS='proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;' \
-        start_peer "$1" "${backends[@]}"
+        start_recorders "$1"
     [[ $1 != nginx ]] || started=("$(cat "$dir/nginx.pid")" "${started[@]}")
 }
 
-another_nginx_than() { [[ -s $dir/nginx.pid && $(cat "$dir/nginx.pid") != "$1" ]]; } # PID
+# Its pid file is away for a moment, and empty for another.
+another_nginx_than() { # PID
+    local now
+    now=$(cat "$dir/nginx.pid" 2>/dev/null) && [[ -n $now && $now != "$1" ]]
+}
 
 # Its new master begins under the old one's pid file; an old one that still has connections takes no second such signal.
 upgrade_nginx() {
@@ -88,8 +77,8 @@ measure() { # FRONT
     sleep 2
     kill -INT "$sockets" "${loads[@]}"
     wait "$sockets" "${loads[@]}" || true
-    doubled=$(sort "$POST_LOG" | uniq -d | wc -l)
-    lost=$(comm -23 <(jq -r 'select(.ok and has("probe")) | .probe' "$dir/posts-lines" | sort) <(sort -u "$POST_LOG") | wc -l)
+    doubled=$(executed_twice)
+    lost=$(answered_but_lost "$dir/posts-lines")
     if [[ $1 == daruma ]]; then stop_daruma; fi
     stop_all
     jq -rs --arg front "$1" --arg done "$done of $COUNT" --arg each "$begun" --arg doubled "$doubled" --arg lost "$lost" \

@@ -226,6 +226,50 @@ end_load() {
     load_ended
 }
 
+# ---- requests of which it is known what became of each ----
+
+# Two instances that write the number of each POST they execute into `executed`, and send back what comes over an upgraded
+# connection (bench/app.c).
+recorders() { # WORKERS
+    export DARUMA_WORKERS=$1
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    compose <<END
+services:
+  app:
+    ports: ["127.0.0.1:$port:5000"]
+    deploy: {replicas: 2}
+    environment: {DELAY_MS: 20, POST_LOG: "$PWD/executed"}
+    x-daruma: {process: {command: ["$BUILD/bench/app"]}}
+END
+    up
+}
+
+# A monitor that ends with its receipt at SIGINT, which a shell's background commands ignore otherwise.
+watch_until_told() { # URL [WATCH-OPTIONS…]
+    exec env --default-signal=INT "$BUILD/daruma" watch "$@" --rate 100 --duration 280s --json 2>>watch-err
+}
+
+# GETs, and POSTs that each have a number.
+begin_recorded_load() {
+    watch_until_told "$url/" >receipt &
+    load=$!
+    watch_until_told "$url/?id={n}" -X POST --data x >receipt-posts &
+    posts=$!
+}
+
+# Nothing failed, no POST was executed twice, and no instance ended.
+end_recorded_load() {
+    end_load
+    kill -INT "$posts"
+    wait "$posts" || true
+    assert_eq "$(receipt .failed)" 0 "failed GETs of $(receipt .sent)"
+    assert_eq "$(jq .failed receipt-posts)" 0 "failed POSTs of $(jq .sent receipt-posts)"
+    assert_eq "$(sort executed | uniq -d | wc -l)" 0 "POSTs that were executed twice"
+    [[ $(wc -l <executed) -ge $(jq .ok receipt-posts) ]] || fail "POSTs were answered that nobody had executed"
+    assert_eq "$(events instance.exit)" 0 "instances that ended"
+}
+
 # ---- before and after ----
 
 # Processes that belong to the story: those with its run directory in the environment, and those outside this session

@@ -13,11 +13,6 @@ strike() { # PID [SIGNAL]
 
 a_random_one() { gateway_pids "${1:-}" | shuf -n 1; }
 
-# A monitor that ends with its receipt at SIGINT, which a shell's background commands ignore otherwise.
-watch_until_told() { # URL [WATCH-OPTIONS…]
-    exec env --default-signal=INT "$BUILD/daruma" watch "$@" --rate 100 --duration 280s --json 2>>watch-err
-}
-
 # Strikes COUNT of them at random, one every MS milliseconds, but never before the last one has its successor.
 assassin() { # COUNT MS
     local session
@@ -25,36 +20,14 @@ assassin() { # COUNT MS
     "$BUILD/bench/assassin" "${session// /}" "daruma-g[wu]*[0-9]" "$1" "$2"
 }
 
-# The application writes the number of each POST down when it executes it (bench/app.c).
 story_two_hundred_deaths_of_the_gateway_under_load_cost_nothing() { # slow
-    export DARUMA_WORKERS=2
-    port=$(free_port)
-    url=http://127.0.0.1:$port
-    compose <<END
-services:
-  app:
-    ports: ["127.0.0.1:$port:5000"]
-    deploy: {replicas: 2}
-    environment: {DELAY_MS: 20, POST_LOG: "$PWD/executed"}
-    x-daruma: {process: {command: ["$BUILD/bench/app"]}}
-END
-    up
+    recorders 2
     wait_for 5 gateway_is_whole
-    watch_until_told "$url/" >receipt &
-    load=$!
-    watch_until_told "$url/?id={n}" -X POST --data x >receipt-posts &
-    local posts=$!
+    begin_recorded_load
     assert_eq "$(assassin 200 40)" 200 "deaths"
-    kill -INT "$load" "$posts"
-    load_ended
-    wait "$posts" || true
-    assert_eq "$(receipt .failed)" 0 "failed GETs of $(receipt .sent)"
-    assert_eq "$(jq .failed receipt-posts)" 0 "failed POSTs of $(jq .sent receipt-posts)"
-    assert_eq "$(sort executed | uniq -d | wc -l)" 0 "POSTs that were executed twice"
-    [[ $(wc -l <executed) -ge $(jq .ok receipt-posts) ]] || fail "POSTs were answered that nobody had executed"
+    end_recorded_load
     assert_number "$(events gateway '.text | test("took over")')" '> 20' "adoptions that were told"
     assert_eq "$(events gateway '.text | test("dropped|both ended")')" 0 "losses that were told"
-    assert_eq "$(events instance.exit)" 0 "instances that ended"
 }
 
 story_a_gateway_process_that_is_stopped_is_replaced_within_a_second() {

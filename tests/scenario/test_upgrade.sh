@@ -17,20 +17,8 @@ programs_that_run() {
     done | sed 's,.*/,,' | sort -u
 }
 
-# The application writes the number of each POST down, and sends back what comes over an upgraded connection (bench/app.c).
 project() { # [WORKERS (2)]
-    export DARUMA_WORKERS=${1:-2}
-    port=$(free_port)
-    url=http://127.0.0.1:$port
-    compose <<END
-services:
-  app:
-    ports: ["127.0.0.1:$port:5000"]
-    deploy: {replicas: 2}
-    environment: {DELAY_MS: 20, POST_LOG: "$PWD/executed"}
-    x-daruma: {process: {command: ["$BUILD/bench/app"]}}
-END
-    up
+    recorders "${1:-2}"
     session=$(ps -o sid= -p "$(supervisor_pid)" | tr -d ' ')
 }
 
@@ -47,34 +35,11 @@ sockets_are_open() { # COUNT
     assert_number "$(tail -n 1 sockets | jq .messages)" "> $1" "messages that came back"
 }
 
-watch_until_told() { # URL [WATCH-OPTIONS…]
-    exec env --default-signal=INT "$BUILD/daruma" watch "$@" --rate 100 --duration 170s --json 2>>watch-err
-}
-
-begin_load() {
-    watch_until_told "$url/" >receipt &
-    load=$!
-    watch_until_told "$url/?id={n}" -X POST --data x >receipt-posts &
-    posts=$!
-}
-
-# Nothing failed, and no POST was executed twice.
-nothing_was_lost() {
-    end_load
-    kill -INT "$posts"
-    wait "$posts" || true
-    assert_eq "$(receipt .failed)" 0 "failed GETs of $(receipt .sent)"
-    assert_eq "$(jq .failed receipt-posts)" 0 "failed POSTs of $(jq .sent receipt-posts)"
-    assert_eq "$(sort executed | uniq -d | wc -l)" 0 "POSTs that were executed twice"
-    [[ $(wc -l <executed) -ge $(jq .ok receipt-posts) ]] || fail "POSTs were answered that nobody had executed"
-    assert_eq "$(events instance.exit)" 0 "instances that ended"
-}
-
 story_five_upgrades_under_load_close_nothing() {
     project
     programs one two
     open_sockets 50
-    begin_load
+    begin_recorded_load
     local guard i
     guard=$(curl_admin project | jq .guard)
     for i in one two one two one; do
@@ -82,7 +47,7 @@ story_five_upgrades_under_load_close_nothing() {
         assert_eq "$(jq -r .state upgraded)" done "the upgrade"
         assert_eq "$(programs_that_run)" $i "programs that run"
     done
-    nothing_was_lost
+    end_recorded_load
     sockets_are_open 50
     assert_eq "$(curl_admin project | jq .guard)" "$guard" "the guard's pid"
     assert_eq "$(events gateway '.text | test("goes on as another program")')" 10 "upgrades of workers that were told"
@@ -163,7 +128,7 @@ story_the_default_is_what_was_installed_since() {
 story_kills_in_the_middle_of_upgrades_cost_nothing() {
     project
     programs one two
-    begin_load
+    begin_recorded_load
     "$BUILD/bench/assassin" "$session" "daruma*" 40 30 >/dev/null &
     local assassin=$! i
     for i in one two one two; do
@@ -171,7 +136,7 @@ story_kills_in_the_middle_of_upgrades_cost_nothing() {
     done
     wait $assassin
     becomes 5 '[[ $(programs_that_run | wc -l) -eq 1 ]]'
-    nothing_was_lost
+    end_recorded_load
     assert_eq "$(events gateway '.text | test("both ended")')" 0 "pairs that ended"
 }
 

@@ -338,6 +338,14 @@ static void the_second_down_waits_for_nobody(void **unused)
     take_down();
 }
 
+/* What the first worker counts of it. */
+static struct endpoint_gauge *gauge_of(const struct board_endpoint *endpoint)
+{
+    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
+    atomic_store(&gauge->generation, endpoint->generation);
+    return gauge;
+}
+
 static void what_is_in_flight_is_waited_for(void **unused)
 {
     apply("services:\n"
@@ -351,9 +359,7 @@ static void what_is_in_flight_is_waited_for(void **unused)
           "        " SERVER "\n");
     WAIT_FOR(ready());
     const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
-    size_t slot = (size_t)(endpoint - house.board->endpoints);
-    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[slot];
-    atomic_store(&gauge->generation, endpoint->generation);
+    struct endpoint_gauge *gauge = gauge_of(endpoint);
     atomic_store(&gauge->inflight, 1);
     supervisor_down(house.supervisor);
     turn_for(300 * NS_PER_MS);
@@ -380,8 +386,7 @@ static void what_speaks_another_protocol_has_a_time_of_its_own(void **unused)
           "        " SERVER "\n");
     WAIT_FOR(ready());
     const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
-    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
-    atomic_store(&gauge->generation, endpoint->generation);
+    struct endpoint_gauge *gauge = gauge_of(endpoint);
     atomic_store(&gauge->inflight, 2);
     atomic_store(&gauge->upgraded, 1);
     int64_t begun = clock_now();
@@ -458,8 +463,7 @@ static void suspects_are_counted_at_the_moment_of_death(void **unused)
           "        " SERVER "\n");
     WAIT_FOR(ready());
     const struct board_endpoint *endpoint = endpoint_of("app-1", BOARD_ENDPOINT_UP);
-    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
-    atomic_store(&gauge->generation, endpoint->generation);
+    struct endpoint_gauge *gauge = gauge_of(endpoint);
     atomic_store(&gauge->inflight, 3);
     assert_int_equal(supervisor_kill(house.supervisor, "app-1", SIGSEGV, NULL), 0);
     WAIT_FOR(endpoint->state == BOARD_ENDPOINT_GONE);
@@ -472,8 +476,7 @@ static void suspects_are_counted_at_the_moment_of_death(void **unused)
 static void find_hung(const char *instance)
 {
     const struct board_endpoint *endpoint = endpoint_of(instance, BOARD_ENDPOINT_UP);
-    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
-    atomic_store(&gauge->generation, endpoint->generation);
+    struct endpoint_gauge *gauge = gauge_of(endpoint);
     atomic_store(&gauge->hung, 1);
     supervisor_drained_bell(house.supervisor);
 }
