@@ -70,12 +70,6 @@ static void on_log(struct client_stream *stream, const json_t *line)
 }
 
 /* Both go on from what was seen last. */
-static const char *events_path(const struct session *session, char path[PATH])
-{
-    (void)snprintf(path, PATH, "/v1/events?follow=1&since=%lld", (long long)session->seen);
-    return path;
-}
-
 static const char *logs_path(const struct session *session, char path[PATH])
 {
     (void)snprintf(path, PATH, "/v1/logs?follow=1&since=%.6f", session->logged);
@@ -89,7 +83,8 @@ static int open_streams(struct session *session, struct err *err)
 
     session->events = (struct client_stream){ .line = on_event, .data = session };
     session->logs = (struct client_stream){ .line = on_log, .data = session };
-    int r = client_stream_open(&session->streams, client, events_path(session, path), &session->events, err);
+    int r =
+        client_stream_open(&session->streams, client, client_events_path(session->seen, path), &session->events, err);
     if (r == 0 && session->with_logs)
         r = client_stream_open(&session->streams, client, logs_path(session, path), &session->logs, err);
     return r;
@@ -115,7 +110,7 @@ static bool follow_successor(struct session *session, struct err *err)
     char path[PATH];
 
     if (strcmp(session->state, "down") == 0 ||
-        !client_stream_again(&session->streams, events_path(session, path), &session->events, err))
+        !client_stream_again(&session->streams, client_events_path(session->seen, path), &session->events, err))
         return false;
     return !session->with_logs || client_stream_again(&session->streams, logs_path(session, path), &session->logs, err);
 }

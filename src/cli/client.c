@@ -287,6 +287,12 @@ int client_stream_open(struct client_streams *streams, const struct client *clie
     return 0;
 }
 
+const char *client_events_path(int64_t seen, char path[CLIENT_EVENTS_PATH])
+{
+    (void)snprintf(path, CLIENT_EVENTS_PATH, "/v1/events?follow=1&since=%lld", (long long)seen);
+    return path;
+}
+
 bool client_stream_again(struct client_streams *streams, const char *path, struct client_stream *stream,
                          struct err *err)
 {

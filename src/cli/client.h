@@ -67,6 +67,9 @@ void client_streams_free(struct client_streams *streams);
 
 int client_stream_open(struct client_streams *streams, const struct client *client, const char *path,
                        struct client_stream *stream, struct err *err);
+/* Asks for the events after the one with the number `seen`, and for all that follow. Returns `path`. */
+enum { CLIENT_EVENTS_PATH = 64 };
+const char *client_events_path(int64_t seen, char path[CLIENT_EVENTS_PATH]);
 /* It has ended, but the project has not: its supervisor died, and as long as anybody holds the project's lock another one takes
    its place, which goes on to tell. Opens the stream again, at `path`. False when there is nobody, or with `err`. */
 bool client_stream_again(struct client_streams *streams, const char *path, struct client_stream *stream,

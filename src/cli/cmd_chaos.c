@@ -306,10 +306,8 @@ static int strike(struct run *run, struct err *err)
 
 static bool follow_successor(struct run *run, struct err *err)
 {
-    char path[96];
-
-    (void)snprintf(path, sizeof(path), "/v1/events?follow=1&since=%lld", (long long)run->seen);
-    return client_stream_again(&run->streams, path, &run->events, err);
+    char path[CLIENT_EVENTS_PATH];
+    return client_stream_again(&run->streams, client_events_path(run->seen, path), &run->events, err);
 }
 
 /* Waits for events, a signal, or at most until `until_ns` (monotonic). */

@@ -9,16 +9,15 @@
 struct output {
     struct printer printer;
     bool json;
-    double since;  /* wall clock, seconds */
-    long long seq; /* of the last one that came */
-    char path[64];
+    double since; /* wall clock, seconds */
+    int64_t seq;  /* of the last one that came */
+    char path[CLIENT_EVENTS_PATH];
 };
 
 static const char *rest_path(struct client_stream *stream)
 {
     struct output *output = stream->data;
-    (void)snprintf(output->path, sizeof(output->path), "/v1/events?follow=1&since=%lld", output->seq);
-    return output->path;
+    return client_events_path(output->seq, output->path);
 }
 
 static void print_line(struct client_stream *stream, const json_t *event)

@@ -57,10 +57,8 @@ static int tell(const struct cli *cli, const json_t *state, bool json)
     bool unchanged = strcmp(how, "unchanged") == 0;
     struct err err = { 0 };
 
-    if (json) {
-        (void)json_dumpf(state, stdout, JSON_COMPACT);
-        (void)putchar('\n');
-    }
+    if (json)
+        printer_json_line(state);
     if (unchanged || strcmp(how, "done") == 0) {
         if (unchanged && !json)
             printf("this program runs already\n");
@@ -104,11 +102,7 @@ static int run(struct cli *cli, int argc, char **argv)
     int r = client_call(&client, "POST", "/v1/upgrade", body, &state, &err);
     if (r == 0)
         r = follow(&client, &state, &err);
-    if (r < 0) {
-        status = cli_fail(cli, &err);
-    } else {
-        status = tell(cli, state, json);
-    }
+    status = r < 0 ? cli_fail(cli, &err) : tell(cli, state, json);
     json_decref(body);
     json_decref(state);
     return status;

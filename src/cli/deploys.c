@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* How often it is asked whether the deploy is over: events tell of it, this is for those that got lost. */
-enum { LOOK_MS = 500, PATH = 96 };
+enum { LOOK_MS = 500 };
 
 struct watch {
     const struct cli *cli;
@@ -184,27 +184,21 @@ static int interrupts(void)
     return fd < 0 ? -errno : fd;
 }
 
-static const char *events_path(const struct watch *watch, char path[PATH])
-{
-    (void)snprintf(path, PATH, "/v1/events?follow=1&since=%lld", (long long)watch->seen);
-    return path;
-}
-
 static int wait_for_end(struct watch *watch, struct err *err)
 {
     struct client_streams streams = { 0 };
     struct client_stream events = { .line = on_event, .data = watch };
     CLEANUP_CLOSE int signals = interrupts();
     bool going_on = true;
-    char path[PATH];
+    char path[CLIENT_EVENTS_PATH];
 
     int r = client_streams_init(&streams, err);
     if (r == 0)
-        r = client_stream_open(&streams, watch->client, events_path(watch, path), &events, err);
+        r = client_stream_open(&streams, watch->client, client_events_path(watch->seen, path), &events, err);
     if (r == 0)
         r = is_going_on(watch, &going_on, err);
     while (r == 0 && going_on &&
-           (!events.ended || client_stream_again(&streams, events_path(watch, path), &events, err))) {
+           (!events.ended || client_stream_again(&streams, client_events_path(watch->seen, path), &events, err))) {
         int64_t until = clock_now() + LOOK_MS * NS_PER_MS;
         while (r == 0 && !watch->changed && !events.ended && clock_now() < until) {
             r = client_streams_wait(&streams, signals, LOOK_MS, err);

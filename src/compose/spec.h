@@ -154,8 +154,8 @@ struct spec_service {
     char **environment;          /* "NAME=value", env_file merged in; sorted by name */
     struct spec_port *published; /* as `ports` of the file says; several may lead to the same target */
     size_t published_len;
-    struct spec_port
-        *ports; /* what an instance serves: published first, then exposed and process_port; no target twice */
+    /* What an instance serves: published first, then exposed and process_port; no target twice. */
+    struct spec_port *ports;
     size_t ports_len;
     struct spec_ulimit *ulimits;
     size_t ulimits_len;

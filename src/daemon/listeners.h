@@ -45,8 +45,8 @@ struct listeners {
     const uint16_t *spared;
     size_t spared_len;
 
-    const json_t
-        *ports; /* listeners_ports() of an earlier life: who asks for any port gets the same again. NULL: none */
+    /* listeners_ports() of an earlier life: who asks for any port gets the same again. NULL: none. */
+    const json_t *ports;
 };
 
 /*

@@ -25,8 +25,8 @@ struct spec_ref;
 struct version {
     uint32_t number; /* 1 is the first since the supervisor knows the service; 0: none */
     struct spec_ref *ref;
-    struct spec_service
-        *spec; /* of `ref`; only its stamp is still written to. NULL: not loaded yet (version_load), or none */
+    /* Of `ref`; only its stamp is still written to. NULL: not loaded yet (version_load), or none. */
+    struct spec_service *spec;
     struct spec_stamp stamp; /* until it is loaded: its stamp, and whether its image is to be built */
     bool build;
 };

@@ -25,8 +25,8 @@ struct supervisor_peers {
     struct event_bus *events;
     struct board *board;
     const struct gauges *gauges;
-    struct arena_file
-        *arena; /* of the shape in supervise/record.h: what outlives this supervisor. NULL: nothing does */
+    /* Of the shape in supervise/record.h: what outlives this supervisor. NULL: nothing does. */
+    struct arena_file *arena;
     void *data;
     /* The board changed: ring the workers. */
     void (*ring)(void *data);

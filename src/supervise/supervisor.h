@@ -109,8 +109,8 @@ struct service {
     enum service_state state;
     int slot;                   /* of its record; -1: none */
     struct service_record kept; /* as it is there */
-    struct spec_service
-        *departed; /* restored, but not in the file: what is to be known for its end. NULL: it is there */
+    /* Restored, but not in the file: what is to be known for its end. NULL: it is there. */
+    struct spec_service *departed;
 };
 
 struct supervisor {
