@@ -44,6 +44,10 @@ enum { BUCKETS = 256 };
 
 /* Lines of one delivery are written together: a write(2) for each would be what a chatty service costs all others. */
 enum { BATCH = 64 << 10, LINE_HEAD = 32 };
+
+/* A disk that is almost full takes one line and not the next: only when no line was lost for so long is it over. */
+#define LOST_NS NS_PER_S
+
 static_assert(BATCH >= LINE_HEAD + LOGS_LINE + 1, "a line fits");
 
 struct logs {
@@ -58,7 +62,8 @@ struct logs {
     char batch[BATCH];       /* lines of the log that is being written, and how many */
     size_t batch_len;
     unsigned batch_lines;
-    uint64_t lost; /* lines since the disk took the last one */
+    uint64_t lost;   /* lines, that it was not told yet to be over */
+    int64_t lost_ns; /* when the last of them was */
     void (*on_write)(void *data);
     void *on_write_data;
 };
@@ -116,9 +121,10 @@ static void write_batch(struct logs *logs, struct log *log)
     if (r < 0) {
         bool first = logs->lost == 0;
         logs->lost += lines;
+        logs->lost_ns = clock_now();
         if (first)
             warn(logs, "log lines are lost: %s; make room where the run directory is", strerror(-r));
-    } else if (logs->lost > 0) {
+    } else if (logs->lost > 0 && clock_now() - logs->lost_ns >= LOST_NS) {
         unsigned long long lost = logs->lost;
         logs->lost = 0;
         warn(logs, "log lines are kept again; %llu were lost", lost);
