@@ -147,7 +147,8 @@ int main(int argc, char **argv)
 
     int status = run(&cli, argc, argv);
     /* What could not be written (disk full, closed pipe) was not done. */
-    if (fflush(stdout) != 0 && status == CLI_DONE)
+    bool written = fflush(stdout) == 0 && !ferror(stdout);
+    if (!written && status == CLI_DONE)
         status = CLI_FAILED;
     free(cli.files.items);
     free(cli.env_files.items);
