@@ -92,6 +92,55 @@ story_a_project_that_compose_started_is_taken_over() {
     assert_contains "$(cat out)" "project-app-1"
 }
 
+# What need not be replaced runs on, under the name that it has with daruma.
+story_a_container_of_compose_that_is_as_the_file_says_runs_on() {
+    command -v docker-compose >/dev/null || skip "there is no docker-compose"
+    engine_start
+    printf '%s\n' "FROM daruma/app:1" 'ENV FROM=image' 'VOLUME /data' 'STOPSIGNAL SIGINT' 'LABEL a=b' 'CMD ["/app"]' |
+        docker build -q -t redis:7 - >/dev/null 2>&1
+    compose <<'END'
+version: "3.8"
+services:
+  redis:
+    image: redis:7
+    environment: {HOST: 0.0.0.0, PORT: "8080"}
+    restart: always
+    stop_grace_period: 0s
+    expose: [8080]
+    labels: {mine: x}
+    mem_limit: 64m
+    ulimits: {nofile: 1000}
+    tmpfs: [/run]
+    volumes: ["named:/named", "./folder:/f:ro", /anonymous]
+    networks: {default: {}, back: {aliases: [store]}}
+    healthcheck: {test: ["CMD", "/bin/busybox", "true"], interval: 100s}
+  changes: {image: "redis:7", stop_grace_period: 0s, environment: {HOST: 0.0.0.0, PORT: "8080", OLD: "1"}}
+volumes: {named: {}}
+networks: {back: {}}
+END
+    docker-compose up -d >out 2>&1 || fail "$(cat out)"
+    local before pid
+    before=$(container_id project_redis_1)
+    pid=$(docker inspect -f '{{.State.Pid}}' project_redis_1)
+    sed -i 's/, OLD: "1"//' compose.yaml
+    up
+    assert_eq "$(docker ps -a --format '{{.Names}}' | sort | xargs)" "project-changes-1 project-redis-1" "the containers"
+    assert_eq "$(container_id project-redis-1)" "$before" "the container"
+    assert_eq "$(docker inspect -f '{{.State.Pid}}' project-redis-1)" "$pid" "its process"
+    assert_lacks "$(docker inspect -f '{{.Config.Env}}' project-changes-1)" OLD "the environment of what was changed"
+    docker kill project-redis-1 >/dev/null
+    becomes 10 '[[ $(instance redis-1 .restarts) -eq 1 ]]'
+    wait_for 10 all_ready
+    assert_eq "$(container_id project-redis-1)" "$before" "the container after a death"
+    kill_all_of_daruma
+    up
+    wait_for 10 all_ready
+    assert_eq "$(container_id project-redis-1)" "$before" "the container after the death of daruma"
+    expect_exit 0 daruma down -v
+    assert_eq "$(docker ps -aq; docker volume ls -q --filter name=project; docker network ls -q --filter name=project)" \
+        "" "what is left"
+}
+
 story_a_killed_container_comes_back_and_no_request_fails() {
     engine_start
     containers "    deploy: {replicas: 2}"
