@@ -51,13 +51,15 @@ int docker_keep(struct runtime_handle *handle)
         return -ENOMEM;
     memcpy(kept->id, handle->id, sizeof(kept->id));
     memcpy(kept->hash, handle->hash, sizeof(kept->hash));
+    memcpy(kept->image, handle->image, sizeof(kept->image));
     return 0;
 }
 
-bool docker_keeps(const struct runtime_handle *handle, const char *id)
+const char *docker_keeps(const struct runtime_handle *handle)
 {
     const struct docker_kept *kept = kept_find(handle->docker, handle->instance);
-    return kept && strcmp(kept->id, id) == 0 && strcmp(kept->hash, handle->hash) == 0;
+    bool same = kept && strcmp(kept->hash, handle->hash) == 0 && strcmp(kept->image, handle->image) == 0;
+    return same ? kept->id : "";
 }
 
 static void kept_free(struct docker_kept *kept)
@@ -146,9 +148,14 @@ static int begin(struct runtime *runtime, const struct runtime_start *start, boo
     handle->owner = start->owner;
     handle->adopting = adopting;
     handle->told_code = -1;
-    handle->step = start->prepare ? DOCKER_NEED : DOCKER_LOOK;
     handle->timer = (struct loop_timer){ .fn = docker_step_due, .data = handle };
     int r = docker_plan(handle, start, err);
+    const char *kept = r < 0 || adopting || start->prepare ? "" : docker_keeps(handle);
+    handle->step = start->prepare ? DOCKER_NEED : *kept ? DOCKER_START : DOCKER_LOOK;
+    if (*kept) {
+        (void)snprintf(handle->id, sizeof(handle->id), "%s", kept);
+        docker_policy_choose(handle);
+    }
     if (r == 0 && (docker_needs_note(handle) < 0 || docker_events_begin(docker, start->spec->name) < 0))
         r = err_errno(err, -ENOMEM, "cannot start %s", start->instance);
     if (r < 0) {

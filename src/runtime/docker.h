@@ -9,7 +9,7 @@
  *       │ the same container is there, stopped ────────────────▲          ▲
  *       └ … and running ─────────────────────────────────────────────────┘
  *
- * Another container may be there: one of an older configuration, or one that Compose made. Then CREATE makes ours under
+ * The next life of an instance begins with START. Another container may be there: one of an older configuration, or one that Compose made. Then CREATE makes ours under
  * another name beside it, and the Engine is asked for both. Where they do not differ ours is thrown away and theirs taken,
  * else ours replaces it:
  *
@@ -157,7 +157,8 @@ struct docker_kept {
     struct docker_kept *next;
     struct docker *docker;
     char instance[DOCKER_NAME];
-    char id[DOCKER_ID], hash[72]; /* of the configuration that it has, or that it is as good as */
+    char id[DOCKER_ID];
+    char hash[72], image[DOCKER_ID]; /* as the start said for which it was made or taken */
     bool forgotten;
     struct engine_call *call; /* removes it */
 };
@@ -187,8 +188,8 @@ struct docker {
 
 /* docker.c: notes which container the instance has. -ENOMEM. */
 int docker_keep(struct runtime_handle *handle);
-/* Is the container `id` the one that was noted, with this configuration? */
-bool docker_keeps(const struct runtime_handle *handle, const char *id);
+/* The container that was noted for the instance, if it has this configuration and image; else "". */
+const char *docker_keeps(const struct runtime_handle *handle);
 /* Removes handle->new_id. */
 void docker_discard(struct runtime_handle *handle);
 

@@ -130,7 +130,7 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
         return;
     }
     bool other_image = handle->image[0] && strcmp(docker_text(found, "ImageID"), handle->image) != 0;
-    bool other_file = strcmp(hash, handle->hash) != 0 && !docker_keeps(handle, id);
+    bool other_file = strcmp(hash, handle->hash) != 0 && strcmp(docker_keeps(handle), id) != 0;
 
     if (other_file || other_image || is_half_made(found)) {
         (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);
@@ -188,10 +188,12 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
     docker_policy_update(handle, json_object_get(json, "HostConfig"));
     if (!json_is_true(json_object_get(state, "Running"))) {
         take_end(handle, state);
-        return;
+    } else if (!docker_is_running(state)) {
+        docker_go(handle, DOCKER_CHECK);
+    } else {
+        docker_watch_process(handle);
+        go_on(handle);
     }
-    docker_watch_process(handle);
-    go_on(handle);
 }
 
 /* Something has happened to it, or may have while nobody heard. */
@@ -311,8 +313,8 @@ static void on_answer(void *owner, int status, const json_t *json, const struct 
         docker_go(handle, ++handle->at < handle->networks_len ? DOCKER_CONNECT : DOCKER_START);
     else if (handle->step == DOCKER_START && ok)
         docker_go(handle, DOCKER_INSPECT);
-    else if (handle->step == DOCKER_START && status == 404 && ++handle->looks < LOOKS_MAX)
-        docker_go(handle, DOCKER_LOOK); /* somebody removed it */
+    else if (handle->step == DOCKER_START && (status == 404 || status == 409) && ++handle->looks < LOOKS_MAX)
+        docker_go(handle, DOCKER_LOOK); /* somebody has removed it, or does so just now */
     else if (handle->step == DOCKER_INSPECT && ok)
         take_running(handle, json);
     else if (handle->step == DOCKER_CHECK || handle->step == DOCKER_INSPECT)
