@@ -567,6 +567,40 @@ story_a_user_who_may_not_use_the_engine_is_told() {
     assert_contains "$(cat err)" "add your user to its group"
 }
 
+story_a_user_of_the_engines_group_needs_no_more() {
+    engine_start
+    containers
+    cp "$BUILD/daruma" "$dir/daruma"
+    chmod a+x "${dir%/*}"
+    chmod 755 "$dir" "$dir/e" "$dir/daruma"
+    chgrp 12345 "$dir/e/sock"
+    chmod 660 "$dir/e/sock"
+    mkdir "$DARUMA_RUN_DIR"
+    chown -R nobody "$DARUMA_RUN_DIR" "$PWD"
+    as_user() { setpriv --reuid nobody --regid nogroup --groups 12345 "$dir/daruma" "$@"; }
+    expect_exit 0 as_user up -d
+    assert_eq "$(http_status "$url/")" 200
+    docker kill project-app-1 >/dev/null
+    becomes 10 '[[ $(instance app-1 .restarts) -eq 1 ]]'
+    assert_eq "$(instance app-1 .last_exit.cause)" killed
+    wait_for 10 all_ready
+    expect_exit 0 as_user down
+    assert_eq "$(docker ps -aq | wc -l)" 0 "containers after down"
+}
+
+# The networks of such an Engine are its own; whose it is, its socket tells.
+story_what_an_engine_of_an_ordinary_user_cannot_reach_is_told() {
+    engine_start
+    containers
+    chown nobody "$dir/e/sock"
+    up
+    assert_contains "$(cat err)" "(rootless), so the gateway has no way to the network of service \"app\""
+    expect_exit 0 daruma down
+    sed -i 's/    restart: always/&\n    network_mode: host/' compose.yaml
+    up
+    assert_lacks "$(cat err)" rootless
+}
+
 story_without_an_engine_nothing_starts() {
     compose <<'END'
 services:
