@@ -362,6 +362,7 @@ services:
   app1: &app
     hostname: instance-01
     restart: always
+    deploy: {update_config: {monitor: 50ms}}
     x-daruma: {process: {command: ["$app"]}}
   app2:
     <<: *app
@@ -381,6 +382,9 @@ END
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed requests"
     assert_eq "$(receipt '.instances | length')" 2 "who answered"
+    # A deploy leaves it as it is.
+    expect_exit 0 daruma deploy app1 -e X=2
+    assert_eq "$(http_status "$url/")" 200
     # A change of the configuration is a change of the project.
     sed -i 's|location / {|location = /gone { return 410; }\n        location / {|' nginx.conf
     up
