@@ -177,6 +177,24 @@ story_usage_mistakes_are_explained() {
     expect_exit 0 daruma --version
 }
 
+story_names_that_are_no_text_are_refused_and_mean_nobody_else() {
+    one_instance
+    up
+    local pid
+    pid=$(instance app-1 .pid)
+    expect_exit 2 daruma kill $'\xff'
+    assert_contains "$(cat err)" "UTF-8"
+    expect_exit 2 daruma restart $'app\xff'
+    assert_eq "$(instance app-1 .pid)" "$pid" "the instance that nobody named"
+    expect_exit 0 daruma down
+    mkdir $'folder\xff'
+    cp compose.yaml folder*
+    cd folder*
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "UTF-8"
+    expect_exit 1 daruma down
+}
+
 story_an_attribute_that_processes_cannot_honour_is_a_warning() {
     compose <<'END'
 services:
