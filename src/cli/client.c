@@ -379,8 +379,7 @@ int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, 
     return 0;
 }
 
-/* Standard output is a pipe whose reader has gone: `events -f | head -n 1`. */
-static bool nobody_reads(void)
+bool client_nobody_reads(void)
 {
     struct pollfd out = { .fd = STDOUT_FILENO };
     return poll(&out, 1, 0) > 0 && (out.revents & POLLERR);
@@ -399,7 +398,7 @@ int client_follow(const struct client *client, const char *path, struct client_s
     int r = client_streams_init(&streams, err);
     if (r == 0)
         r = client_stream_open(&streams, client, path, stream, err);
-    while (r == 0 && !nobody_reads()) {
+    while (r == 0 && !client_nobody_reads()) {
         bool goes_on = !stream->ended || (broke(stream) && stream->rest_path &&
                                           client_stream_again(&streams, stream->rest_path(stream), stream, err));
         if (!goes_on)

@@ -83,6 +83,9 @@ void client_stream_close(struct client_streams *streams, struct client_stream *s
 /* Waits at most `timeout_ms` for lines, or until `fd` (-1: none) is readable; calls `line` for whole lines. */
 int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err);
 
+/* Is standard output a pipe whose reader has gone (`events -f | head -n 1`)? */
+bool client_nobody_reads(void);
+
 /* Follows one stream to its end, over deaths of supervisors if it has a `rest_path`, or until nobody reads standard output any
    more. */
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err);
