@@ -238,7 +238,7 @@ json_t *client_names(const struct cli *cli, size_t first)
 
 int client_streams_init(struct client_streams *streams, struct err *err)
 {
-    streams->multi = curl_multi_init();
+    streams->multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
     return streams->multi ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 

@@ -7,6 +7,7 @@
 #include "observe/logs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -341,6 +342,34 @@ static void a_full_disk_does_not_keep_the_file_open(void **state)
     logfile_close(&file);
 }
 
+/* Whoever writes never waits for who does not read; and what has no size is never full, so it keeps its name. */
+static void a_pipe_is_written_to_only_while_somebody_reads(void **state)
+{
+    struct fixture *f = *state;
+    struct logfile file;
+    struct stat st;
+    char path[128], page[4096], lines[8192];
+
+    (void)snprintf(path, sizeof(path), "%s/pipe", f->dir);
+    memset(page, '\n', sizeof(page));
+    assert_int_equal(mkfifo(path, 0600), 0);
+    logfile_init(&file, path, sizeof(page));
+    assert_int_equal(logfile_write(&file, "a\n", 2), -ENXIO);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(logfile_write(&file, page, sizeof(page)), 0);
+        assert_int_equal(read(reader, lines, sizeof(lines)), sizeof(page));
+    }
+    while (logfile_write(&file, page, sizeof(page)) == 0)
+        ;
+    assert_int_equal(logfile_write(&file, page, sizeof(page)), -EAGAIN);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    logfile_close(&file);
+    (void)close(reader);
+    (void)unlink(path);
+}
+
 static void a_folder_that_is_not_there_has_no_lines(void **state)
 {
     const struct logs_query query = { .tail = -1 };
@@ -446,6 +475,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_disk_that_is_full_is_told_once_and_costs_no_half_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(a_killed_writer_loses_and_doubles_no_line, setup, teardown),
         cmocka_unit_test(a_full_disk_does_not_keep_the_file_open),
+        cmocka_unit_test_setup_teardown(a_pipe_is_written_to_only_while_somebody_reads, setup, teardown),
         cmocka_unit_test(a_folder_that_is_not_there_has_no_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
