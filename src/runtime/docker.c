@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/files.h"
 
-#include <archive.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -252,9 +251,7 @@ struct runtime *runtime_docker_new(struct loop *loop, const struct runtime_event
         free(copy);
         return NULL;
     }
-    (void)
-        archive_version_string(); /* loads the library, for the supervisor: the checks before its start come by here */
-    (void)files_raise_limit();    /* each running container costs two descriptors: its process, and what it writes */
+    (void)files_raise_limit(); /* each running container costs two descriptors: its process, and what it writes */
     *docker =
         (struct docker){ .runtime = docker_runtime, .loop = loop, .events = events, .engine = engine, .host = copy };
     return &docker->runtime;
