@@ -13,10 +13,8 @@ WORKDIR /daruma
 COPY Makefile .
 COPY src src
 RUN make -s -j"$(nproc)" && install -D -m 755 build/daruma /image/bin/daruma
-# What is linked, and what is loaded when it is needed (src/base/library.h).
 RUN mkdir -p -m 1777 /image/tmp && mkdir -p /image/run && \
-    ldconfig -p | grep -o '/[^ ]*/lib\(curl\|archive\|microhttpd\)\.so\.[0-9]*' >loaded && \
-    { cat loaded; xargs ldd <loaded; ldd build/daruma; } | grep -o '/[^ :]*' | sort -u | xargs cp -L --parents -t /image
+    ldd build/daruma | grep -o '/[^ ]*' | sort -u | xargs cp -L --parents -t /image
 
 FROM scratch
 COPY --from=build /image /

@@ -19,11 +19,9 @@ endif
 PREFIX   ?= /usr/local
 OPT      ?= $(if $(SAN),-O1,-O2)
 BUILD    := $(if $(SAN),build/san,build)
-PACKAGES := libfyaml jansson libcrypto libpcre2-8
-# Not linked, but loaded by those commands that need them (src/base/library.h).
-LOADED   := libmicrohttpd libcurl libarchive
+PACKAGES := libfyaml jansson libmicrohttpd libcurl libcrypto libarchive libpcre2-8
 
-CPPFLAGS += -Isrc -D_GNU_SOURCE $(shell pkg-config --cflags $(PACKAGES) $(LOADED) 2>/dev/null)
+CPPFLAGS += -Isrc -D_GNU_SOURCE $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wno-unused-parameter -fno-common -fstack-protector-strong
 LDFLAGS  += -Wl,-z,relro,-z,now,--as-needed

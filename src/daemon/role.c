@@ -12,7 +12,6 @@
 #include "base/inherit.h"
 #include "daemon/workers.h"
 #include "gateway/access.h"
-#include "observe/admin.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -177,7 +176,6 @@ static int run_pair(bool takes_over)
     /* Instances whose supervisor died become the guard's children: it reaps them, but not at once, so that the next
        supervisor can see how they ended. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-    admin_prepare();
     const struct guard_setup pair = {
         .area = &role.shared->guard,
         .role = run_role,

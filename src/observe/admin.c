@@ -338,11 +338,6 @@ static unsigned clients_limit(void)
     return part < CLIENTS ? (unsigned)part : CLIENTS;
 }
 
-void admin_prepare(void)
-{
-    (void)MHD_get_version();
-}
-
 struct admin *admin_new(struct loop *loop, int listen_fd, const struct api *api, struct err *err)
 {
     struct admin *admin = calloc(1, sizeof(*admin));

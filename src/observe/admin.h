@@ -16,9 +16,6 @@ struct admin;
    the caller holds the project's lock. A descriptor, or a negative errno with `err`. */
 int admin_listen(const char *path, struct err *err);
 
-/* Loads the library, which takes milliseconds: called before there is a supervisor, so that none has to do it. */
-void admin_prepare(void);
-
 /* Serves on `listen_fd`, which becomes the server's. `api` and `loop` outlive it. NULL with `err`. */
 struct admin *admin_new(struct loop *loop, int listen_fd, const struct api *api, struct err *err);
 
