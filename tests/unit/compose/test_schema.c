@@ -313,7 +313,7 @@ static void one_mistake_is_told_once(void **unused)
         { "services: {a: {image: i, ports: [[80]]}}", "services.a.ports[0] must be" },
         { "services: {a: {image: i, ports: [x], x-daruma: {healthcheck: \"http://:81/\"}}}", "`x` is no port" },
         { "services: {a: {image: i, volumes: [dd:/d]}}\nvolumse: {dd: }", "unknown attribute `volumse`" },
-        { "services: {a: {image: i, volumes: [d:/d]}}\nvolumes: [d]", "volumes must be a mapping" },
+        { "services: {a: {image: i, volumes: [dd:/d]}}\nvolumes: [dd]", "volumes must be a mapping" },
         { "services: {a: {image: i, volumes: [{type: bind, sorce: /s, target: /t}]}}", "unknown attribute `sorce`" },
         { "services: {a: {image: i, depends_on: {b: {conditoin: x}}}, b: {image: i}}",
           "unknown attribute `conditoin`" },
