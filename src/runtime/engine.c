@@ -422,6 +422,8 @@ static int parse_host(struct engine *engine, struct err *err)
 
 static bool set_up_multi(struct engine *engine)
 {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return false;
     engine->multi = curl_multi_init();
     engine->headers = curl_slist_append(NULL, "Content-Type: application/json");
     engine->tar_headers = curl_slist_append(NULL, "Content-Type: application/x-tar");
