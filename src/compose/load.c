@@ -162,18 +162,19 @@ static struct node *list_of(struct pool *pool, const char *const *strings)
     return list;
 }
 
-/* --profile and COMPOSE_PROFILES. */
+/* --profile, else COMPOSE_PROFILES. */
 static struct node *active_profiles(struct loading *load, const struct compose_request *request)
 {
     struct node *active = list_of(load->pool, request->profiles);
-    const char *variable = load_lookup(load, "COMPOSE_PROFILES");
+    const char *rest = active->len == 0 ? load_lookup(load, "COMPOSE_PROFILES") : NULL;
 
-    while (active->len == 0 && variable && *variable) {
-        size_t len = strcspn(variable, ",");
+    while (rest && *rest) {
+        rest += strspn(rest, " ,");
+        size_t len = strcspn(rest, " ,");
         if (len > 0)
             node_append(load->pool, active,
-                        node_string(load->pool, (struct place){ 0 }, pool_strndup(load->pool, variable, len)));
-        variable += len + (variable[len] == ',');
+                        node_string(load->pool, (struct place){ 0 }, pool_strndup(load->pool, rest, len)));
+        rest += len;
     }
     return active;
 }
