@@ -28,6 +28,10 @@ struct loading {
     struct place *at;       /* what is being worked on, to be told when there is no memory for it */
 };
 
+/* Replaces the variables of a service. With no_interpolate only where it names files of the project, which are read all the
+   same. */
+void load_interpolate_service(struct loading *load, struct interpolation *with, struct node *service);
+
 /* A variable of `loading->environment`, for struct interpolation. */
 const char *load_lookup(void *loading, const char *name);
 
@@ -43,6 +47,10 @@ const char *load_read(struct loading *load, struct place place, const char *path
    envfile_parse(). */
 void load_env_file(struct loading *load, struct interpolation *with, struct place place, const char *path, bool raw,
                    struct node *into);
+
+/* The path of the directory's .env, to be read; NULL: there is none. A directory of that name, as people have for Python, is
+   none; whatever else cannot be read is told when it is. */
+const char *load_usual_env_file(struct loading *load, const char *directory);
 
 /* The documents of a file as they are written, or NULL (told). */
 struct node *load_documents(struct loading *load, struct place place, const char *path);

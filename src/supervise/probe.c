@@ -74,7 +74,8 @@ static void on_command(void *owner, int result, const char *output, size_t len)
     else if (result == -ETIMEDOUT)
         decide(probe, false, "the command took too long%s%.*s", colon, shown, output + line);
     else if (result < 0)
-        decide(probe, false, "the command could not be run: %s", strerror(-result));
+        decide(probe, false, "the command could not be run: %s",
+               result == -ESRCH ? "the instance is frozen, or gone" : strerror(-result));
     else
         decide(probe, false, "the command ended with status %d%s%.*s", result, colon, shown, output + line);
 }
