@@ -101,7 +101,7 @@ void supervisor_turn_round(struct supervisor *supervisor, const char *const *ser
 void supervisor_renew(struct supervisor *supervisor, const char *service);
 /* Back to version `number` of a service's history (0: the one before), by a deploy; one that goes on turns round, one that
    paused goes back. -ENOENT: no such service or version; -EALREADY: it is going back; -EBUSY: a deploy goes
-   on that came from another version. */
+   on that came from another version, or (0) there is none before. */
 int supervisor_rollback(struct supervisor *supervisor, const char *service, uint32_t number, struct err *err);
 /* Wants `replicas` of it from now on. -ENOENT, -EINVAL (container_name, fixed), -EBUSY (a deploy of it paused), with
    `err`. */

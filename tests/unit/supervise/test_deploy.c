@@ -187,7 +187,7 @@ static void rollback_brings_the_version_before(void **unused)
     struct err err = { 0 };
     apply("services:\n" WEB("app", "", SERVER) QUICK);
     WAIT_FOR(ready());
-    assert_int_equal(supervisor_rollback(house.supervisor, "app", 0, &err), -ENOENT);
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", 0, &err), -EBUSY);
     apply("services:\n" WEB("app", "", "V=2; " SERVER) QUICK);
     WAIT_FOR(ended("deployed"));
     house.events_len = 0;
