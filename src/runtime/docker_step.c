@@ -101,7 +101,11 @@ static const json_t *choose(const json_t *list, bool half_made)
     json_t *container;
     size_t i;
 
-    json_array_foreach((json_t *)list, i, container) if (is_half_made(container) == half_made) return container;
+    json_array_foreach((json_t *)list, i, container)
+    {
+        if (is_half_made(container) == half_made)
+            return container;
+    }
     return json_array_get(list, 0);
 }
 
@@ -236,7 +240,15 @@ static void take_created(struct runtime_handle *handle, const json_t *json)
 {
     bool replaces = handle->old_id[0] != '\0';
     char *id = replaces ? handle->new_id : handle->id;
+    json_t *warning;
+    size_t i;
 
+    /* What this kernel or this Engine has left out. */
+    json_array_foreach(json_object_get(json, "Warnings"), i, warning)
+    {
+        if (json_is_string(warning))
+            handle->docker->events->progress(handle->owner, json_string_value(warning));
+    }
     (void)snprintf(id, DOCKER_ID, "%s", docker_text(json, "Id"));
     if (replaces) {
         /* What was put into theirs is not known. */
