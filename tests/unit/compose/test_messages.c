@@ -152,6 +152,7 @@ static void what_compose_passes_over_in_silence_is_a_warning(void **unused)
              "  web:\n"
              "    image: i\n"
              "    volumes: [\"./a:/a:or\", \"./b:/b:ro,cached\", \"v:/v\"]\n"
+             "    stop_grace_period: -5s\n"
              "    deploy: {update_config: {failure_action: rollbak}, rollback_config: {failure_action: rollback}}\n");
     must_load(&story);
     must_tell(&story, "compose.yaml:4:15: warning: `or` is no option of a mount");
