@@ -394,7 +394,7 @@ static int run_monkey(struct run *run)
     client_stream_close(&run->streams, &run->events);
     client_streams_free(&run->streams);
     (void)close(run->signal_fd);
-    return r < 0 ? cli_fail(run->cli, &err) : CLI_DONE;
+    return r < 0 ? cli_refused(run->cli, &err) : CLI_DONE;
 }
 
 static int check_options(struct run *run)
@@ -452,9 +452,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
     int status = check_options(&run);
     if (status != 0)
         return status;
-    run.services = json_array();
-    for (size_t i = 1; i < cli->args_len; i++)
-        (void)json_array_append_new(run.services, json_string(cli->args[i]));
+    run.services = client_names(cli, 1);
     status = run_monkey(&run);
     json_decref(run.services);
     return status;

@@ -92,6 +92,7 @@ static json_t *build_request(const struct cli *cli, const struct client *client,
         (void)json_object_set_new(request, "files", files);
         (void)json_object_set_new(request, "project_dir", json_string(spec->working_dir));
     }
+    (void)json_object_del(request, "replace_nginx"); /* as it is */
     json_t *flags =
         json_pack("{s:b, s:b, s:b}", "build", wish->build, "replace", wish->replace, "dry_run", wish->dry_run);
     if (wish->force)
@@ -156,8 +157,7 @@ static int deploy(const struct cli *cli, const struct wish *wish, const struct s
     int r = err.code ? err.code : client_call(&client, "POST", "/v1/up", request, &answer, &err);
     (void)fputs(json_text(answer, r == 0 ? "warnings" : "problems"), stderr);
     if (r < 0) {
-        (void)cli_fail(cli, &err);
-        status = r == -EINVAL || r == -ENOENT ? CLI_USAGE : CLI_FAILED;
+        status = cli_refused(cli, &err);
     } else if (wish->dry_run) {
         print_plan(answer, wish->json);
     }

@@ -16,34 +16,55 @@
 struct target {
     const char *host; /* as it stands there: "backend", "app1:5000", "unix:/run/app.sock" */
     const char *uri;  /* NULL: none */
+    bool whole;       /* the URI, a template, stands for all of the path: there were variables */
 };
 
-static bool read_target(struct making *making, const struct nginx_settings *settings,
-                        const struct nginx_directive *directive, struct target *ret)
+static bool refuse_target(struct making *making, struct place place, const char *what)
+{
+    problem_error(making->load->problems, place, "%s", what);
+    return false;
+}
+
+/* The path and query that a service gets where variables say all of it; NULL: as the client wrote them. */
+static const char *whole_uri(struct making *making, const char *uri)
+{
+    static const char query[] = "{?}{query}";
+    size_t len = strlen(uri), tail = sizeof(query) - 1;
+
+    if (strcmp(uri, "{uri}") == 0)
+        return NULL;
+    if (len > tail && strcmp(uri + len - tail, query) == 0)
+        return pool_strndup(making->load->pool, uri, len - tail); /* a rule keeps the query */
+    return pool_printf(making->load->pool, "%s?", uri);
+}
+
+static bool read_target(struct making *making, const struct nginx_scope *scope, const struct nginx_directive *directive,
+                        struct target *ret)
 {
     const struct nginx_word *word = &directive->words[1];
-    struct problems *problems = making->load->problems;
-    const struct nginx_scope scope = { .config = making->config, .settings = settings };
-    const char *text = word->text;
+    bool variables = strchr(word->text, '$');
+    const char *text = variables ? nginx_template(scope, word) : word->text;
 
-    if (strchr(text, '$')) {
-        text = nginx_template(&scope, word);
-        if (text && strchr(text, '{'))
-            problem_error(problems, word->place, "`proxy_pass` is understood with fixed targets only");
-        if (!text || strchr(text, '{'))
-            return false;
-    }
-    if (strncasecmp(text, "http://", 7) != 0) {
-        problem_error(problems, word->place,
-                      strncasecmp(text, "https://", 8) == 0
-                          ? "`proxy_pass https://…`: the gateway speaks plain HTTP to services"
-                          : "`proxy_pass` begins with http://");
+    if (!text)
         return false;
-    }
+    if (strncasecmp(text, "https://", 8) == 0)
+        return refuse_target(making, word->place,
+                             "`proxy_pass https://…`: the gateway speaks plain HTTP to services; keep nginx for this "
+                             "(--keep-nginx)");
+    if (variables && text[0] == '{')
+        return refuse_target(making, word->place, "`proxy_pass` is understood with a fixed service only: name it");
+    if (strncasecmp(text, "http://", 7) != 0)
+        return refuse_target(making, word->place, "`proxy_pass` begins with http://");
     text += 7;
-    const char *uri = strncmp(text, "unix:", 5) == 0 ? strchr(text + 5, ':') : strchr(text, '/');
+    bool is_unix = strncmp(text, "unix:", 5) == 0;
+    const char *uri = is_unix ? strchr(text + 5, ':') : variables ? strpbrk(text, "/{") : strchr(text, '/');
     ret->host = uri ? pool_strndup(making->load->pool, text, (size_t)(uri - text)) : text;
-    ret->uri = uri && *uri == ':' ? uri + 1 : uri;
+    ret->uri = is_unix && uri ? uri + 1 : uri;
+    ret->whole = variables && uri;
+    if (!*ret->host || (variables && is_unix && uri))
+        return refuse_target(making, word->place, "`proxy_pass` is understood with a fixed service only: name it");
+    if (ret->whole)
+        ret->uri = whole_uri(making, ret->uri);
     return true;
 }
 
@@ -209,7 +230,68 @@ void nginx_make_response_headers(struct making *making, const struct nginx_scope
     }
 }
 
+/* `proxy_redirect default`: where the service is asked in place of where it was asked for. */
+static void add_default_location(struct making *making, const struct target *target,
+                                 const struct nginx_location *location, struct node *to)
+{
+    const struct nginx_word *word = &location->proxy_pass->words[1];
+    struct node *map = new_map(making, word->place);
+
+    if (strchr(word->text, '$'))
+        return; /* as nginx */
+    set_text(making, map, "from", word->place,
+             target->uri ? word->text : pool_printf(making->load->pool, "%s/", word->text));
+    set_text(making, map, "to", word->place, target->uri ? location->path.text : "/");
+    node_append(making->load->pool, to, map);
+}
+
+static void make_locations(struct making *making, const struct target *target, const struct nginx_location *location,
+                           struct node *route)
+{
+    const struct node *items = location->settings.redirects.items;
+    struct node *list = new_list(making, location->proxy_pass->place);
+
+    if (!items)
+        add_default_location(making, target, location, list);
+    for (size_t i = 0; items && i < items->len; i++)
+        if (node_get(node_at(items, i), "from"))
+            node_append(making->load->pool, list, node_at(items, i));
+        else
+            add_default_location(making, target, location, list);
+    if (list->len > 0)
+        set(making, inner(making, inner(making, route, "headers", NODE_MAP), "response", NODE_MAP), "location", list);
+}
+
 /* --- a location ------------------------------------------------------------------------------------------------- */
+
+/* The path and query of `proxy_pass` in place of what the location has matched, or of all. */
+static void make_uri(struct making *making, const struct target *target, const struct nginx_location *location,
+                     struct node *route)
+{
+    struct place place = location->proxy_pass->words[1].place;
+    bool is_regex = location->match == NGINX_REGEX || location->match == NGINX_REGEX_CASELESS;
+    const char *path = is_regex ? node_str(node_get(route, "path")) : "^";
+
+    if (!target->uri)
+        return;
+    if (!target->whole) {
+        if (is_regex)
+            problem_error(making->load->problems, place,
+                          "`proxy_pass` cannot have a path in a location with a regular expression");
+        else
+            set_text(making, route, "replace", place, target->uri);
+        return;
+    }
+    if (location->rewrites)
+        problem_error(
+            making->load->problems, place,
+            "a path with variables in `proxy_pass` is not understood together with `rewrite`; leave it out here");
+    struct node *rule = new_map(making, place);
+    set_text(making, rule, "match", place, path);
+    set_text(making, rule, "to", place, target->uri);
+    set_text(making, rule, "then", place, "break");
+    node_append(making->load->pool, inner(making, route, "rewrite", NODE_LIST), rule);
+}
 
 void nginx_make_forward(struct making *making, struct nginx_scope *scope, const struct nginx_location *location,
                         struct node *route)
@@ -219,7 +301,7 @@ void nginx_make_forward(struct making *making, struct nginx_scope *scope, const 
     struct node *to = new_list(making, place);
     struct target target;
 
-    if (!read_target(making, &location->settings, directive, &target))
+    if (!read_target(making, scope, directive, &target))
         return;
     const struct nginx_upstream *upstream = nginx_config_upstream(making->config, target.host);
     const char *colon = strrchr(target.host, ':');
@@ -232,11 +314,7 @@ void nginx_make_forward(struct making *making, struct nginx_scope *scope, const 
         node_append(making->load->pool, to, node_string(making->load->pool, place, with_port(making, target.host)));
     }
     set(making, route, "to", to);
-    if (target.uri && (location->match == NGINX_REGEX || location->match == NGINX_REGEX_CASELESS))
-        problem_error(making->load->problems, place,
-                      "`proxy_pass` cannot have a path in a location with a regular expression");
-    else if (target.uri)
-        set_text(making, route, "replace", place, target.uri);
+    make_uri(making, &target, location, route);
     make_retry(making, &location->settings, to->len, place, route);
     make_times(making, &location->settings, place, route);
     if (location->settings.body_limit > 0)
@@ -244,4 +322,5 @@ void nginx_make_forward(struct making *making, struct nginx_scope *scope, const 
     set_bool(making, route, "forwarded", place, false);
     set_bool(making, route, "via", place, false);
     make_request_headers(making, scope, place, route);
+    make_locations(making, &target, location, route);
 }

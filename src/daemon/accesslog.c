@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,7 +34,8 @@ static void write_lines(struct accesslog *log, const char *lines, size_t len)
     char text[EVENT_TEXT];
     int r = logfile_write(&log->file, lines, len);
     if (r < 0 && !log->failed) {
-        (void)snprintf(text, sizeof(text), "the access log %.100s cannot be written: %s", log->file.path, strerror(-r));
+        (void)snprintf(text, sizeof(text), "the access log %.100s cannot be written: %s", log->file.path,
+                       r == -ENXIO ? "nobody reads this pipe" : strerror(-r));
         tell(log, text);
     }
     log->failed = r < 0;

@@ -123,6 +123,14 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
     return 0;
 }
 
+void up_request_inherit(struct up_request *request, const struct up_request *last)
+{
+    if (json_object_get(request->json, "replace_nginx"))
+        return;
+    request->compose.replace_nginx = last->compose.replace_nginx;
+    (void)json_object_set_new(request->json, "replace_nginx", json_boolean(last->compose.replace_nginx));
+}
+
 void up_request_free(struct up_request *request)
 {
     for (size_t i = 0; i < ARRAY_LEN(request->lists); i++)
@@ -133,7 +141,7 @@ void up_request_free(struct up_request *request)
 
 static int no_such_service(const struct spec *spec, const char *name, struct err *err)
 {
-    return err_set(err, -ENOENT, "project \"%s\" has no service \"%.100s\"", spec->name, name);
+    return err_set(err, -ENOENT, "there is no service \"%.100s\" in project \"%s\"", name, spec->name);
 }
 
 static bool is_meant(const struct up_request *request, const char *name)

@@ -27,7 +27,7 @@ int rundir_base(char path[PATH_MAX], struct err *err)
         n = snprintf(path, PATH_MAX, "%s", asked);
     else if (geteuid() == 0)
         n = snprintf(path, PATH_MAX, "/run/daruma");
-    else if (xdg && *xdg)
+    else if (xdg && *xdg == '/') /* a relative one is to be ignored: XDG Base Directory Specification */
         n = snprintf(path, PATH_MAX, "%s/daruma", xdg);
     else
         n = snprintf(path, PATH_MAX, "/tmp/daruma-%u", (unsigned)geteuid());
@@ -48,10 +48,11 @@ int rundir_name(struct rundir *ret, const char *project, struct err *err)
     char base[PATH_MAX];
 
     if (!valid_name(project))
-        return err_set(err, -EINVAL,
-                       "\"%s\" cannot be a project's name: use lower-case letters, digits, '-' and '_', beginning with "
-                       "a letter or digit, at most %d characters",
-                       project, RUNDIR_NAME - 1);
+        return err_set(
+            err, -EINVAL,
+            "\"%.80s\" cannot be a project's name: use lower-case letters, digits, '-' and '_', beginning with "
+            "a letter or digit, at most %d characters",
+            project, RUNDIR_NAME - 1);
     int r = rundir_base(base, err);
     if (r < 0)
         return r;
@@ -80,21 +81,39 @@ static int make_folder(const char *path, struct err *err)
                      "cannot create the folder %.300s; make it writable, or set DARUMA_RUN_DIR to one that is", path);
 }
 
-/* Whoever owns the folder can put a socket of his own there: it has to be ours alone. */
-static int check_ours(const char *path, struct err *err)
+/* Whoever owns the folder can put a socket of his own there: it has to be ours. */
+static int check_owner(const char *path, struct stat *ret, struct err *err)
+{
+    if (lstat(path, ret) < 0)
+        return err_errno(err, -errno, "cannot look at %.300s", path);
+    if (!S_ISDIR(ret->st_mode))
+        return err_set(err, -ENOTDIR, "%.300s is no folder; remove it, or set DARUMA_RUN_DIR to another place", path);
+    if (ret->st_uid != geteuid())
+        return err_set(err, -EPERM, "%.300s belongs to user %u, not to you; set DARUMA_RUN_DIR to a folder of your own",
+                       path, (unsigned)ret->st_uid);
+    return 0;
+}
+
+static int make_ours(const char *path, struct err *err)
 {
     struct stat st;
+    int r = check_owner(path, &st, err);
 
-    if (lstat(path, &st) < 0)
-        return err_errno(err, -errno, "cannot look at %.300s", path);
-    if (!S_ISDIR(st.st_mode))
-        return err_set(err, -ENOTDIR, "%.300s is no folder; remove it, or set DARUMA_RUN_DIR to another place", path);
-    if (st.st_uid != geteuid())
-        return err_set(err, -EPERM, "%.300s belongs to user %u, not to you; set DARUMA_RUN_DIR to a folder of your own",
-                       path, (unsigned)st.st_uid);
-    if ((st.st_mode & 077) && chmod(path, 0700) < 0)
+    if (r == 0 && (st.st_mode & 077) && chmod(path, 0700) < 0)
         return err_errno(err, -errno, "cannot make %.300s private", path);
-    return 0;
+    return r;
+}
+
+int rundir_check(const struct rundir *dir, struct err *err)
+{
+    struct err why = { 0 };
+    struct stat st;
+    int r = geteuid() == 0 ? 0 : check_owner(dir->path, &st, &why);
+
+    if (r != -EPERM && r != -ENOTDIR)
+        return 0; /* what is not there, or not to be seen, is not talked to either */
+    *err = why;
+    return r;
 }
 
 int rundir_create(const struct rundir *dir, struct err *err)
@@ -108,11 +127,11 @@ int rundir_create(const struct rundir *dir, struct err *err)
     /* The base may be shared (/run/daruma, or what the user named), but in a place like /tmp a stranger may have made
        it first: then it must not be his. */
     if (r == 0 && stat(path, &st) == 0 && st.st_uid != geteuid() && st.st_uid != 0)
-        r = check_ours(path, err);
+        r = make_ours(path, err);
     if (r == 0)
         r = make_folder(dir->path, err);
     if (r == 0)
-        r = check_ours(dir->path, err);
+        r = make_ours(dir->path, err);
     if (r == 0)
         r = make_folder(rundir_file(dir, "logs", path), err);
     return r;
@@ -176,18 +195,7 @@ bool rundir_busy(const struct rundir *dir)
 
 int rundir_set_origin(const struct rundir *dir, const char *working_dir, struct err *err)
 {
-    char path[PATH_MAX];
-    CLEANUP_CLOSE int fd = open(rundir_file(dir, "origin", path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    size_t len = strlen(working_dir);
-
-    if (fd < 0)
-        return err_errno(err, -errno, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
-    ssize_t n = write(fd, working_dir, len);
-    if (n < 0)
-        return err_errno(err, -errno, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
-    if ((size_t)n < len)
-        return err_errno(err, -ENOSPC, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
-    return 0;
+    return rundir_replace(dir, "origin", working_dir, err);
 }
 
 int rundir_origin(const struct rundir *dir, char working_dir[PATH_MAX])

@@ -22,7 +22,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LINGER_NS  (5 * NS_PER_S)
+#define WRITE_NS   (5 * NS_PER_S)  /* an answer of our own, which has room in the buffer of a client that reads */
+#define LINGER_NS  (5 * NS_PER_S)  /* without a byte of what a client still sends, and … */
+#define LONGEST_NS (30 * NS_PER_S) /* … however much it sends */
 #define VERDICT_NS (20 * NS_PER_MS)
 #define ASKED_NS   (1 * NS_PER_S) /* a supervisor that has not answered by then hangs, or is dead */
 #define CONNECT_NS (5 * NS_PER_S) /* for a route that names none */
@@ -94,9 +96,11 @@ static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
     case CONN_UNTIL_VERDICT:
         span = conn->flags & CONN_ASKED ? ASKED_NS : VERDICT_NS;
         break;
-    case CONN_UNTIL_LINGER:
-        span = LINGER_NS;
+    case CONN_UNTIL_WRITTEN:
+        span = WRITE_NS;
         break;
+    case CONN_UNTIL_SILENT:
+        return worker->now + LINGER_NS < conn->due_ns ? worker->now + LINGER_NS : conn->due_ns;
     case CONN_UNTIL_NEVER:
         break;
     }
@@ -138,6 +142,8 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
         gw_list_add(worker, &worker->verdicts, conn);
     if (next == CONN_HEAD)
         conn->due_ns = head_due(worker, conn);
+    if (next == CONN_LINGERING)
+        conn->due_ns = worker->now + LONGEST_NS;
     gw_conn_touch(worker, conn);
 }
 
@@ -383,10 +389,13 @@ static bool linger(struct gw_worker *worker, struct conn *conn)
 {
     if (!(conn->io & GW_READABLE))
         return false;
-    if (gw_recv(worker, conn, &conn->socket, worker->scratch, sizeof(worker->scratch)) < 0) {
+    ssize_t n = gw_recv(worker, conn, &conn->socket, worker->scratch, sizeof(worker->scratch));
+    if (n < 0) {
         gw_conn_close(worker, conn);
         return false;
     }
+    if (n > 0)
+        gw_conn_touch(worker, conn);
     return true;
 }
 

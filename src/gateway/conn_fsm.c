@@ -95,12 +95,12 @@ bool conn_fsm(enum conn_state state, enum conn_event event, enum conn_state *ret
 enum conn_deadline conn_fsm_deadline(enum conn_state state)
 {
     static const enum conn_deadline deadlines[CONN_STATES] = {
-        [CONN_FREE] = CONN_UNTIL_NEVER,       [CONN_PROXY] = CONN_UNTIL_HEAD,
-        [CONN_IDLE] = CONN_UNTIL_KEEP_ALIVE,  [CONN_HEAD] = CONN_UNTIL_HEAD,
-        [CONN_HELD] = CONN_UNTIL_HOLD,        [CONN_CONNECTING] = CONN_UNTIL_CONNECT,
-        [CONN_SENDING] = CONN_UNTIL_RESPONSE, [CONN_RELAYING] = CONN_UNTIL_QUIET,
-        [CONN_TUNNEL] = CONN_UNTIL_QUIET,     [CONN_VERDICT] = CONN_UNTIL_VERDICT,
-        [CONN_ANSWERING] = CONN_UNTIL_LINGER, [CONN_LINGERING] = CONN_UNTIL_LINGER,
+        [CONN_FREE] = CONN_UNTIL_NEVER,        [CONN_PROXY] = CONN_UNTIL_HEAD,
+        [CONN_IDLE] = CONN_UNTIL_KEEP_ALIVE,   [CONN_HEAD] = CONN_UNTIL_HEAD,
+        [CONN_HELD] = CONN_UNTIL_HOLD,         [CONN_CONNECTING] = CONN_UNTIL_CONNECT,
+        [CONN_SENDING] = CONN_UNTIL_RESPONSE,  [CONN_RELAYING] = CONN_UNTIL_QUIET,
+        [CONN_TUNNEL] = CONN_UNTIL_QUIET,      [CONN_VERDICT] = CONN_UNTIL_VERDICT,
+        [CONN_ANSWERING] = CONN_UNTIL_WRITTEN, [CONN_LINGERING] = CONN_UNTIL_SILENT,
     };
     return deadlines[state];
 }

@@ -59,7 +59,8 @@ enum conn_deadline {
     CONN_UNTIL_RESPONSE,
     CONN_UNTIL_QUIET, /* no byte in either direction */
     CONN_UNTIL_VERDICT,
-    CONN_UNTIL_LINGER,
+    CONN_UNTIL_WRITTEN,
+    CONN_UNTIL_SILENT, /* no byte for a while, and not for ever */
 };
 
 /* The state after `event`. False when the event has no business in this state; `ret_next` is then the state itself. */

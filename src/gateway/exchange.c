@@ -127,7 +127,7 @@ static void read_flags(struct conn *conn, const struct http1_head *head)
     if (head->expect_continue)
         conn->flags |= CONN_EXPECTS;
     for (unsigned i = 0; i < head->headers; i++)
-        if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY)
+        if (head->header[i].field == HTTP1_FIELD_IDEMPOTENCY_KEY && !head->header[i].hop_by_hop)
             conn->flags |= CONN_REPEATABLE;
 }
 
@@ -229,6 +229,7 @@ void gw_exchange_refuse(struct gw_worker *worker, struct conn *conn, unsigned st
 {
     gw_upstream_close(worker, gw_conn_upstream(worker, conn));
     gw_attempt_over(worker, conn);
+    gw_hedge_drop_rival(worker, conn);
     conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
     gw_answer(worker, conn, status, why);
 }

@@ -93,14 +93,19 @@ struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_
     struct gw_rewrite rewrite;
     rewrite.drop.text = board_text(view, on_board->drop, &rewrite.drop.len);
     rewrite.add.text = board_text(view, on_board->add, &rewrite.add.len);
+    rewrite.locations.text = board_text(view, on_board->locations, &rewrite.locations.len);
     rewrite.add_on_success.text = board_text(view, on_board->add_on_success, &rewrite.add_on_success.len);
     return rewrite;
 }
 
+static bool has_gap(struct gw_span lines)
+{
+    return lines.len > 0 && memchr(lines.text, TEMPLATE_OPEN, lines.len);
+}
+
 bool gw_relay_has_gaps(const struct gw_rewrite *rewrite)
 {
-    return memchr(rewrite->add.text, TEMPLATE_OPEN, rewrite->add.len) ||
-           memchr(rewrite->add_on_success.text, TEMPLATE_OPEN, rewrite->add_on_success.len);
+    return has_gap(rewrite->add) || has_gap(rewrite->add_on_success);
 }
 
 /* The head stays where it is, for the access log, unless it takes the room that the body needs. */
@@ -212,20 +217,15 @@ static ssize_t make_head(struct gw_worker *worker, struct conn *conn)
     return gw_forward_request(gathered.facts.buf, &worker->head, &facts, worker->scratch, sizeof(worker->scratch));
 }
 
-/* The head, and what there is of the body in `in`. */
-static ssize_t send_from_block(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
+/* What is left of the head in worker->scratch, which is `head_len` long, and what there is of the body in `in`. */
+static ssize_t send_from_block(struct gw_worker *worker, struct conn *conn, struct upstream *upstream, size_t head_len)
 {
     struct iovec pieces[2];
     int count = 0;
     size_t head_left = 0;
 
     if (conn->head_sent != GW_HEAD_DONE) {
-        ssize_t len = make_head(worker, conn);
-        if (len < 0) {
-            conn->io |= GW_ERROR;
-            return 0;
-        }
-        head_left = (size_t)len - conn->head_sent;
+        head_left = head_len - conn->head_sent;
         pieces[count++] = (struct iovec){ worker->scratch + conn->head_sent, head_left };
     }
     if (conn->in_sent < conn->request_end)
@@ -246,10 +246,29 @@ static bool in_block(const struct conn *conn)
     return conn->head_sent != GW_HEAD_DONE || conn->in_sent < conn->request_end;
 }
 
-/* True when bytes went out. */
+/* There is no head for the upstream: with what the route adds it has no room (-ENOSPC), or the routes have changed since
+   its beginning went out. */
+static void refuse_head(struct gw_worker *worker, struct conn *conn, int error)
+{
+    if (conn->state != CONN_SENDING) {
+        conn->io |= GW_ERROR;
+    } else if (error == -ENOSPC) {
+        gw_limit_count(worker, GAUGE_HEADER_SIZE);
+        gw_exchange_refuse(worker, conn, 431, "the request head is too large with the fields that are added to it");
+    } else {
+        gw_exchange_refuse(worker, conn, 503, "the routes have changed while the request was sent");
+    }
+}
+
+/* True when bytes went out, or it has come to an end. */
 static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
 {
-    ssize_t n = send_from_block(worker, conn, upstream);
+    ssize_t head = conn->head_sent == GW_HEAD_DONE ? 0 : make_head(worker, conn);
+    if (head < 0) {
+        refuse_head(worker, conn, (int)head);
+        return true;
+    }
+    ssize_t n = send_from_block(worker, conn, upstream, (size_t)head);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
@@ -348,10 +367,11 @@ static void complete(struct gw_worker *worker, struct conn *conn)
 bool gw_relay(struct gw_worker *worker, struct conn *conn)
 {
     uint32_t generation = conn->generation;
+    bool relaying = conn->state == CONN_RELAYING; /* else it is touched when it begins to */
     bool moved = gw_relay_request(worker, conn);
 
     if (conn->state != CONN_SENDING && conn->state != CONN_RELAYING)
-        return moved; /* the request turned out malformed */
+        return moved; /* the request was refused */
     if (gw_conn_has_output(conn)) {
         int flushed = gw_conn_flush(worker, conn);
         if (flushed < 0) {
@@ -377,7 +397,8 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
         moved |= gw_response_read(worker, conn, upstream);
     if (moved && conn->generation == generation && conn->state == CONN_RELAYING) {
         conn->deaths = 0; /* it gets on */
-        gw_conn_touch(worker, conn);
+        if (relaying)
+            gw_conn_touch(worker, conn);
     }
     return moved;
 }

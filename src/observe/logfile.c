@@ -28,12 +28,14 @@ void logfile_close(struct logfile *file)
 int logfile_open(struct logfile *file)
 {
     struct stat st;
-    CLEANUP_CLOSE int fd = open(file->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    CLEANUP_CLOSE int fd = open(file->path, flags, 0600);
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     file->size = st.st_size;
     file->inode = st.st_ino;
+    file->endless = !S_ISREG(st.st_mode);
     file->fd = TAKE_FD(fd);
     return 0;
 }
@@ -79,12 +81,12 @@ int logfile_write(struct logfile *file, const char *lines, size_t len)
     }
     ssize_t n = write(file->fd, lines, len);
     if (n == (ssize_t)len) {
-        file->size += n;
+        file->size += file->endless ? 0 : n;
         return 0;
     }
     int r = n < 0 ? -errno : -ENOSPC;
     /* A part of a line would be read as a line of its own. */
-    if (n > 0 && ftruncate(file->fd, file->size) < 0)
+    if (n > 0 && !file->endless && ftruncate(file->fd, file->size) < 0)
         file->size += n;
     /* Who makes room by removing this file gets it only when we let go of it; the next line opens it again. */
     if (r == -ENOSPC || r == -EDQUOT)

@@ -26,6 +26,8 @@ void docker_tell_exit(struct runtime_handle *handle)
 
     loop_timer_cancel(handle->docker->loop, &handle->timer);
     docker_forget_process(handle);
+    if (handle->new_id[0])
+        docker_discard(handle);
     handle->ended = true;
     handle->docker->events->exited(handle->owner, &how); /* releases it */
 }
@@ -98,6 +100,7 @@ static void on_process_gone(struct loop_io *io, uint32_t events)
 
     docker_forget_process(handle);
     handle->how.at_ns = clock_now();
+    docker_policy_hold(handle);
     if (handle->step == DOCKER_RUN)
         docker_await_word(handle);
     handle->docker->events->lost(handle->owner);

@@ -150,6 +150,24 @@ END
     [[ ! -e started ]] || fail "something was started"
 }
 
+story_who_is_named_and_not_there_is_a_mistake_of_the_command_line() {
+    local command
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    for command in ps logs restart kill deploy rollback "chaos kill" "chaos pause" "kill app" "up -d"; do
+        # shellcheck disable=SC2086
+        expect_exit 2 daruma $command wbe
+        assert_contains "$(cat err)" 'there is no service' "what \`$command\` says"
+    done
+    expect_exit 2 daruma scale wbe=2
+    expect_exit 2 daruma rollback app --to 9
+    expect_exit 1 daruma rollback app # nothing is named that is not there
+    expect_exit 0 daruma down
+}
+
 story_files_without_a_service_are_refused() {
     echo 'services: {}' >compose.yaml
     expect_exit 2 daruma up -d
@@ -175,6 +193,54 @@ story_usage_mistakes_are_explained() {
     expect_exit 2 daruma scale
     expect_exit 0 daruma --help
     expect_exit 0 daruma --version
+}
+
+story_names_that_are_no_text_are_refused_and_mean_nobody_else() {
+    one_instance
+    up
+    local pid
+    pid=$(instance app-1 .pid)
+    expect_exit 2 daruma kill $'\xff'
+    assert_contains "$(cat err)" "UTF-8"
+    expect_exit 2 daruma restart $'app\xff'
+    assert_eq "$(instance app-1 .pid)" "$pid" "the instance that nobody named"
+    expect_exit 0 daruma down
+    mkdir $'folder\xff'
+    cp compose.yaml folder*
+    cd folder*
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "UTF-8"
+    expect_exit 1 daruma down
+}
+
+# Where docs/cli.md leaves the details of a command to another page.
+page_of() { # COMMAND
+    case $1 in
+    config) echo compose ;;
+    gateway) echo nginx ;;
+    *) echo "$1" ;;
+    esac
+}
+
+options_in() { grep -oh -- '--[a-z][a-z-]*' "$@" | sort -u; }
+
+story_every_option_is_documented_and_every_documented_one_is_there() {
+    local command option
+    daruma --help >help.all
+    for command in $(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' help.all); do
+        daruma "$command" --help >help
+        cat help >>help.all
+        cat "$root/docs/cli.md" >pages
+        cat "$root/docs/$(page_of "$command").md" >>pages 2>/dev/null || true
+        options_in pages >documented
+        for option in $(options_in help); do
+            grep -qx -- "$option" documented || fail "docs do not tell of: daruma $command $option"
+        done
+    done
+    options_in help.all >known
+    for option in $(options_in "$root/docs/cli.md"); do
+        grep -qx -- "$option" known || fail "docs/cli.md tells of $option, which no command takes"
+    done
 }
 
 story_an_attribute_that_processes_cannot_honour_is_a_warning() {

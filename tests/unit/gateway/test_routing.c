@@ -202,12 +202,14 @@ static void paths_are_rewritten(void **unused)
     in.flags = BOARD_USES_PATH;
     in.rewrites = template_of("n^/in/a(.*)$\n/in/b{1}\n"
                               "b^/in/b(.*)$\n/mirror{1}?\n"
+                              "p^/in/new$\n/to?by={method}?\n"
                               "l^/in/circle$\n/in/circle\n"
                               "b^/in/none$\n{query.none}\n");
     put_route(&front);
     put_route(&in);
     assert_non_null(strstr(raw_answer("GET /old/a?q HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
     assert_non_null(strstr(raw_answer("GET /in/b HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
+    assert_non_null(strstr(raw_answer("GET /in/new?q HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\nLocation: /to?by=GET\r\n"));
     assert_int_equal(exchange("GET /in/circle HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
     assert_int_equal(exchange("GET /in/none HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
     const char *answer = raw_answer("GET /away/x?y HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -353,6 +355,28 @@ static void long_targets_in_answers_harm_no_instance(void **unused)
     assert_int_equal(exchange("GET /page HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 200);
 }
 
+/* What a route adds to a request may make its head longer than any upstream gets: the request is refused, and counted. */
+static void heads_that_swell_are_refused(void **unused)
+{
+    (void)unused;
+    char text[16000];
+    rig_upstream(&rig, 0, NULL);
+    struct board_route route = like_the_first("/swell");
+    route.request.add = template_of("X-A: {header.x-big}{header.x-big}{header.x-big}{header.x-big}\r\n"
+                                    "X-B: {header.x-big}{header.x-big}{header.x-big}{header.x-big}\r\n");
+    put_route(&route);
+    (void)snprintf(text, sizeof(text), "GET /swell HTTP/1.1\r\nHost: t\r\nX-Big: %01000d\r\n\r\n", 0);
+    assert_int_equal(exchange(text, HTTP1_GET), 200);
+    (void)snprintf(text, sizeof(text), "POST /swell HTTP/1.1\r\nHost: t\r\nX-Big: %09000d\r\nContent-Length: 9\r\n\r\n",
+                   0);
+    assert_int_equal(exchange(text, HTTP1_POST), 431);
+    assert_int_equal(rig.up[0].seen->requests, 1);
+    assert_int_equal(rig_gauge(&rig, 0)->errors, 0);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0);
+    assert_int_equal(rig.gauges->worker[0].limits[GAUGE_HEADER_SIZE], 1);
+    assert_int_equal(exchange("GET / HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 200);
+}
+
 #define ROUTING_TEST(name) cmocka_unit_test_setup_teardown(name, ready, over)
 
 int main(void)
@@ -369,6 +393,7 @@ int main(void)
         ROUTING_TEST(request_ids_name_requests),
         ROUTING_TEST(trailers_reach_the_client),
         ROUTING_TEST(long_targets_in_answers_harm_no_instance),
+        ROUTING_TEST(heads_that_swell_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

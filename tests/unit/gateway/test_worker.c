@@ -223,6 +223,21 @@ static void an_early_answer_reaches_a_client_that_is_still_sending(void **unused
     client_close(&client);
 }
 
+/* Who reads only when all is said may take longer for that than one may be silent. */
+static void an_early_answer_waits_for_who_still_sends(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "POST /early HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\nsome"));
+    for (int i = 0; i < 58; i++) {
+        clock_sleep(100 * NS_PER_MS);
+        assert_true(puts_fd(client.fd, "more of it"));
+    }
+    assert_int_equal(client_response(&client, HTTP1_POST), 413);
+    client_close(&client);
+}
+
 static void a_half_closed_client_still_gets_its_answer(void **unused)
 {
     (void)unused;
@@ -919,6 +934,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(heads_are_rewritten_for_the_next_hop, ready, over),
         cmocka_unit_test_setup_teardown(large_bodies_arrive_whole_in_both_directions, ready, over),
         cmocka_unit_test_setup_teardown(an_early_answer_reaches_a_client_that_is_still_sending, ready, over),
+        cmocka_unit_test_setup_teardown(an_early_answer_waits_for_who_still_sends, ready, over),
         cmocka_unit_test_setup_teardown(a_half_closed_client_still_gets_its_answer, ready, over),
         cmocka_unit_test_setup_teardown(an_upgrade_becomes_a_tunnel, ready, over),
         cmocka_unit_test_setup_teardown(a_unix_socket_serves_as_well, ready, over),
