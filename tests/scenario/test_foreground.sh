@@ -27,6 +27,30 @@ story_ctrl_c_stops_in_order_and_leaves_no_process() {
     assert_contains "$(cat foreground)" "SIGTERM: finishing" "what the instances said"
 }
 
+story_ctrl_c_counts_also_when_it_ends_who_reads() {
+    one_instance
+    mkfifo lines
+    cat lines >/dev/null &
+    local reader=$!
+    setsid "$BUILD/daruma" up >lines 2>&1 &
+    up=$!
+    wait_for 10 all_ready
+    kill -STOP $up
+    kill -KILL $reader
+    wait $reader || true
+    kill -INT $up
+    kill -CONT $up
+    becomes 10 nothing_left
+}
+
+story_up_leaves_the_project_when_nobody_reads_it() {
+    one_instance
+    daruma up 2>err | head -n 1 >/dev/null || true
+    assert_contains "$(cat err)" "the project goes on"
+    wait_for 5 all_ready
+    expect_exit 0 daruma down
+}
+
 story_ctrl_c_twice_stops_at_once() {
     compose <<'END'
 services:
@@ -111,6 +135,16 @@ story_closed_standard_streams_do_no_harm() { # sanitized
     done
     expect_exit 0 daruma down <&-
     becomes 5 nothing_left
+}
+
+story_how_instances_end_is_known_whatever_signals_were_ignored() {
+    one_instance
+    env --ignore-signal=CHLD "$BUILD/daruma" up -d >/dev/null
+    local ignored
+    ignored=$(awk '/^SigIgn/ { print $2 }' "/proc/$(supervisor_pid)/status")
+    [[ $((0x$ignored >> 16 & 1)) -eq 0 ]] || fail "the supervisor ignores SIGCHLD"
+    curl -s "$url/kill" >/dev/null || true
+    becomes 5 '[[ $(events instance.exit ".cause == \"exit\" and .status == 1") -ge 1 ]]'
 }
 
 story_up_d_does_not_wait_for_ever() {
