@@ -136,16 +136,16 @@ static int make(const char *path, const struct arena_shape *shape, const char *b
     return TAKE_FD(fd);
 }
 
-/* Marks the slots that lie in what the file has no holes in. */
+/* Marks the copies whose heads lie in what the file has no holes in. A head is in one page: copies begin at cache lines. */
 static void find_touched(struct arena_file *arena)
 {
-    size_t stride = COPIES * copy_size(arena->size);
+    size_t size = copy_size(arena->size), copies = (size_t)arena->slots * COPIES;
     off_t at = PAGE, end;
 
     while ((at = lseek(arena->fd, at, SEEK_DATA)) >= 0 && (end = lseek(arena->fd, at, SEEK_HOLE)) > at) {
-        size_t first = ((size_t)at - PAGE) / stride, last = ((size_t)end - 1 - PAGE) / stride;
-        for (size_t slot = first; slot <= last && slot < arena->slots; slot++)
-            arena->touched[slot] = true;
+        size_t first = ((size_t)at - PAGE + size - 1) / size, behind = ((size_t)end - PAGE + size - 1) / size;
+        for (size_t copy = first; copy < behind && copy < copies; copy++)
+            arena->touched[copy] = true;
         at = end;
     }
 }
@@ -176,7 +176,7 @@ int arena_open(struct arena_file *arena, const char *path, const struct arena_sh
         return err_errno(err, -errno, "cannot map %.300s", path);
     /* It is the writer's alone: children have no use for it, and a successor opens it by its name. */
     (void)madvise(memory, file_size(shape), MADV_DONTFORK);
-    bool *touched = calloc(shape->slots, sizeof(*touched));
+    bool *touched = calloc((size_t)shape->slots * COPIES, sizeof(*touched));
     if (!touched) {
         (void)munmap(memory, file_size(shape));
         return err_errno(err, -ENOMEM, "cannot map %.300s", path);
@@ -205,9 +205,9 @@ static int present(const struct arena_file *arena, uint32_t slot)
     uint64_t best = 0;
     int found = -1;
 
-    if (!arena->touched[slot])
-        return -1;
     for (unsigned i = 0; i < COPIES; i++) {
+        if (!arena->touched[slot * COPIES + i])
+            continue;
         const struct copy *copy = copy_of(arena, slot, i);
         uint64_t generation = atomic_load_explicit(&copy->generation, memory_order_acquire);
         if (generation > best && copy->len <= arena->size && copy->checksum == copy_checksum(copy, generation)) {
@@ -248,7 +248,7 @@ int arena_store(struct arena_file *arena, uint32_t slot, const void *record, uin
     /* At first both copies, so that a later change that is not larger cannot fail. */
     if (reserve(arena, slot, which, len) < 0 || (before < 0 && reserve(arena, slot, 1 - which, len) < 0))
         return -errno;
-    arena->touched[slot] = true;
+    arena->touched[slot * COPIES + which] = true;
     atomic_store_explicit(&copy->generation, 0, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* a death sees what was written in this order */
     copy->len = len;

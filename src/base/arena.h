@@ -25,7 +25,9 @@ struct arena_file {
     void *memory; /* NULL: none */
     int fd;
     uint32_t slots, size; /* of the records: how many, and how many bytes each may have */
-    bool *touched;        /* by slot: it is no hole of the file. On tmpfs even looking at a hole would fill it */
+    /* By slot and copy: its head is in no hole of the file. On tmpfs even looking at a hole fills it, or, where there is no
+       room, ends us with SIGBUS. */
+    bool *touched;
 };
 
 /* What the records are. */

@@ -38,8 +38,10 @@ enum template_var {
 #define TEMPLATE_OPEN  '\1'
 #define TEMPLATE_CLOSE '\2'
 
+#define TEMPLATE_ROOM(len) ((len) + (len) / 3 + 1)
+
 /*
- * Compiles `text` into `out`, which has room for strlen(text) + 1 bytes. False: what stands at `*ret_bad` is no gap that is
+ * Compiles `text` into `out`, which has room for TEMPLATE_ROOM(strlen(text)) bytes: "{1}" becomes four. False: what stands at `*ret_bad` is no gap that is
  * known.
  */
 bool template_compile(const char *text, char *out, const char **ret_bad);

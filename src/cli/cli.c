@@ -4,6 +4,7 @@
  */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -31,6 +32,12 @@ int cli_fail(const struct cli *cli, const struct err *err)
     print_name(cli);
     (void)fprintf(stderr, "%s\n", err->message[0] ? err->message : strerror(-err->code));
     return CLI_FAILED;
+}
+
+int cli_refused(const struct cli *cli, const struct err *err)
+{
+    (void)cli_fail(cli, err);
+    return err->code == -ENOENT || err->code == -EINVAL ? CLI_USAGE : CLI_FAILED;
 }
 
 const char *cli_sgr(bool on, enum cli_colour colour)

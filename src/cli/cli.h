@@ -107,6 +107,8 @@ int cli_signal(const char *text);
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "daruma COMMAND: message" to standard error. Returns CLI_FAILED. */
 int cli_fail(const struct cli *cli, const struct err *err);
+/* As cli_fail(), for what a supervisor was asked: CLI_USAGE when it knows no such thing or cannot do it (-ENOENT, -EINVAL). */
+int cli_refused(const struct cli *cli, const struct err *err);
 
 /* What compose_load() is to be asked according to the options; borrows from `cli` and the environment. */
 struct compose_request cli_compose_request(const struct cli *cli);

@@ -216,7 +216,7 @@ int client_call(const struct client *client, const char *method, const char *pat
 
 int client_streams_init(struct client_streams *streams, struct err *err)
 {
-    streams->multi = curl_multi_init();
+    streams->multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
     return streams->multi ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 

@@ -394,7 +394,7 @@ static int run_monkey(struct run *run)
     client_stream_close(&run->streams, &run->events);
     client_streams_free(&run->streams);
     (void)close(run->signal_fd);
-    return r < 0 ? cli_fail(run->cli, &err) : CLI_DONE;
+    return r < 0 ? cli_refused(run->cli, &err) : CLI_DONE;
 }
 
 static int check_options(struct run *run)

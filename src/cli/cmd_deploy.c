@@ -156,8 +156,7 @@ static int deploy(const struct cli *cli, const struct wish *wish, const struct s
     int r = err.code ? err.code : client_call(&client, "POST", "/v1/up", request, &answer, &err);
     (void)fputs(json_text(answer, r == 0 ? "warnings" : "problems"), stderr);
     if (r < 0) {
-        (void)cli_fail(cli, &err);
-        status = r == -EINVAL || r == -ENOENT ? CLI_USAGE : CLI_FAILED;
+        status = cli_refused(cli, &err);
     } else if (wish->dry_run) {
         print_plan(answer, wish->json);
     }

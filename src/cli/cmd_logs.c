@@ -76,7 +76,7 @@ static int from_supervisor(const struct cli *cli, const struct client *client, i
     buf_free(&output.names);
     buf_free(&output.path);
     if (r < 0)
-        return cli_fail(cli, err.code ? &err : &(struct err){ .code = r });
+        return cli_refused(cli, err.code ? &err : &(struct err){ .code = r });
     return CLI_DONE;
 }
 

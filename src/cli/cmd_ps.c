@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,8 +168,8 @@ static json_t *choose(const struct cli *cli, const json_t *instances)
         }
         if (!found) {
             struct err err = { 0 };
-            (void)err_set(&err, -1, "there is no service or instance \"%.100s\"", *name);
-            (void)cli_fail(cli, &err);
+            (void)err_set(&err, -ENOENT, "there is no service or instance \"%.100s\"", *name);
+            (void)cli_refused(cli, &err);
             json_decref(chosen);
             return NULL;
         }
@@ -222,7 +223,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (client_call(&client, "GET", "/v1/instances", NULL, &instances, &err) < 0)
         return cli_fail(cli, &err);
     json_t *chosen = choose(cli, instances);
-    status = chosen ? print(cli, chosen, json, quiet) : CLI_FAILED;
+    status = chosen ? print(cli, chosen, json, quiet) : CLI_USAGE;
     json_decref(chosen);
     json_decref(instances);
     return status;

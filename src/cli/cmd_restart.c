@@ -17,7 +17,7 @@ static int run(struct cli *cli, int argc, char **argv)
     json_t *body = json_pack("{s:o}", "services", names);
     int status = client_open(cli, &client);
     if (status == 0 && client_call(&client, "POST", "/v1/restart", body, NULL, &err) < 0)
-        status = cli_fail(cli, &err);
+        status = cli_refused(cli, &err);
     json_decref(body);
     return status;
 }

@@ -27,7 +27,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return status;
     json_t *body = json_pack("{s:s, s:I}", "service", cli->args[0], "to", (json_int_t)to);
     if (client_call(&client, "POST", "/v1/rollback", body, NULL, &err) < 0)
-        status = cli_fail(cli, &err);
+        status = cli_refused(cli, &err);
     json_decref(body);
     if (status != CLI_DONE || detach)
         return status;

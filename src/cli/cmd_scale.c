@@ -38,7 +38,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (status == 0)
         status = client_open(cli, &client);
     if (status == 0 && client_call(&client, "POST", "/v1/scale", body, NULL, &err) < 0)
-        status = cli_fail(cli, &err);
+        status = cli_refused(cli, &err);
     json_decref(body);
     return status;
 }

@@ -121,6 +121,7 @@ static int take_over(int argc, char **argv)
         return CLI_FAILED;
     if (strcmp(argv[0], "worker") == 0)
         return gateway_worker_resume();
+    /* Before there is a guard, so that no supervisor has to do it anew. */
     if (strcmp(argv[0], "supervisor") == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) == 0)
         return daemon_resume();
     return CLI_FAILED;
@@ -144,17 +145,13 @@ int main(int argc, char **argv)
         .live = isatty(STDOUT_FILENO),
     };
 
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
-        (void)fprintf(stderr, "daruma: libcurl cannot be initialised\n");
-        return CLI_FAILED;
-    }
     int status = run(&cli, argc, argv);
     /* What could not be written (disk full, closed pipe) was not done. */
-    if (fflush(stdout) != 0 && status == CLI_DONE)
+    bool written = fflush(stdout) == 0 && !ferror(stdout);
+    if (!written && status == CLI_DONE)
         status = CLI_FAILED;
     free(cli.files.items);
     free(cli.env_files.items);
     free(cli.profiles.items);
-    curl_global_cleanup();
     return status;
 }

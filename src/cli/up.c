@@ -73,8 +73,7 @@ static int start(struct up *up)
         up->attach.since_seq = first_event(up);
     if (r == 0 || status == CLI_USAGE)
         return status;
-    (void)cli_fail(up->cli, &err);
-    return r == -EINVAL || r == -ENOENT ? CLI_USAGE : CLI_FAILED;
+    return cli_refused(up->cli, &err);
 }
 
 /* Another directory's project of the same name is not to be changed by accident. */
@@ -104,12 +103,8 @@ static int change(struct up *up)
         attach_hold_signals();
     int r = client_call(&up->client, "POST", "/v1/up", up->request, &answer, &err);
     (void)fputs(json_text(answer, r == 0 ? "warnings" : "problems"), stderr);
-    if (r < 0)
-        (void)cli_fail(up->cli, &err);
     json_decref(answer);
-    if (r == 0)
-        return CLI_DONE;
-    return r == -EINVAL || r == -ENOENT ? CLI_USAGE : CLI_FAILED;
+    return r < 0 ? cli_refused(up->cli, &err) : CLI_DONE;
 }
 
 /* Somebody holds the lock: a running supervisor, one that starts or ends, another `up` that still checks. Returns

@@ -7,6 +7,7 @@
 #include "compose/value.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -172,6 +173,12 @@ struct node *canonical_ports(struct loading *load, struct node *node)
 
 /* --- Mounts: [source:]target[:options] --- */
 
+/* As the reference reads it: "x:/a" is no volume called x. */
+static bool is_drive(const char *text)
+{
+    return isalpha((unsigned char)text[0]) && text[1] == ':';
+}
+
 /* How long the part is that begins here. Neither the colon of a drive letter ends it, nor one inside of ${…}. */
 static size_t part_len(const char *text)
 {
@@ -182,7 +189,7 @@ static size_t part_len(const char *text)
             open++;
         else if (text[i] == '}' && open > 0)
             open--;
-        else if (text[i] == ':' && open == 0 && !(i == 1 && isalpha((unsigned char)text[0])))
+        else if (text[i] == ':' && open == 0 && !(i == 1 && is_drive(text)))
             break;
     }
     return i;
@@ -191,8 +198,7 @@ static size_t part_len(const char *text)
 /* Is it a path of the host, or the name of a volume? */
 static bool is_path(const char *text)
 {
-    return *text == '.' || *text == '/' || *text == '~' || strncmp(text, "\\\\", 2) == 0 ||
-           (isalpha((unsigned char)text[0]) && text[1] == ':');
+    return *text == '.' || *text == '/' || *text == '~' || strncmp(text, "\\\\", 2) == 0 || is_drive(text);
 }
 
 static struct node *child_map(struct loading *load, struct node *map, const char *key, struct place place)
@@ -208,6 +214,8 @@ static struct node *child_map(struct loading *load, struct node *map, const char
 static void mount_option(struct loading *load, struct node *mount, struct place place, const char *option)
 {
     static const char *const propagations[] = { "rprivate", "private", "rshared", "shared", "rslave", "slave", NULL };
+    /* How a virtual machine is to share files, and labels of volumes: nothing is lost without them. */
+    static const char *const harmless[] = { "cached", "delegated", "consistent", "z", "Z", NULL };
     bool bind = strcmp(node_str(node_get(mount, "type")), "bind") == 0;
 
     if (strcmp(option, "ro") == 0 || strcmp(option, "rw") == 0) {
@@ -220,10 +228,11 @@ static void mount_option(struct loading *load, struct node *mount, struct place 
                  node_bool(load->pool, place, true));
     } else if (strcasecmp(option, "z") == 0 && bind) {
         set_text(load, child_map(load, mount, "bind", place), place, "selinux", option);
-    } else {
-        for (const char *const *p = propagations; *p; p++)
-            if (strcmp(*p, option) == 0)
-                set_text(load, child_map(load, mount, "bind", place), place, "propagation", option);
+    } else if (names_have(propagations, option)) {
+        set_text(load, child_map(load, mount, "bind", place), place, "propagation", option);
+    } else if (!names_have(harmless, option)) {
+        problem_warning(load->problems, place,
+                        "`%s` is no option of a mount, and is passed over; write ro, rw, nocopy …", option);
     }
 }
 
@@ -236,7 +245,7 @@ static void make_source_absolute(struct loading *load, struct node *mount)
         source->u.string = load_path(load, load->base_dir, source->u.string);
 }
 
-/* The options behind the target; those that nobody knows are passed over, as the reference does. */
+/* The options behind the target. The reference passes over what it does not know; a misspelt `ro` should not go unnoticed. */
 static void mount_options(struct loading *load, struct node *mount, struct place place, const char *options)
 {
     while (*options) {
@@ -270,6 +279,9 @@ struct node *canonical_volume(struct loading *load, struct node *node)
         problem_error(load->problems, place, "`%s` is no mount; write [source:]target[:options]", text);
         return node;
     }
+    if (is_drive(text))
+        problem_warning(load->problems, place,
+                        "`%s`: one letter before a colon is a drive of Windows; a volume needs a longer name", text);
     bool bind = n > 1 && is_path(parts[0]);
     set_text(load, mount, place, "type", bind ? "bind" : "volume");
     if (n > 1)

@@ -21,22 +21,48 @@ struct source {
 struct link {
     const struct link *outer;
     const char *file, *service;
+    struct place place;
     size_t length;
 };
 
 static struct node *resolve(struct loading *load, const struct source *source, struct entry *entry,
                             const struct link *outer);
 
-static bool is_cycle(struct loading *load, const struct link *chain, struct place place)
+static int compare_links(const struct link *a, const struct link *b)
 {
-    const struct link *link = chain->outer;
+    int files = strcmp(a->file, b->file);
+    return files ? files : strcmp(a->service, b->service);
+}
 
-    while (link && (strcmp(link->file, chain->file) != 0 || strcmp(link->service, chain->service) != 0))
-        link = link->outer;
-    if (!link && chain->length <= CHAIN_MAX)
+/* The circle from `last` out to `first`, each of which is the other's neighbour in it. However one got into it, it is told
+   in the same way, and so only once: from the member that comes first by name. */
+static void tell_circle(struct loading *load, const struct link *last, const struct link *first)
+{
+    const struct link *members[CHAIN_MAX], *link = last;
+    size_t n = last->length - first->length + 1, begin = 0;
+    struct text text = { .pool = load->pool };
+
+    for (size_t i = n; i-- > 0; link = link->outer)
+        members[i] = link;
+    for (size_t i = 1; i < n; i++)
+        begin = compare_links(members[i], members[begin]) < 0 ? i : begin;
+    for (size_t i = 0; i <= n; i++)
+        text_puts(&text, pool_printf(load->pool, "%s%s", i > 0 ? " → " : "", members[(begin + i) % n]->service));
+    problem_error(load->problems, members[begin]->place, "services extend each other in a circle: %s", text_str(&text));
+}
+
+/* Would the chain not come to an end, or not soon? */
+static bool is_endless(struct loading *load, const struct link *chain)
+{
+    for (const struct link *link = chain->outer; link; link = link->outer)
+        if (compare_links(link, chain) == 0) {
+            tell_circle(load, chain->outer, link);
+            return true;
+        }
+    if (chain->length <= CHAIN_MAX)
         return false;
-    problem_error(load->problems, place, "service `%s` extends itself%s", chain->service,
-                  link == chain->outer ? "" : ", by way of others");
+    problem_error(load->problems, chain->place, "more than %d services extend each other up to `%s`", CHAIN_MAX,
+                  chain->service);
     return true;
 }
 
@@ -125,11 +151,11 @@ static struct node *find_base(struct loading *load, const struct source *source,
 static struct node *resolve(struct loading *load, const struct source *source, struct entry *entry,
                             const struct link *outer)
 {
-    struct link chain = { outer, source->file, entry->key, outer ? outer->length + 1 : 1 };
+    const struct link chain = { outer, source->file, entry->key, entry->place, outer ? outer->length + 1 : 1 };
     const char *base_dir = load->base_dir;
 
     *load->at = entry->place;
-    if (is_cycle(load, &chain, entry->place))
+    if (is_endless(load, &chain))
         return NULL;
     load->base_dir = source->base_dir;
     if (!source->prepared)

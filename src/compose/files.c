@@ -223,6 +223,16 @@ void load_env_file(struct loading *load, struct interpolation *with, struct plac
         (void)envfile_parse(with, path, origin, text, raw, into);
 }
 
+const char *load_usual_env_file(struct loading *load, const char *directory)
+{
+    const char *path = load_path(load, directory, ".env");
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? NULL : path;
+    return S_ISDIR(st.st_mode) ? NULL : path;
+}
+
 static void read_dot_env(struct loading *load, const struct compose_request *request, const char *directory)
 {
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = load_lookup, .data = load };
@@ -233,9 +243,8 @@ static void read_dot_env(struct loading *load, const struct compose_request *req
         for (const char *const *file = request->env_files; *file; file++)
             load_env_file(load, &with, nowhere, load_path(load, request->working_dir, *file), false, values);
     } else {
-        const char *path = load_path(load, directory, ".env");
-        struct stat st;
-        if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        const char *path = load_usual_env_file(load, directory);
+        if (path)
             load_env_file(load, &with, nowhere, path, false, values);
     }
     add_missing(load, values);

@@ -5,8 +5,9 @@
 #include "compose/merge.h"
 #include "compose/normalise.h"
 
+#include "base/names.h"
+
 #include <string.h>
-#include <sys/stat.h>
 
 enum { DEPTH_MAX = 32, FILES_MAX = 1000 };
 
@@ -15,28 +16,21 @@ static void keep_resources(struct node *document)
 {
     static const char *const kept[] = { "services", "networks", "volumes", "secrets", "configs", "models", NULL };
 
-    for (size_t i = document->len; i-- > 0;) {
-        const char *const *key = kept;
-        while (*key && strcmp(*key, document->entries[i].key) != 0)
-            key++;
-        if (!*key)
+    for (size_t i = document->len; i-- > 0;)
+        if (!names_have(kept, document->entries[i].key))
             node_remove_at(document, i);
-    }
 }
 
-/* What the including project does not set itself comes from the entry's env files, or from the .env beside it. */
-static void read_environment(struct loading *load, const struct node *files, const char *base_dir)
+/* What the including project does not set itself comes from the entry's env files, or from the .env beside what it includes. */
+static void read_environment(struct loading *load, const struct node *entry, const char *base_dir)
 {
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = load_lookup, .data = load };
-    struct node *values = node_new(load->pool, NODE_MAP, (struct place){ 0 });
-    const char *usual = load_path(load, load->base_dir, ".env");
-    struct stat st;
+    struct node *values = node_new(load->pool, NODE_MAP, entry->place);
+    const struct node *files = node_get(entry, "env_file");
+    const char *usual = files ? NULL : load_usual_env_file(load, load->base_dir);
 
-    if (!files && stat(usual, &st) == 0 && S_ISREG(st.st_mode)) {
-        struct node *list = node_new(load->pool, NODE_LIST, (struct place){ 0 });
-        node_append(load->pool, list, node_string(load->pool, (struct place){ .file = usual }, usual));
-        files = list;
-    }
+    if (usual)
+        load_env_file(load, &with, entry->place, usual, false, values);
     for (size_t i = 0; files && i < files->len; i++) {
         const struct node *file = node_at(files, i);
         load_env_file(load, &with, file->place, load_path(load, base_dir, node_str(file)), false, values);
@@ -85,7 +79,7 @@ static struct node *load_entry(struct loading *load, struct node *entry)
     inner.base_dir =
         node_str(directory) ? load_path(load, load->base_dir, node_str(directory)) : load_dirname(load->pool, first);
     inner.including = node_copy(load->pool, load->including);
-    read_environment(&inner, node_get(entry, "env_file"), load->base_dir);
+    read_environment(&inner, entry, load->base_dir);
     for (size_t i = 0; i < paths->len; i++) {
         struct node *path = node_at(paths, i);
         const char *file = load_path(load, load->base_dir, node_str(path));

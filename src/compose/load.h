@@ -44,6 +44,10 @@ const char *load_read(struct loading *load, struct place place, const char *path
 void load_env_file(struct loading *load, struct interpolation *with, struct place place, const char *path, bool raw,
                    struct node *into);
 
+/* The path of the directory's .env, to be read; NULL: there is none. A directory of that name, as people have for Python, is
+   none; whatever else cannot be read is told when it is. */
+const char *load_usual_env_file(struct loading *load, const char *directory);
+
 /* The documents of a file as they are written, or NULL (told). */
 struct node *load_documents(struct loading *load, struct place place, const char *path);
 

@@ -32,6 +32,8 @@ void nginx_read_peer(struct nginx_block *block, const struct nginx_directive *di
             peer->backup = true;
         else if (strcmp(word->text, "down") == 0)
             peer->down = true;
+        else if (strcmp(word->text, "resolve") == 0)
+            continue; /* names are looked up at each `up` */
         else if (!with_value(word->text, "max_fails", &value) && !with_value(word->text, "fail_timeout", &value))
             /* max_fails and fail_timeout: who fails is left out after rules of our own, which know more. */
             problem_error(block->config->problems, word->place, "`%s` of a server is not understood", word->text);
@@ -130,8 +132,8 @@ void nginx_read_listen(struct nginx_block *block, const struct nginx_directive *
         if (strcmp(word->text, "default_server") == 0 || strcmp(word->text, "default") == 0)
             listen->is_default = true;
         else if (strcmp(word->text, "ssl") == 0 || strcmp(word->text, "quic") == 0 || strcmp(word->text, "http2") == 0)
-            problem_error(block->config->problems, word->place, "`listen … %s`: the gateway speaks plain HTTP/1.1 only",
-                          word->text);
+            problem_error(block->config->problems, word->place, "`listen … %s` is not understood: %s", word->text,
+                          nginx_refused(word->text));
         else if (!known)
             problem_error(block->config->problems, word->place, "`listen … %s` is not understood", word->text);
     }
@@ -177,7 +179,7 @@ void nginx_read_server(struct nginx_block *block, const struct nginx_directive *
     }
 }
 
-/* location [= | ^~ | ~ | ~*] path { … }; the sign may touch the path. */
+/* location [= | ^~ | ~ | ~*] path { … }, or @name; the sign may touch the path. */
 static bool read_location_path(struct nginx_block *block, const struct nginx_directive *directive,
                                struct nginx_location *ret)
 {
@@ -192,7 +194,6 @@ static bool read_location_path(struct nginx_block *block, const struct nginx_dir
     };
     const char *text = nginx_arg(directive, 1);
 
-    ret->match = NGINX_PREFIX;
     ret->path = directive->words[directive->len - 1];
     for (size_t i = 0; i < ARRAY_LEN(signs); i++) {
         size_t len = strlen(signs[i].sign);
@@ -203,38 +204,121 @@ static bool read_location_path(struct nginx_block *block, const struct nginx_dir
             ret->path.text += len;
         return true;
     }
-    if (text[0] == '@')
-        problem_error(block->config->problems, directive->place, "named locations (`%s`) are not understood", text);
-    else if (directive->len == 3)
+    ret->match = text[0] == '@' ? NGINX_NAMED : NGINX_PREFIX;
+    if (directive->len == 3)
         problem_error(block->config->problems, directive->words[1].place,
                       "`%s` is none of the signs =, ^~, ~ and ~* of a location", text);
-    return directive->len == 2 && text[0] != '@';
+    return directive->len == 2;
+}
+
+/*
+ * A location in another one becomes one beside it, which nginx would choose for the same paths. Where it would not, that is
+ * told: a ^~ counts only among those around which the same location stands.
+ */
+static bool check_nesting(struct nginx_block *block, struct nginx_location *inner)
+{
+    const struct nginx_location *outer = inner->parent;
+    bool is_regex = inner->match == NGINX_REGEX || inner->match == NGINX_REGEX_CASELESS;
+    const char *what = NULL;
+
+    if (!outer)
+        return true;
+    if (inner->match == NGINX_NAMED)
+        what = "a location with a name stands in a server";
+    else if (outer->match != NGINX_PREFIX && outer->match != NGINX_PREFIX_FINAL)
+        what = "a location is understood inside of one with a plain path only";
+    else if (inner->match == NGINX_PREFIX_FINAL || (is_regex && outer->match == NGINX_PREFIX_FINAL))
+        what = "this location together with the ^~ is not understood inside of another one; write it beside that one";
+    else if (!is_regex && strncmp(inner->path.text, outer->path.text, strlen(outer->path.text)) != 0)
+        what = "the path of a location begins with that of the one around it";
+    if (what)
+        problem_error(block->config->problems, inner->place, "%s", what);
+    else if (inner->match == NGINX_PREFIX)
+        inner->match = outer->match;
+    return !what;
 }
 
 void nginx_read_location(struct nginx_block *block, const struct nginx_directive *directive)
 {
     struct nginx_location *location = POOL_NEW(block->config->pool, struct nginx_location);
+    const struct nginx_location *parent = block->context == IN_LOCATION ? block->location : NULL;
     struct nginx_block inner = { .config = block->config,
                                  .context = IN_LOCATION,
                                  .settings = &location->settings,
                                  .server = block->server,
                                  .location = location };
 
-    if (block->context == IN_LOCATION) {
-        problem_error(
-            block->config->problems, directive->place,
-            "a location inside of another one is not understood; write it beside that one, with its whole path");
-        return;
-    }
     *location = (struct nginx_location){ .place = directive->place,
                                          .settings = *block->settings,
+                                         .parent = parent,
+                                         .depth = parent ? parent->depth + 1 : 0,
                                          .rewrites_end = &location->rewrites };
     location->settings.level = ++block->config->levels;
-    if (!read_location_path(block, directive, location))
+    if (!read_location_path(block, directive, location) || !check_nesting(block, location))
         return;
+    if (location->depth > block->server->depth)
+        block->server->depth = location->depth;
     *block->server->locations_end = location;
     block->server->locations_end = &location->next;
     nginx_read_block(&inner, directive->first);
+}
+
+/* The words between the parentheses of `if`, which may touch them. Returns how many. */
+static size_t condition_of(struct nginx_block *block, const struct nginx_directive *directive,
+                           struct nginx_word ret[static 3])
+{
+    size_t len = 0;
+    for (size_t i = 1; i < directive->len; i++) {
+        struct nginx_word word = directive->words[i];
+        size_t size = strlen(word.text);
+        if (i == 1 && word.text[0] == '(')
+            word.text++, size--;
+        if (i == directive->len - 1 && size > 0 && word.text[size - 1] == ')')
+            word.text = pool_strndup(block->config->pool, word.text, --size);
+        if (size > 0 && len < 3)
+            ret[len] = word;
+        len += size > 0;
+    }
+    return len;
+}
+
+/* Only what a route of another host can do. */
+void nginx_read_if(struct nginx_block *block, const struct nginx_directive *directive)
+{
+    const struct nginx_directive *first = directive->first;
+    struct nginx_word words[3];
+    bool good = condition_of(block, directive, words) == 3 && strcmp(words[0].text, "$host") == 0 &&
+                strcmp(words[1].text, "=") == 0 && !strchr(words[2].text, '$');
+
+    good = good && block->context == IN_SERVER && !block->location->rewrites && first && !first->next &&
+           strcmp(nginx_arg(first, 0), "return") == 0 && (first->len == 2 || first->len == 3);
+    if (!good) {
+        problem_error(block->config->problems, directive->place,
+                      "`if` is understood as `if ($host = NAME) { return …; }` in a server without `rewrite` only; %s",
+                      nginx_refused("if"));
+        return;
+    }
+    struct nginx_host *host = POOL_NEW(block->config->pool, struct nginx_host), **end = &block->server->hosts;
+    *host = (struct nginx_host){ .name = words[2], .returns = first };
+    while (*end)
+        end = &(*end)->next;
+    *end = host;
+}
+
+/* Who may come. Clients are not told apart by their addresses: all of them, or nobody. */
+void nginx_read_access(struct nginx_block *block, const struct nginx_directive *directive)
+{
+    struct nginx_settings *settings = block->settings;
+    if (settings->access_level == settings->level)
+        return; /* the first one has said it for all */
+    settings->access_level = settings->level;
+    settings->denied = strcmp(nginx_arg(directive, 0), "deny") == 0;
+    if (strcmp(nginx_arg(directive, 1), "all") != 0)
+        problem_error(
+            block->config->problems, directive->place,
+            "`%s` is understood with `all` only: the gateway does not choose clients by their addresses; let the "
+            "service or a packet filter do it, or keep nginx (--keep-nginx)",
+            nginx_arg(directive, 0));
 }
 
 void nginx_read_proxy_pass(struct nginx_block *block, const struct nginx_directive *directive)

@@ -54,7 +54,7 @@ void nginx_read_block(struct nginx_block *block, const struct nginx_directive *f
 /* nginx_blocks.c */
 nginx_reader_fn nginx_read_peer, nginx_read_least_conn, nginx_read_ip_hash, nginx_read_hash, nginx_read_random,
     nginx_read_upstream, nginx_read_listen, nginx_read_server_name, nginx_read_server, nginx_read_location,
-    nginx_read_proxy_pass, nginx_read_return, nginx_read_files, nginx_read_root, nginx_read_internal,
-    nginx_read_rewrite;
+    nginx_read_if, nginx_read_access, nginx_read_proxy_pass, nginx_read_return, nginx_read_files, nginx_read_root,
+    nginx_read_internal, nginx_read_rewrite;
 
 #endif

@@ -112,7 +112,7 @@ static void read_hide_header(struct nginx_block *block, const struct nginx_direc
                 nginx_text_node(block, &directive->words[1]));
 }
 
-/* error_page 502 503 =200 /sorry.html; */
+/* error_page 502 503 =200 /sorry.html; with `=` alone it has the status that the page has. */
 static void read_error_page(struct nginx_block *block, const struct nginx_directive *directive)
 {
     struct pool *pool = block->config->pool;
@@ -123,10 +123,8 @@ static void read_error_page(struct nginx_block *block, const struct nginx_direct
     nginx_put(block, map, "uri", nginx_text_node(block, &directive->words[last]));
     if (nginx_arg(directive, last - 1)[0] == '=') {
         const struct nginx_word *word = &directive->words[--last];
-        if (!word->text[1])
-            problem_error(block->config->problems, word->place,
-                          "`=` alone, the status of the page itself, is not understood; write `=200`");
-        nginx_put(block, map, "as", node_int(pool, word->place, nginx_number(block, word, word->text + 1, 599)));
+        int64_t as = word->text[1] ? nginx_number(block, word, word->text + 1, 599) : 0; /* 0: that of the page */
+        nginx_put(block, map, "as", node_int(pool, word->place, as));
     }
     for (size_t i = 1; i < last; i++) {
         int64_t code = nginx_number(block, &directive->words[i], nginx_arg(directive, i), 599);
@@ -244,12 +242,19 @@ static void read_access_log(struct nginx_block *block, const struct nginx_direct
         block->config->access_log = directive;
 }
 
+/* What a browser would only save on disk was not meant: nginx.conf as it comes says so for files of unknown kinds. */
+static void read_default_type(struct nginx_block *block, const struct nginx_directive *directive)
+{
+    const char *type = nginx_arg(directive, 1);
+    block->settings->default_type = strcmp(type, "application/octet-stream") == 0 ? NULL : type;
+}
+
 /* `map $http_upgrade $connection_upgrade { … }`, which everybody copies: Upgrade is passed on anyway. */
 static void read_map(struct nginx_block *block, const struct nginx_directive *directive)
 {
     if (strcmp(nginx_arg(directive, 1), "$http_upgrade") != 0 || nginx_arg(directive, 2)[0] != '$') {
         problem_error(block->config->problems, directive->place,
-                      "`map` is not understood, but for that of $http_upgrade");
+                      "`map` is not understood, but for that of $http_upgrade; keep nginx for it (--keep-nginx)");
         return;
     }
     nginx_put(block, block->config->ignored, nginx_arg(directive, 2) + 1, nginx_text_node(block, &directive->words[2]));
@@ -267,6 +272,7 @@ struct rule {
     nginx_reader_fn *read;
     /* Without `read` it is left out. Why that is worth a word; NULL: nothing is lost. */
     const char *left_out;
+    const char *only; /* the one value with which it can be left out; NULL: any */
 };
 
 static void read_http(struct nginx_block *block, const struct nginx_directive *directive)
@@ -294,11 +300,15 @@ static const char logs_are_ours[] = "errors are told as events; `daruma events` 
 static const struct rule rules[] = {
     { "access_log", IN_LEVELS, 1, MANY, .read = read_access_log },
     { "add_header", IN_LEVELS, 2, 3, .read = read_add_header },
+    { "allow", IN_LEVELS, 1, 1, .read = nginx_read_access },
     { "client_header_timeout", IN_LEVELS, 1, 1, .read = read_header_timeout },
     { "client_max_body_size", IN_LEVELS, 1, 1, .read = read_body_size },
+    { "default_type", IN_LEVELS, 1, 1, .read = read_default_type },
+    { "deny", IN_LEVELS, 1, 1, .read = nginx_read_access },
     { "error_page", IN_LEVELS, 2, MANY, .read = read_error_page },
     { "hash", IN_UPSTREAM, 1, 2, .read = nginx_read_hash },
     { "http", IN_MAIN, 0, 0, .block = true, .read = read_http },
+    { "if", IN_SERVER | IN_LOCATION, 1, MANY, .block = true, .read = nginx_read_if },
     { "internal", IN_LOCATION, 0, 0, .read = nginx_read_internal },
     { "ip_hash", IN_UPSTREAM, 0, 0, .read = nginx_read_ip_hash },
     { "keepalive_timeout", IN_LEVELS, 1, 2, .read = read_keep_alive },
@@ -333,51 +343,79 @@ static const struct rule rules[] = {
     { "root", IN_LEVELS, 1, 1, .read = nginx_read_root },
 
     /* Left out, and nothing is lost. */
+    { "absolute_redirect", .contexts = IN_LEVELS, 1, 1 },
     { "accept_mutex", .contexts = IN_EVENTS, 1, 1 },
+    { "aio", .contexts = IN_LEVELS, 1, 1 },
     { "charset", .contexts = IN_LEVELS, 1, 1 },
     { "client_body_buffer_size", .contexts = IN_LEVELS, 1, 1 },
+    { "client_body_in_file_only", .contexts = IN_LEVELS, 1, 1 },
+    { "client_body_temp_path", .contexts = IN_LEVELS, 1, 4 },
     { "client_body_timeout", .contexts = IN_LEVELS, 1, 1 },
     { "client_header_buffer_size", .contexts = IN_LEVELS, 1, 1 },
     { "daemon", .contexts = IN_MAIN, 1, 1 },
-    { "default_type", .contexts = IN_LEVELS, 1, 1 },
+    { "directio", .contexts = IN_LEVELS, 1, 1 },
     { "events", IN_MAIN, 0, 0, .block = true },
+    { "fastcgi_temp_path", .contexts = IN_LEVELS, 1, 4 },
+    { "ignore_invalid_headers", .contexts = IN_HTTP | IN_SERVER, 1, 1 },
     { "keepalive", .contexts = IN_UPSTREAM, 1, 1 },
+    { "keepalive_disable", .contexts = IN_LEVELS, 1, MANY },
     { "keepalive_requests", .contexts = IN_LEVELS | IN_UPSTREAM, 1, 1 },
+    { "keepalive_time", .contexts = IN_LEVELS | IN_UPSTREAM, 1, 1 },
     { "keepalive_timeout", .contexts = IN_UPSTREAM, 1, 1 },
+    { "lingering_close", .contexts = IN_LEVELS, 1, 1 },
+    { "lingering_time", .contexts = IN_LEVELS, 1, 1 },
+    { "lingering_timeout", .contexts = IN_LEVELS, 1, 1 },
     { "log_format", .contexts = IN_HTTP, 2, MANY },
     { "log_not_found", .contexts = IN_LEVELS, 1, 1 },
     { "master_process", .contexts = IN_MAIN, 1, 1 },
     { "multi_accept", .contexts = IN_EVENTS, 1, 1 },
+    { "open_file_cache", .contexts = IN_LEVELS, 1, 2 },
+    { "open_file_cache_errors", .contexts = IN_LEVELS, 1, 1 },
+    { "open_file_cache_min_uses", .contexts = IN_LEVELS, 1, 1 },
+    { "open_file_cache_valid", .contexts = IN_LEVELS, 1, 1 },
+    { "output_buffers", .contexts = IN_LEVELS, 2, 2 },
     { "pcre_jit", .contexts = IN_MAIN, 1, 1 },
     { "pid", .contexts = IN_MAIN, 1, 1 },
+    { "port_in_redirect", .contexts = IN_LEVELS, 1, 1 },
+    { "postpone_output", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_buffer_size", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_buffering", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_buffers", .contexts = IN_LEVELS, 2, 2 },
     { "proxy_busy_buffers_size", .contexts = IN_LEVELS, 1, 1 },
+    { "proxy_cache_bypass", .contexts = IN_LEVELS, 1, MANY },
     { "proxy_headers_hash_bucket_size", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_headers_hash_max_size", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_http_version", .contexts = IN_LEVELS, 1, 1 },
+    { "proxy_ignore_headers", .contexts = IN_LEVELS, 1, MANY },
     { "proxy_max_temp_file_size", .contexts = IN_LEVELS, 1, 1 },
+    { "proxy_no_cache", .contexts = IN_LEVELS, 1, MANY },
+    { "proxy_pass_header", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_redirect", IN_LEVELS, 1, 2, .left_out = "Location of answers is passed on as the service wrote it" },
     { "proxy_request_buffering", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_socket_keepalive", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_temp_file_write_size", .contexts = IN_LEVELS, 1, 1 },
+    { "proxy_temp_path", .contexts = IN_LEVELS, 1, 4 },
     { "reset_timedout_connection", .contexts = IN_LEVELS, 1, 1 },
     { "resolver", .contexts = IN_LEVELS | IN_UPSTREAM, 1, MANY },
     { "resolver_timeout", .contexts = IN_LEVELS | IN_UPSTREAM, 1, 1 },
+    { "rewrite_log", .contexts = IN_LEVELS, 1, 1 },
+    { "scgi_temp_path", .contexts = IN_LEVELS, 1, 4 },
     { "send_timeout", .contexts = IN_LEVELS, 1, 1 },
     { "sendfile", .contexts = IN_LEVELS, 1, 1 },
+    { "server_name_in_redirect", .contexts = IN_LEVELS, 1, 1 },
     { "server_names_hash_bucket_size", .contexts = IN_HTTP, 1, 1 },
     { "server_names_hash_max_size", .contexts = IN_HTTP, 1, 1 },
     { "server_tokens", .contexts = IN_LEVELS, 1, 1 },
     { "tcp_nodelay", .contexts = IN_LEVELS, 1, 1 },
     { "tcp_nopush", .contexts = IN_LEVELS, 1, 1 },
+    { "timer_resolution", .contexts = IN_MAIN, 1, 1 },
     { "types", IN_LEVELS, 0, 0, .block = true },
     { "types_hash_bucket_size", .contexts = IN_LEVELS, 1, 1 },
     { "types_hash_max_size", .contexts = IN_LEVELS, 1, 1 },
     { "underscores_in_headers", .contexts = IN_HTTP | IN_SERVER, 1, 1 },
     { "use", .contexts = IN_EVENTS, 1, 1 },
     { "user", .contexts = IN_MAIN, 1, 2 },
+    { "uwsgi_temp_path", .contexts = IN_LEVELS, 1, 4 },
     { "variables_hash_bucket_size", .contexts = IN_HTTP, 1, 1 },
     { "variables_hash_max_size", .contexts = IN_HTTP, 1, 1 },
     { "worker_connections", .contexts = IN_EVENTS, 1, 1 },
@@ -387,6 +425,17 @@ static const struct rule rules[] = {
     { "worker_rlimit_nofile", .contexts = IN_MAIN, 1, 1 },
     { "worker_shutdown_timeout", .contexts = IN_MAIN, 1, 1 },
     { "zone", .contexts = IN_UPSTREAM, 1, 2 },
+
+    /* Left out, for they ask for what is done anyway. */
+    { "auth_basic", IN_LEVELS, 1, 1, .only = "off" },
+    { "chunked_transfer_encoding", IN_LEVELS, 1, 1, .only = "on" },
+    { "expires", IN_LEVELS, 1, 2, .only = "off" },
+    { "merge_slashes", IN_HTTP | IN_SERVER, 1, 1, .only = "on" },
+    { "proxy_cache", IN_LEVELS, 1, 1, .only = "off" },
+    { "proxy_ignore_client_abort", IN_LEVELS, 1, 1, .only = "off" },
+    { "proxy_pass_request_body", IN_LEVELS, 1, 1, .only = "on" },
+    { "proxy_pass_request_headers", IN_LEVELS, 1, 1, .only = "on" },
+    { "satisfy", IN_LEVELS, 1, 1, .only = "all" },
 
     /* Left out, and that may be noticed. */
     { "error_log", IN_MAIN | IN_LEVELS, 1, 2, .left_out = logs_are_ours },
@@ -417,14 +466,44 @@ static const struct rule *find_rule(const char *name, enum nginx_context context
     return elsewhere;
 }
 
+#define DO_WITHOUT "take it out if it can be done without, or keep nginx (--keep-nginx)"
+
+static void tell_refused(struct nginx_block *block, const struct nginx_directive *directive, const char *only)
+{
+    const char *why = nginx_refused(nginx_arg(directive, 0));
+    problem_error(block->config->problems, directive->place, "`%s` is understood with `%s` only: %s",
+                  nginx_arg(directive, 0), only, why ? why : DO_WITHOUT);
+}
+
 static void tell_unknown(struct nginx_block *block, const struct nginx_directive *directive)
 {
-    const char *near = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+    const char *name = nginx_arg(directive, 0), *why = nginx_refused(name), *near = NULL;
+    for (size_t i = 0; !why && i < ARRAY_LEN(rules); i++)
         if (rules[i].contexts & block->context)
-            near = nearest_name(nginx_arg(directive, 0), near, rules[i].name);
-    problem_error(block->config->problems, directive->place, "`%s` is not understood%s%s%s", nginx_arg(directive, 0),
-                  near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+            near = nearest_name(name, near, rules[i].name);
+    if (near)
+        problem_error(block->config->problems, directive->place, "`%s` is not understood; did you mean `%s`?", name,
+                      near);
+    else
+        problem_error(block->config->problems, directive->place, "`%s` is not understood: %s", name,
+                      why ? why : DO_WITHOUT);
+}
+
+static void tell_misplaced(struct nginx_block *block, const struct nginx_directive *directive, unsigned contexts)
+{
+    static const struct {
+        enum nginx_context context;
+        const char *name;
+    } names[] = {
+        { IN_HTTP, "http" },         { IN_SERVER, "server" }, { IN_LOCATION, "location" },
+        { IN_UPSTREAM, "upstream" }, { IN_EVENTS, "events" },
+    };
+    const char *where = "outside of all blocks";
+    for (size_t i = ARRAY_LEN(names); i-- > 0;)
+        if (contexts & names[i].context)
+            where = pool_printf(block->config->pool, "inside of `%s { … }`", names[i].name);
+    problem_error(block->config->problems, directive->place, "`%s` may not stand here; it stands %s",
+                  nginx_arg(directive, 0), where);
 }
 
 static void tell_left_out(struct nginx_block *block, const struct nginx_directive *directive, const char *why)
@@ -445,7 +524,7 @@ static void read_directive(struct nginx_block *block, const struct nginx_directi
     if (!rule)
         tell_unknown(block, directive);
     else if (!(rule->contexts & block->context))
-        problem_error(block->config->problems, directive->place, "`%s` may not stand here", rule->name);
+        tell_misplaced(block, directive, rule->contexts);
     else if (directive->has_block != rule->block)
         problem_error(block->config->problems, directive->place,
                       rule->block ? "`%s` needs a block { … }" : "`%s` has no block { … }", rule->name);
@@ -454,6 +533,8 @@ static void read_directive(struct nginx_block *block, const struct nginx_directi
                       rule->min, rule->max, args);
     else if (rule->read)
         rule->read(block, directive);
+    else if (rule->only && strcmp(rule->only, nginx_arg(directive, 1)) != 0)
+        tell_refused(block, directive, rule->only);
     else
         tell_left_out(block, directive, rule->left_out);
 }

@@ -33,10 +33,20 @@ struct nginx_settings {
     int64_t tries_ns;                 /* proxy_next_upstream_timeout; 0: none */
     bool intercept;                   /* proxy_intercept_errors */
     const char *root;                 /* of files; NULL: not said */
+    const char *default_type;         /* Content-Type of a `return` with a text; NULL: not said */
+    bool denied;                      /* `deny all` */
+    int access_level;                 /* where `denied` was decided; 0: nowhere */
     struct nginx_list constants;      /* `set $name text` without variables: a map */
 };
 
-enum nginx_match { NGINX_PREFIX, NGINX_PREFIX_FINAL, NGINX_EXACT, NGINX_REGEX, NGINX_REGEX_CASELESS };
+enum nginx_match {
+    NGINX_PREFIX,
+    NGINX_PREFIX_FINAL,
+    NGINX_EXACT,
+    NGINX_REGEX,
+    NGINX_REGEX_CASELESS,
+    NGINX_NAMED, /* "@name": reached by `error_page` only */
+};
 
 struct nginx_rewrite {
     struct nginx_word regex, to;
@@ -53,8 +63,17 @@ struct nginx_location {
     const struct nginx_directive *proxy_pass, *returns, *files; /* the first of their kind; NULL: none */
     struct nginx_rewrite *rewrites, **rewrites_end;             /* those before `returns` */
     bool internal;
+    const struct nginx_location *parent; /* around it; NULL: the server */
+    int depth;                           /* how many are around it */
     struct place place;
     struct nginx_location *next;
+};
+
+/* `if ($host = name) { return …; }` of a server. */
+struct nginx_host {
+    struct nginx_word name;
+    const struct nginx_directive *returns;
+    struct nginx_host *next;
 };
 
 struct nginx_listen {
@@ -71,6 +90,8 @@ struct nginx_server {
     size_t names_len;
     struct nginx_location root;
     struct nginx_location *locations, **locations_end;
+    struct nginx_host *hosts; /* in the order of the file */
+    int depth;                /* of the deepest location */
     struct place place;
     struct nginx_server *next;
 };
@@ -106,6 +127,9 @@ struct nginx_config {
 void nginx_config_read(struct nginx_config *config, const struct nginx_directive *directives);
 
 struct nginx_upstream *nginx_config_upstream(const struct nginx_config *config, const char *name);
+
+/* Why that directive is refused and what to do about it; NULL: nothing is known of it. */
+const char *nginx_refused(const char *name);
 
 /* "10", "10s", "1m30s", "500ms" → ns; "8k", "1m", "2g" → bytes. False: it is none. */
 bool nginx_time(const char *text, int64_t *ret_ns);

@@ -16,34 +16,55 @@
 struct target {
     const char *host; /* as it stands there: "backend", "app1:5000", "unix:/run/app.sock" */
     const char *uri;  /* NULL: none */
+    bool whole;       /* the URI, a template, stands for all of the path: there were variables */
 };
 
-static bool read_target(struct making *making, const struct nginx_settings *settings,
-                        const struct nginx_directive *directive, struct target *ret)
+static bool refuse_target(struct making *making, struct place place, const char *what)
+{
+    problem_error(making->load->problems, place, "%s", what);
+    return false;
+}
+
+/* The path and query that a service gets where variables say all of it; NULL: as the client wrote them. */
+static const char *whole_uri(struct making *making, const char *uri)
+{
+    static const char query[] = "{?}{query}";
+    size_t len = strlen(uri), tail = sizeof(query) - 1;
+
+    if (strcmp(uri, "{uri}") == 0)
+        return NULL;
+    if (len > tail && strcmp(uri + len - tail, query) == 0)
+        return pool_strndup(making->load->pool, uri, len - tail); /* a rule keeps the query */
+    return pool_printf(making->load->pool, "%s?", uri);
+}
+
+static bool read_target(struct making *making, const struct nginx_scope *scope, const struct nginx_directive *directive,
+                        struct target *ret)
 {
     const struct nginx_word *word = &directive->words[1];
-    struct problems *problems = making->load->problems;
-    const struct nginx_scope scope = { .config = making->config, .settings = settings };
-    const char *text = word->text;
+    bool variables = strchr(word->text, '$');
+    const char *text = variables ? nginx_template(scope, word) : word->text;
 
-    if (strchr(text, '$')) {
-        text = nginx_template(&scope, word);
-        if (text && strchr(text, '{'))
-            problem_error(problems, word->place, "`proxy_pass` is understood with fixed targets only");
-        if (!text || strchr(text, '{'))
-            return false;
-    }
-    if (strncasecmp(text, "http://", 7) != 0) {
-        problem_error(problems, word->place,
-                      strncasecmp(text, "https://", 8) == 0
-                          ? "`proxy_pass https://…`: the gateway speaks plain HTTP to services"
-                          : "`proxy_pass` begins with http://");
+    if (!text)
         return false;
-    }
+    if (strncasecmp(text, "https://", 8) == 0)
+        return refuse_target(making, word->place,
+                             "`proxy_pass https://…`: the gateway speaks plain HTTP to services; keep nginx for this "
+                             "(--keep-nginx)");
+    if (variables && text[0] == '{')
+        return refuse_target(making, word->place, "`proxy_pass` is understood with a fixed service only: name it");
+    if (strncasecmp(text, "http://", 7) != 0)
+        return refuse_target(making, word->place, "`proxy_pass` begins with http://");
     text += 7;
-    const char *uri = strncmp(text, "unix:", 5) == 0 ? strchr(text + 5, ':') : strchr(text, '/');
+    bool is_unix = strncmp(text, "unix:", 5) == 0;
+    const char *uri = is_unix ? strchr(text + 5, ':') : variables ? strpbrk(text, "/{") : strchr(text, '/');
     ret->host = uri ? pool_strndup(making->load->pool, text, (size_t)(uri - text)) : text;
-    ret->uri = uri && *uri == ':' ? uri + 1 : uri;
+    ret->uri = is_unix && uri ? uri + 1 : uri;
+    ret->whole = variables && uri;
+    if (!*ret->host || (variables && is_unix && uri))
+        return refuse_target(making, word->place, "`proxy_pass` is understood with a fixed service only: name it");
+    if (ret->whole)
+        ret->uri = whole_uri(making, ret->uri);
     return true;
 }
 
@@ -211,6 +232,35 @@ void nginx_make_response_headers(struct making *making, const struct nginx_scope
 
 /* --- a location ------------------------------------------------------------------------------------------------- */
 
+/* The path and query of `proxy_pass` in place of what the location has matched, or of all. */
+static void make_uri(struct making *making, const struct target *target, const struct nginx_location *location,
+                     struct node *route)
+{
+    struct place place = location->proxy_pass->words[1].place;
+    bool is_regex = location->match == NGINX_REGEX || location->match == NGINX_REGEX_CASELESS;
+    const char *path = is_regex ? node_str(node_get(route, "path")) : "^";
+
+    if (!target->uri)
+        return;
+    if (!target->whole) {
+        if (is_regex)
+            problem_error(making->load->problems, place,
+                          "`proxy_pass` cannot have a path in a location with a regular expression");
+        else
+            set_text(making, route, "replace", place, target->uri);
+        return;
+    }
+    if (location->rewrites)
+        problem_error(
+            making->load->problems, place,
+            "a path with variables in `proxy_pass` is not understood together with `rewrite`; leave it out here");
+    struct node *rule = new_map(making, place);
+    set_text(making, rule, "match", place, path);
+    set_text(making, rule, "to", place, target->uri);
+    set_text(making, rule, "then", place, "break");
+    node_append(making->load->pool, inner(making, route, "rewrite", NODE_LIST), rule);
+}
+
 void nginx_make_forward(struct making *making, struct nginx_scope *scope, const struct nginx_location *location,
                         struct node *route)
 {
@@ -219,7 +269,7 @@ void nginx_make_forward(struct making *making, struct nginx_scope *scope, const 
     struct node *to = new_list(making, place);
     struct target target;
 
-    if (!read_target(making, &location->settings, directive, &target))
+    if (!read_target(making, scope, directive, &target))
         return;
     const struct nginx_upstream *upstream = nginx_config_upstream(making->config, target.host);
     const char *colon = strrchr(target.host, ':');
@@ -232,11 +282,7 @@ void nginx_make_forward(struct making *making, struct nginx_scope *scope, const 
         node_append(making->load->pool, to, node_string(making->load->pool, place, with_port(making, target.host)));
     }
     set(making, route, "to", to);
-    if (target.uri && (location->match == NGINX_REGEX || location->match == NGINX_REGEX_CASELESS))
-        problem_error(making->load->problems, place,
-                      "`proxy_pass` cannot have a path in a location with a regular expression");
-    else if (target.uri)
-        set_text(making, route, "replace", place, target.uri);
+    make_uri(making, &target, location, route);
     make_retry(making, &location->settings, to->len, place, route);
     make_times(making, &location->settings, place, route);
     if (location->settings.body_limit > 0)

@@ -14,12 +14,15 @@
 
 /* --- listeners -------------------------------------------------------------------------------------------------- */
 
+/* Those that have a host of their own (nginx_server.c) are left out. */
 static void add_routes(struct making *making, struct node *listener, const struct node *routes, const char *host,
                        struct place place)
 {
     struct node *all = inner(making, listener, "routes", NODE_LIST);
 
     for (size_t i = 0; i < routes->len; i++) {
+        if (node_get(node_at(routes, i), "host"))
+            continue;
         struct node *route = node_copy(making->load->pool, node_at(routes, i));
         if (host)
             set_text(making, route, "host", place, host);
@@ -51,12 +54,34 @@ static void add_name(struct making *making, struct node *listener, const struct 
         add_routes(making, listener, routes, name->text, name->place);
 }
 
+static bool is_host(const struct nginx_server *server, const char *name)
+{
+    const struct nginx_host *host = server->hosts;
+    while (host && strcasecmp(host->name.text, name) != 0)
+        host = host->next;
+    return host;
+}
+
+/* What an `if` does with hosts; the first one counts. */
+static void add_hosts(struct making *making, struct node *listener, const struct node *routes)
+{
+    for (size_t i = 0; i < routes->len; i++) {
+        const char *host = node_str(node_get(node_at(routes, i), "host"));
+        if (host && !name_is_taken(listener, host))
+            node_append(making->load->pool, inner(making, listener, "routes", NODE_LIST),
+                        node_copy(making->load->pool, node_at(routes, i)));
+    }
+}
+
 /* ".example.org" is example.org and *.example.org. */
 static void add_names(struct making *making, struct node *listener, const struct nginx_server *server,
                       const struct node *routes)
 {
+    add_hosts(making, listener, routes);
     for (size_t i = 0; i < server->names_len; i++) {
         const struct nginx_word *name = &server->names[i];
+        if (is_host(server, name->text))
+            continue;
         if (name->text[0] != '.') {
             add_name(making, listener, routes, name);
             continue;
@@ -122,8 +147,8 @@ static void make_listener(struct making *making, struct node *gateway, const cha
     set_text(making, listener, "address", place, address);
     make_limits(making, first, listener);
     n = 0;
-    for (const struct nginx_server *server = making->config->servers; server && count > 1; server = server->next, n++)
-        if (listens_at(server, host, port, &is_default))
+    for (const struct nginx_server *server = making->config->servers; server; server = server->next, n++)
+        if (listens_at(server, host, port, &is_default) && (count > 1 || server->hosts))
             add_names(making, listener, server, node_at(made, n));
     add_routes(making, listener, node_at(made, usual), NULL, place);
     node_append(making->load->pool, inner(making, gateway, "listeners", NODE_LIST), listener);

@@ -167,8 +167,11 @@ static struct node *understand(struct loading *load, const struct node *project,
         return gateway;
     }
     problems_soften(load->problems, told);
-    problem_warning(load->problems, service->place,
-                    "`%s` stays in front: not all of its configuration is understood (see there)", service->key);
+    problem_warning(
+        load->problems, service->place,
+        "`%s` stays in front: not all of its configuration is understood (see there; with --keep-nginx nothing of it "
+        "is read)",
+        service->key);
     return NULL;
 }
 

@@ -30,16 +30,19 @@ static void read_failure(struct loading *load, const struct node *config, bool b
         const char *word;
         enum spec_on_failure action;
     } words[] = { { "rollback", SPEC_GO_BACK }, { "pause", SPEC_PAUSE }, { "continue", SPEC_GO_ON } };
-    const char *text = read_text(config, "failure_action", back ? "pause" : "rollback");
-    size_t known = back ? 1 : 0; /* whoever goes back has nowhere to go back to */
+    size_t usual = back ? 1 : 0, known = usual; /* whoever goes back has nowhere to go back to */
+    const char *text = read_text(config, "failure_action", words[usual].word);
 
     while (known < ARRAY_LEN(words) && strcmp(words[known].word, text) != 0)
         known++;
-    if (known < ARRAY_LEN(words))
-        ret->on_failure = words[known].action;
-    else
-        problem_error(load->problems, place_of(config, "failure_action"), "`%s` is no failure_action; it is one of: %s",
-                      text, back ? "pause, continue" : "rollback, pause, continue");
+    if (known == ARRAY_LEN(words)) {
+        /* Compose takes any word. */
+        problem_warning(load->problems, place_of(config, "failure_action"),
+                        "`%s` is no failure_action, so it is `%s`; it is one of: %s", text, words[usual].word,
+                        back ? "pause, continue" : "rollback, pause, continue");
+        known = usual;
+    }
+    ret->on_failure = words[known].action;
 }
 
 static void read_update(struct loading *load, const struct node *config, const struct spec_service *service, bool back,

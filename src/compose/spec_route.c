@@ -143,7 +143,7 @@ static struct spec_page read_page(struct loading *load, const struct node *node,
 /* The text as a template. */
 static char *read_template(struct loading *load, struct place place, const char *text)
 {
-    char *compiled = pool_alloc(load->pool, strlen(text) + 1);
+    char *compiled = pool_alloc(load->pool, TEMPLATE_ROOM(strlen(text)));
     const char *bad = "";
 
     if (check_value(load, place, text) && !template_compile(text, compiled, &bad))

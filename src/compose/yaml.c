@@ -326,7 +326,7 @@ static struct node *read_node(struct reader *reader)
 
     reader->nodes++;
     if (reader->depth == DEPTH_MAX)
-        return fail(reader, place_of(reader, fy_event_start_mark(event)), "nested too deeply%s", "");
+        return fail(reader, place_of(reader, fy_event_start_mark(event)), "nested deeper than any compose file%s", "");
     reader->depth++;
     switch (event->type) {
     case FYET_ALIAS:
@@ -386,7 +386,7 @@ static bool check_brackets(struct problems *problems, const char *file, const ch
         else if (*p != ',' && open > 0)
             open--;
         if (open > OPEN_MAX)
-            wrong = "nested too deeply";
+            wrong = "nested deeper than any compose file";
         else if (++indicators > INDICATORS_MAX)
             wrong = "more brackets and commas than any compose file has";
     }

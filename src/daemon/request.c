@@ -133,7 +133,7 @@ void up_request_free(struct up_request *request)
 
 static int no_such_service(const struct spec *spec, const char *name, struct err *err)
 {
-    return err_set(err, -ENOENT, "project \"%s\" has no service \"%.100s\"", spec->name, name);
+    return err_set(err, -ENOENT, "there is no service \"%.100s\" in project \"%s\"", name, spec->name);
 }
 
 static bool is_meant(const struct up_request *request, const char *name)

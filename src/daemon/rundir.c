@@ -27,7 +27,7 @@ int rundir_base(char path[PATH_MAX], struct err *err)
         n = snprintf(path, PATH_MAX, "%s", asked);
     else if (geteuid() == 0)
         n = snprintf(path, PATH_MAX, "/run/daruma");
-    else if (xdg && *xdg)
+    else if (xdg && *xdg == '/') /* a relative one is to be ignored: XDG Base Directory Specification */
         n = snprintf(path, PATH_MAX, "%s/daruma", xdg);
     else
         n = snprintf(path, PATH_MAX, "/tmp/daruma-%u", (unsigned)geteuid());
@@ -48,10 +48,11 @@ int rundir_name(struct rundir *ret, const char *project, struct err *err)
     char base[PATH_MAX];
 
     if (!valid_name(project))
-        return err_set(err, -EINVAL,
-                       "\"%s\" cannot be a project's name: use lower-case letters, digits, '-' and '_', beginning with "
-                       "a letter or digit, at most %d characters",
-                       project, RUNDIR_NAME - 1);
+        return err_set(
+            err, -EINVAL,
+            "\"%.80s\" cannot be a project's name: use lower-case letters, digits, '-' and '_', beginning with "
+            "a letter or digit, at most %d characters",
+            project, RUNDIR_NAME - 1);
     int r = rundir_base(base, err);
     if (r < 0)
         return r;
@@ -176,18 +177,7 @@ bool rundir_busy(const struct rundir *dir)
 
 int rundir_set_origin(const struct rundir *dir, const char *working_dir, struct err *err)
 {
-    char path[PATH_MAX];
-    CLEANUP_CLOSE int fd = open(rundir_file(dir, "origin", path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    size_t len = strlen(working_dir);
-
-    if (fd < 0)
-        return err_errno(err, -errno, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
-    ssize_t n = write(fd, working_dir, len);
-    if (n < 0)
-        return err_errno(err, -errno, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
-    if ((size_t)n < len)
-        return err_errno(err, -ENOSPC, "cannot write %.300s; make room there, or set DARUMA_RUN_DIR", path);
-    return 0;
+    return rundir_replace(dir, "origin", working_dir, err);
 }
 
 int rundir_origin(const struct rundir *dir, char working_dir[PATH_MAX])

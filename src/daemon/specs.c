@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { NAME_SIZE = 32 };
+enum { NAME_SIZE = 32, MODEL_PATH = 32 };
 
 static const char *name_of(uint32_t id, char name[NAME_SIZE])
 {
@@ -63,10 +64,25 @@ int specs_save(const struct rundir *dir, const struct spec *spec, uint32_t id, s
     return rundir_replace(dir, name_of(id, name), text, err);
 }
 
-/* The loader reads files, so the model becomes one for a moment. */
-static int load(const struct rundir *dir, const json_t *json, struct spec **ret, struct err *err)
+/* The loader reads files, so the model becomes one for a moment: in memory, since a full disk must not be what ends the
+   project when its supervisor dies. Its descriptor, or a negative errno with `err`. */
+static int model_file(const char *model, char path[MODEL_PATH], struct err *err)
 {
-    char path[PATH_MAX];
+    size_t len = strlen(model);
+    CLEANUP_CLOSE int fd = memfd_create("model", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return err_errno(err, -errno, "cannot read what was applied");
+    ssize_t n = write(fd, model, len);
+    if (n != (ssize_t)len)
+        return err_errno(err, n < 0 ? -errno : -ENOMEM, "cannot read what was applied");
+    (void)snprintf(path, MODEL_PATH, "/proc/self/fd/%d", fd);
+    return TAKE_FD(fd);
+}
+
+static int load(const json_t *json, struct spec **ret, struct err *err)
+{
+    char path[MODEL_PATH];
     const char *const everything[] = { "*", NULL }, *const files[] = { path, NULL };
     const json_t *list = json_object_get(json, "files");
     size_t n = json_array_size(list);
@@ -85,14 +101,13 @@ static int load(const struct rundir *dir, const json_t *json, struct spec **ret,
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
         origins[i] = json_string_value(json_array_get(list, i));
-    (void)rundir_file(dir, "spec.yaml", path);
-    int r = rundir_replace(dir, "spec.yaml", json_string_value(json_object_get(json, "model")), err);
-    if (r == 0)
-        r = compose_load(&request, ret, &problems);
+    CLEANUP_CLOSE int fd = model_file(json_string_value(json_object_get(json, "model")), path, err);
+    if (fd < 0)
+        return fd;
+    int r = compose_load(&request, ret, &problems);
     for (size_t i = 0; r < 0 && i < problems.len; i++)
         if (!problems.list[i].warning)
             (void)err_set(err, r, "%.300s", problems.list[i].message);
-    (void)unlink(path);
     problems_free(&problems);
     return r;
 }
@@ -135,7 +150,7 @@ int specs_load(const struct rundir *dir, uint32_t id, struct spec **ret, struct 
     if (access(path, F_OK) < 0)
         return err_errno(err, -errno, "cannot read %.300s", path);
     json_t *json = json_load_file(path, 0, &error);
-    int r = is_sound(json) ? load(dir, json, &spec, &why) : -EINVAL;
+    int r = is_sound(json) ? load(json, &spec, &why) : -EINVAL;
     if (r < 0)
         (void)err_set(err, r, "%.300s cannot be used%s%.100s", path, why.message[0] ? ": " : "", why.message);
     else

@@ -16,17 +16,19 @@ static void describe_takeover(const struct daemon *daemon, int taken, bool goes_
 {
     const struct guard_member *role = &daemon->memory.guard->member[GUARD_SIDE_ROLE];
     const char *name = role->last_code == CLD_KILLED ? sigabbrev_np(role->last_status) : NULL;
+    const char *plural = taken == 1 ? "" : "s";
     char span[CLOCK_TEXT];
 
     if (daemon->guard->relieved)
         (void)snprintf(text, EVENT_TEXT,
-                       "the supervisor goes on as another program, which took over %d instances within %s", taken,
-                       clock_format_span(clock_now() - role->died_ns, span));
+                       "the supervisor goes on as another program, which took over %d instance%s within %s", taken,
+                       plural, clock_format_span(clock_now() - role->died_ns, span));
     else if (!goes_on)
-        (void)snprintf(text, EVENT_TEXT, "%d instances of an earlier supervisor are taken over", taken);
+        (void)snprintf(text, EVENT_TEXT, "%d instance%s of an earlier supervisor %s taken over", taken, plural,
+                       taken == 1 ? "is" : "are");
     else
-        (void)snprintf(text, EVENT_TEXT, "the supervisor died%s%s; its successor took over %d instances within %s",
-                       name ? " by SIG" : "", name ? name : "", taken,
+        (void)snprintf(text, EVENT_TEXT, "the supervisor died%s%s; its successor took over %d instance%s within %s",
+                       name ? " by SIG" : "", name ? name : "", taken, plural,
                        clock_format_span(clock_now() - role->died_ns, span));
 }
 

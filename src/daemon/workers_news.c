@@ -37,13 +37,23 @@ static const char *how_it_ended(const struct guard_member *member, bool hung, ch
     return text;
 }
 
+enum { CONNECTIONS_TEXT = 32 };
+
+/* "1 connection", "2 connections". */
+static const char *count_connections(const struct adoption_gauge *adoption, char text[CONNECTIONS_TEXT])
+{
+    uint32_t n = atomic_load(&adoption->adopted);
+    (void)snprintf(text, CONNECTIONS_TEXT, "%u connection%s", n, n == 1 ? "" : "s");
+    return text;
+}
+
 static void tell_of_worker(struct worker *worker, bool taken_over)
 {
     const struct guard_member *role = &worker->area->member[GUARD_SIDE_ROLE];
     const struct adoption_gauge *adoption = &worker->all->setup.gauges->worker[worker->number].adoption;
     uint32_t hung = atomic_load(&role->hung), dropped = atomic_load(&adoption->dropped),
              state = atomic_load(&adoption->state);
-    char end[32], text[200], lost[32] = "", doing[48] = "", took[CLOCK_TEXT];
+    char end[32], text[200], lost[32] = "", doing[48] = "", took[CLOCK_TEXT], connections[CONNECTIONS_TEXT];
 
     if (state != 0)
         (void)snprintf(doing, sizeof(doing), " with a connection in hand (%s)",
@@ -52,9 +62,9 @@ static void tell_of_worker(struct worker *worker, bool taken_over)
         (void)snprintf(lost, sizeof(lost), ", %u dropped", dropped - worker->kept->dropped);
     int64_t span = role->restored_ns - role->died_ns + atomic_load(&adoption->took_ns);
     if (taken_over)
-        (void)snprintf(text, sizeof(text), " %s%s; its successor took over %u connections within %s%s",
-                       how_it_ended(role, hung != worker->kept->hung, end), doing, atomic_load(&adoption->adopted),
-                       clock_format_span(span, took), lost);
+        (void)snprintf(text, sizeof(text), " %s%s; its successor took over %s within %s%s",
+                       how_it_ended(role, hung != worker->kept->hung, end), doing,
+                       count_connections(adoption, connections), clock_format_span(span, took), lost);
     else
         (void)snprintf(text, sizeof(text),
                        " %s, and so did its successors; another one will take its place in a moment",
@@ -68,14 +78,14 @@ static void tell_of_upgrade(struct worker *worker)
 {
     const struct guard_member *role = &worker->area->member[GUARD_SIDE_ROLE];
     const struct adoption_gauge *adoption = &worker->all->setup.gauges->worker[worker->number].adoption;
-    char text[200], took[CLOCK_TEXT];
+    char text[200], took[CLOCK_TEXT], connections[CONNECTIONS_TEXT];
 
     int64_t span = role->restored_ns - role->died_ns + atomic_load(&adoption->took_ns);
     bool undone = atomic_load(&worker->area->upgrades.undone) != worker->kept->undone;
-    (void)snprintf(text, sizeof(text), " %s; it took over %u connections within %s",
+    (void)snprintf(text, sizeof(text), " %s; it took over %s within %s",
                    undone ? "could not live as the other program, the one before goes on"
                           : "goes on as another program",
-                   atomic_load(&adoption->adopted), clock_format_span(span, took));
+                   count_connections(adoption, connections), clock_format_span(span, took));
     worker_emit(worker, text);
 }
 

@@ -10,12 +10,17 @@ enum { ROUNDS_MAX = 10 }; /* of finding a route again: rules may lead in circles
 
 enum outcome { UNCHANGED, CHANGED, STAYS, SENT_AWAY, FAILED };
 
+/* Asks a rule for the query to be dropped? */
+static bool drops_query(const struct gw_rule *rule)
+{
+    return rule->to.len > 0 && rule->to.text[rule->to.len - 1] == '?';
+}
+
 /* The path has become `text`; a query of its own goes in front of the one before, which a `?` at its end takes away. */
-static bool take_target(struct gw_worker *worker, struct gw_rewritten *ret, char *text, size_t len)
+static bool take_target(struct gw_worker *worker, struct gw_rewritten *ret, char *text, size_t len, bool drops)
 {
     struct gw_span query = worker->path.query;
     const char *mark = memchr(text, '?', len);
-    bool drops = mark && mark + 1 == text + len;
     struct text target = { .at = worker->target, .end = worker->target + sizeof(worker->target) };
     /* The query may lie in worker->target itself. */
     char *kept = text + len;
@@ -34,14 +39,14 @@ static bool take_target(struct gw_worker *worker, struct gw_rewritten *ret, char
 
 /* Where the client is sent: a query behind it as above, and no two slashes in front. */
 static enum outcome send_away(struct gw_worker *worker, struct gw_rewritten *ret, char *text, size_t len,
-                              unsigned status)
+                              const struct gw_rule *rule)
 {
     while (len > 1 && text[0] == '/' && text[1] == '/') {
         text++;
         len--;
     }
-    ret->status = status;
-    return take_target(worker, ret, text, len) ? SENT_AWAY : FAILED;
+    ret->status = rule->then == BOARD_THEN_PERMANENT ? 301 : 302;
+    return take_target(worker, ret, text, len, drops_query(rule)) ? SENT_AWAY : FAILED;
 }
 
 /* The groups stay what they are while the path becomes another one. */
@@ -75,8 +80,8 @@ static enum outcome apply(struct gw_worker *worker, const struct conn *conn, con
     if (text.full || len == 0)
         return FAILED;
     if (rule->then == BOARD_THEN_REDIRECT || rule->then == BOARD_THEN_PERMANENT)
-        return send_away(worker, ret, worker->scratch, len, rule->then == BOARD_THEN_PERMANENT ? 301 : 302);
-    if (worker->scratch[0] != '/' || !take_target(worker, ret, worker->scratch, len) ||
+        return send_away(worker, ret, worker->scratch, len, rule);
+    if (worker->scratch[0] != '/' || !take_target(worker, ret, worker->scratch, len, drops_query(rule)) ||
         !gw_path_normalise(ret->target.text, ret->target.len, path))
         return FAILED;
     path->grouped = true;

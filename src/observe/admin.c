@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,6 +23,11 @@
 enum {
     BODY_LIMIT = 4 << 20, /* of a request; POST /v1/up carries a whole environment */
     BLOCK = 32 << 10,
+    /* Clients at once; the next ones wait. Instances need descriptors more: clients get no larger part of the table than that. */
+    CLIENTS = 128,
+    CLIENTS_PART = 8,
+    /* Who neither asks nor reads for so long is not waited for. Followers may take their time. */
+    SILENCE_S = 30,
 };
 /* How long followers wait for what else comes. Each wake costs a pass over all streams. */
 #define WAKE_NS (5 * NS_PER_MS)
@@ -80,11 +86,21 @@ int admin_listen(const char *path, struct err *err)
     return TAKE_FD(fd);
 }
 
+static unsigned clients(struct admin *admin)
+{
+    return MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
 static void run(struct admin *admin)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms;
+    unsigned before;
 
-    (void)MHD_run(admin->daemon);
+    /* When there was no room for more, it is the run after the one in which clients leave that lets others in. */
+    do {
+        before = clients(admin);
+        (void)MHD_run(admin->daemon);
+    } while (clients(admin) < before);
     if (MHD_get_timeout(admin->daemon, &wait_ms) == MHD_YES)
         loop_timer_set(admin->loop, &admin->turn, clock_now() + (int64_t)wait_ms * NS_PER_MS);
     else
@@ -232,6 +248,8 @@ static enum MHD_Result send_answer(struct admin *admin, struct MHD_Connection *c
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer->allow);
     enum MHD_Result result = MHD_queue_response(connection, answer->status, response);
     MHD_destroy_response(response);
+    if (answer->is_feed)
+        (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     return result;
 }
 
@@ -312,6 +330,14 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **c
     *con_cls = NULL;
 }
 
+static unsigned clients_limit(void)
+{
+    struct rlimit files;
+    rlim_t part = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur / CLIENTS_PART : CLIENTS;
+
+    return part < CLIENTS ? (unsigned)part : CLIENTS;
+}
+
 struct admin *admin_new(struct loop *loop, int listen_fd, const struct api *api, struct err *err)
 {
     struct admin *admin = calloc(1, sizeof(*admin));
@@ -330,7 +356,8 @@ struct admin *admin_new(struct loop *loop, int listen_fd, const struct api *api,
     };
     admin->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, admin,
                                      MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-                                     NULL, MHD_OPTION_END);
+                                     NULL, MHD_OPTION_CONNECTION_LIMIT, clients_limit(), MHD_OPTION_CONNECTION_TIMEOUT,
+                                     (unsigned)SILENCE_S, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         admin->daemon ? MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     int r = info ? loop_io_add(loop, &admin->io, info->epoll_fd, EPOLLIN) : -EIO;

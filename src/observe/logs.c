@@ -42,6 +42,14 @@ const struct arena_shape logs_shape = { .version = 1, .slots = LOG_SLOTS, .size 
 
 enum { BUCKETS = 256 };
 
+/* Lines of one delivery are written together: a write(2) for each would be what a chatty service costs all others. */
+enum { BATCH = 64 << 10, LINE_HEAD = 32 };
+
+/* A disk that is almost full takes one line and not the next: only when no line was lost for so long is it over. */
+#define LOST_NS NS_PER_S
+
+static_assert(BATCH >= LINE_HEAD + LOGS_LINE + 1, "a line fits");
+
 struct logs {
     char dir[PATH_MAX];
     struct event_bus *bus;
@@ -51,7 +59,11 @@ struct logs {
     struct inbox *inbox;
     uint32_t next_slot;
     char record[LOG_RECORD]; /* scratch */
-    uint64_t lost;           /* lines since the disk took the last one */
+    char batch[BATCH];       /* lines of the log that is being written, and how many */
+    size_t batch_len;
+    unsigned batch_lines;
+    uint64_t lost;   /* lines, that it was not told yet to be over */
+    int64_t lost_ns; /* when the last of them was */
     void (*on_write)(void *data);
     void *on_write_data;
 };
@@ -97,22 +109,38 @@ static void __attribute__((format(printf, 2, 3))) warn(struct logs *logs, const 
     event_emit(logs->bus, &event);
 }
 
-static void put_line(struct logs *logs, struct log *log, int stream, const char *text, size_t len)
+/* Passes on what put_line() has gathered for that log. */
+static void write_batch(struct logs *logs, struct log *log)
 {
-    char line[LOGS_LINE + 64];
+    unsigned lines = logs->batch_lines;
 
-    int head = snprintf(line, sizeof(line), "%lld %d ", (long long)clock_wall(), stream);
-    memcpy(line + head, text, len);
-    line[(size_t)head + len] = '\n';
-    int r = logfile_write(&log->file, line, (size_t)head + len + 1);
+    if (lines == 0)
+        return;
+    int r = logfile_write(&log->file, logs->batch, logs->batch_len);
+    logs->batch_len = logs->batch_lines = 0;
     if (r < 0) {
-        if (logs->lost++ == 0)
+        bool first = logs->lost == 0;
+        logs->lost += lines;
+        logs->lost_ns = clock_now();
+        if (first)
             warn(logs, "log lines are lost: %s; make room where the run directory is", strerror(-r));
-    } else if (logs->lost > 0) {
+    } else if (logs->lost > 0 && clock_now() - logs->lost_ns >= LOST_NS) {
         unsigned long long lost = logs->lost;
         logs->lost = 0;
         warn(logs, "log lines are kept again; %llu were lost", lost);
     }
+}
+
+static void put_line(struct logs *logs, struct log *log, int stream, const char *text, size_t len)
+{
+    if (logs->batch_len + LINE_HEAD + len + 1 > BATCH)
+        write_batch(logs, log);
+    char *at = logs->batch + logs->batch_len;
+    int head = snprintf(at, LINE_HEAD, "%lld %d ", (long long)clock_wall(), stream);
+    memcpy(at + head, text, len);
+    at[(size_t)head + len] = '\n';
+    logs->batch_len += (size_t)head + len + 1;
+    logs->batch_lines++;
 }
 
 /* The end of a line without its beginning, or a line that is whole. */
@@ -189,6 +217,7 @@ void logs_write(struct logs *logs, const char *instance, int stream, const char 
         text += used;
         len -= used;
     }
+    write_batch(logs, log);
     commit(logs, log);
     if (from_inbox)
         inbox_end(logs->inbox, whole);
@@ -211,6 +240,7 @@ static void on_event(struct event_sink *sink, const struct event *event)
             end_line(logs, log, stream, "", 0);
         buf_free(&log->partial[stream - 1]);
     }
+    write_batch(logs, log);
     commit(logs, log);
     logfile_close(&log->file);
     if (logs->on_write)

@@ -398,6 +398,19 @@ static json_t *healthcheck_json(const struct spec_service *service)
     return ret;
 }
 
+static json_t *restart_json(const struct spec_restart_policy *policy)
+{
+    static const char *const names[] = { [SPEC_RESTART_NO] = "no",
+                                         [SPEC_RESTART_ALWAYS] = "always",
+                                         [SPEC_RESTART_ON_FAILURE] = "on-failure",
+                                         [SPEC_RESTART_UNLESS_STOPPED] = "unless-stopped" };
+    json_t *ret = json_pack("{s:s}", "Name", names[policy->condition]);
+
+    if (policy->condition == SPEC_RESTART_ON_FAILURE && policy->max_attempts > 0)
+        (void)json_object_set_new(ret, "MaximumRetryCount", json_integer(policy->max_attempts));
+    return ret;
+}
+
 json_t *container_body(const struct spec *spec, const struct spec_service *service, int number)
 {
     json_t *body = json_object(), *host = json_object();
@@ -415,7 +428,7 @@ json_t *container_body(const struct spec *spec, const struct spec_service *servi
     (void)json_object_set_new(body, "Labels", labels_of(spec, service, number));
     (void)json_object_set_new(body, "ExposedPorts", exposed_json(service));
     (void)json_object_set_new(body, "Healthcheck", healthcheck_json(service));
-    (void)json_object_set_new(host, "RestartPolicy", json_pack("{s:s}", "Name", "no"));
+    (void)json_object_set_new(host, "RestartPolicy", restart_json(&service->restart));
     (void)json_object_set_new(host, "Ulimits", ulimits_json(service));
     container_add_mounts(spec, service, host);
     add_resources(service, host);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The runtime for containers: handles, the containers that stay when their instance ends, and what the supervisor
- * calls. Runs in the supervisor. It restarts nothing by itself, and the Engine does not either.
+ * calls. Runs in the supervisor. It restarts nothing by itself, and keeps the Engine from doing so (docker_policy.c).
  */
 #include "runtime/docker.h"
 
@@ -90,6 +90,7 @@ static void handle_free(struct runtime_handle *handle)
     engine_cancel(handle->call);
     engine_cancel(handle->logs);
     engine_cancel(handle->kill);
+    engine_cancel(handle->policy);
     docker_forget_process(handle);
     docker_check_free(&handle->check);
     if (handle->archive > 0)
@@ -114,6 +115,7 @@ static int begin(struct runtime *runtime, const struct runtime_start *start, boo
     handle->docker = docker;
     handle->owner = start->owner;
     handle->adopting = adopting;
+    handle->told_code = -1;
     handle->step = start->prepare ? DOCKER_NEED : DOCKER_LOOK;
     handle->timer = (struct loop_timer){ .fn = docker_step_due, .data = handle };
     int r = docker_plan(handle, start, err);

@@ -99,7 +99,7 @@ struct runtime_handle {
     /* the present start */
     size_t at; /* which need or network is next */
     struct docker_job *job;
-    struct engine_call *call, *logs, *kill;
+    struct engine_call *call, *logs, *kill, *policy;
     int archive;             /* COPY: of `files`; 0: none */
     struct loop_timer timer; /* the next try; RUN: an end that is not told; LAST: output that does not end */
     int64_t pause_ns;
@@ -113,6 +113,7 @@ struct runtime_handle {
     struct loop_io life;   /* a pidfd of that, while it is watched */
     int cancelled;         /* the signal that came before it ran; 0: none */
     int pending;           /* a signal that the Engine has not got yet */
+    int told_code;         /* how it ended, as the last event of such said; -1: there was none */
     struct frames frames;
     double logs_since; /* 0: from its beginning on */
     struct runtime_port ports[RUNTIME_PORTS];
@@ -187,6 +188,13 @@ int docker_events_begin(struct docker *docker, const char *project);
 void docker_events_end(struct docker *docker);
 /* As if there had been an event of this container. */
 void docker_look_at(struct docker *docker, const char *id);
+
+/* docker_policy.c: when the Engine is known: which restart policy the container gets. */
+void docker_policy_choose(struct runtime_handle *handle);
+/* Its process has ended, or the Engine is about to start it again: the Engine is not to. */
+void docker_policy_hold(struct runtime_handle *handle);
+/* What is in `HostConfig` of an inspection becomes what the file says. */
+void docker_policy_update(struct runtime_handle *handle, const json_t *host);
 
 /* docker_inspect.c: "" when there is none. */
 const char *docker_text(const json_t *json, const char *key);

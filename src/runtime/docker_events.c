@@ -9,18 +9,39 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FIRST_PAUSE_NS (100 * NS_PER_MS)
 #define LAST_PAUSE_NS  (2 * NS_PER_S)
 
-void docker_look_at(struct docker *docker, const char *id)
+static struct runtime_handle *find(const struct docker *docker, const char *id)
 {
     for (struct runtime_handle *handle = docker->handles; handle; handle = handle->next)
-        if (strcmp(handle->id, id) == 0) {
-            docker_heard(handle);
-            return;
-        }
+        if (strcmp(handle->id, id) == 0)
+            return handle;
+    return NULL;
+}
+
+void docker_look_at(struct docker *docker, const char *id)
+{
+    struct runtime_handle *handle = find(docker, id);
+    if (handle)
+        docker_heard(handle);
+}
+
+/* How it ended cannot be asked any more when the Engine has started it again. */
+static void take_event(struct docker *docker, const json_t *event)
+{
+    const json_t *actor = json_object_get(event, "Actor");
+    const char *code = docker_text(json_object_get(actor, "Attributes"), "exitCode");
+    struct runtime_handle *handle = find(docker, docker_text(actor, "ID"));
+
+    if (!handle)
+        return;
+    if (*code)
+        handle->told_code = atoi(code);
+    docker_heard(handle);
 }
 
 static void take_lines(struct docker *docker)
@@ -32,7 +53,7 @@ static void take_lines(struct docker *docker)
         size_t len = (size_t)(end - lines->data);
         json_t *event = json_loadb(lines->data, len, 0, NULL);
         buf_consume(lines, len + 1);
-        docker_look_at(docker, docker_text(json_object_get(event, "Actor"), "ID"));
+        take_event(docker, event);
         json_decref(event);
     }
 }

@@ -98,6 +98,7 @@ static void on_process_gone(struct loop_io *io, uint32_t events)
 
     docker_forget_process(handle);
     handle->how.at_ns = clock_now();
+    docker_policy_hold(handle);
     if (handle->step == DOCKER_RUN)
         docker_await_word(handle);
     handle->docker->events->lost(handle->owner);

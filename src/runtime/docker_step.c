@@ -86,6 +86,12 @@ static void inherit_volumes(struct runtime_handle *handle, const json_t *found)
     }
 }
 
+/* Not so when the Engine has only decided to start it again. */
+static bool runs(const json_t *state)
+{
+    return json_is_true(json_object_get(state, "Running")) && !json_is_true(json_object_get(state, "Restarting"));
+}
+
 /* Whatever its configuration: it is taken as it runs, or its end is asked for. */
 static void adopt_found(struct runtime_handle *handle, const char *id, const char *state)
 {
@@ -111,6 +117,7 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
     const char *hash = docker_text(json_object_get(found, "Labels"), CONTAINER_LABEL "config-hash");
 
     handle->at = 0;
+    docker_policy_choose(handle);
     if (handle->adopting) {
         adopt_found(handle, id, state);
         return;
@@ -119,7 +126,10 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
         docker_go(handle, DOCKER_NEED);
         return;
     }
-    if (strcmp(state, "removing") == 0) {
+    if (strcmp(state, "removing") == 0 || strcmp(state, "restarting") == 0) {
+        (void)snprintf(handle->id, sizeof(handle->id), "%s", id);
+        if (strcmp(state, "restarting") == 0)
+            docker_policy_hold(handle);
         try_again(handle);
         return;
     }
@@ -165,7 +175,7 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
 {
     const json_t *state = json_object_get(json, "State");
 
-    if (!json_is_true(json_object_get(state, "Running")) && handle->taken_over) {
+    if (!runs(state) && handle->taken_over) {
         handle->taken_over = false; /* it ended between two questions */
         docker_go(handle, handle->adopting ? DOCKER_CHECK : DOCKER_START);
         return;
@@ -181,6 +191,7 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
     if (handle->check.test != SPEC_TEST_NONE)
         handle->docker->events->healthcheck(handle->owner, &handle->check);
     handle->docker->events->started(handle->owner, handle->pid, handle->ports, handle->ports_len);
+    docker_policy_update(handle, json_object_get(json, "HostConfig"));
     if (!json_is_true(json_object_get(state, "Running"))) {
         take_end(handle, state);
         return;
@@ -202,9 +213,12 @@ static void take_check(struct runtime_handle *handle, int status, const json_t *
         try_again(handle);
     } else if (!json_is_true(json_object_get(state, "Running"))) {
         take_end(handle, state);
+    } else if (!runs(state)) {
+        docker_policy_hold(handle);
+        try_again(handle);
     } else if (pid != handle->engine_pid) {
-        /* Somebody restarted it: that life is over, and the next start takes this one over. */
-        docker_judge(handle, 128 + SIGKILL, false);
+        /* Somebody restarted it, or the Engine was faster: that life is over, and the next start takes this one over. */
+        docker_judge(handle, handle->told_code >= 0 ? handle->told_code : 128 + SIGKILL, false);
         docker_end(handle);
     } else {
         docker_follow_logs(handle);

@@ -26,6 +26,7 @@ struct engine {
     char *socket_path; /* NULL: TCP */
     char *base;        /* "http://host:port" */
     char version[8];   /* "1.41"; "" while it is not known */
+    bool podman;
 };
 
 struct engine_call {
@@ -346,6 +347,9 @@ static int take_version(struct engine_call *call, int status, const json_t *json
                        "the Docker Engine at %s is too old: it speaks version %s of the API, %s is needed",
                        engine->host, theirs, ENGINE_OLDEST);
     (void)snprintf(engine->version, sizeof(engine->version), "%s", version);
+    const json_t *component = json_array_get(json_object_get(json, "Components"), 0);
+    const char *name = json_string_value(json_object_get(component, "Name"));
+    engine->podman = name && strcmp(name, "Podman Engine") == 0;
     int r = begin_exchange(call);
     return r < 0 ? err_errno(err, r, "cannot talk to the Docker Engine") : 0;
 }
@@ -417,6 +421,8 @@ static int parse_host(struct engine *engine, struct err *err)
 
 static bool set_up_multi(struct engine *engine)
 {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return false;
     engine->multi = curl_multi_init();
     engine->headers = curl_slist_append(NULL, "Content-Type: application/json");
     engine->tar_headers = curl_slist_append(NULL, "Content-Type: application/x-tar");
@@ -484,6 +490,11 @@ bool engine_is_remote(const struct engine *engine)
     bool here =
         strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost:", 10) == 0 || strncmp(host, "[::1]:", 6) == 0;
     return !engine->socket_path && !here;
+}
+
+bool engine_is_podman(const struct engine *engine)
+{
+    return engine->podman;
 }
 
 char *engine_path(const char *format, const char *text)

@@ -75,7 +75,7 @@ int supervisor_rollback(struct supervisor *supervisor, const char *name, uint32_
         return err_set(err, r,
                        "service \"%s\" has no version %u to go back to; \"daruma deploy --history\" shows those it has",
                        name, number);
-    return r < 0 ? err_set(err, r, "service \"%s\" has no version before this one", name) : 0;
+    return r < 0 ? err_set(err, -EBUSY, "service \"%s\" has no version before this one", name) : 0;
 }
 
 int supervisor_scale(struct supervisor *supervisor, const char *name, int replicas, struct err *err)
@@ -117,7 +117,9 @@ int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, 
                 return err_errno(err, r, "cannot send a signal to %s", instance->name);
         }
     }
-    return found ? 0 : err_set(err, -ENOENT, "there is no service or instance \"%s\"", name);
+    return found ? 0
+                 : err_set(err, -ENOENT, "there is no service or instance \"%s\"; \"daruma ps\" shows those that are",
+                           name);
 }
 
 static bool leads_to(const struct spec *spec, const struct spec_route *route, const char *service)

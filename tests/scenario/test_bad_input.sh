@@ -150,6 +150,24 @@ END
     [[ ! -e started ]] || fail "something was started"
 }
 
+story_who_is_named_and_not_there_is_a_mistake_of_the_command_line() {
+    local command
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    for command in ps logs restart kill deploy rollback "chaos kill" "chaos pause" "kill app" "up -d"; do
+        # shellcheck disable=SC2086
+        expect_exit 2 daruma $command wbe
+        assert_contains "$(cat err)" 'there is no service' "what \`$command\` says"
+    done
+    expect_exit 2 daruma scale wbe=2
+    expect_exit 2 daruma rollback app --to 9
+    expect_exit 1 daruma rollback app # nothing is named that is not there
+    expect_exit 0 daruma down
+}
+
 story_files_without_a_service_are_refused() {
     echo 'services: {}' >compose.yaml
     expect_exit 2 daruma up -d

@@ -64,7 +64,7 @@ story_deploy_and_rollback_by_hand() {
     end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     expect_exit 2 daruma deploy nobody
-    expect_exit 1 daruma rollback app --to 9
+    expect_exit 2 daruma rollback app --to 9
     expect_exit 0 daruma deploy app --dry-run
     assert_eq "$(daruma deploy --history --json | jq length)" 2 "deploys"
     local receipt
@@ -251,7 +251,7 @@ story_the_versions_before_outlive_all_of_daruma() {
     assert_eq "$(answers)" "version 1"
     expect_exit 0 daruma rollback app --to 3
     assert_eq "$(answers)" "version 3"
-    expect_exit 1 daruma rollback app --to 9
+    expect_exit 2 daruma rollback app --to 9
     assert_eq "$(deploys | paste -sd,)" "1 2 deployed,2 3 deployed,3 1 deployed,1 3 deployed"
     # What nobody can go back to any more is not kept.
     local i

@@ -166,6 +166,31 @@ story_containers_outlive_their_supervisor_and_are_taken_over() {
     assert_eq "$(http_status "$url/")" 200
 }
 
+# While daruma is there the Engine starts nothing again; when nothing of daruma is left, it does what the file says.
+story_the_restart_policy_of_the_file_is_what_daruma_leaves_behind() {
+    engine_start
+    containers
+    up
+    assert_eq "$(docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' project-app-1)" always "the Engine's policy"
+    local n
+    for n in 1 2; do
+        curl -s "$url/crash" >/dev/null || true
+        becomes 10 '[[ $(instance app-1 .restarts) -eq $n ]]'
+        wait_for 10 all_ready
+    done
+    assert_eq "$(instance app-1 .last_exit.status)" 1
+    assert_eq "$(docker inspect -f '{{.RestartCount}}' project-app-1)" 0 "restarts by the Engine"
+    kill_all_of_daruma
+    local before
+    before=$(docker inspect -f '{{.State.Pid}}' project-app-1)
+    kill -KILL "$before"
+    becomes 10 '[[ $(docker inspect -f "{{.RestartCount}}" project-app-1) -eq 1 ]]'
+    sed -i 's/restart: always/restart: on-failure:3/' compose.yaml
+    up
+    wait_for 10 all_ready
+    becomes 5 '[[ $(docker inspect -f "{{.HostConfig.RestartPolicy}}" project-app-1) == "{on-failure 3}" ]]'
+}
+
 story_a_changed_file_replaces_the_container() {
     engine_start
     containers

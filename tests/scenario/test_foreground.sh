@@ -106,6 +106,9 @@ story_closed_standard_streams_do_no_harm() { # sanitized
     daruma up -d <&- >&- 2>&- || true # it could not say what it did
     wait_for 5 all_ready
     assert_eq "$(http_status "$url/")" 200
+    for command in ps events logs config; do
+        ! daruma $command >/dev/full 2>err || fail "$command: what could not be written counts as done"
+    done
     expect_exit 0 daruma down <&-
     becomes 5 nothing_left
 }

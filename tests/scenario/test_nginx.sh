@@ -230,6 +230,87 @@ END
     expect_exit 0 daruma -p project down
 }
 
+# What is found in front of other people's projects, beside the plain case.
+story_what_people_write_does_the_same() {
+    local path host
+    both_start <<'END'
+events {}
+http {
+    default_type application/octet-stream;
+    proxy_pass_request_headers on;
+    merge_slashes on;
+    upstream app { server UP1; server UP2; }
+    error_page 500 =503 @down;
+    add_header X-Level http always;
+
+    server {
+        listen PORT default_server;
+        server_name one.example.org www.example.org;
+        if ($host = www.example.org) { return 301 http://one.example.org$request_uri; }
+        if ( $host = "old.example.org" ) {
+            return 410;
+        }
+        location / { proxy_pass http://app; proxy_intercept_errors on; }
+        location ~ /\.git { deny all; }
+        location /secret { deny all; error_page 403 =404 @missing; }
+        location /open { deny all; location /open/yes { allow all; proxy_pass http://app; } location /open/no { proxy_pass http://app; } }
+        location /status {
+            proxy_pass http://app;
+            proxy_intercept_errors on;
+            error_page 404 = @missing;
+            error_page 500 @down;
+            error_page 503 = @away;
+        }
+        location @missing { return 404 "text nothing here\n"; }
+        location @down { default_type application/json; return 503 "text {\"down\": true}\n"; }
+        location @away { return 302 /elsewhere; }
+
+        location /nest/ {
+            proxy_set_header X-B outer;
+            proxy_pass http://app/outer/;
+            location /nest/deep/ {
+                proxy_pass http://app/deep/;
+                location ~ ^/nest/deep/(\w+)\.x$ { proxy_set_header X-B "inner $1"; proxy_pass http://app; }
+                location = /nest/deep/exact { return 200 "text exact\n"; }
+            }
+            location ~* \.PNG$ { proxy_pass http://app; }
+            location ~ (a)(b)? { return 301 /found/$1/$2; }
+        }
+        location /nest/other.d/ { proxy_pass http://app/other/; }
+        location ~ \.(png|x)$ { proxy_set_header X-B "flat $1"; proxy_pass http://app; }
+        location ^~ /final/ { proxy_pass http://app/f/; location /final/in/ { proxy_pass http://app/in/; } }
+        location /only/ { location /only/in { proxy_pass http://app; } }
+
+        location ~ ^/all/(?<what>.*)$ { set $up http://UP1; proxy_pass $up/is/$what$is_args$args; }
+        location ~ ^/few/(\w+)/(.*)$ { proxy_pass http://app/few/$2/$1; }
+        location /as-it-is/ { set $up UP1; proxy_pass http://$up$request_uri; }
+        location /fixed/ { set $up http://UP2; proxy_pass $up/always; }
+        location /same/ { set $up http://UP2; proxy_pass $up; }
+        location /query/ { proxy_pass http://app/q?from=$arg_id&by=$request_method; }
+    }
+    server {
+        listen PORT;
+        server_name two.example.org;
+        deny all;
+        location / { proxy_pass http://app; }
+        location /told { return 200 "text told\n"; }
+    }
+}
+END
+    for path in /.git/config /a/.git /secret /secret/x /open /open/yes /open/no /status/404 /status/500 /status/503 /status/x \
+        /nest/ /nest/x /nest/deep/ /nest/deep/one.x /nest/deep/one.png /nest/deep/ONE.PNG /nest/one.x /nest/one.png /nest/deep/exact /nest/deep/exact/y \
+        /nest/xa /nest/xab /nest/other.d/x /nest/other.d/a /nest/other.d/one.png /nest/other-d/a /nest/deep/ab /final/x /final/one.png /final/in/one.png /final/in/x /only/in /only/x \
+        /all/a/b /all/a?q=1 /all/ /few/one/two /few/one/two/3?q=4 /as-it-is/x?y=z /fixed/x?y=z /same/x/y?z=1 /query/x?id=7\&b=2 '/query/%20x?id=a%20b'; do
+        ask one.example.org "$path" 'header = "X-B: theirs"'
+    done
+    for host in www.example.org WWW.example.org:80 old.example.org one.example.org two.example.org unknown; do
+        for path in / '/x/y?z=1' /told; do ask "$host" "$path"; done
+    done
+    answers_are_the_same
+    assert_contains "$(curl -si -H "Host: one.example.org" "http://127.0.0.1:$ours/status/500")" "Content-Type: application/json" "default_type"
+    expect_exit 0 daruma -p project down
+}
+
 # The nginx.conf of the first demonstration as people write it.
 demonstration() { # UPSTREAM-1 UPSTREAM-2 LISTEN
     cat <<END

@@ -218,8 +218,12 @@ static void empty_slots_take_no_memory(void **state)
     (void)unlink(name);
     for (int life = 0; life < 2; life++) {
         assert_int_equal(arena_open(&file, name, &large, &refused, &err), 0);
+        assert_int_equal(stat(name, &st), 0);
+        blkcnt_t before = st.st_blocks;
         for (uint32_t slot = 0; slot < large.slots; slot++)
             assert_int_equal(arena_load(&file, slot, &record), life && slot == 5000 ? 6 : 0);
+        assert_int_equal(stat(name, &st), 0);
+        assert_int_equal(st.st_blocks, before);
         assert_int_equal(arena_store(&file, 5000, "hello", 6), 0);
         arena_close(&file);
     }

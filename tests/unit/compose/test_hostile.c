@@ -114,7 +114,7 @@ static void variables_that_nest_and_multiply_are_limited(void **unused)
     buf_puts(&text, "\"}}\n");
     a_name(&story);
     story_file(&story, "compose.yaml", text.data);
-    must_refuse_soon(&story, "nested too deeply");
+    must_refuse_soon(&story, "nested deeper than any compose file");
 }
 
 static void bytes_that_are_no_text_are_told_with_their_place(void **unused)
@@ -219,7 +219,7 @@ static void files_that_lead_to_each_other_are_told(void **unused)
     story_file(&extends, "compose.yaml", "services: {a: {extends: {file: b.yaml, service: b}}}\n");
     story_file(&extends, "b.yaml", "services: {b: {extends: {file: c.yaml, service: c}}}\n");
     story_file(&extends, "c.yaml", "services: {c: {extends: {file: b.yaml, service: b}}}\n");
-    must_refuse_soon(&extends, "extends itself, by way of others");
+    must_refuse_soon(&extends, "b.yaml:1:12: services extend each other in a circle: b → c → b");
 }
 
 /* 2^30 files, were they followed. */
@@ -348,6 +348,34 @@ static void devices_and_fifos_are_not_waited_for(void **unused)
         }
 }
 
+/* A folder called .env is a Python environment of somebody's; all else that is no file would not be missed in silence. */
+static void an_env_file_that_cannot_be_read_is_no_missing_one(void **unused)
+{
+    (void)unused;
+    STORY fifo = { 0 }, circle = { 0 }, folder = { 0 };
+    char path[PATH_MAX];
+
+    a_name(&fifo);
+    story_file(&fifo, "compose.yaml", "include: [sub/b.yaml]\nservices: {a: {image: i}}\n");
+    story_file(&fifo, "sub/b.yaml", "services: {b: {image: i}}\n");
+    in_folder(&fifo, "sub/.env", path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    must_refuse_soon(&fifo, "compose.yaml:1:11: cannot read /tmp/");
+    must_tell(&fifo, "/sub/.env: it is no regular file");
+
+    a_name(&circle);
+    story_file(&circle, "compose.yaml", "services: {a: {image: i}}\n");
+    in_folder(&circle, ".env", path);
+    assert_int_equal(symlink(".env", path), 0);
+    must_refuse_soon(&circle, "/.env: Too many levels of symbolic links");
+
+    a_name(&folder);
+    story_file(&folder, ".env/bin/python", "");
+    story_file(&folder, "compose.yaml", "services: {a: {image: i}}\n");
+    story_load(&folder);
+    must_load(&folder);
+}
+
 static void a_file_that_may_not_be_read_says_so(void **unused)
 {
     (void)unused;
@@ -383,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_long_circle_is_told_in_short),
         cmocka_unit_test(links_that_lead_in_a_circle_or_nowhere_are_told),
         cmocka_unit_test(devices_and_fifos_are_not_waited_for),
+        cmocka_unit_test(an_env_file_that_cannot_be_read_is_no_missing_one),
         cmocka_unit_test(a_file_that_may_not_be_read_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

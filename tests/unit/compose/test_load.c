@@ -255,9 +255,12 @@ static void a_service_extends_another_one(void **unused)
 static void extending_oneself_or_nobody_is_told(void **unused)
 {
     (void)unused;
-    STORY cycle = { 0 }, nobody = { 0 };
-    story_of(&cycle, "services:\n  a: {extends: b}\n  b: {extends: a}\n");
-    must_refuse(&cycle, "compose.yaml:2:3: service `a` extends itself, by way of others");
+    STORY cycle = { 0 }, itself = { 0 }, nobody = { 0 };
+    story_of(&cycle, "services:\n  z: {extends: b}\n  b: {extends: c}\n  c: {extends: a}\n  a: {extends: b}\n");
+    must_refuse(&cycle, "compose.yaml:5:3: services extend each other in a circle: a → b → c → a");
+    assert_null(strstr(strstr(cycle.told, "in a circle") + 1, "in a circle"));
+    story_of(&itself, "services:\n  a: {extends: a}\n");
+    must_refuse(&itself, "compose.yaml:2:3: services extend each other in a circle: a → a");
     story_of(&nobody, "services:\n  a: {extends: bas}\n  base: {image: i}\n");
     must_refuse(&nobody, "compose.yaml:2:16: there is no service `bas` in");
     must_tell(&nobody, "did you mean `base`?");

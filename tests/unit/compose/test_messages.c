@@ -143,6 +143,24 @@ static void a_warning_is_one_line(void **unused)
     assert_null(strstr(story.told, " | "));
 }
 
+/* Compose takes these; that it means something else than it seems to, or nothing, ought to be known. */
+static void what_compose_passes_over_in_silence_is_a_warning(void **unused)
+{
+    STORY story = { 0 };
+    story_of(&story,
+             "services:\n"
+             "  web:\n"
+             "    image: i\n"
+             "    volumes: [\"./a:/a:or\", \"./b:/b:ro,cached\", \"v:/v\"]\n"
+             "    deploy: {update_config: {failure_action: rollbak}, rollback_config: {failure_action: rollback}}\n");
+    must_load(&story);
+    must_tell(&story, "compose.yaml:4:15: warning: `or` is no option of a mount");
+    assert_null(strstr(story.told, "cached"));
+    must_tell(&story, "compose.yaml:4:48: warning: `v:/v`: one letter before a colon is a drive of Windows");
+    must_tell(&story, "compose.yaml:5:46: warning: `rollbak` is no failure_action, so it is `rollback`");
+    must_tell(&story, "compose.yaml:5:90: warning: `rollback` is no failure_action, so it is `pause`");
+}
+
 static void env_files_are_not_shown(void **unused)
 {
     STORY story = { 0 };
@@ -212,6 +230,7 @@ int main(void)
         cmocka_unit_test(what_an_override_got_wrong_is_told_there),
         cmocka_unit_test(all_files_tell_all_in_their_order_and_once),
         cmocka_unit_test(a_warning_is_one_line),
+        cmocka_unit_test(what_compose_passes_over_in_silence_is_a_warning),
         cmocka_unit_test(env_files_are_not_shown),
         cmocka_unit_test(an_env_file_says_who_wanted_it),
         cmocka_unit_test(broken_yaml_says_what_may_mend_it),

@@ -6,6 +6,7 @@
 
 #include "base/board.h"
 #include "base/clock.h"
+#include "base/template.h"
 
 /* Loads that file as `daruma gateway --nginx-conf nginx.conf` does. */
 static void load_conf(struct story *story, const char *text)
@@ -207,6 +208,80 @@ static void lists_are_inherited_as_a_whole(void **unused)
     assert_string_equal(route_of(listener, "", "/none")->request.remove[0], "Accept");
 }
 
+static void inner_locations_stand_beside_the_outer_one(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    must_load_conf(&story,
+                   "http { server { location ~ c { return 204; }\n"
+                   "  location /a/ { proxy_set_header X outer; proxy_pass http://10.0.0.1;\n"
+                   "    location /a/b { proxy_pass http://10.0.0.2; } location ~* ^/a/(c)|d$ { return 200 x; } }\n"
+                   "  location /a/e.f/ { deny all; location /a/e.f/g { allow all; proxy_pass http://10.0.0.1; } }\n"
+                   "  location ^~ /h { return 204; location /h/i { return 205; } } } }");
+    const struct spec_listener *listener = &story.spec->listeners[0];
+    assert_string_equal(route_of(listener, "", "/a/b")->request.set[0], "X: outer");
+    const struct spec_route *regex = route_of(listener, "", "^(?=/a/)(?!/a/e\\.f/)[\\s\\S]*?(?i:^/a/(c)|d$)");
+    assert_true(regex < route_of(listener, "", "c")); /* it is asked first */
+    assert_int_equal(route_of(listener, "", "/a/e.f/")->page.status, 403);
+    assert_int_equal(route_of(listener, "", "/a/e.f/g")->action, SPEC_FORWARD);
+    assert_true(route_of(listener, "", "/h/i")->first);
+}
+
+static void hosts_that_are_sent_elsewhere_are_routes(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    must_load_conf(
+        &story, "http { server { server_name a.test www.a.test;\n"
+                "  if ($host = www.a.test) { return 301 https://a.test$request_uri; } location / { return 204; } } }");
+    const struct spec_listener *listener = &story.spec->listeners[0];
+    assert_string_equal(route_of(listener, "a.test", "/")->host, "a.test");
+    assert_int_equal(route_of(listener, "www.a.test", "")->action, SPEC_REDIRECT);
+    assert_int_equal(route_of(listener, "", "/")->page.status, 204);
+    assert_int_equal(listener->routes_len, 3);
+}
+
+static void errors_are_answered_by_locations_with_names(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    must_load_conf(
+        &story, "http { default_type application/octet-stream; server { error_page 502 = @down; error_page 504 @down;\n"
+                "  error_page 404 = @home; location / { proxy_pass http://10.0.0.1; add_header X y; }\n"
+                "  location @down { default_type application/json; add_header Retry-After 7 always; add_header A b;\n"
+                "    return 503 '{}'; }\n"
+                "  location @home { return 302 /home; } location /t { return 200 t; } } }");
+    const struct spec_route *route = route_of(&story.spec->listeners[0], "", "/");
+    assert_int_equal(route->errors_len, 3);
+    assert_int_equal(route->errors[0].page.status, 503);
+    assert_int_equal(route->errors[0].page.retry_after_s, 7);
+    assert_string_equal(route->errors[0].page.type, "application/json");
+    assert_int_equal(route->errors[1].page.status, 0);
+    assert_string_equal(route->errors[2].location, "/home");
+    assert_non_null(strstr(story.told, "`add_header A` is left out"));
+    assert_string_equal(route_of(&story.spec->listeners[0], "", "/t")->page.type, "text/plain; charset=utf-8");
+}
+
+static void a_path_with_variables_is_the_whole_path(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    must_load_conf(&story,
+                   "http { server { location ~ ^/a/(.*)$ { proxy_pass http://10.0.0.1/$1$is_args$args; }\n"
+                   "  location ~* b(.) { proxy_pass http://10.0.0.1/x$1; } location /c { set $u http://10.0.0.1:81;\n"
+                   "    proxy_pass $u$request_uri; } location /d { set $u http://10.0.0.1/e; proxy_pass $u; } } }");
+    const struct spec_listener *listener = &story.spec->listeners[0];
+    const struct spec_route *kept = route_of(listener, "", "^/a/(.*)$"), *dropped = route_of(listener, "", "(?i)b(.)");
+    const struct spec_route *same = route_of(listener, "", "/c"), *fixed = route_of(listener, "", "/d");
+    assert_string_equal(kept->rules[0].regex, "^/a/(.*)$");
+    assert_int_equal(kept->rules[0].to[strlen(kept->rules[0].to) - 1], TEMPLATE_CLOSE);
+    assert_string_equal(dropped->rules[0].regex, "(?i)b(.)");
+    assert_int_equal(dropped->rules[0].to[strlen(dropped->rules[0].to) - 1], '?');
+    assert_true(same->rules_len == 0 && !same->replace);
+    assert_string_equal(same->to[0].name, "10.0.0.1:81");
+    assert_string_equal(fixed->rules[0].to, "/e?");
+}
+
 /* --- what is not understood ------------------------------------------------------------------------------------- */
 
 static void what_is_not_understood_is_told_with_its_place(void **unused)
@@ -215,21 +290,34 @@ static void what_is_not_understood_is_told_with_its_place(void **unused)
     static const struct {
         const char *text, *told;
     } cases[] = {
-        { SERVER("proxy_cache x;"), "nginx.conf:1:17: `proxy_cache` is not understood" },
+        { SERVER("proxy_cache x;"),
+          "nginx.conf:1:17: `proxy_cache` is understood with `off` only: the gateway keeps no" },
+        { SERVER("limit_req zone=a;"), "nginx.conf:1:17: `limit_req` is not understood: take it out and write" },
+        { SERVER("frobnicate_all_of_it on;"), "or keep nginx (--keep-nginx)" },
+        { SERVER("merge_slashes off;"), "`merge_slashes` is understood with `on` only" },
         { SERVER("locatoin / { }"), "did you mean `location`?" },
-        { SERVER("listen 443 ssl;"), "plain HTTP/1.1 only" },
+        { SERVER("listen 443 ssl;"), "`listen … ssl` is not understood: the gateway speaks plain HTTP" },
         { SERVER("listen 80 proxy_protocol;"), "`listen … proxy_protocol` is not understood" },
         { SERVER("listen unix:/x;"), "is no address that can be listened at" },
         { SERVER("location / { root /srv; }"), "nginx.conf:1:30: this location has neither" },
         { SERVER("location / { proxy_pass https://a; }"), "plain HTTP to services" },
-        { SERVER("location / { proxy_pass http://$host; }"), "fixed targets only" },
+        { SERVER("location / { proxy_pass http://$host; }"), "a fixed service only" },
+        { SERVER("location ~ (?<s>x) { proxy_pass http://$s:80/; }"), "a fixed service only" },
+        { SERVER("location / { rewrite a /b break; proxy_pass http://10.0.0.1/$uri; }"), "together with `rewrite`" },
         { SERVER("location / { proxy_pass a; }"), "begins with http://" },
         { SERVER("location ~ x { proxy_pass http://10.0.0.1/y; }"), "cannot have a path" },
-        { SERVER("location / { location /x { } }"), "a location inside of another one" },
-        { SERVER("location @x { }"), "named locations" },
+        { SERVER("location /x { location /y { } }"), "begins with that of the one around it" },
+        { SERVER("location ~ x { location /y { } }"), "inside of one with a plain path only" },
+        { SERVER("location /x { location ^~ /x/y { } }"), "together with the ^~" },
+        { SERVER("location ^~ /x { location ~ y { } }"), "together with the ^~" },
+        { SERVER("location /x { location @y { } }"), "with a name stands in a server" },
+        { SERVER("location / { allow 10.0.0.0/8; deny all; return 204; }"), "`allow` is understood with `all` only" },
         { SERVER("location * / { }"), "none of the signs" },
         { SERVER("location ~ ( { return 204; }"), "is no regular expression" },
-        { SERVER("location / { if ($host = x) { return 204; } }"), "`if` is not understood" },
+        { SERVER("location / { if ($host = x) { return 204; } }"), "`if` is understood as" },
+        { SERVER("if ($host ~ x) { return 204; }"), "`if` is understood as" },
+        { SERVER("if ($host = x) { rewrite a /b; }"), "`if` is understood as" },
+        { SERVER("rewrite a /b; if ($host = x) { return 204; }"), "`if` is understood as" },
         { SERVER("location / { return 204; proxy_set_header X $nothing; proxy_pass http://10.0.0.1; }"), NULL },
         { SERVER("location / { proxy_set_header X $nothing; proxy_pass http://10.0.0.1; }"),
           "nginx.conf:1:49: the variable `$nothing` is not understood here" },
@@ -240,7 +328,9 @@ static void what_is_not_understood_is_told_with_its_place(void **unused)
         { SERVER("location / { rewrite ( /x; return 204; }"), "is no regular expression" },
         { SERVER("location / { rewrite x /$http_a; return 204; }"), "no gap that may hold one" },
         { SERVER("location / { rewrite x /y again; return 204; }"), "none of last, break" },
-        { SERVER("error_page 502 @x; location / { proxy_pass http://10.0.0.1; }"), "named locations" },
+        { SERVER("error_page 502 @x; location / { proxy_pass http://10.0.0.1; } location @x { proxy_pass "
+                 "http://10.0.0.2; }"),
+          "`server … backup` of its upstream" },
         { SERVER("set $x $host;"), "for a fixed text only" },
         { SERVER("client_max_body_size lots;"), "`lots` is no size" },
         { SERVER("proxy_read_timeout soon;"), "`soon` is no time" },
@@ -256,7 +346,7 @@ static void what_is_not_understood_is_told_with_its_place(void **unused)
           "}",
           "a hash is understood of" },
         { "http { map $a $b { } }", "`map` is not understood" },
-        { "listen 80;", "`listen` may not stand here" },
+        { "listen 80;", "`listen` may not stand here; it stands inside of `server { … }`" },
         { "stream { }", "`stream` is not understood" },
         { "events { }", "no server of this configuration listens" },
     };
@@ -349,6 +439,10 @@ int main(void)
         cmocka_unit_test(what_counts_for_clients_is_the_listeners),
         cmocka_unit_test(names_and_locations_become_routes),
         cmocka_unit_test(lists_are_inherited_as_a_whole),
+        cmocka_unit_test(inner_locations_stand_beside_the_outer_one),
+        cmocka_unit_test(hosts_that_are_sent_elsewhere_are_routes),
+        cmocka_unit_test(errors_are_answered_by_locations_with_names),
+        cmocka_unit_test(a_path_with_variables_is_the_whole_path),
         cmocka_unit_test(what_is_not_understood_is_told_with_its_place),
         cmocka_unit_test(what_is_left_out_is_told_once),
         cmocka_unit_test(a_service_that_is_nginx_is_taken_out),

@@ -58,6 +58,11 @@ static void names_are_those_that_compose_allows(void **state)
                                          "a-name-that-is-much-longer-than-a-name-of-a-project-ever-should-be" };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_int_equal(rundir_name(&dir, wrong[i], &err), -EINVAL);
+
+    char endless[5000] = { 0 };
+    memset(endless, 'a', sizeof(endless) - 1);
+    assert_int_equal(rundir_name(&dir, endless, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "at most 63 characters"));
 }
 
 static void a_folder_whose_name_leaves_no_room_for_a_socket_is_refused(void **state)
@@ -74,6 +79,23 @@ static void a_folder_whose_name_leaves_no_room_for_a_socket_is_refused(void **st
     assert_int_equal(setenv("DARUMA_RUN_DIR", deep, 1), 0);
     assert_int_equal(rundir_name(&dir, "shop", &err), -ENAMETOOLONG);
     assert_non_null(strstr(err.message, "DARUMA_RUN_DIR"));
+}
+
+/* XDG Base Directory Specification: "All paths must be absolute. If […] a relative path, it should […] ignore it." */
+static void a_relative_runtime_folder_is_ignored(void **state)
+{
+    char path[PATH_MAX];
+
+    if (geteuid() == 0 && seteuid(65534) < 0)
+        skip();
+    assert_int_equal(unsetenv("DARUMA_RUN_DIR"), 0);
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", "here", 1), 0);
+    int r = rundir_base(path, NULL);
+    assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+    if (getuid() == 0)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(r, 0);
+    assert_memory_equal(path, "/tmp/daruma-", strlen("/tmp/daruma-"));
 }
 
 static void what_is_created_is_private(void **state)
@@ -228,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(names_are_those_that_compose_allows),
         TEST(a_folder_whose_name_leaves_no_room_for_a_socket_is_refused),
+        TEST(a_relative_runtime_folder_is_ignored),
         TEST(what_is_created_is_private),
         TEST(a_folder_that_cannot_be_made_is_named),
         TEST(a_strangers_folder_and_a_link_are_refused),

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -133,6 +134,19 @@ static void what_is_no_gap_is_told(void **unused)
     }
 }
 
+static void what_is_compiled_has_the_room_that_is_asked_for(void **unused)
+{
+    (void)unused;
+    static const char *const texts[] = { "", "x", "{1}", "{1}{2}{3}{4}", "a{1}b{2}", "{query.a}{?}{1}" };
+    const char *bad;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        char *out = malloc(TEMPLATE_ROOM(strlen(texts[i]))); /* the sanitizers look */
+        assert_true(template_compile(texts[i], out, &bad));
+        assert_true(strlen(out) < TEMPLATE_ROOM(strlen(texts[i])));
+        free(out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +154,7 @@ int main(void)
         cmocka_unit_test(redirects_lead_to_no_other_host),
         cmocka_unit_test(lines_without_a_value_are_left_out),
         cmocka_unit_test(what_is_no_gap_is_told),
+        cmocka_unit_test(what_is_compiled_has_the_room_that_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,12 +202,14 @@ static void paths_are_rewritten(void **unused)
     in.flags = BOARD_USES_PATH;
     in.rewrites = template_of("n^/in/a(.*)$\n/in/b{1}\n"
                               "b^/in/b(.*)$\n/mirror{1}?\n"
+                              "p^/in/new$\n/to?by={method}?\n"
                               "l^/in/circle$\n/in/circle\n"
                               "b^/in/none$\n{query.none}\n");
     put_route(&front);
     put_route(&in);
     assert_non_null(strstr(raw_answer("GET /old/a?q HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
     assert_non_null(strstr(raw_answer("GET /in/b HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\n\r\nGET /mirror HTTP/1.1\r\n"));
+    assert_non_null(strstr(raw_answer("GET /in/new?q HTTP/1.1\r\nHost: t\r\n\r\n"), "\r\nLocation: /to?by=GET\r\n"));
     assert_int_equal(exchange("GET /in/circle HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
     assert_int_equal(exchange("GET /in/none HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 500);
     const char *answer = raw_answer("GET /away/x?y HTTP/1.1\r\nHost: t\r\n\r\n");

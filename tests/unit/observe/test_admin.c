@@ -6,6 +6,7 @@
 #include "observe/admin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -259,6 +260,33 @@ static void orders_reach_the_supervisor(void **state)
     assert_non_null(strstr(f->answer.data, "\"ns\":1500000000"));
 }
 
+static int open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* Instances need descriptors to be started with. */
+static void idle_clients_do_not_take_all_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    enum { IDLE = 200, SERVED = 128 };
+    int fds[IDLE], before = open_descriptors();
+
+    for (int i = 0; i < IDLE; i++)
+        fds[i] = client(f, "G", 1);
+    assert_int_equal(open_descriptors(), before + IDLE + SERVED);
+    for (int i = 0; i < IDLE; i++)
+        (void)close(fds[i]);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(loop_turn(f->loop, NS_PER_MS), 0);
+    int64_t began = clock_now();
+    assert_int_equal(ask(f, "GET", "/v1/project", ""), 200);
+    assert_true(clock_now() - began < 5 * NS_PER_S);
+}
+
 static void what_is_wrong_is_said_and_does_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -402,6 +430,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(questions_are_answered),
+        TEST(idle_clients_do_not_take_all_descriptors),
         TEST(orders_reach_the_supervisor),
         TEST(what_is_wrong_is_said_and_does_nothing),
         TEST(a_body_without_bounds_is_refused),

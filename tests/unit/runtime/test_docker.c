@@ -195,7 +195,7 @@ static void every_attribute_has_its_place(void **unused)
          "2}}\n"
          "    devices: [\"/dev/null:/dev/x:r\"]\n    ports: [\"80:8080\", \"53:53/udp\"]\n    init: true\n"
          "    logging: {driver: none}\n    sysctls: {net.core.somaxconn: 1024}\n    labels: {mine: x}\n"
-         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n");
+         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n    restart: on-failure:3\n");
     json_t *body = container_body(spec, &spec->services[0], 2);
     assert_non_null(body);
     holds(body, "Image", "\"nginx\"");
@@ -216,7 +216,7 @@ static void every_attribute_has_its_place(void **unused)
           "[{\"PathOnHost\": \"/dev/null\", \"PathInContainer\": \"/dev/x\", \"CgroupPermissions\": \"r\"}]");
     holds(body, "HostConfig/LogConfig", "{\"Type\": \"none\", \"Config\": {}}");
     holds(body, "HostConfig/Sysctls", "{\"net.core.somaxconn\": \"1024\"}");
-    holds(body, "HostConfig/RestartPolicy", "{\"Name\": \"no\"}");
+    holds(body, "HostConfig/RestartPolicy", "{\"Name\": \"on-failure\", \"MaximumRetryCount\": 3}");
     holds(body, "ExposedPorts", "{\"8080/tcp\": {}, \"53/udp\": {}}");
     holds(body, "Labels/mine", "\"x\"");
     holds(body, "Labels/com.docker.compose.project", "\"shop\"");
