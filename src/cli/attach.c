@@ -377,6 +377,8 @@ int attach_until_down(const struct attach *attach)
     bool bad = false, ended = false;
     CLEANUP_CLOSE int signals = take_signals();
 
+    /* `up | tee log`: Ctrl-C ends the reader too, and what is written to nobody must not end us before it is heard. */
+    (void)signal(SIGPIPE, SIG_IGN);
     int r = open_session(&session, attach, true, &err);
     if (r == 0 && signals < 0)
         r = err_errno(&err, signals, "cannot watch for signals");
@@ -385,7 +387,10 @@ int attach_until_down(const struct attach *attach)
     session.changed = true;
     while (r == 0 && (!session.events.ended || follow_successor(&session, &err))) {
         r = client_streams_wait(&session.streams, signals, 1000, &err);
+        bool unread = client_nobody_reads(); /* looked at first: a signal that ended the reader is there by then */
         handle_signals(&session, signals);
+        if (r == 0 && unread && !session.down_asked)
+            r = err_set(&err, -EPIPE, "nobody reads any more; the project goes on without this command");
         if (session.changed && !session.down_asked && !session.events.ended && all_ended(&session, &bad)) {
             ended = true;
             ask_down(&session, false);

@@ -31,7 +31,7 @@ static int name_from_files(const struct cli *cli, struct rundir *ret, struct buf
     return r;
 }
 
-int client_find(const struct cli *cli, struct client *ret)
+static int find_name(const struct cli *cli, struct client *ret)
 {
     const char *name = cli->project_name ? cli->project_name : getenv("COMPOSE_PROJECT_NAME");
     CLEANUP_BUF struct buf text = { 0 };
@@ -57,6 +57,16 @@ int client_find(const struct cli *cli, struct client *ret)
                       ? "Several projects were started from here; name the one that is meant with -p NAME."
                       : "A project that runs can be named with -p NAME.");
     return CLI_USAGE;
+}
+
+int client_find(const struct cli *cli, struct client *ret)
+{
+    struct err err = { 0 };
+    int status = find_name(cli, ret);
+
+    if (status == 0 && rundir_check(&ret->dir, &err) < 0)
+        status = cli_fail(cli, &err);
+    return status;
 }
 
 int client_open(const struct cli *cli, struct client *ret)
@@ -186,7 +196,7 @@ int client_call(const struct client *client, const char *method, const char *pat
 {
     CLEANUP_BUF struct buf answer = { 0 };
     CLEANUP_FREE char *url = NULL;
-    CLEANUP_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : strdup("");
+    CLEANUP_FREE char *text = strcmp(method, "GET") == 0 ? strdup("") : json_dumps(body, JSON_COMPACT);
     CURL *easy = easy_new(client, path, &url);
     int64_t until = clock_now() + CLIENT_ANSWER_S * NS_PER_S;
     long status = 0;
@@ -212,6 +222,18 @@ int client_call(const struct client *client, const char *method, const char *pat
     else
         json_decref(json);
     return r;
+}
+
+json_t *client_names(const struct cli *cli, size_t first)
+{
+    json_t *names = json_array();
+
+    for (size_t i = first; names && i < cli->args_len; i++)
+        if (json_array_append_new(names, json_string(cli->args[i])) < 0) {
+            json_decref(names);
+            names = NULL;
+        }
+    return names;
 }
 
 int client_streams_init(struct client_streams *streams, struct err *err)
@@ -357,8 +379,7 @@ int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, 
     return 0;
 }
 
-/* Standard output is a pipe whose reader has gone: `events -f | head -n 1`. */
-static bool nobody_reads(void)
+bool client_nobody_reads(void)
 {
     struct pollfd out = { .fd = STDOUT_FILENO };
     return poll(&out, 1, 0) > 0 && (out.revents & POLLERR);
@@ -377,7 +398,7 @@ int client_follow(const struct client *client, const char *path, struct client_s
     int r = client_streams_init(&streams, err);
     if (r == 0)
         r = client_stream_open(&streams, client, path, stream, err);
-    while (r == 0 && !nobody_reads()) {
+    while (r == 0 && !client_nobody_reads()) {
         bool goes_on = !stream->ended || (broke(stream) && stream->rest_path &&
                                           client_stream_again(&streams, stream->rest_path(stream), stream, err));
         if (!goes_on)

@@ -30,13 +30,16 @@ int client_open(const struct cli *cli, struct client *ret);
 int client_find(const struct cli *cli, struct client *ret);
 
 /*
- * One exchange, of CLIENT_ANSWER_S at most. `body` NULL: none. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also
+ * One exchange, of CLIENT_ANSWER_S at most. `body`: of a POST; when it is NULL, it could not be made, and nothing is asked. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also
  * when the answer is an error. When the supervisor dies in the middle its successor is asked again, if it does no harm that the
  * first one may have done it. 0; -ENOTCONN when no supervisor listens; -EINVAL for 400 and 422, -ENOENT for 404, -EBUSY for
  * 409, -EREMOTEIO for all else; `err` says what the supervisor said.
  */
 int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
                 struct err *err);
+
+/* The command's arguments from that one on, as a list for a body. NULL when out of memory: a shorter list would mean others. */
+json_t *client_names(const struct cli *cli, size_t first);
 
 /* A supervisor that is well says something every 10 s on a stream, and answers a question at once. */
 enum { CLIENT_SILENCE_S = 30, CLIENT_ANSWER_S = 10 };
@@ -79,6 +82,9 @@ void client_stream_close(struct client_streams *streams, struct client_stream *s
 
 /* Waits at most `timeout_ms` for lines, or until `fd` (-1: none) is readable; calls `line` for whole lines. */
 int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, struct err *err);
+
+/* Is standard output a pipe whose reader has gone (`events -f | head -n 1`)? */
+bool client_nobody_reads(void);
 
 /* Follows one stream to its end, over deaths of supervisors if it has a `rest_path`, or until nobody reads standard output any
    more. */

@@ -452,9 +452,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
     int status = check_options(&run);
     if (status != 0)
         return status;
-    run.services = json_array();
-    for (size_t i = 1; i < cli->args_len; i++)
-        (void)json_array_append_new(run.services, json_string(cli->args[i]));
+    run.services = client_names(cli, 1);
     status = run_monkey(&run);
     json_decref(run.services);
     return status;

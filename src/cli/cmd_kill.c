@@ -16,10 +16,7 @@ static int run(struct cli *cli, int argc, char **argv)
     int signo = cli_signal(signal);
     if (signo < 0)
         return cli_usage(cli, "there is no signal \"%s\"", signal);
-    json_t *targets = json_array();
-    for (size_t i = 0; i < cli->args_len; i++)
-        (void)json_array_append_new(targets, json_string(cli->args[i]));
-    json_t *body = json_pack("{s:i, s:o}", "signal", signo, "targets", targets);
+    json_t *body = json_pack("{s:i, s:o}", "signal", signo, "targets", client_names(cli, 0));
     int status = client_open(cli, &client);
     if (status == 0 && client_call(&client, "POST", "/v1/kill", body, NULL, &err) < 0)
         status = cli_refused(cli, &err);

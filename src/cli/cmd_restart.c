@@ -5,16 +5,11 @@ static int run(struct cli *cli, int argc, char **argv)
 {
     struct client client;
     struct err err = { 0 };
-    json_t *names = json_array();
     const struct cli_option options[] = { { 0 } };
 
-    if (!cli_parse(cli, options, argc, argv, 0, SIZE_MAX)) {
-        json_decref(names);
+    if (!cli_parse(cli, options, argc, argv, 0, SIZE_MAX))
         return cli->status;
-    }
-    for (size_t i = 0; i < cli->args_len; i++)
-        (void)json_array_append_new(names, json_string(cli->args[i]));
-    json_t *body = json_pack("{s:o}", "services", names);
+    json_t *body = json_pack("{s:o}", "services", client_names(cli, 0));
     int status = client_open(cli, &client);
     if (status == 0 && client_call(&client, "POST", "/v1/restart", body, NULL, &err) < 0)
         status = cli_refused(cli, &err);

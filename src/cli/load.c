@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #include "base/buf.h"
+#include "compose/utf8.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -28,6 +29,24 @@ struct compose_request cli_compose_request(const struct cli *cli)
     };
 }
 
+/* Paths are told to the supervisor, and written down by it, in JSON. */
+static int check_paths(const struct cli *cli, const struct compose_request *request, const struct spec *spec)
+{
+    const char *bad = utf8_is_valid(request->working_dir) ? NULL : request->working_dir;
+    struct err err = { 0 };
+
+    if (!utf8_is_valid(spec->working_dir))
+        bad = spec->working_dir;
+    for (char **file = spec->files; file && *file; file++)
+        if (!utf8_is_valid(*file))
+            bad = *file;
+    if (!bad)
+        return CLI_DONE;
+    (void)err_set(&err, -EILSEQ, "the path %.300s is no UTF-8; rename what is not", bad);
+    (void)cli_fail(cli, &err);
+    return CLI_USAGE;
+}
+
 int cli_load(const struct cli *cli, bool quiet, struct spec **ret)
 {
     struct compose_request request = cli_compose_request(cli);
@@ -44,6 +63,6 @@ int cli_load(const struct cli *cli, bool quiet, struct spec **ret)
     buf_free(&text);
     problems_free(&problems);
     if (r == 0)
-        return 0;
+        return check_paths(cli, &request, *ret);
     return r == -ENOMEM ? CLI_FAILED : CLI_USAGE;
 }

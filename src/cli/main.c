@@ -7,6 +7,7 @@
 #include "base/handover.h"
 #include "base/table.h"
 #include "base/version.h"
+#include "compose/utf8.h"
 #include "daemon/daemon.h"
 #include "daemon/selfcheck.h"
 #include "gateway/gateway.h"
@@ -113,6 +114,17 @@ static bool fill_standard_descriptors(void)
     return fd >= 0;
 }
 
+/* All that is said to a supervisor is JSON. False after telling which word is the first that cannot be. */
+static bool is_text(const struct cli *cli, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (!utf8_is_valid(argv[i])) {
+            (void)cli_usage(cli, "\"%s\" is no UTF-8", argv[i]);
+            return false;
+        }
+    return true;
+}
+
 /* This program takes the place of another one, which was asked to upgrade: no command, but a part of what runs. */
 static int take_over(int argc, char **argv)
 {
@@ -145,7 +157,7 @@ int main(int argc, char **argv)
         .live = isatty(STDOUT_FILENO),
     };
 
-    int status = run(&cli, argc, argv);
+    int status = is_text(&cli, argc, argv) ? run(&cli, argc, argv) : CLI_USAGE;
     /* What could not be written (disk full, closed pipe) was not done. */
     bool written = fflush(stdout) == 0 && !ferror(stdout);
     if (!written && status == CLI_DONE)

@@ -194,6 +194,8 @@ struct spec_rewrite {
     char **add;            /* the same, beside those that are there */
     char **add_on_success; /* the same, for good answers only */
     char **remove;         /* names */
+    char *
+        *locations; /* of answers, "FROM\nTO": TO in place of FROM where Location begins with it; the first that fits */
 };
 
 /* What is answered in place of an error. */

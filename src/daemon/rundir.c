@@ -81,21 +81,39 @@ static int make_folder(const char *path, struct err *err)
                      "cannot create the folder %.300s; make it writable, or set DARUMA_RUN_DIR to one that is", path);
 }
 
-/* Whoever owns the folder can put a socket of his own there: it has to be ours alone. */
-static int check_ours(const char *path, struct err *err)
+/* Whoever owns the folder can put a socket of his own there: it has to be ours. */
+static int check_owner(const char *path, struct stat *ret, struct err *err)
+{
+    if (lstat(path, ret) < 0)
+        return err_errno(err, -errno, "cannot look at %.300s", path);
+    if (!S_ISDIR(ret->st_mode))
+        return err_set(err, -ENOTDIR, "%.300s is no folder; remove it, or set DARUMA_RUN_DIR to another place", path);
+    if (ret->st_uid != geteuid())
+        return err_set(err, -EPERM, "%.300s belongs to user %u, not to you; set DARUMA_RUN_DIR to a folder of your own",
+                       path, (unsigned)ret->st_uid);
+    return 0;
+}
+
+static int make_ours(const char *path, struct err *err)
 {
     struct stat st;
+    int r = check_owner(path, &st, err);
 
-    if (lstat(path, &st) < 0)
-        return err_errno(err, -errno, "cannot look at %.300s", path);
-    if (!S_ISDIR(st.st_mode))
-        return err_set(err, -ENOTDIR, "%.300s is no folder; remove it, or set DARUMA_RUN_DIR to another place", path);
-    if (st.st_uid != geteuid())
-        return err_set(err, -EPERM, "%.300s belongs to user %u, not to you; set DARUMA_RUN_DIR to a folder of your own",
-                       path, (unsigned)st.st_uid);
-    if ((st.st_mode & 077) && chmod(path, 0700) < 0)
+    if (r == 0 && (st.st_mode & 077) && chmod(path, 0700) < 0)
         return err_errno(err, -errno, "cannot make %.300s private", path);
-    return 0;
+    return r;
+}
+
+int rundir_check(const struct rundir *dir, struct err *err)
+{
+    struct err why = { 0 };
+    struct stat st;
+    int r = geteuid() == 0 ? 0 : check_owner(dir->path, &st, &why);
+
+    if (r != -EPERM && r != -ENOTDIR)
+        return 0; /* what is not there, or not to be seen, is not talked to either */
+    *err = why;
+    return r;
 }
 
 int rundir_create(const struct rundir *dir, struct err *err)
@@ -109,11 +127,11 @@ int rundir_create(const struct rundir *dir, struct err *err)
     /* The base may be shared (/run/daruma, or what the user named), but in a place like /tmp a stranger may have made
        it first: then it must not be his. */
     if (r == 0 && stat(path, &st) == 0 && st.st_uid != geteuid() && st.st_uid != 0)
-        r = check_ours(path, err);
+        r = make_ours(path, err);
     if (r == 0)
         r = make_folder(dir->path, err);
     if (r == 0)
-        r = check_ours(dir->path, err);
+        r = make_ours(dir->path, err);
     if (r == 0)
         r = make_folder(rundir_file(dir, "logs", path), err);
     return r;

@@ -39,6 +39,10 @@ int rundir_name(struct rundir *ret, const char *project, struct err *err);
 /* Creates the project's folder and those in it. -EACCES, -EROFS, -EPERM (it belongs to somebody else) with `err`. */
 int rundir_create(const struct rundir *dir, struct err *err);
 
+/* Whoever made the folder can have put a socket of his own there, and is not to be told anything: -EPERM or -ENOTDIR, with
+   `err`, when it is not ours. 0 also when there is none; root may look into any. */
+int rundir_check(const struct rundir *dir, struct err *err);
+
 /* The path of something in the folder. A shortened path cannot happen: rundir_name() left room. */
 const char *rundir_file(const struct rundir *dir, const char *name, char path[PATH_MAX]);
 

@@ -23,7 +23,7 @@ struct gw_span {
 
 /* What a route does to header fields: struct board_rewrite, as bytes. */
 struct gw_rewrite {
-    struct gw_span drop, add, add_on_success;
+    struct gw_span drop, add, add_on_success, locations;
 };
 
 struct gw_facts; /* expand.h */

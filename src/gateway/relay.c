@@ -95,6 +95,7 @@ struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_
     struct gw_rewrite rewrite;
     rewrite.drop.text = board_text(view, on_board->drop, &rewrite.drop.len);
     rewrite.add.text = board_text(view, on_board->add, &rewrite.add.len);
+    rewrite.locations.text = board_text(view, on_board->locations, &rewrite.locations.len);
     rewrite.add_on_success.text = board_text(view, on_board->add_on_success, &rewrite.add_on_success.len);
     return rewrite;
 }

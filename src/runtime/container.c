@@ -3,6 +3,7 @@
 #include "runtime/container_parts.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/version.h"
 
 #include <inttypes.h>
@@ -428,6 +429,8 @@ json_t *container_body(const struct spec *spec, const struct spec_service *servi
     (void)json_object_set_new(body, "Labels", labels_of(spec, service, number));
     (void)json_object_set_new(body, "ExposedPorts", exposed_json(service));
     (void)json_object_set_new(body, "Healthcheck", healthcheck_json(service));
+    if (json_object_get(model, "stop_grace_period"))
+        (void)json_object_set_new(body, "StopTimeout", json_integer(service->stop_grace_period_ns / NS_PER_S));
     (void)json_object_set_new(host, "RestartPolicy", restart_json(&service->restart));
     (void)json_object_set_new(host, "Ulimits", ulimits_json(service));
     container_add_mounts(spec, service, host);

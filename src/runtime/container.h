@@ -18,6 +18,10 @@
    of memory. */
 json_t *container_body(const struct spec *spec, const struct spec_service *service, int number);
 
+/* Would the program notice whether it runs in the container `theirs` or in `ours`? Both as the Engine inspects them; `endpoints`
+   says what is asked for `ours` in each of its networks, and `name` what either is called in the end. */
+bool container_same(const json_t *theirs, const json_t *ours, const json_t *endpoints, const char *name);
+
 /* Gives such a body the volume `name` at `target`, unless it has something else there. */
 void container_inherit(json_t *body, const char *name, const char *target);
 

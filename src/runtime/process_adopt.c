@@ -119,7 +119,19 @@ static bool is_known(const struct process *process, const char *instance)
     return false;
 }
 
-/* Signals every process that writes into a pipe of ours and belongs to no instance that is known. Returns how many. */
+/* Signals a process, if it writes into a pipe of ours and belongs to no instance that is known. The descriptor is opened
+   first, so that who is signalled is who was looked at. */
+static bool signal_stray(struct process *process, pid_t pid, int signo)
+{
+    char instance[NAME_SIZE];
+    CLEANUP_CLOSE int pidfd = pidfd_open(pid, 0);
+
+    if (pidfd < 0 || !pipes_owner(&process->pipes, pid, instance, sizeof(instance)) || is_known(process, instance))
+        return false;
+    return pidfd_send_signal(pidfd, signo, NULL, 0) == 0;
+}
+
+/* Returns how many strays there were. */
 static int signal_strays(struct process *process, int signo)
 {
     int found = 0;
@@ -128,12 +140,8 @@ static int signal_strays(struct process *process, int signo)
     if (!proc)
         return 0;
     for (const struct dirent *entry; (entry = readdir(proc));) {
-        char instance[NAME_SIZE];
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid <= 0 || !pipes_owner(&process->pipes, pid, instance, sizeof(instance)) || is_known(process, instance))
-            continue;
-        (void)kill(pid, signo);
-        found++;
+        found += pid > 0 && signal_stray(process, pid, signo);
     }
     (void)closedir(proc);
     return found;

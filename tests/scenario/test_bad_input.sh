@@ -195,6 +195,54 @@ story_usage_mistakes_are_explained() {
     expect_exit 0 daruma --version
 }
 
+story_names_that_are_no_text_are_refused_and_mean_nobody_else() {
+    one_instance
+    up
+    local pid
+    pid=$(instance app-1 .pid)
+    expect_exit 2 daruma kill $'\xff'
+    assert_contains "$(cat err)" "UTF-8"
+    expect_exit 2 daruma restart $'app\xff'
+    assert_eq "$(instance app-1 .pid)" "$pid" "the instance that nobody named"
+    expect_exit 0 daruma down
+    mkdir $'folder\xff'
+    cp compose.yaml folder*
+    cd folder*
+    expect_exit 2 daruma up -d
+    assert_contains "$(cat err)" "UTF-8"
+    expect_exit 1 daruma down
+}
+
+# Where docs/cli.md leaves the details of a command to another page.
+page_of() { # COMMAND
+    case $1 in
+    config) echo compose ;;
+    gateway) echo nginx ;;
+    *) echo "$1" ;;
+    esac
+}
+
+options_in() { grep -oh -- '--[a-z][a-z-]*' "$@" | sort -u; }
+
+story_every_option_is_documented_and_every_documented_one_is_there() {
+    local command option
+    daruma --help >help.all
+    for command in $(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' help.all); do
+        daruma "$command" --help >help
+        cat help >>help.all
+        cat "$root/docs/cli.md" >pages
+        cat "$root/docs/$(page_of "$command").md" >>pages 2>/dev/null || true
+        options_in pages >documented
+        for option in $(options_in help); do
+            grep -qx -- "$option" documented || fail "docs do not tell of: daruma $command $option"
+        done
+    done
+    options_in help.all >known
+    for option in $(options_in "$root/docs/cli.md"); do
+        grep -qx -- "$option" known || fail "docs/cli.md tells of $option, which no command takes"
+    done
+}
+
 story_an_attribute_that_processes_cannot_honour_is_a_warning() {
     compose <<'END'
 services:

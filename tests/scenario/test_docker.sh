@@ -92,6 +92,55 @@ story_a_project_that_compose_started_is_taken_over() {
     assert_contains "$(cat out)" "project-app-1"
 }
 
+# What need not be replaced runs on, under the name that it has with daruma.
+story_a_container_of_compose_that_is_as_the_file_says_runs_on() {
+    command -v docker-compose >/dev/null || skip "there is no docker-compose"
+    engine_start
+    printf '%s\n' "FROM daruma/app:1" 'ENV FROM=image' 'VOLUME /data' 'STOPSIGNAL SIGINT' 'LABEL a=b' 'CMD ["/app"]' |
+        docker build -q -t redis:7 - >/dev/null 2>&1
+    compose <<'END'
+version: "3.8"
+services:
+  redis:
+    image: redis:7
+    environment: {HOST: 0.0.0.0, PORT: "8080"}
+    restart: always
+    stop_grace_period: 0s
+    expose: [8080]
+    labels: {mine: x}
+    mem_limit: 64m
+    ulimits: {nofile: 1000}
+    tmpfs: [/run]
+    volumes: ["named:/named", "./folder:/f:ro", /anonymous]
+    networks: {default: {}, back: {aliases: [store]}}
+    healthcheck: {test: ["CMD", "/bin/busybox", "true"], interval: 100s}
+  changes: {image: "redis:7", stop_grace_period: 0s, environment: {HOST: 0.0.0.0, PORT: "8080", OLD: "1"}}
+volumes: {named: {}}
+networks: {back: {}}
+END
+    docker-compose up -d >out 2>&1 || fail "$(cat out)"
+    local before pid
+    before=$(container_id project_redis_1)
+    pid=$(docker inspect -f '{{.State.Pid}}' project_redis_1)
+    sed -i 's/, OLD: "1"//' compose.yaml
+    up
+    assert_eq "$(docker ps -a --format '{{.Names}}' | sort | xargs)" "project-changes-1 project-redis-1" "the containers"
+    assert_eq "$(container_id project-redis-1)" "$before" "the container"
+    assert_eq "$(docker inspect -f '{{.State.Pid}}' project-redis-1)" "$pid" "its process"
+    assert_lacks "$(docker inspect -f '{{.Config.Env}}' project-changes-1)" OLD "the environment of what was changed"
+    docker kill project-redis-1 >/dev/null
+    becomes 10 '[[ $(instance redis-1 .restarts) -eq 1 ]]'
+    wait_for 10 all_ready
+    assert_eq "$(container_id project-redis-1)" "$before" "the container after a death"
+    kill_all_of_daruma
+    up
+    wait_for 10 all_ready
+    assert_eq "$(container_id project-redis-1)" "$before" "the container after the death of daruma"
+    expect_exit 0 daruma down -v
+    assert_eq "$(docker ps -aq; docker volume ls -q --filter name=project; docker network ls -q --filter name=project)" \
+        "" "what is left"
+}
+
 story_a_killed_container_comes_back_and_no_request_fails() {
     engine_start
     containers "    deploy: {replicas: 2}"
@@ -516,6 +565,40 @@ story_a_user_who_may_not_use_the_engine_is_told() {
     expect_exit 1 env DARUMA_RUN_DIR="$dir/nobody" setpriv --reuid nobody --clear-groups "$BUILD/daruma" up -d
     assert_contains "$(cat err)" 'no permission for the Docker Engine'"'"'s socket'
     assert_contains "$(cat err)" "add your user to its group"
+}
+
+story_a_user_of_the_engines_group_needs_no_more() {
+    engine_start
+    containers
+    cp "$BUILD/daruma" "$dir/daruma"
+    chmod a+x "${dir%/*}"
+    chmod 755 "$dir" "$dir/e" "$dir/daruma"
+    chgrp 12345 "$dir/e/sock"
+    chmod 660 "$dir/e/sock"
+    mkdir "$DARUMA_RUN_DIR"
+    chown -R nobody "$DARUMA_RUN_DIR" "$PWD"
+    as_user() { setpriv --reuid nobody --regid nogroup --groups 12345 "$dir/daruma" "$@"; }
+    expect_exit 0 as_user up -d
+    assert_eq "$(http_status "$url/")" 200
+    docker kill project-app-1 >/dev/null
+    becomes 10 '[[ $(instance app-1 .restarts) -eq 1 ]]'
+    assert_eq "$(instance app-1 .last_exit.cause)" killed
+    wait_for 10 all_ready
+    expect_exit 0 as_user down
+    assert_eq "$(docker ps -aq | wc -l)" 0 "containers after down"
+}
+
+# The networks of such an Engine are its own; whose it is, its socket tells.
+story_what_an_engine_of_an_ordinary_user_cannot_reach_is_told() {
+    engine_start
+    containers
+    chown nobody "$dir/e/sock"
+    up
+    assert_contains "$(cat err)" "(rootless), so the gateway has no way to the network of service \"app\""
+    expect_exit 0 daruma down
+    sed -i 's/    restart: always/&\n    network_mode: host/' compose.yaml
+    up
+    assert_lacks "$(cat err)" rootless
 }
 
 story_without_an_engine_nothing_starts() {

@@ -27,6 +27,30 @@ story_ctrl_c_stops_in_order_and_leaves_no_process() {
     assert_contains "$(cat foreground)" "SIGTERM: finishing" "what the instances said"
 }
 
+story_ctrl_c_counts_also_when_it_ends_who_reads() {
+    one_instance
+    mkfifo lines
+    cat lines >/dev/null &
+    local reader=$!
+    setsid "$BUILD/daruma" up >lines 2>&1 &
+    up=$!
+    wait_for 10 all_ready
+    kill -STOP $up
+    kill -KILL $reader
+    wait $reader || true
+    kill -INT $up
+    kill -CONT $up
+    becomes 10 nothing_left
+}
+
+story_up_leaves_the_project_when_nobody_reads_it() {
+    one_instance
+    daruma up 2>err | head -n 1 >/dev/null || true
+    assert_contains "$(cat err)" "the project goes on"
+    wait_for 5 all_ready
+    expect_exit 0 daruma down
+}
+
 story_ctrl_c_twice_stops_at_once() {
     compose <<'END'
 services:

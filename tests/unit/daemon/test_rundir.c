@@ -145,6 +145,12 @@ static void a_strangers_folder_and_a_link_are_refused(void **state)
     assert_int_equal(chown(dir.path, 12345, 12345), 0);
     assert_int_equal(rundir_create(&dir, &err), -EPERM);
     assert_non_null(strstr(err.message, "12345"));
+    assert_int_equal(rundir_check(&dir, &err), 0); /* root may */
+    assert_int_equal(chmod(base, 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    int r = rundir_check(&dir, &err);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(r, -EPERM);
 }
 
 static void the_lock_is_held_as_long_as_a_copy_of_its_descriptor_is_open(void **state)
