@@ -176,8 +176,7 @@ bool gw_response_head(struct gw_worker *worker, struct conn *conn)
             if (!interim(worker, conn))
                 return false;
             if (conn->flags & CONN_REQUEST_WHOLE)
-                gw_conn_look_again(worker, conn,
-                                   0); /* it is not overdue any more; how long it may take stays as it was */
+                gw_conn_look_again(worker, conn, 0); /* overdue it is not; how long it may take stays */
             else
                 gw_conn_touch(worker, conn); /* now it is the client's turn */
             if (gw_conn_flush(worker, conn) != 1)

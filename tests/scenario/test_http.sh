@@ -295,6 +295,29 @@ END
     assert_eq "$(http_status "$url/circle")" 508 "a route that leads to itself"
 }
 
+# Clients and an upstream of every kind talk through the gateway while its workers are killed.
+story_conversations_of_every_kind_stay_in_order() {
+    command -v python3 >/dev/null || skip "no python3"
+    local upstream said
+    port=$(free_port)
+    upstream=$(free_port)
+    compose <<END
+x-gateway:
+  listeners:
+    - {address: "127.0.0.1:$port", routes: [{to: "127.0.0.1:$upstream"}]}
+END
+    up
+    python3 "$root/tests/scenario/conversations.py" "$port" "$upstream" 1 200 >said 2>errors &
+    said=$!
+    while kill -0 "$said" 2>/dev/null; do
+        sleep 0.3
+        # shellcheck disable=SC2046
+        kill -KILL $(worker_pids) 2>/dev/null || true
+    done
+    wait "$said" || fail "$(cat errors)"
+    assert_contains "$(cat said)" "all well"
+}
+
 story_upstreams_of_http_1_0_and_half_closed_clients() {
     command -v python3 >/dev/null || skip "no python3"
     port=$(free_port)
