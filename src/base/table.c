@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int table_keep_over_exec(bool keep)
+static int for_each(int (*fn)(int fd))
 {
     DIR *table = opendir("/proc/self/fd");
     int r = 0;
@@ -16,9 +16,35 @@ int table_keep_over_exec(bool keep)
         return -errno;
     for (const struct dirent *entry; r == 0 && (entry = readdir(table));) {
         int fd = (int)strtol(entry->d_name, NULL, 10);
-        if (fd > STDERR_FILENO && fd != dirfd(table) && fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC) < 0)
+        if (fd > STDERR_FILENO && fd != dirfd(table) && fn(fd) < 0)
             r = -errno;
     }
     (void)closedir(table);
     return r;
+}
+
+static int keep_one(int fd)
+{
+    return fcntl(fd, F_SETFD, 0);
+}
+
+static int end_one(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+int table_keep_over_exec(bool keep)
+{
+    return for_each(keep ? keep_one : end_one);
+}
+
+static int close_stranger(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    return flags < 0 || (flags & FD_CLOEXEC) ? flags : close(fd);
+}
+
+int table_close_strangers(void)
+{
+    return for_each(close_stranger);
 }

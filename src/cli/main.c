@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -146,6 +147,8 @@ int main(int argc, char **argv)
         return daemon_self_check();
     if (argc > 2 && strcmp(argv[1], HANDOVER_OPTION) == 0)
         return take_over(argc - 2, argv + 2);
+    /* Ignored, as some leave it to us over execve(2), children would be gone before anybody can ask how they ended. */
+    (void)signal(SIGCHLD, SIG_DFL);
     if (!fill_standard_descriptors()) {
         (void)fprintf(stderr, "daruma: cannot open /dev/null: %s\n", strerror(errno));
         return CLI_FAILED;

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/loop.h"
+#include "base/table.h"
 #include "supervise/supervise.h"
 
 #include <errno.h>
@@ -62,20 +63,6 @@ static void redirect(const struct rundir *dir)
         (void)close(log);
 }
 
-/* Descriptors that whoever started us left open are not ours to hold. */
-static void close_strangers(const int *keep, size_t n)
-{
-    for (int fd = STDERR_FILENO + 1; fd < 1024; fd++) {
-        bool ours = false;
-        for (size_t i = 0; i < n; i++)
-            ours = ours || keep[i] == fd;
-        int flags = ours ? -1 : fcntl(fd, F_GETFD);
-        /* What is ours is close-on-exec without exception. */
-        if (flags >= 0 && !(flags & FD_CLOEXEC))
-            (void)close(fd);
-    }
-}
-
 static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup, int ready_fd)
 {
     sigset_t none;
@@ -88,8 +75,7 @@ static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup,
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     redirect(&setup->dir);
-    close_strangers(&ready_fd, 1);
-    if (chdir("/") < 0)
+    if (table_close_strangers() < 0 || chdir("/") < 0)
         _exit(EXIT_FAILURE);
     _exit(daemon_main(setup, ready_fd));
 }

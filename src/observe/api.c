@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "observe/text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,6 +16,10 @@
 
 /* The longest list of names in a request; more is a mistake, not a use. */
 enum { NAMES = 1024 };
+
+/* Of numbers in a query: a double counts exactly so far, and nanoseconds fit 63 bits. */
+#define COUNT_END  1e15
+#define TIME_END_S 9e9
 
 static void __attribute__((format(printf, 3, 4)))
 refuse(struct api_answer *answer, unsigned status, const char *format, ...)
@@ -27,7 +32,7 @@ refuse(struct api_answer *answer, unsigned status, const char *format, ...)
     va_end(args);
     json_decref(answer->json);
     answer->status = status;
-    answer->json = json_pack("{s:s}", "error", err.message);
+    answer->json = json_pack("{s:o}", "error", text_json(err.message, strlen(err.message)));
 }
 
 static void refuse_err(struct api_answer *answer, const struct err *err)
@@ -299,20 +304,20 @@ static void post_chaos_pause(const struct api *api, const struct api_request *re
         answer_json(answer, 200, json);
 }
 
-/* A number in the query; `fallback` when it is not there. False after a refusal. */
-static bool query_number(const struct api_request *request, const char *name, double fallback, double *ret,
+/* A number in the query, less than `end`; `fallback` when it is not there. False after a refusal. */
+static bool query_number(const struct api_request *request, const char *name, double fallback, double end, double *ret,
                          struct api_answer *answer)
 {
     const char *text = request->query(request, name, 0);
-    char *end;
+    char *behind;
 
     *ret = fallback;
     if (!text || !*text)
         return true;
-    *ret = strtod(text, &end);
-    if (!*end && *ret >= 0 && *ret < 1e15)
+    *ret = strtod(text, &behind);
+    if (!*behind && *ret >= 0 && *ret < end)
         return true;
-    refuse(answer, 400, "%s=%.100s: expected a number that is not negative", name, text);
+    refuse(answer, 400, "%s=%.100s: expected a number that is not negative, and less than %.0e", name, text, end);
     return false;
 }
 
@@ -327,7 +332,7 @@ static void get_events(const struct api *api, const struct api_request *request,
 {
     double since;
 
-    if (!query_number(request, "since", 0, &since, answer))
+    if (!query_number(request, "since", 0, COUNT_END, &since, answer))
         return;
     answer->status = 200;
     answer->is_feed = true;
@@ -368,8 +373,8 @@ static void get_logs(const struct api *api, const struct api_request *request, j
 
     for (size_t i = 0; i < NAMES && (names[i] = request->query(request, "service", i)); i++)
         ;
-    if (!known_names(api, names, answer) || !query_number(request, "tail", -1, &tail, answer) ||
-        !query_number(request, "since", 0, &since, answer))
+    if (!known_names(api, names, answer) || !query_number(request, "tail", -1, COUNT_END, &tail, answer) ||
+        !query_number(request, "since", 0, TIME_END_S, &since, answer))
         return;
     struct logs_query query = { .names = names, .tail = (int64_t)tail, .since_ns = (int64_t)(since * 1e9) };
     struct logs_reader *reader = logs_reader_new(api->logs_dir, &query);

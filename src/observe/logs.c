@@ -62,6 +62,10 @@ struct logs {
     char batch[BATCH];       /* lines of the log that is being written, and how many */
     size_t batch_len;
     unsigned batch_lines;
+    char head
+        [LINE_HEAD]; /* of the last line, and of the delivery's others in that microsecond: the API tells no more of time */
+    int head_len, head_stream;
+    int64_t head_us;
     uint64_t lost;   /* lines, that it was not told yet to be over */
     int64_t lost_ns; /* when the last of them was */
     void (*on_write)(void *data);
@@ -131,15 +135,28 @@ static void write_batch(struct logs *logs, struct log *log)
     }
 }
 
+/* What a line begins with. */
+static void make_head(struct logs *logs, int stream)
+{
+    int64_t now = clock_wall();
+
+    if (stream == logs->head_stream && now / NS_PER_US == logs->head_us)
+        return;
+    logs->head_len = snprintf(logs->head, sizeof(logs->head), "%lld %d ", (long long)now, stream);
+    logs->head_stream = stream;
+    logs->head_us = now / NS_PER_US;
+}
+
 static void put_line(struct logs *logs, struct log *log, int stream, const char *text, size_t len)
 {
     if (logs->batch_len + LINE_HEAD + len + 1 > BATCH)
         write_batch(logs, log);
+    make_head(logs, stream);
     char *at = logs->batch + logs->batch_len;
-    int head = snprintf(at, LINE_HEAD, "%lld %d ", (long long)clock_wall(), stream);
-    memcpy(at + head, text, len);
-    at[(size_t)head + len] = '\n';
-    logs->batch_len += (size_t)head + len + 1;
+    memcpy(at, logs->head, (size_t)logs->head_len);
+    memcpy(at + logs->head_len, text, len);
+    at[(size_t)logs->head_len + len] = '\n';
+    logs->batch_len += (size_t)logs->head_len + len + 1;
     logs->batch_lines++;
 }
 
@@ -202,6 +219,7 @@ void logs_write(struct logs *logs, const char *instance, int stream, const char 
     }
     if (from_inbox)
         log->number = logs->inbox->number;
+    logs->head_us = 0; /* what another instance has written before was before */
     while (len > 0) {
         struct buf *partial = &log->partial[stream - 1];
         size_t room = LOGS_LINE - partial->len;

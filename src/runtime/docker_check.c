@@ -64,8 +64,14 @@ static void check_files(const struct spec *spec, const struct spec_service *serv
         const char *source = docker_text(use, "source");
         const json_t *definition = container_definition(spec, section, source);
         const char *variable = docker_text(definition, "environment");
-        if (*docker_text(definition, "file"))
+        if (*docker_text(definition, "file")) {
+            if (json_object_get(use, "uid") || json_object_get(use, "gid") || json_object_get(use, "mode"))
+                problem_warning(problems, service->place,
+                                "service \"%s\" sees \"%s\" of %s as the file is here: `uid`, `gid` and `mode` have no "
+                                "effect on a `file`",
+                                service->name, source, section);
             continue;
+        }
         if (container_content(spec, definition) && read_only)
             problem_error(
                 problems, service->place,

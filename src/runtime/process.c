@@ -107,7 +107,7 @@ static bool stream_read(struct runtime_handle *handle, struct process_stream *st
         return false;
     size_t size = sizeof(process->output);
     char *room = process->events->room ? process->events->room(handle->owner, stream->number, &size) : process->output;
-    ssize_t n = read(stream->fd, room, size);
+    ssize_t n = read(stream->fd, room, size < PROCESS_OUTPUT ? size : PROCESS_OUTPUT);
     if (n > 0)
         process->events->output(handle->owner, stream->number, room, (size_t)n);
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))

@@ -14,7 +14,8 @@
 #include "runtime/spawn.h"
 
 enum {
-    PROCESS_OUTPUT = 64 * 1024,    /* what is read from a pipe at once: its usual capacity */
+    /* What is read from a pipe in one turn of the loop: those that write without end must not keep an exit or a command waiting. */
+    PROCESS_OUTPUT = 16 * 1024,
     PROCESS_EXEC_OUTPUT = 4 * 1024 /* what is kept of a health check's output */
 };
 

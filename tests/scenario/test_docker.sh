@@ -345,8 +345,8 @@ services:
     image: daruma/app:1
     user: "1000"
     secrets: [file, {source: variable, target: renamed}]
-    configs: [{source: inline, target: /etc/app/inline.conf}]
-    command: [/bin/busybox, sh, -c, "/bin/busybox cat /run/secrets/file /run/secrets/renamed /etc/app/inline.conf"]
+    configs: [{source: inline, target: /etc/app/inline.conf, mode: 0400, uid: "1000", gid: "7"}]
+    command: [/bin/busybox, sh, -c, "/bin/busybox stat -c '%a %u %g' /etc/app/inline.conf; /bin/busybox cat /run/secrets/file /run/secrets/renamed /etc/app/inline.conf"]
 secrets: {file: {file: ./secret}, variable: {environment: WORD}}
 configs: {inline: {content: "from the compose file\n"}}
 END
@@ -355,6 +355,7 @@ END
     WORD="from a variable
 " expect_exit 0 daruma up -d
     becomes 10 '[[ $(daruma logs) == *"from the compose file"* ]]'
+    assert_contains "$(daruma logs)" "400 1000 7"
     assert_contains "$(daruma logs)" "from a file"
     assert_contains "$(daruma logs)" "from a variable"
     # A start that was cut off before they were put into the container is not gone on with.
@@ -369,6 +370,92 @@ END
     sed -i 's/user: "1000"/read_only: true/' compose.yaml
     WORD=x expect_exit 2 daruma up -d
     assert_contains "$(cat err)" "is \`read_only\`, so the Docker Engine"
+}
+
+# The attributes that people's files have, as the Engine tells of the container.
+story_what_a_service_says_is_what_the_engine_has() {
+    engine_start
+    mkdir folder
+    echo FROM_FILE=1 >env
+    compose <<'END'
+services:
+  other: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], ipc: shareable, volumes: [shared:/shared]}
+  a:
+    image: daruma/app:1
+    blkio_config: {device_read_bps: [{path: /dev/loop0, rate: 1mb}]}
+    cap_add: [NET_ADMIN]
+    cap_drop: [MKNOD]
+    command: [sleep, "1000"]
+    container_name: named
+    cpus: 0.5
+    cpu_shares: 100
+    depends_on: [other]
+    devices: ["/dev/null:/dev/xnull:r"]
+    dns: 9.9.9.9
+    dns_search: [example.org]
+    entrypoint: [/bin/busybox]
+    env_file: env
+    environment: [C=d]
+    expose: ["99"]
+    extra_hosts: ["h=1.2.3.4"]
+    group_add: ["7"]
+    healthcheck: {test: [CMD, /bin/busybox, "true"]}
+    hostname: box
+    init: true
+    ipc: service:other
+    labels: [n=o]
+    links: [other:friend]
+    logging: {driver: json-file, options: {max-size: 1m}}
+    mem_limit: 64m
+    networks: {default: {aliases: [al], ipv4_address: 10.77.0.9}, two: {}}
+    pids_limit: 50
+    ports: ["127.0.0.1::99"]
+    read_only: true
+    restart: unless-stopped
+    runtime: runc
+    security_opt: ["no-new-privileges:true"]
+    shm_size: 32m
+    stdin_open: true
+    stop_grace_period: 1s
+    stop_signal: SIGUSR1
+    sysctls: {net.core.somaxconn: 512}
+    tmpfs: [/run]
+    tty: true
+    ulimits: {nofile: {soft: 100, hard: 200}}
+    user: "0:0"
+    volumes: [named:/n, "./folder:/f:ro", {type: tmpfs, target: /t, tmpfs: {size: 1048576}}]
+    volumes_from: [other]
+    working_dir: /tmp
+volumes: {named: {}, shared: {}}
+networks: {default: {ipam: {config: [{subnet: 10.77.0.0/24}]}}, two: {}}
+END
+    up
+    docker inspect named >inspected
+    has() { # WHERE JSON
+        assert_eq "$(jq -Sc ".[0] | $1" inspected)" "$(jq -Sc . <<<"$2")" "$1"
+    }
+    has .Config.Cmd '["sleep", "1000"]'
+    has .Config.Entrypoint '["/bin/busybox"]'
+    has .Config.Env '["C=d", "FROM_FILE=1"]'
+    has '.Config | [.Hostname, .User, .Tty, .OpenStdin, .StopSignal, .StopTimeout, .WorkingDir, .Labels.n]' \
+        '["box", "0:0", true, true, "SIGUSR1", 1, "/tmp", "o"]'
+    has '.HostConfig | [.CapAdd, .CapDrop, .Dns, .DnsSearch, .ExtraHosts, .GroupAdd, .VolumesFrom]' \
+        '[["NET_ADMIN"], ["MKNOD"], ["9.9.9.9"], ["example.org"], ["h:1.2.3.4"], ["7"], ["project-other-1"]]'
+    has '.HostConfig | [.NanoCpus, .CpuShares, .Memory, .PidsLimit, .ShmSize, .Init, .ReadonlyRootfs, .Runtime]' \
+        '[500000000, 100, 67108864, 50, 33554432, true, true, "runc"]'
+    has .HostConfig.BlkioDeviceReadBps '[{"Path": "/dev/loop0", "Rate": 1048576}]'
+    has .HostConfig.Devices '[{"PathOnHost": "/dev/null", "PathInContainer": "/dev/xnull", "CgroupPermissions": "r"}]'
+    has .HostConfig.LogConfig '{"Type": "json-file", "Config": {"max-size": "1m"}}'
+    has .HostConfig.RestartPolicy.Name '"unless-stopped"'
+    has .HostConfig.Sysctls '{"net.core.somaxconn": "512"}'
+    has .HostConfig.Tmpfs '{"/run": ""}'
+    has .HostConfig.Ulimits '[{"Name": "nofile", "Soft": 100, "Hard": 200}]'
+    has .HostConfig.SecurityOpt[0] '"no-new-privileges:true"'
+    has '.Mounts | map(.Destination) | sort' '["/f", "/n", "/shared", "/t"]'
+    has '.NetworkSettings.Networks | map_values(.Links)' \
+        '{"project_default": ["project-other-1:friend"], "project_two": ["project-other-1:friend"]}'
+    has .NetworkSettings.Networks.project_default.IPAddress '"10.77.0.9"'
+    assert_eq "$(jq -r '.[0].HostConfig.IpcMode' inspected)" "container:$(container_id project-other-1)" "whose memory it shares"
 }
 
 story_links_and_networks_name_others() {

@@ -137,6 +137,16 @@ story_closed_standard_streams_do_no_harm() { # sanitized
     becomes 5 nothing_left
 }
 
+story_how_instances_end_is_known_whatever_signals_were_ignored() {
+    one_instance
+    env --ignore-signal=CHLD "$BUILD/daruma" up -d >/dev/null
+    local ignored
+    ignored=$(awk '/^SigIgn/ { print $2 }' "/proc/$(supervisor_pid)/status")
+    [[ $((0x$ignored >> 16 & 1)) -eq 0 ]] || fail "the supervisor ignores SIGCHLD"
+    curl -s "$url/kill" >/dev/null || true
+    becomes 5 '[[ $(events instance.exit ".cause == \"exit\" and .status == 1") -ge 1 ]]'
+}
+
 story_up_d_does_not_wait_for_ever() {
     compose <<'END'
 services:

@@ -296,7 +296,7 @@ END
 }
 
 # Clients and an upstream of every kind talk through the gateway while its workers are killed.
-story_conversations_of_every_kind_stay_in_order() {
+story_conversations_of_every_kind_stay_in_order() { # sanitized
     command -v python3 >/dev/null || skip "no python3"
     local upstream said
     port=$(free_port)

@@ -3,6 +3,7 @@
  * What a successor finds in its descriptor table. Each test has a process, and so a table, of its own.
  */
 #include "base/inherit.h"
+#include "base/table.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -89,11 +90,31 @@ static void a_full_table_can_be_taken_over(void **unused)
     in_a_process(a_full_table_can_be_taken_over_in);
 }
 
+static void what_somebody_left_open_is_closed_whatever_its_number_in(const char *folder)
+{
+    struct rlimit files;
+
+    NEED(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    NEED(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    int high = files.rlim_cur > 4000 ? 4000 : 60, ours = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    NEED(fcntl(ours, F_DUPFD, high) == high);
+    NEED(fcntl(ours, F_DUPFD, 5) >= 5);
+    NEED(table_close_strangers() == 0);
+    NEED(is_open(STDERR_FILENO) && is_open(ours) && !is_open(5) && !is_open(high));
+}
+
+static void what_somebody_left_open_is_closed_whatever_its_number(void **unused)
+{
+    in_a_process(what_somebody_left_open_is_closed_whatever_its_number_in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipes_are_known_by_their_file),
         cmocka_unit_test(a_full_table_can_be_taken_over),
+        cmocka_unit_test(what_somebody_left_open_is_closed_whatever_its_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

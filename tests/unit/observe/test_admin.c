@@ -318,6 +318,8 @@ static void what_is_wrong_is_said_and_does_nothing(void **state)
         { "POST", "/v1/up", "{\"working_dir\": \"/\"}", 422 },
         { "GET", "/v1/events?since=x", "", 400 },
         { "GET", "/v1/logs?tail=-1", "", 400 },
+        { "GET", "/v1/logs?since=1e12", "", 400 },
+        { "GET", "/v1/logs?service=%ff", "", 404 },
         { "GET", "/v1/logs?service=nobody", "", 404 },
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

@@ -195,7 +195,9 @@ static void every_attribute_has_its_place(void **unused)
          "2}}\n"
          "    devices: [\"/dev/null:/dev/x:r\"]\n    ports: [\"80:8080\", \"53:53/udp\"]\n    init: true\n"
          "    logging: {driver: none}\n    sysctls: {net.core.somaxconn: 1024}\n    labels: {mine: x}\n"
-         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n    restart: on-failure:3\n");
+         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n    restart: on-failure:3\n"
+         "    blkio_config: {weight: 300, device_read_bps: [{path: /dev/x, rate: 1mb}], weight_device: [{path: /dev/x, "
+         "weight: 400}]}\n");
     json_t *body = container_body(spec, &spec->services[0], 2);
     assert_non_null(body);
     holds(body, "Image", "\"nginx\"");
@@ -216,6 +218,9 @@ static void every_attribute_has_its_place(void **unused)
           "[{\"PathOnHost\": \"/dev/null\", \"PathInContainer\": \"/dev/x\", \"CgroupPermissions\": \"r\"}]");
     holds(body, "HostConfig/LogConfig", "{\"Type\": \"none\", \"Config\": {}}");
     holds(body, "HostConfig/Sysctls", "{\"net.core.somaxconn\": \"1024\"}");
+    holds(body, "HostConfig/BlkioWeight", "300");
+    holds(body, "HostConfig/BlkioDeviceReadBps", "[{\"Path\": \"/dev/x\", \"Rate\": 1048576}]");
+    holds(body, "HostConfig/BlkioWeightDevice", "[{\"Path\": \"/dev/x\", \"Weight\": 400}]");
     holds(body, "HostConfig/RestartPolicy", "{\"Name\": \"on-failure\", \"MaximumRetryCount\": 3}");
     holds(body, "ExposedPorts", "{\"8080/tcp\": {}, \"53/udp\": {}}");
     holds(body, "Labels/mine", "\"x\"");

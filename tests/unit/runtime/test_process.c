@@ -38,14 +38,26 @@ static void on_exited(void *owner, const struct runtime_exit *how)
     copy->how = *how;
 }
 
+/* As the supervisor's: larger than what may be taken at once. */
+static char *on_room(void *owner, int stream, size_t *ret_len)
+{
+    static char room[64 << 10];
+    *ret_len = sizeof(room);
+    return room;
+}
+
+/* Who writes without end gets no more than a share of each turn. */
 static void on_output(void *owner, int stream, const char *data, size_t len)
 {
     struct copy *copy = owner;
     assert_false(copy->exited);
+    assert_in_range(len, 1, 16 << 10);
     buf_add(stream == 1 ? &copy->out : &copy->error, data, len);
 }
 
-static const struct runtime_events events = { .started = on_started, .exited = on_exited, .output = on_output };
+static const struct runtime_events events = {
+    .started = on_started, .exited = on_exited, .room = on_room, .output = on_output
+};
 
 static int setup(void **unused)
 {
