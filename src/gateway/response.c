@@ -175,7 +175,9 @@ bool gw_response_head(struct gw_worker *worker, struct conn *conn)
         if (status < 200) {
             if (!interim(worker, conn))
                 return false;
-            if (!(conn->flags & CONN_REQUEST_WHOLE))
+            if (conn->flags & CONN_REQUEST_WHOLE)
+                gw_conn_look_again(worker, conn, 0); /* overdue it is not; how long it may take stays */
+            else
                 gw_conn_touch(worker, conn); /* now it is the client's turn */
             if (gw_conn_flush(worker, conn) != 1)
                 return true; /* the rest waits until the client has taken this */
