@@ -5,17 +5,27 @@
 # of which each is to be executed once; and while upgraded connections, as WebSockets are, are held open. Beside it the same
 # change done with nginx: the two new instances are started, the configuration is written anew, `nginx -s reload`, and the old
 # ones are asked to end. And with containers: by daruma, and by plain docker-compose, where one container publishes the port,
-# since two cannot. Then bad versions, and what becomes of them.
+# since two cannot. Each time the same load runs first for a while in which nothing is deployed: the p99 of then is beside that of
+# the deploys. Last come bad versions, and what becomes of them.
+#
+# What a deploy watches is short, for there are many of them: `monitor`, each `dwell` and `keep` are 200 ms.
 #
 #   COUNT (30)   deploys of each kind           RATE (1000)     requests a second, in all
 #   CONTAINER_COUNT (10)   … of containers      SOCKETS (50)    upgraded connections
-#   KINDS        (rolling blue-green canary nginx; with a Docker Engine also docker compose)
+#   QUIET (10)   seconds without a deploy
+#   KINDS        (rolling blue-green canary nginx; with a Docker Engine also docker-rolling … and docker-compose)
 #   BAD (1)      0: no bad versions
 . "$(dirname "$0")/lib.sh"
 need nginx
-COUNT=${COUNT:-30} RATE=${RATE:-1000} SOCKETS=${SOCKETS:-50} CONTAINER_COUNT=${CONTAINER_COUNT:-10}
-KINDS=${KINDS:-rolling blue-green canary nginx$(! command -v dockerd >/dev/null || echo " docker compose")}
-export DELAY_MS=5 POST_LOG=$dir/posts
+COUNT=${COUNT:-30} RATE=${RATE:-1000} SOCKETS=${SOCKETS:-50} CONTAINER_COUNT=${CONTAINER_COUNT:-10} QUIET=${QUIET:-10}
+KINDS=${KINDS:-rolling blue-green canary nginx$(! command -v dockerd >/dev/null ||
+    echo " docker-rolling docker-blue-green docker-canary docker-compose")}
+export DELAY_MS=5 POST_LOG=$dir/log/posts
+mkdir "$dir/log"
+
+strategy() { # STRATEGY
+    echo "{strategy: $1, steps: [10, 50, 100], dwell: ${DWELL:-200ms}, keep: 200ms, ready_timeout: 3s}"
+}
 
 compose() { # STRATEGY [VARIABLE]
     cat <<EOF
@@ -28,12 +38,12 @@ services:
     x-daruma:
       process: {command: ["$app"]}
       drain_upgraded: 0s
-      deploy: {strategy: $1, steps: [10, 50, 100], dwell: ${DWELL:-200ms}, keep: 200ms, ready_timeout: 3s}
+      deploy: $(strategy "$1")
 EOF
 }
 
-# The same of an image. Its log of POSTs lies in a folder that is mounted.
-compose_containers() { # NUMBER RUNNER
+# The same of an image, or what docker-compose knows of that. Its log of POSTs lies in a folder that is mounted.
+compose_containers() { # [STRATEGY]
     cat <<EOF
 version: "3.8"
 services:
@@ -44,11 +54,11 @@ services:
     stop_grace_period: 1s
     ports: ["127.0.0.1:$port:8080"]
     volumes: ["$dir/log:/log"]
-    environment: {HOST: 0.0.0.0, PORT: "8080", DELAY_MS: "$DELAY_MS", POST_LOG: /log/posts, N: "$1"}
+    environment: {HOST: 0.0.0.0, PORT: "8080", DELAY_MS: "$DELAY_MS", POST_LOG: /log/posts, N: "${N:-0}"}
 EOF
-    [[ $2 != daruma ]] || cat <<EOF
+    [[ -z ${1:-} ]] || cat <<EOF
     deploy: {replicas: 2, update_config: {monitor: 200ms}}
-    x-daruma: {drain_upgraded: 0s}
+    x-daruma: {drain_upgraded: 0s, deploy: $(strategy "$1")}
 EOF
 }
 
@@ -77,6 +87,8 @@ load_end() {
     done
 }
 
+p99() { tail -qn 1 "$dir"/lines.[012] | jq -s 'map(.latency_ms.p99) | max'; }
+
 # sent, failed, p50, p99, max of all; POSTs doubled and lost; upgraded connections that were ended, and refused
 load_row() {
     local doubled lost
@@ -87,20 +99,32 @@ load_row() {
         <(tail -qn 1 "$dir"/lines.[012])
 }
 
-row_daruma() { # STRATEGY
-    local i deployed=0 begun
-    port=$(free_port)
-    compose "$1" | start_daruma
-    wait_for 10 answers "$port"
+deploys_begin() {
     load_start
-    begun=$SECONDS
-    for ((i = 0; i < COUNT; i++)); do
+    sleep "$QUIET"
+    load_end
+    quiet=$(p99)
+    load_start
+    begun=${EPOCHREALTIME/./}
+}
+
+deploys_end() { # TITLE DEPLOYS
+    local took=$(((${EPOCHREALTIME/./} - begun) / 1000))
+    load_end
+    echo "| $1 | $2 | $((took / ($2 > 0 ? $2 : 1))) | $quiet | $(jq -n "$(p99) / $quiet * 100 | round / 100") | $(load_row)"
+}
+
+row_daruma() { # TITLE COUNT COMMAND, which prints the compose file
+    local i deployed=0
+    port=$(free_port)
+    "${@:3}" | start_daruma
+    wait_for 20 answers "$port"
+    deploys_begin
+    for ((i = 1; i <= $2; i++)); do
         if (cd "$dir/project" && "$daruma" deploy app --env "N=$i" --json >/dev/null); then deployed=$((deployed + 1)); fi
     done
-    say "$1: $deployed deploys in $((SECONDS - begun)) s"
-    load_end
+    deploys_end "$1" "$deployed"
     stop_daruma
-    echo "| daruma, $1 | $deployed | $(load_row)"
 }
 
 # Two instances more, then the configuration that knows only them, then the old ones go.
@@ -115,7 +139,7 @@ row_nginx() {
         s/proxy_set_header Connection '';/proxy_set_header Upgrade \$http_upgrade; proxy_set_header Connection \$connection_upgrade;/" \
         "$dir/nginx.conf"
     nginx -c "$dir/nginx.conf" -e /dev/null -s reload
-    load_start
+    deploys_begin
     for ((n = 0; n < COUNT; n++)); do
         backends=("$(free_port)" "$(free_port)")
         new=()
@@ -128,53 +152,44 @@ row_nginx() {
         old=("${new[@]}")
         sleep 0.2
     done
-    load_end
+    deploys_end "nginx, reload" "$COUNT"
     stop_all
-    echo "| nginx, reload | $COUNT | $(load_row)"
 }
 
-# ---- containers ----
-
-. "$root/bench/containers.sh"
-
-row_containers() { # RUNNER TITLE
-    local i deployed=0 begun
+row_docker_compose() {
+    local deployed=0
     port=$(free_port)
-    POST_LOG=$dir/log/posts
-    mkdir -p "$dir/project" "$dir/log"
+    mkdir "$dir/project"
     cd "$dir/project"
-    for ((i = 0; i <= CONTAINER_COUNT; i++)); do
-        compose_containers "$i" "$1" >docker-compose.yml
-        if [[ $1 == daruma ]]; then
-            if "$daruma" up -d >/dev/null; then deployed=$i; fi
-        elif docker-compose up -d >/dev/null 2>&1; then
-            deployed=$i
-        fi
-        [[ $i -gt 0 ]] || { wait_for 20 answers "$port"; load_start; begun=$SECONDS; }
+    for ((N = 0; N <= CONTAINER_COUNT; N++)); do
+        compose_containers >docker-compose.yml
+        if docker-compose up -d >/dev/null 2>&1; then deployed=$N; fi
+        [[ $N -gt 0 ]] || { wait_for 20 answers "$port" && deploys_begin; }
     done
-    say "$2: $deployed deploys in $((SECONDS - begun)) s"
-    load_end
-    if [[ $1 == daruma ]]; then "$daruma" down -v >/dev/null; else docker-compose down -v -t 1 >/dev/null 2>&1; fi
+    deploys_end "docker-compose, one container" "$deployed"
+    docker-compose down -v -t 1 >/dev/null 2>&1
     cd "$root"
     rm -rf "$dir/project"
-    echo "| $2 | $deployed | $(load_row)"
 }
 
-[[ $KINDS != *docker* && $KINDS != *compose* ]] || engine_start
+. "$root/bench/containers.sh"
+[[ $KINDS != *docker* ]] || engine_start
 
-echo "## $COUNT deploys in a row, $RATE requests/s, $DELAY_MS ms service time, two instances"
+echo "## $COUNT deploys in a row ($CONTAINER_COUNT of containers), $RATE requests/s, $DELAY_MS ms service time, two instances"
 echo
 echo "A third each of GETs on kept-alive connections, GETs on a new connection each, and POSTs. $SOCKETS upgraded connections are"
-echo "held open: the end of an instance ends its own, and they connect anew at once."
+echo "held open: the end of an instance ends its own, and they connect anew at once. \"Quiet\" is the p99 of the same load in the"
+echo "$QUIET s before, when nothing was deployed. \`monitor\`, each step of the canary (10, 50, 100 %) and \`keep\` are 200 ms."
 echo
-echo "| how | deploys | sent | failed | p50 ms | p99 ms | max ms | POSTs executed twice | answered but lost | upgraded: ended | refused |"
-echo "|---|---|---|---|---|---|---|---|---|---|---|"
+echo "| how | deploys | ms each | quiet p99 ms | times that | sent | failed | p50 ms | p99 ms | max ms | POSTs executed twice | answered but lost | upgraded: ended | refused |"
+echo "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 for kind in $KINDS; do
+    say "$kind"
     case $kind in
         nginx) row_nginx ;;
-        docker) row_containers daruma "daruma, containers, rolling" ;;
-        compose) row_containers docker-compose "docker-compose, one container" ;;
-        *) row_daruma "$kind" ;;
+        docker-compose) row_docker_compose ;;
+        docker-*) row_daruma "daruma, containers, ${kind#docker-}" "$CONTAINER_COUNT" compose_containers "${kind#docker-}" ;;
+        *) row_daruma "daruma, $kind" "$COUNT" compose "$kind" ;;
     esac
 done
 echo
@@ -203,13 +218,14 @@ row_bad() { # WHAT VARIABLE [COMMAND]
     echo "| $1 | $outcome | $took | $(load_row)"
 }
 
-echo "## Bad versions, canary of 10, 50, 100 %, $RATE requests/s"
+DELAY_MS=10
+echo "## Bad versions, canary of 10, 50, 100 %, $RATE requests/s, $DELAY_MS ms service time"
 echo
 echo "| the new version | ended | after ms | sent | failed | p50 ms | p99 ms | max ms | POSTs executed twice | answered but lost | upgraded: ended | refused |"
 echo "|---|---|---|---|---|---|---|---|---|---|---|---|"
 row_bad "ends at once" "" '"false"'
 row_bad "never listens" "" '"sleep", "60"'
-row_bad "answers 500 to 5 %" 'DELAY_MS: "5", FAULTY: "5"'
+row_bad "answers 500 to 5 %" 'DELAY_MS: "10", FAULTY: "5"'
 row_bad "is killed again and again" "" '"sh", "-c", "kill -9 $$$$"'
-row_bad "takes three times as long" 'DELAY_MS: "15"'
+row_bad "takes twice as long" 'DELAY_MS: "20"'
 echo

@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 9u
+#define BOARD_LAYOUT 10u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -192,6 +192,8 @@ struct board_rewrite {
     struct board_text drop; /* names in lower case, each with a line feed behind it: fields that go no further */
     struct board_text add;  /* whole lines, "Name: template\r\n" each (template.h) */
     struct board_text add_on_success; /* of responses: only those with status 200, 201, 204, 206, 301 … 304, 307, 308 */
+    struct board_text
+        locations; /* of responses: FROM, LF, TO, LF each: TO in place of FROM where Location begins with it */
 };
 
 struct board_route {

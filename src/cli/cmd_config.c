@@ -13,8 +13,8 @@
 #include <string.h>
 
 struct wanted {
-    bool services, images, volumes, networks, profiles, environment, variables, quiet;
-    bool no_interpolate, no_normalise, no_consistency, image_digests;
+    bool services, images, volumes, networks, models, profiles, environment, variables, quiet;
+    bool no_interpolate, no_normalise, no_consistency, no_env_files, image_digests;
     const char *format, *hash, *output;
     const char *const *only; /* services that were named; with what they need, nothing else is shown */
 };
@@ -48,6 +48,18 @@ static int print_images(const struct spec *spec)
             printf("%s\n", service->image);
         else if (service->has_build)
             printf("%s-%s\n", spec->name, service->name);
+    }
+    return CLI_DONE;
+}
+
+static int print_models(const struct spec *spec)
+{
+    const struct node *models = node_get(spec->tree, "models");
+
+    for (size_t i = 0; models && i < models->len; i++) {
+        const char *model = node_str(node_get(models->entries[i].value, "model"));
+        if (model)
+            printf("%s\n", model);
     }
     return CLI_DONE;
 }
@@ -103,7 +115,8 @@ static int print_model(const struct cli *cli, const struct spec *spec, const str
 {
     struct buf out CLEANUP_BUF = { 0 }, escaped CLEANUP_BUF = { 0 };
     bool as_json = strcmp(wanted->format, "json") == 0;
-    json_t *model = model_loadable(spec->tree, as_json);
+    json_t *model =
+        wanted->no_env_files ? model_from_project(spec->tree, as_json) : model_loadable(spec->tree, as_json);
 
     if (model && as_json) {
         char *text CLEANUP_FREE = json_dumps(model, JSON_INDENT(2) | JSON_SORT_KEYS);
@@ -134,6 +147,8 @@ static int print_wanted(const struct cli *cli, const struct spec *spec, const st
         return print_keys(cli, json_object_get(spec->model, "networks"));
     if (wanted->images)
         return print_images(spec);
+    if (wanted->models)
+        return print_models(spec);
     if (wanted->profiles)
         return print_lines(spec->all_profiles);
     if (wanted->environment)
@@ -158,6 +173,7 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
     request.no_interpolate = wanted->no_interpolate || wanted->variables;
     request.no_normalise = wanted->no_normalise;
     request.no_consistency = wanted->no_consistency;
+    request.no_env_files = wanted->no_env_files;
     int r = compose_load(&request, ret, &problems);
     problems_format(&problems, cli->colour_err, &text);
     if (text.len > 0)
@@ -191,6 +207,7 @@ static int run(struct cli *cli, int argc, char **argv)
         { .name = "images", .help = "only the images' names", .flag = &wanted.images },
         { .name = "volumes", .help = "only the volumes' names", .flag = &wanted.volumes },
         { .name = "networks", .help = "only the networks' names", .flag = &wanted.networks },
+        { .name = "models", .help = "only the models' names", .flag = &wanted.models },
         { .name = "profiles", .help = "only the profiles' names", .flag = &wanted.profiles },
         { .name = "environment", .help = "only what variables were replaced from", .flag = &wanted.environment },
         { .name = "variables", .help = "only the variables that the files mention", .flag = &wanted.variables },
@@ -198,7 +215,9 @@ static int run(struct cli *cli, int argc, char **argv)
         { .name = "no-interpolate", .help = "variables stay as they are", .flag = &wanted.no_interpolate },
         { .name = "no-normalize", .help = "add nothing that the files do not say", .flag = &wanted.no_normalise },
         { .name = "no-consistency", .help = "do not check what refers to what", .flag = &wanted.no_consistency },
-        { .name = "resolve-image-digests", .help = "refused: it needs an engine", .flag = &wanted.image_digests },
+        { .name = "no-env-resolution", .help = "leave env_file and label_file unread", .flag = &wanted.no_env_files },
+        { .name = "resolve-image-digests", .help = "refused: it needs a registry", .flag = &wanted.image_digests },
+        { .name = "lock-image-digests", .help = "refused as well", .flag = &wanted.image_digests },
         { .name = "output", .letter = 'o', .value = "FILE", .help = "write there", .text = &wanted.output },
         { .name = "quiet", .letter = 'q', .help = "only check the files", .flag = &wanted.quiet },
         { 0 },
@@ -210,7 +229,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (strcmp(wanted.format, "yaml") != 0 && strcmp(wanted.format, "json") != 0)
         return cli_usage(cli, "--format is yaml or json, not \"%s\"", wanted.format);
     if (wanted.image_digests)
-        return cli_usage(cli, "--resolve-image-digests needs an engine that knows the images");
+        return cli_usage(cli, "daruma asks no registry for digests; where one matters, write image: NAME@sha256:…");
     wanted.only = (const char *const *)cli->args;
     int r = load(cli, &wanted, &spec);
     if (r < 0)

@@ -92,6 +92,7 @@ static json_t *build_request(const struct cli *cli, const struct client *client,
         (void)json_object_set_new(request, "files", files);
         (void)json_object_set_new(request, "project_dir", json_string(spec->working_dir));
     }
+    (void)json_object_del(request, "replace_nginx"); /* as it is */
     json_t *flags =
         json_pack("{s:b, s:b, s:b}", "build", wish->build, "replace", wish->replace, "dry_run", wish->dry_run);
     if (wish->force)

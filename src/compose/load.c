@@ -259,7 +259,8 @@ static void load_project(struct job *job)
     if (job->request->prune)
         normalise_prune(load, project);
     normalise_nulls(load, project);
-    normalise_environment(load, project);
+    if (!job->request->no_env_files)
+        normalise_environment(load, project);
     if (job->request->origins)
         found.files = list_of(load->pool, job->request->origins);
     if (job->request->replace_nginx && job->problems->errors == 0)

@@ -106,6 +106,29 @@ static void read_add_header(struct nginx_block *block, const struct nginx_direct
               node_bool(block->config->pool, directive->place, always));
 }
 
+/* proxy_redirect off | default | FROM TO; */
+static void read_redirect(struct nginx_block *block, const struct nginx_directive *directive)
+{
+    const struct nginx_word *from = &directive->words[1], *to = directive->len > 2 ? &directive->words[2] : NULL;
+    bool off = strcmp(from->text, "off") == 0;
+
+    if (to ? from->text[0] == '~' || strchr(from->text, '$') || strchr(to->text, '$')
+           : !off && strcmp(from->text, "default") != 0) {
+        problem_error(block->config->problems, directive->place,
+                      "`proxy_redirect` is understood as `off`, `default`, and with two fixed texts; take it out where "
+                      "`default` does as well, or keep nginx (--keep-nginx)");
+        return;
+    }
+    (void)own_list(block, &block->settings->redirects, NODE_LIST);
+    if (off)
+        return;
+    struct node *map = add_map(block, &block->settings->redirects, directive->place);
+    if (to) {
+        nginx_put(block, map, "from", nginx_text_node(block, from));
+        nginx_put(block, map, "to", nginx_text_node(block, to));
+    }
+}
+
 static void read_hide_header(struct nginx_block *block, const struct nginx_directive *directive)
 {
     node_append(block->config->pool, own_list(block, &block->settings->hidden, NODE_LIST),
@@ -325,6 +348,7 @@ static const struct rule rules[] = {
     { "proxy_next_upstream_tries", IN_LEVELS, 1, 1, .read = read_tries },
     { "proxy_pass", IN_LOCATION, 1, 1, .read = nginx_read_proxy_pass },
     { "proxy_read_timeout", IN_LEVELS, 1, 1, .read = read_read_timeout },
+    { "proxy_redirect", IN_LEVELS, 1, 2, .read = read_redirect },
     { "proxy_send_timeout", IN_LEVELS, 1, 1, .read = read_send_timeout },
     { "proxy_set_header", IN_LEVELS, 2, 2, .read = read_set_header },
     { "random", IN_UPSTREAM, 0, 2, .read = nginx_read_random },
@@ -390,7 +414,6 @@ static const struct rule rules[] = {
     { "proxy_max_temp_file_size", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_no_cache", .contexts = IN_LEVELS, 1, MANY },
     { "proxy_pass_header", .contexts = IN_LEVELS, 1, 1 },
-    { "proxy_redirect", IN_LEVELS, 1, 2, .left_out = "Location of answers is passed on as the service wrote it" },
     { "proxy_request_buffering", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_socket_keepalive", .contexts = IN_LEVELS, 1, 1 },
     { "proxy_temp_file_write_size", .contexts = IN_LEVELS, 1, 1 },

@@ -26,17 +26,18 @@ struct nginx_settings {
     int64_t body_limit;               /* bytes; 0: any */
     struct nginx_list request;        /* proxy_set_header: maps of `name`, `value` */
     struct nginx_list response;       /* add_header: the same, with `always` */
-    struct nginx_list hidden;         /* proxy_hide_header: names */
-    struct nginx_list next_upstream;  /* words of retry.on */
-    struct nginx_list error_pages;    /* maps of `codes`, `uri`, `as` */
-    int64_t tries;                    /* of proxy_next_upstream_tries; 0: all */
-    int64_t tries_ns;                 /* proxy_next_upstream_timeout; 0: none */
-    bool intercept;                   /* proxy_intercept_errors */
-    const char *root;                 /* of files; NULL: not said */
-    const char *default_type;         /* Content-Type of a `return` with a text; NULL: not said */
-    bool denied;                      /* `deny all` */
-    int access_level;                 /* where `denied` was decided; 0: nowhere */
-    struct nginx_list constants;      /* `set $name text` without variables: a map */
+    struct nginx_list redirects; /* proxy_redirect: maps of `from`, `to`; `default` is one without; NULL: the same */
+    struct nginx_list hidden;    /* proxy_hide_header: names */
+    struct nginx_list next_upstream; /* words of retry.on */
+    struct nginx_list error_pages;   /* maps of `codes`, `uri`, `as` */
+    int64_t tries;                   /* of proxy_next_upstream_tries; 0: all */
+    int64_t tries_ns;                /* proxy_next_upstream_timeout; 0: none */
+    bool intercept;                  /* proxy_intercept_errors */
+    const char *root;                /* of files; NULL: not said */
+    const char *default_type;        /* Content-Type of a `return` with a text; NULL: not said */
+    bool denied;                     /* `deny all` */
+    int access_level;                /* where `denied` was decided; 0: nowhere */
+    struct nginx_list constants;     /* `set $name text` without variables: a map */
 };
 
 enum nginx_match {

@@ -230,6 +230,38 @@ void nginx_make_response_headers(struct making *making, const struct nginx_scope
     }
 }
 
+/* `proxy_redirect default`: where the service is asked in place of where it was asked for. */
+static void add_default_location(struct making *making, const struct target *target,
+                                 const struct nginx_location *location, struct node *to)
+{
+    const struct nginx_word *word = &location->proxy_pass->words[1];
+    struct node *map = new_map(making, word->place);
+
+    if (strchr(word->text, '$'))
+        return; /* as nginx */
+    set_text(making, map, "from", word->place,
+             target->uri ? word->text : pool_printf(making->load->pool, "%s/", word->text));
+    set_text(making, map, "to", word->place, target->uri ? location->path.text : "/");
+    node_append(making->load->pool, to, map);
+}
+
+static void make_locations(struct making *making, const struct target *target, const struct nginx_location *location,
+                           struct node *route)
+{
+    const struct node *items = location->settings.redirects.items;
+    struct node *list = new_list(making, location->proxy_pass->place);
+
+    if (!items)
+        add_default_location(making, target, location, list);
+    for (size_t i = 0; items && i < items->len; i++)
+        if (node_get(node_at(items, i), "from"))
+            node_append(making->load->pool, list, node_at(items, i));
+        else
+            add_default_location(making, target, location, list);
+    if (list->len > 0)
+        set(making, inner(making, inner(making, route, "headers", NODE_MAP), "response", NODE_MAP), "location", list);
+}
+
 /* --- a location ------------------------------------------------------------------------------------------------- */
 
 /* The path and query of `proxy_pass` in place of what the location has matched, or of all. */
@@ -290,4 +322,5 @@ void nginx_make_forward(struct making *making, struct nginx_scope *scope, const 
     set_bool(making, route, "forwarded", place, false);
     set_bool(making, route, "via", place, false);
     make_request_headers(making, scope, place, route);
+    make_locations(making, &target, location, route);
 }

@@ -334,7 +334,7 @@ static const struct schema service_daruma = { .kinds = NODE_MAP, .fields = servi
 static const struct attribute service_fields[] = {
     { "annotations", &labels, Q, "OCI annotations" },
     { "attach", &kept_boolean, HONOUR_TRUE, "show its output in `up`" },
-    { "blkio_config", &(const struct schema){ .kinds = NODE_MAP, .fields = blkio_fields }, N, "block device limits" },
+    { "blkio_config", &(const struct schema){ .kinds = NODE_MAP, .fields = blkio_fields }, D, "block device limits" },
     { "build", &schema_build, Q, "how its image is built" },
     { "cap_add", &unique_strings, D, "capabilities to add" },
     { "cap_drop", &unique_strings, D, "capabilities to drop" },

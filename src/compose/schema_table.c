@@ -68,9 +68,20 @@ static const struct attribute rewrite_fields[] = {
     { "set", &header_map, P, "fields that are there afterwards" },
     END,
 };
+static const struct attribute location_fields[] = {
+    { "from", &text, P, "what it begins with" },
+    { "to", &string, P, "what it begins with afterwards" },
+    END,
+};
 static const struct attribute response_rewrite_fields[] = {
     { "add", &header_map, P, "fields that are there as well" },
     { "add_on_success", &header_map, P, "the same, for good answers only" },
+    { "location",
+      &(const struct schema){
+          .kinds = NODE_LIST,
+          .items =
+              &(const struct schema){ .kinds = NODE_MAP, .fields = location_fields, .required = WORDS("from", "to") } },
+      P, "where a service sends clients" },
     { "remove", &string_or_list, P, "fields that go no further" },
     { "set", &header_map, P, "fields that are there afterwards" },
     END,

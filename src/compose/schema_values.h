@@ -117,9 +117,9 @@ static const struct schema ulimits = { .kinds = NODE_MAP, .others = &ulimit, .ke
 static const struct attribute reference_fields[] = {
     { "source", &string, D, "its name at the top level" },
     { "target", &string, D, "where it appears" },
-    { "uid", &string, N, "owner" },
-    { "gid", &string, N, "group" },
-    { "mode", &mode, N, "permissions" },
+    { "uid", &string, D, "owner" },
+    { "gid", &string, D, "group" },
+    { "mode", &mode, D, "permissions" },
     END,
 };
 static const struct schema reference = {

@@ -194,6 +194,8 @@ struct spec_rewrite {
     char **add;            /* the same, beside those that are there */
     char **add_on_success; /* the same, for good answers only */
     char **remove;         /* names */
+    char *
+        *locations; /* of answers, "FROM\nTO": TO in place of FROM where Location begins with it; the first that fits */
 };
 
 /* What is answered in place of an error. */
@@ -361,6 +363,7 @@ struct compose_request {
     bool no_interpolate;            /* variables stay as they are written */
     bool no_normalise;              /* nothing is added that the files do not say */
     bool no_consistency;            /* what does not fit together is not told */
+    bool no_env_files;              /* env_file and label_file are not read */
 };
 
 /*

@@ -219,6 +219,24 @@ static char **read_fields(struct loading *load, const struct node *map, size_t *
     return lines;
 }
 
+/* Adds to `len` by how much the head of an answer may grow. */
+static char **read_locations(struct loading *load, const struct node *list, size_t *len)
+{
+    char **locations = POOL_ARRAY(load->pool, char *, (list ? list->len : 0) + 1);
+    size_t most = 0;
+
+    for (size_t i = 0; list && i < list->len; i++) {
+        const struct node *item = node_at(list, i);
+        const char *from = read_text(item, "from", ""), *to = read_text(item, "to", "");
+        (void)check_value(load, place_of(item, "from"), from);
+        (void)check_value(load, place_of(item, "to"), to);
+        locations[i] = pool_printf(load->pool, "%s\n%s", from, to);
+        most = strlen(to) > most ? strlen(to) : most;
+    }
+    *len += most;
+    return locations;
+}
+
 static struct spec_rewrite read_rewrite(struct loading *load, const struct node *node, size_t room)
 {
     const struct node *remove = node_get(node, "remove");
@@ -228,6 +246,7 @@ static struct spec_rewrite read_rewrite(struct loading *load, const struct node 
         .add = read_fields(load, node_get(node, "add"), &len),
         .add_on_success = read_fields(load, node_get(node, "add_on_success"), &len),
         .remove = read_strings(load->pool, remove),
+        .locations = read_locations(load, node_get(node, "location"), &len),
     };
 
     if (!rewrite.remove)
@@ -410,8 +429,9 @@ static bool says_more_than_tcp(const struct spec_route *route)
 {
     return *route->host || *route->path || route->action != SPEC_FORWARD || route->maintenance ||
            route->body_limit > 0 || route->request.set[0] || route->request.remove[0] || route->response.set[0] ||
-           route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] || route->replace ||
-           route->rules_len > 0 || *route->sticky.cookie || *route->balance.name;
+           route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] ||
+           route->response.locations[0] || route->replace || route->rules_len > 0 || *route->sticky.cookie ||
+           *route->balance.name;
 }
 
 void spec_check_routes(struct loading *load, const struct spec_listener *listener)
@@ -449,6 +469,8 @@ static size_t rewrite_len(const struct spec_rewrite *rewrite)
         len += strlen(*line) + 2;
     for (char **name = rewrite->remove; name && *name; name++)
         len += strlen(*name) + 1;
+    for (char **location = rewrite->locations; location && *location; location++)
+        len += strlen(*location) + 1;
     return len;
 }
 

@@ -72,6 +72,7 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
         up_request_free(&request);
         return 0;
     }
+    up_request_inherit(&request, &daemon->request);
     r = daemon_change(daemon, &request, &problems, &plan, err);
     problems_format(&problems, false, &text);
     const char *told = text.len > 0 ? text.data : "";

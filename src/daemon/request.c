@@ -123,6 +123,14 @@ int up_request_parse(const json_t *json, struct up_request *ret, struct err *err
     return 0;
 }
 
+void up_request_inherit(struct up_request *request, const struct up_request *last)
+{
+    if (json_object_get(request->json, "replace_nginx"))
+        return;
+    request->compose.replace_nginx = last->compose.replace_nginx;
+    (void)json_object_set_new(request->json, "replace_nginx", json_boolean(last->compose.replace_nginx));
+}
+
 void up_request_free(struct up_request *request)
 {
     for (size_t i = 0; i < ARRAY_LEN(request->lists); i++)

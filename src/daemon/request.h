@@ -30,6 +30,8 @@ json_t *up_request_json(const struct compose_request *compose, const char *const
 
 /* Keeps a reference to `json`. -EINVAL with `err` when it has not the documented form. */
 int up_request_parse(const json_t *json, struct up_request *ret, struct err *err);
+/* What it leaves open, because its command does not ask for it, stays as the last one had it: `replace_nginx`. */
+void up_request_inherit(struct up_request *request, const struct up_request *last);
 /* Accepts a zeroed one. */
 void up_request_free(struct up_request *request);
 

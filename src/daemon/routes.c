@@ -71,7 +71,14 @@ static int fill_rewrite(struct board *board, const struct spec_rewrite *rewrite,
         r = append_lines(board, rewrite->set, &ret->add);
     if (r == 0)
         r = append_lines(board, rewrite->add, &ret->add);
-    return r < 0 ? r : append_lines(board, rewrite->add_on_success, &ret->add_on_success);
+    if (r == 0)
+        r = append_lines(board, rewrite->add_on_success, &ret->add_on_success);
+    for (char **location = rewrite->locations; r == 0 && location && *location; location++) {
+        r = append(board, *location, strlen(*location), &ret->locations);
+        if (r == 0)
+            r = append(board, "\n", 1, &ret->locations);
+    }
+    return r;
 }
 
 static uint32_t own_bit(const char *name, size_t len)

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 enum {
@@ -51,7 +52,8 @@ bool gw_adopt_possible(const struct gw_worker *worker)
            arena->adopting < ATTEMPTS;
 }
 
-int gw_adopt_epoll(struct gw_worker *worker)
+/* The epoll set. */
+static int open_epoll(struct gw_worker *worker)
 {
     struct arena *arena = worker->slots.arena;
 
@@ -64,6 +66,24 @@ int gw_adopt_epoll(struct gw_worker *worker)
     if (worker->epoll_fd < 0)
         return -errno;
     return gw_watch(worker, worker->setup->channel_fd, EPOLLIN | EPOLLRDHUP, GW_KIND_CHANNEL, 0, 0);
+}
+
+/* One that is there is not taken over as it is set, but its descriptor: there may be no other one to be had. */
+static int open_alarm(struct gw_worker *worker)
+{
+    struct arena *arena = worker->slots.arena;
+
+    if (timerfd_settime(arena->alarm_fd, 0, &(struct itimerspec){ 0 }, NULL) < 0)
+        arena->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (arena->alarm_fd < 0)
+        return -errno;
+    return gw_watch(worker, arena->alarm_fd, EPOLLIN, GW_KIND_ALARM, 0, 0);
+}
+
+int gw_adopt_epoll(struct gw_worker *worker)
+{
+    int result = open_epoll(worker);
+    return result < 0 ? result : open_alarm(worker);
 }
 
 /* ---- building anew ---- */

@@ -17,7 +17,7 @@
 /* Can the arena be used at all? It is of our layout and size, and no adoption of it has failed several times in a row. */
 bool gw_adopt_possible(const struct gw_worker *worker);
 
-/* Opens the epoll set, or takes over the one that is there. 0 or a negative errno. */
+/* Opens the epoll set and the alarm, or takes over those that are there. 0 or a negative errno. */
 int gw_adopt_epoll(struct gw_worker *worker);
 
 /* Takes over everything else; nothing in the first life. The view is that of now. 0 or -ENOMEM. */

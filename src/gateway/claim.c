@@ -263,6 +263,7 @@ static void claim_own(struct gw_claims *a)
                           STDOUT_FILENO,
                           STDERR_FILENO,
                           a->worker->epoll_fd,
+                          a->worker->slots.arena->alarm_fd,
                           setup->channel_fd,
                           setup->bell_fd,
                           setup->supervisor_bell_fd };

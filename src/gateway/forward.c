@@ -295,6 +295,42 @@ static void add_cookie(struct text *text, const struct gw_span cookie[3])
     text_add(text, "\r\n", 2);
 }
 
+/* The Location of an answer that a route rewrites, if it begins as one of the pairs says, and what it becomes. */
+static struct http1_header *find_location(const char *buf, struct http1_head *head, struct gw_span pairs,
+                                          struct gw_span ret[2])
+{
+    struct http1_header *location = head->header;
+    const struct http1_header *none = head->header + head->headers;
+    while (location < none && (location->hop_by_hop || location->name.len != 8 ||
+                               strncasecmp(buf + location->name.at, "Location", 8) != 0))
+        location++;
+    if (location == none)
+        return NULL;
+    struct gw_span value = { buf + location->value.at, location->value.len };
+    const char *end = pairs.text + pairs.len;
+    for (const char *from = pairs.text, *to, *next; from < end; from = next + 1) {
+        to = memchr(from, '\n', (size_t)(end - from));
+        next = to ? memchr(to + 1, '\n', (size_t)(end - to - 1)) : NULL;
+        if (!next)
+            return NULL;
+        size_t len = (size_t)(to - from);
+        if (len > value.len || memcmp(value.text, from, len) != 0)
+            continue;
+        ret[0] = (struct gw_span){ to + 1, (size_t)(next - to - 1) };
+        ret[1] = (struct gw_span){ value.text + len, value.len - len };
+        return location;
+    }
+    return NULL;
+}
+
+static void add_location(struct text *text, const struct gw_span location[2])
+{
+    text_put(text, "Location: ");
+    text_add(text, location[0].text, location[0].len);
+    text_add(text, location[1].text, location[1].len);
+    text_add(text, "\r\n", 2);
+}
+
 bool gw_forward_is_good(unsigned status)
 {
     return status == 200 || status == 201 || status == 204 || status == 206 ||
@@ -306,9 +342,15 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
 {
     struct text text = { .at = out, .end = out + size };
     uint64_t skip = FIELD_BIT(CONTENT_LENGTH);
+    struct http1_header *location = NULL;
+    struct gw_span moved[2] = { { 0 } };
 
     if (facts->rewrite.drop.len > 0)
         mark_dropped(buf, head, facts->rewrite.drop);
+    if (facts->rewrite.locations.len > 0)
+        location = find_location(buf, head, facts->rewrite.locations, moved);
+    if (location)
+        location->hop_by_hop = true; /* as it was it goes no further */
     text_put(&text, "HTTP/1.1 ");
     text_number(&text, head->status);
     text_add(&text, " ", 1);
@@ -317,6 +359,8 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
     if (facts->served_by)
         skip |= FIELD_BIT(X_SERVED_BY);
     copy_fields(&text, buf, head, skip);
+    if (location)
+        add_location(&text, moved);
     if (facts->enchunk)
         text_put(&text, "Transfer-Encoding: chunked\r\n");
     else if (head->status >= 200 && head->status != 204 && !facts->dechunk)

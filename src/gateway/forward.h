@@ -23,7 +23,7 @@ struct gw_span {
 
 /* What a route does to header fields: struct board_rewrite, as bytes. */
 struct gw_rewrite {
-    struct gw_span drop, add, add_on_success;
+    struct gw_span drop, add, add_on_success, locations;
 };
 
 struct gw_facts; /* expand.h */
@@ -68,7 +68,7 @@ struct gw_forward_response {
     bool enchunk;             /* a body until close goes out in chunks */
     struct gw_span cookie[3]; /* Set-Cookie: name, value, attributes; no name: none */
     struct gw_rewrite rewrite;
-    const struct gw_facts *gaps; /* of the request */
+    const struct gw_facts *gaps; /* of the request; NULL: they have none */
 };
 
 /* Does add_header of such an answer count without `always`, as nginx has it? 200, 201, 204, 206, 301 … 304, 307, 308. */

@@ -95,14 +95,19 @@ struct gw_rewrite gw_relay_rewrite(const struct board *view, const struct board_
     struct gw_rewrite rewrite;
     rewrite.drop.text = board_text(view, on_board->drop, &rewrite.drop.len);
     rewrite.add.text = board_text(view, on_board->add, &rewrite.add.len);
+    rewrite.locations.text = board_text(view, on_board->locations, &rewrite.locations.len);
     rewrite.add_on_success.text = board_text(view, on_board->add_on_success, &rewrite.add_on_success.len);
     return rewrite;
 }
 
+static bool has_gap(struct gw_span lines)
+{
+    return lines.len > 0 && memchr(lines.text, TEMPLATE_OPEN, lines.len);
+}
+
 bool gw_relay_has_gaps(const struct gw_rewrite *rewrite)
 {
-    return memchr(rewrite->add.text, TEMPLATE_OPEN, rewrite->add.len) ||
-           memchr(rewrite->add_on_success.text, TEMPLATE_OPEN, rewrite->add_on_success.len);
+    return has_gap(rewrite->add) || has_gap(rewrite->add_on_success);
 }
 
 /* The head stays where it is, for the access log, unless it takes the room that the body needs. */
@@ -382,6 +387,7 @@ static void complete(struct gw_worker *worker, struct conn *conn)
 bool gw_relay(struct gw_worker *worker, struct conn *conn)
 {
     uint32_t generation = conn->generation;
+    bool relaying = conn->state == CONN_RELAYING; /* else it is touched when it begins to */
     bool moved = gw_relay_request(worker, conn);
 
     if (conn->state != CONN_SENDING && conn->state != CONN_RELAYING)
@@ -411,7 +417,8 @@ bool gw_relay(struct gw_worker *worker, struct conn *conn)
         moved |= gw_response_read(worker, conn, upstream);
     if (moved && conn->generation == generation && conn->state == CONN_RELAYING) {
         conn->deaths = 0; /* it gets on */
-        gw_conn_touch(worker, conn);
+        if (relaying)
+            gw_conn_touch(worker, conn);
     }
     return moved;
 }

@@ -102,10 +102,11 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     facts.http10 = conn->flags & CONN_HTTP10;
     facts.rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
     set_cookie(worker, conn, cookie, facts.cookie);
-    struct gw_gathered gathered = { 0 };
-    facts.gaps = &gathered.facts;
-    if (gw_relay_has_gaps(&facts.rewrite))
+    struct gw_gathered gathered;
+    if (gw_relay_has_gaps(&facts.rewrite)) {
         (void)gw_relay_gather(worker, conn, &gathered);
+        facts.gaps = &gathered.facts;
+    }
     conn->status = head->status;
     conn->out_framing = head->framing;
     conn->out_left = head->content_length;

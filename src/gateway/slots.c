@@ -47,6 +47,7 @@ int gw_slots_new(struct slots *slots, uint32_t conns, struct err *err)
         .free_upstream = GW_NONE,
         .free_block = GW_NONE,
         .epoll_fd = -1,
+        .alarm_fd = -1,
         .id_seed = { rng_entropy(), rng_entropy() },
     };
     for (uint32_t i = 0; i < BOARD_LISTENERS; i++)

@@ -38,7 +38,7 @@
 
 #define GW_ARENA_MAGIC UINT64_C(0x6461727561726e31) /* "daruarn1" */
 #ifndef GW_ARENA_LAYOUT                             /* a story builds a program of another one */
-#define GW_ARENA_LAYOUT 8u
+#define GW_ARENA_LAYOUT 9u
 #endif
 #define GW_NONE      UINT32_MAX
 #define GW_HEAD_DONE UINT32_MAX /* conn.head_sent: all of it */
@@ -223,7 +223,7 @@ struct arena {
     uint32_t used_conns;                              /* in use now */
     uint32_t lives;                                   /* workers that have begun on it */
     uint32_t adopting;                                /* of those, in a row, that did not get to the end of adoption */
-    int32_t epoll_fd;                                 /* -1: none */
+    int32_t epoll_fd, alarm_fd;                       /* -1: none */
     uint32_t draining;                                /* bool */
     uint64_t id_seed[2];                              /* what request ids are made from */
     uint32_t hand; /* what the worker has in hand: enum gw_hand; with a listener's index above its 8 bits */

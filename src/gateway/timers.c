@@ -84,26 +84,33 @@ static void drop_first(struct timers *timers)
         sink(timers, 1, last);
 }
 
-bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id)
+/* Is there a deadline up to `by`? Then it is the first entry's: those that were put off or cancelled are corrected. */
+static bool first_is_up(struct timers *timers, int64_t by)
 {
-    while (timers->count > 0 && timers->heap[1].key <= now) {
+    while (timers->count > 0 && timers->heap[1].key <= by) {
         uint32_t id = timers->heap[1].id;
         int64_t due = timers->due[id];
-        if (due > now) {
-            sink(timers, 1, (struct timer_entry){ .key = due, .id = id });
-            continue;
-        }
-        drop_first(timers);
-        timers->due[id] = 0;
-        if (due > 0) {
-            *ret_id = id;
+        if (due == timers->heap[1].key)
             return true;
-        }
+        if (due > 0)
+            sink(timers, 1, (struct timer_entry){ .key = due, .id = id });
+        else
+            drop_first(timers);
     }
     return false;
 }
 
-int64_t gw_timers_next(const struct timers *timers)
+bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id)
 {
-    return timers->count > 0 ? timers->heap[1].key : INT64_MAX;
+    if (!first_is_up(timers, now))
+        return false;
+    *ret_id = timers->heap[1].id;
+    timers->due[*ret_id] = 0;
+    drop_first(timers);
+    return true;
+}
+
+int64_t gw_timers_next(struct timers *timers, int64_t by)
+{
+    return first_is_up(timers, by) ? timers->heap[1].key : by;
 }

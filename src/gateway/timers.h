@@ -42,7 +42,7 @@ static inline int64_t gw_timers_due(const struct timers *timers, uint32_t id)
 /* Takes one that is due; false when there is none. */
 bool gw_timers_pop(struct timers *timers, int64_t now, uint32_t *ret_id);
 
-/* Not later than the next deadline; INT64_MAX when nothing is armed. */
-int64_t gw_timers_next(const struct timers *timers);
+/* The next deadline; `by` when it is not before that. */
+int64_t gw_timers_next(struct timers *timers, int64_t by);
 
 #endif

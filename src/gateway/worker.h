@@ -16,7 +16,15 @@
 
 /* What an epoll event is about: kind (8 bits), generation of the slot (24), index (32). Never a pointer: an event may
    be older than the slot's present use. */
-enum gw_kind { GW_KIND_LISTENER, GW_KIND_CHANNEL, GW_KIND_BELL, GW_KIND_GUARD, GW_KIND_CONN, GW_KIND_UPSTREAM };
+enum gw_kind {
+    GW_KIND_LISTENER,
+    GW_KIND_CHANNEL,
+    GW_KIND_BELL,
+    GW_KIND_GUARD,
+    GW_KIND_ALARM,
+    GW_KIND_CONN,
+    GW_KIND_UPSTREAM
+};
 uint64_t gw_tag(enum gw_kind kind, uint32_t generation, uint32_t index);
 
 enum { GW_PIPES_IDLE = 32 }; /* empty ones that are kept */
@@ -43,6 +51,7 @@ struct gw_worker {
     struct timers timers; /* ids: connections, then upstreams, then GW_TIMER_ACCEPT */
     int epoll_fd;
     int64_t now;       /* of this turn */
+    int64_t alarm_ns;  /* when the alarm goes off, or went off last */
     bool epoll_is_new; /* nothing of what the arena holds is registered in it */
     uint32_t proven;   /* connections below have been checked since they were adopted; GW_NONE: all */
     bool draining, accept_paused, over;

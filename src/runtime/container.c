@@ -3,6 +3,7 @@
 #include "runtime/container_parts.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/version.h"
 
 #include <inttypes.h>
@@ -270,6 +271,39 @@ static json_t *devices_json(const json_t *list)
     return ret;
 }
 
+/* "1mb" has become a number by then, or the text of one. */
+static json_t *device_rates_json(const json_t *list, const char *key, const char *name)
+{
+    json_t *ret = json_array(), *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)(void)
+        json_array_append_new(ret, json_pack("{s:s, s:I}", "Path", text_of(item, "path"), name,
+                                             (json_int_t)number_of(json_object_get(item, key))));
+    return ret;
+}
+
+static void add_blkio(const struct spec_service *service, json_t *host)
+{
+    const json_t *config = json_object_get(service->model, "blkio_config");
+    const struct {
+        const char *list, *key, *name, *value;
+    } rows[] = { { "device_read_bps", "rate", "BlkioDeviceReadBps", "Rate" },
+                 { "device_read_iops", "rate", "BlkioDeviceReadIOps", "Rate" },
+                 { "device_write_bps", "rate", "BlkioDeviceWriteBps", "Rate" },
+                 { "device_write_iops", "rate", "BlkioDeviceWriteIOps", "Rate" },
+                 { "weight_device", "weight", "BlkioWeightDevice", "Weight" } };
+
+    if (json_object_get(config, "weight"))
+        (void)json_object_set_new(host, "BlkioWeight",
+                                  json_integer((json_int_t)number_of(json_object_get(config, "weight"))));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const json_t *list = json_object_get(config, rows[i].list);
+        if (list)
+            (void)json_object_set_new(host, rows[i].name, device_rates_json(list, rows[i].key, rows[i].value));
+    }
+}
+
 /* deploy.resources: what the service's own attributes do not say already. */
 static void add_resources(const struct spec_service *service, json_t *host)
 {
@@ -428,10 +462,13 @@ json_t *container_body(const struct spec *spec, const struct spec_service *servi
     (void)json_object_set_new(body, "Labels", labels_of(spec, service, number));
     (void)json_object_set_new(body, "ExposedPorts", exposed_json(service));
     (void)json_object_set_new(body, "Healthcheck", healthcheck_json(service));
+    if (json_object_get(model, "stop_grace_period"))
+        (void)json_object_set_new(body, "StopTimeout", json_integer(service->stop_grace_period_ns / NS_PER_S));
     (void)json_object_set_new(host, "RestartPolicy", restart_json(&service->restart));
     (void)json_object_set_new(host, "Ulimits", ulimits_json(service));
     container_add_mounts(spec, service, host);
     add_resources(service, host);
+    add_blkio(service, host);
     if (json_object_get(model, "devices"))
         (void)json_object_set_new(host, "Devices", devices_json(json_object_get(model, "devices")));
     if (logging) {

@@ -18,13 +18,18 @@
    of memory. */
 json_t *container_body(const struct spec *spec, const struct spec_service *service, int number);
 
+/* Would the program notice whether it runs in the container `theirs` or in `ours`? Both as the Engine inspects them; `endpoints`
+   says what is asked for `ours` in each of its networks, and `name` what either is called in the end. */
+bool container_same(const json_t *theirs, const json_t *ours, const json_t *endpoints, const char *name);
+
 /* Gives such a body the volume `name` at `target`, unless it has something else there. */
 void container_inherit(json_t *body, const char *name, const char *target);
 
 /* What a secret or a config says that is no file: its `content`, or the variable that its `environment` names. NULL: it
    is none such, or there is no such variable. */
 const char *container_content(const struct spec *spec, const json_t *definition);
-/* Such secrets and configs of a service: {"/run/secrets/NAME": "what it says"}. NULL when out of memory. */
+/* Such secrets and configs of a service: {"/run/secrets/NAME": {"content": "what it says", "mode": 292, "uid": 0, "gid": 0}}. NULL
+   when out of memory. */
 json_t *container_files(const struct spec *spec, const struct spec_service *service);
 
 /* `container_name`, else PROJECT-SERVICE-N. NULL when out of memory; free(). */

@@ -41,6 +41,14 @@ static json_t *bind_json(const json_t *mount)
                             *selinux ? "," : "", selinux, *propagation ? "," : "", propagation);
 }
 
+/* Permissions as a number, or as an octal text. */
+static json_int_t mode_of(const json_t *value, json_int_t otherwise)
+{
+    if (json_is_string(value))
+        return strtol(json_string_value(value), NULL, 8);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
 static json_t *mount_json(const struct spec *spec, const json_t *mount)
 {
     const char *type = text_of(mount, "type"), *source = text_of(mount, "source");
@@ -60,9 +68,7 @@ static json_t *mount_json(const struct spec *spec, const json_t *mount)
         if (size)
             (void)json_object_set_new(options, "SizeBytes", json_integer((json_int_t)number_of(size)));
         if (mode)
-            (void)json_object_set_new(options, "Mode",
-                                      json_integer(json_is_string(mode) ? strtol(json_string_value(mode), NULL, 8)
-                                                                        : json_integer_value(mode)));
+            (void)json_object_set_new(options, "Mode", json_integer(mode_of(mode, 0)));
         (void)json_object_set_new(ret, "TmpfsOptions", options);
     }
     return ret;
@@ -103,6 +109,14 @@ const char *container_content(const struct spec *spec, const json_t *definition)
     return content;
 }
 
+/* Whose it is, and who may read it; unless it is said: root's, and everybody. */
+static json_t *file_json(const json_t *use, const char *content)
+{
+    return json_pack("{s:s, s:I, s:I, s:I}", "content", content, "mode", mode_of(json_object_get(use, "mode"), 0444),
+                     "uid", (json_int_t)number_of(json_object_get(use, "uid")), "gid",
+                     (json_int_t)number_of(json_object_get(use, "gid")));
+}
+
 json_t *container_files(const struct spec *spec, const struct spec_service *service)
 {
     static const char *const sections[] = { "secrets", "configs" };
@@ -116,7 +130,7 @@ json_t *container_files(const struct spec *spec, const struct spec_service *serv
                 container_content(spec, container_definition(spec, sections[n], text_of(use, "source")));
             json_t *target = target_json(use, sections[n]);
             if (content && target)
-                (void)json_object_set_new(files, json_string_value(target), json_string(content));
+                (void)json_object_set_new(files, json_string_value(target), file_json(use, content));
             json_decref(target);
         }
     return files;

@@ -27,22 +27,39 @@ static struct docker_kept *kept_find(struct docker *docker, const char *instance
     return NULL;
 }
 
-int docker_keep(struct runtime_handle *handle)
+static struct docker_kept *kept_new(const struct runtime_handle *handle)
 {
     struct docker *docker = handle->docker;
-    struct docker_kept *kept = kept_find(docker, handle->instance);
+    struct docker_kept *kept = calloc(1, sizeof(*kept));
 
-    if (!kept) {
-        kept = calloc(1, sizeof(*kept));
-        if (!kept)
-            return -ENOMEM;
-        kept->docker = docker;
-        memcpy(kept->instance, handle->instance, sizeof(kept->instance));
-        kept->next = docker->kept;
-        docker->kept = kept;
-    }
+    if (!kept)
+        return NULL;
+    kept->docker = docker;
+    memcpy(kept->instance, handle->instance, sizeof(kept->instance));
+    kept->next = docker->kept;
+    docker->kept = kept;
+    return kept;
+}
+
+int docker_keep(struct runtime_handle *handle)
+{
+    struct docker_kept *kept = kept_find(handle->docker, handle->instance);
+
+    if (!kept)
+        kept = kept_new(handle);
+    if (!kept)
+        return -ENOMEM;
     memcpy(kept->id, handle->id, sizeof(kept->id));
+    memcpy(kept->hash, handle->hash, sizeof(kept->hash));
+    memcpy(kept->image, handle->image, sizeof(kept->image));
     return 0;
+}
+
+const char *docker_keeps(const struct runtime_handle *handle)
+{
+    const struct docker_kept *kept = kept_find(handle->docker, handle->instance);
+    bool same = kept && strcmp(kept->hash, handle->hash) == 0 && strcmp(kept->image, handle->image) == 0;
+    return same ? kept->id : "";
 }
 
 static void kept_free(struct docker_kept *kept)
@@ -65,21 +82,35 @@ static void on_removed(void *owner, int status, const json_t *json, const struct
     /* Else it is tried once more at the end. */
 }
 
-static void docker_forget(struct runtime *runtime, const char *instance)
+static void kept_remove(struct docker_kept *kept, const char *options)
 {
-    struct docker *docker = docker_of(runtime);
-    struct docker_kept *kept = kept_find(docker, instance);
     char path[DOCKER_ID + 32];
 
-    if (!kept)
-        return;
     kept->forgotten = true;
-    (void)snprintf(path, sizeof(path), "/containers/%s?force=1", kept->id);
+    (void)snprintf(path, sizeof(path), "/containers/%s?force=1%s", kept->id, options);
     const struct engine_request request = {
         .method = "DELETE", .path = path, .timeout_ns = DOCKER_TIMEOUT_NS, .owner = kept, .done = on_removed
     };
-    if (engine_begin(docker->engine, &request, &kept->call) < 0)
+    if (engine_begin(kept->docker->engine, &request, &kept->call) < 0)
         kept->call = NULL;
+}
+
+static void docker_forget(struct runtime *runtime, const char *instance)
+{
+    struct docker_kept *kept = kept_find(docker_of(runtime), instance);
+    if (kept)
+        kept_remove(kept, "");
+}
+
+void docker_discard(struct runtime_handle *handle)
+{
+    struct docker_kept *kept = kept_new(handle);
+
+    if (kept) { /* else the next LOOK does it */
+        memcpy(kept->id, handle->new_id, sizeof(kept->id));
+        kept_remove(kept, "&v=1"); /* its volumes are its own: those that it has inherited have names */
+    }
+    handle->new_id[0] = '\0';
 }
 
 /* ---- --- ---- */
@@ -96,6 +127,7 @@ static void handle_free(struct runtime_handle *handle)
     if (handle->archive > 0)
         (void)close(handle->archive);
     docker_plan_free(handle);
+    json_decref(handle->ours);
     if (handle->link) {
         *handle->link = handle->next;
         if (handle->next)
@@ -116,10 +148,15 @@ static int begin(struct runtime *runtime, const struct runtime_start *start, boo
     handle->owner = start->owner;
     handle->adopting = adopting;
     handle->told_code = -1;
-    handle->step = start->prepare ? DOCKER_NEED : DOCKER_LOOK;
     handle->timer = (struct loop_timer){ .fn = docker_step_due, .data = handle };
     int r = docker_plan(handle, start, err);
-    if (r == 0 && docker_events_begin(docker, start->spec->name) < 0)
+    const char *kept = r < 0 || adopting || start->prepare ? "" : docker_keeps(handle);
+    handle->step = start->prepare ? DOCKER_NEED : *kept ? DOCKER_START : DOCKER_LOOK;
+    if (*kept) {
+        (void)snprintf(handle->id, sizeof(handle->id), "%s", kept);
+        docker_policy_choose(handle);
+    }
+    if (r == 0 && (docker_needs_note(handle) < 0 || docker_events_begin(docker, start->spec->name) < 0))
         r = err_errno(err, -ENOMEM, "cannot start %s", start->instance);
     if (r < 0) {
         handle_free(handle);

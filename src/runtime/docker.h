@@ -5,9 +5,16 @@
  * A start is a row of steps, each one call of the Engine's API; what a step needs was taken from the spec when the
  * start was asked for, since the spec may be replaced meanwhile:
  *
- *     LOOK ──▶ (STOP_OLD ▶ REMOVE_OLD) ──▶ NEED … ──▶ CREATE ──▶ COPY ──▶ CONNECT … ──▶ START ──▶ INSPECT ──▶ RUN ◀─▶ CHECK ──▶ LAST
- *       │ the same container is there, stopped ──────────────────────────────────▲          ▲
- *       └ … and running ───────────────────────────────────────────────────────────────────┘
+ *     LOOK ──▶ NEED … ──▶ CREATE ──▶ COPY ──▶ CONNECT … ──▶ START ──▶ INSPECT ──▶ RUN ◀─▶ CHECK ──▶ LAST
+ *       │ the same container is there, stopped ────────────────▲          ▲
+ *       └ … and running ─────────────────────────────────────────────────┘
+ *
+ * The next life of an instance begins with START. Another container may be there: one of an older configuration, or one that Compose made. Then CREATE makes ours under
+ * another name beside it, and the Engine is asked for both. Where they do not differ ours is thrown away and theirs taken,
+ * else ours replaces it:
+ *
+ *     CREATE ──▶ SEE_OURS ──▶ SEE_OLD ──▶ STOP_OLD ──▶ REMOVE_OLD ──▶ RENAME ──▶ COPY …
+ *                                └ the same ──▶ RENAME ──▶ START, INSPECT
  *
  * An Engine that does not answer holds a step up, it is tried again. RUN has no call of its own: one stream of events
  * (docker_events.c) tells of all containers. An event is a hint; how the container is, CHECK asks, and so it does for
@@ -56,10 +63,13 @@ struct docker_job {
 
 enum docker_step {
     DOCKER_LOOK,
-    DOCKER_STOP_OLD,
-    DOCKER_REMOVE_OLD,
     DOCKER_NEED,
     DOCKER_CREATE,
+    DOCKER_SEE_OURS,
+    DOCKER_SEE_OLD,
+    DOCKER_STOP_OLD,
+    DOCKER_REMOVE_OLD,
+    DOCKER_RENAME,
     DOCKER_COPY,
     DOCKER_CONNECT,
     DOCKER_START,
@@ -82,7 +92,8 @@ struct runtime_handle {
 
     /* from the spec */
     char instance[DOCKER_NAME];
-    char *name, *look, *create;      /* the container's name; the paths that find and create it */
+    char *name, *look;               /* the container's name; the path that finds it */
+    char *create, *create_beside;    /* the paths that create it, under its name or another one */
     char hash[72], image[DOCKER_ID]; /* the image's ID, "": whatever it is */
     bool prepare;                    /* ends when its needs are met */
     json_t *body;
@@ -104,8 +115,10 @@ struct runtime_handle {
     struct loop_timer timer; /* the next try; RUN: an end that is not told; LAST: output that does not end */
     int64_t pause_ns;
     int looks;
-    char id[DOCKER_ID], old_id[DOCKER_ID];
-    bool adopting; /* it is looked for, not made */
+    char id[DOCKER_ID];
+    char old_id[DOCKER_ID], new_id[DOCKER_ID]; /* SEE_OURS to REMOVE_OLD: theirs and ours; else "" */
+    json_t *ours;                              /* as SEE_OURS has seen it */
+    bool adopting;                             /* it is looked for, not made */
     bool taken_over, told, ended;
     bool fresh;            /* its container was made for this start */
     bool heard;            /* an event came since the Engine was asked how it is */
@@ -145,6 +158,7 @@ struct docker_kept {
     struct docker *docker;
     char instance[DOCKER_NAME];
     char id[DOCKER_ID];
+    char hash[72], image[DOCKER_ID]; /* as the start said for which it was made or taken */
     bool forgotten;
     struct engine_call *call; /* removes it */
 };
@@ -174,10 +188,16 @@ struct docker {
 
 /* docker.c: notes which container the instance has. -ENOMEM. */
 int docker_keep(struct runtime_handle *handle);
+/* The container that was noted for the instance, if it has this configuration and image; else "". */
+const char *docker_keeps(const struct runtime_handle *handle);
+/* Removes handle->new_id. */
+void docker_discard(struct runtime_handle *handle);
 
 /* docker_step.c */
 void docker_go(struct runtime_handle *handle, enum docker_step step);
 void docker_step_due(struct loop_timer *timer);
+/* Its container has the name that it should have: goes on after RENAME. */
+void docker_renamed(struct runtime_handle *handle);
 /* Something happened to its container, or the Engine is back: looks again. */
 void docker_heard(struct runtime_handle *handle);
 /* Such a job has met a need of this handle, or `err` says why not. `status` is negative when the Engine gave no answer. */
@@ -202,7 +222,17 @@ const char *docker_text(const json_t *json, const char *key);
    -ENOMEM. */
 int docker_take_state(struct runtime_handle *handle, const json_t *json);
 
+/* Of the State of an inspection. Not so when the Engine has only decided to start it again. */
+bool docker_is_running(const json_t *state);
+
 void docker_check_free(struct spec_healthcheck *check);
+
+/* docker_replace.c: ours gets the anonymous volumes of the container `found`, as GET /containers/json lists it. */
+void docker_inherit(struct runtime_handle *handle, const json_t *found);
+/* What SEE_OURS, SEE_OLD and REMOVE_OLD are answered. */
+void docker_saw_ours(struct runtime_handle *handle, const json_t *json);
+void docker_saw_old(struct runtime_handle *handle, const json_t *json);
+void docker_removed_old(struct runtime_handle *handle, int status);
 
 /* docker_run.c */
 void docker_follow_logs(struct runtime_handle *handle);
@@ -240,7 +270,10 @@ void docker_need_free(struct docker_need *need);
 /* docker_stamp.c */
 void docker_stamp(struct runtime *runtime, struct spec *spec);
 
-/* docker_needs.c: works for handle->needs[handle->at]; docker_needed() follows, never from inside. */
+/* docker_needs.c: what the handle needs is known for the end, also when its container is taken over and nobody looks for it.
+   -ENOMEM. */
+int docker_needs_note(struct runtime_handle *handle);
+/* Works for handle->needs[handle->at]; docker_needed() follows, never from inside. */
 int docker_need_begin(struct runtime_handle *handle);
 void docker_job_finish(struct docker_job *job, int status, const struct err *err);
 /* The job's image has been made, or `err` says why not: it is looked at, and the job finishes. */

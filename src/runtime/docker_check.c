@@ -64,8 +64,14 @@ static void check_files(const struct spec *spec, const struct spec_service *serv
         const char *source = docker_text(use, "source");
         const json_t *definition = container_definition(spec, section, source);
         const char *variable = docker_text(definition, "environment");
-        if (*docker_text(definition, "file"))
+        if (*docker_text(definition, "file")) {
+            if (json_object_get(use, "uid") || json_object_get(use, "gid") || json_object_get(use, "mode"))
+                problem_warning(problems, service->place,
+                                "service \"%s\" sees \"%s\" of %s as the file is here: `uid`, `gid` and `mode` have no "
+                                "effect on a `file`",
+                                service->name, source, section);
             continue;
+        }
         if (container_content(spec, definition) && read_only)
             problem_error(
                 problems, service->place,
@@ -97,11 +103,26 @@ static void check_distance(const struct engine *engine, struct problems *problem
             engine_host(engine));
 }
 
+/* The networks of an Engine without root lie in a network namespace of its own. */
+static void check_rootless(const struct engine *engine, const struct spec_service *service, struct problems *problems)
+{
+    if (service->ports_len > 0 && strcmp(docker_text(service->model, "network_mode"), "host") != 0)
+        problem_warning(problems, service->ports[0].place,
+                        "the Docker Engine at %s runs as an ordinary user (rootless), so the gateway has no way to the "
+                        "network of service \"%s\"; `network_mode: host` gives it one",
+                        engine_host(engine), service->name);
+}
+
 void docker_check(struct runtime *runtime, const struct spec *spec, struct problems *problems)
 {
-    check_distance(((struct docker *)runtime)->engine, problems);
+    const struct engine *engine = ((struct docker *)runtime)->engine;
+    bool rootless = engine_is_rootless(engine);
+
+    check_distance(engine, problems);
     for (size_t i = 0; i < spec->services_len; i++) {
         const struct spec_service *service = &spec->services[i];
+        if (rootless)
+            check_rootless(engine, service, problems);
         check_ports(service, problems);
         check_health(service, problems);
         check_build(service, problems);

@@ -142,6 +142,19 @@ static double new_output(const struct runtime_handle *handle, const json_t *stat
     return parse_time(docker_text(state, "StartedAt")) - 0.1;
 }
 
+bool docker_is_running(const json_t *state)
+{
+    return json_is_true(json_object_get(state, "Running")) && !json_is_true(json_object_get(state, "Restarting"));
+}
+
+/* What the file says is asked by daruma itself (`NONE`), also in a container that Compose has told to ask. */
+static bool asks_itself(const struct runtime_handle *handle)
+{
+    const json_t *test = json_object_get(json_object_get(handle->body, "Healthcheck"), "Test");
+    const char *kind = json_string_value(json_array_get(test, 0));
+    return kind && strcmp(kind, "NONE") == 0;
+}
+
 int docker_take_state(struct runtime_handle *handle, const json_t *json)
 {
     const json_t *state = json_object_get(json, "State");
@@ -152,5 +165,6 @@ int docker_take_state(struct runtime_handle *handle, const json_t *json)
     take_ports(handle, json);
     handle->engine_pid = pid;
     handle->pid = pid > 0 && engine_is_local(handle->docker->engine) && is_its_process(handle, pid) ? pid : 0;
-    return take_check(handle, json_object_get(json_object_get(json, "Config"), "Healthcheck"));
+    return take_check(handle,
+                      asks_itself(handle) ? NULL : json_object_get(json_object_get(json, "Config"), "Healthcheck"));
 }

@@ -193,14 +193,30 @@ void docker_job_made(struct docker_job *job, int status, const struct err *err)
     docker_job_finish(job, status, &told);
 }
 
+static struct docker_job *job_for(struct docker *docker, const struct docker_need *need)
+{
+    struct docker_job *job = job_find(docker, need);
+    return job ? job : job_new(docker, need);
+}
+
+int docker_needs_note(struct runtime_handle *handle)
+{
+    for (size_t i = 0; i < handle->needs_len; i++) {
+        struct docker_job *job = job_for(handle->docker, &handle->needs[i]);
+        if (!job)
+            return -ENOMEM;
+        if (!job->need.body && !job->running)
+            job->need.body = json_incref(handle->needs[i].body);
+    }
+    return 0;
+}
+
 int docker_need_begin(struct runtime_handle *handle)
 {
     struct docker *docker = handle->docker;
     const struct docker_need *need = &handle->needs[handle->at];
-    struct docker_job *job = job_find(docker, need);
+    struct docker_job *job = job_for(docker, need);
 
-    if (!job)
-        job = job_new(docker, need);
     if (!job)
         return -ENOMEM;
     if (job->running) {

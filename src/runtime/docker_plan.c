@@ -37,6 +37,7 @@ void docker_plan_free(struct runtime_handle *handle)
     free(handle->name);
     free(handle->look);
     free(handle->create);
+    free(handle->create_beside);
     json_decref(handle->body);
     json_decref(handle->files);
 }
@@ -201,13 +202,26 @@ static int plan_networks(struct runtime_handle *handle, const struct spec *spec,
     return r;
 }
 
+/* POST /containers/create: with the name, and of that platform. */
+static char *create_path(const char *name, const char *more, const char *platform)
+{
+    CLEANUP_FREE char *whole = NULL, *base = NULL, *option = engine_path("&platform=%s", platform);
+    char *path = NULL;
+
+    if (!name || asprintf(&whole, "%s%s", name, more) < 0)
+        whole = NULL;
+    base = whole ? engine_path("/containers/create?name=%s", whole) : NULL;
+    if (!base || !option || asprintf(&path, "%s%s", base, *platform ? option : "") < 0)
+        return NULL;
+    return path;
+}
+
 static int plan_paths(struct runtime_handle *handle, const struct spec *spec, const struct spec_service *service,
                       int number)
 {
     const char *platform = text_at(service->model, "platform");
-    CLEANUP_FREE char *filters = NULL, *base = NULL, *more = NULL;
+    CLEANUP_FREE char *filters = NULL;
     json_t *labels = json_array();
-    int n = 0;
 
     const struct {
         const char *label, *value;
@@ -219,13 +233,9 @@ static int plan_paths(struct runtime_handle *handle, const struct spec *spec, co
     filters = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     handle->look = filters ? engine_path("/containers/json?all=1&filters=%s", filters) : NULL;
-    base = handle->name ? engine_path("/containers/create?name=%s", handle->name) : NULL;
-    more = engine_path("&platform=%s", platform);
-    if (base && more)
-        n = asprintf(&handle->create, "%s%s", base, *platform ? more : "");
-    if (n < 0)
-        handle->create = NULL;
-    return handle->look && handle->create ? 0 : -ENOMEM;
+    handle->create = create_path(handle->name, "", platform);
+    handle->create_beside = create_path(handle->name, "-next", platform);
+    return handle->look && handle->create && handle->create_beside ? 0 : -ENOMEM;
 }
 
 static int plan_ports(struct runtime_handle *handle, const struct spec_service *service, struct err *err)

@@ -26,6 +26,8 @@ void docker_tell_exit(struct runtime_handle *handle)
 
     loop_timer_cancel(handle->docker->loop, &handle->timer);
     docker_forget_process(handle);
+    if (handle->new_id[0])
+        docker_discard(handle);
     handle->ended = true;
     handle->docker->events->exited(handle->owner, &how); /* releases it */
 }

@@ -65,31 +65,10 @@ void docker_go(struct runtime_handle *handle, enum docker_step step)
     handle->step = step;
     handle->pause_ns = 0;
     handle->told = false;
-    if (handle->cancelled && step < DOCKER_START)
+    if (handle->cancelled && step < DOCKER_START && step != DOCKER_REMOVE_OLD)
         docker_give_up(handle);
     else
         step_begin(handle);
-}
-
-/* An anonymous volume is known by the container alone: the successor gets it, as with Compose. The Engine's names for
-   such are 64 hexadecimal digits. */
-static void inherit_volumes(struct runtime_handle *handle, const json_t *found)
-{
-    json_t *mount;
-    size_t i;
-
-    json_array_foreach(json_object_get(found, "Mounts"), i, mount)
-    {
-        const char *name = docker_text(mount, "Name");
-        if (strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64)
-            container_inherit(handle->body, name, docker_text(mount, "Destination"));
-    }
-}
-
-/* Not so when the Engine has only decided to start it again. */
-static bool runs(const json_t *state)
-{
-    return json_is_true(json_object_get(state, "Running")) && !json_is_true(json_object_get(state, "Restarting"));
 }
 
 /* Whatever its configuration: it is taken as it runs, or its end is asked for. */
@@ -109,10 +88,27 @@ static void adopt_found(struct runtime_handle *handle, const char *id, const cha
     }
 }
 
+/* One that was created and never started: nobody knows whether all was put into it that belongs there. */
+static bool is_half_made(const json_t *container)
+{
+    const char *state = docker_text(container, "State");
+    return strcmp(state, "dead") == 0 || strcmp(state, "created") == 0;
+}
+
+/* What to look at first: what is half made has to go, except for who looks for one that ran. */
+static const json_t *choose(const json_t *list, bool half_made)
+{
+    json_t *container;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, container) if (is_half_made(container) == half_made) return container;
+    return json_array_get(list, 0);
+}
+
 /* The instance's container, if it has one. */
 static void take_look(struct runtime_handle *handle, const json_t *list)
 {
-    const json_t *found = json_array_get(list, 0);
+    const json_t *found = choose(list, !handle->adopting);
     const char *id = docker_text(found, "Id"), *state = docker_text(found, "State");
     const char *hash = docker_text(json_object_get(found, "Labels"), CONTAINER_LABEL "config-hash");
 
@@ -134,14 +130,12 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
         return;
     }
     bool other_image = handle->image[0] && strcmp(docker_text(found, "ImageID"), handle->image) != 0;
+    bool other_file = strcmp(hash, handle->hash) != 0 && strcmp(docker_keeps(handle), id) != 0;
 
-    /* Created and never started: nobody knows whether all was put into it that belongs there. */
-    bool whole = strcmp(state, "dead") != 0 && strcmp(state, "created") != 0;
-
-    if (strcmp(hash, handle->hash) != 0 || other_image || !whole) {
+    if (other_file || other_image || is_half_made(found)) {
         (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);
-        inherit_volumes(handle, found);
-        docker_go(handle, DOCKER_STOP_OLD);
+        docker_inherit(handle, found);
+        docker_go(handle, is_half_made(found) ? DOCKER_REMOVE_OLD : DOCKER_NEED);
         return;
     }
     (void)snprintf(handle->id, sizeof(handle->id), "%s", id);
@@ -175,7 +169,7 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
 {
     const json_t *state = json_object_get(json, "State");
 
-    if (!runs(state) && handle->taken_over) {
+    if (!docker_is_running(state) && handle->taken_over) {
         handle->taken_over = false; /* it ended between two questions */
         docker_go(handle, handle->adopting ? DOCKER_CHECK : DOCKER_START);
         return;
@@ -194,10 +188,12 @@ static void take_running(struct runtime_handle *handle, const json_t *json)
     docker_policy_update(handle, json_object_get(json, "HostConfig"));
     if (!json_is_true(json_object_get(state, "Running"))) {
         take_end(handle, state);
-        return;
+    } else if (!docker_is_running(state)) {
+        docker_go(handle, DOCKER_CHECK);
+    } else {
+        docker_watch_process(handle);
+        go_on(handle);
     }
-    docker_watch_process(handle);
-    go_on(handle);
 }
 
 /* Something has happened to it, or may have while nobody heard. */
@@ -213,7 +209,7 @@ static void take_check(struct runtime_handle *handle, int status, const json_t *
         try_again(handle);
     } else if (!json_is_true(json_object_get(state, "Running"))) {
         take_end(handle, state);
-    } else if (!runs(state)) {
+    } else if (!docker_is_running(state)) {
         docker_policy_hold(handle);
         try_again(handle);
     } else if (pid != handle->engine_pid) {
@@ -226,17 +222,45 @@ static void take_check(struct runtime_handle *handle, int status, const json_t *
     }
 }
 
-static void take_created(struct runtime_handle *handle, const json_t *json)
+/* Its container is made and has its name. */
+static void fill(struct runtime_handle *handle)
 {
-    (void)snprintf(handle->id, sizeof(handle->id), "%s", docker_text(json, "Id"));
     handle->at = 0;
-    handle->fresh = true;
-    if (docker_keep(handle) < 0)
-        docker_fail_memory(handle);
-    else if (json_object_size(handle->files) > 0)
+    if (json_object_size(handle->files) > 0)
         docker_go(handle, DOCKER_COPY);
     else
         docker_go(handle, handle->networks_len > 0 ? DOCKER_CONNECT : DOCKER_START);
+}
+
+static void take_created(struct runtime_handle *handle, const json_t *json)
+{
+    bool replaces = handle->old_id[0] != '\0';
+    char *id = replaces ? handle->new_id : handle->id;
+    json_t *warning;
+    size_t i;
+
+    /* What this kernel or this Engine has left out. */
+    json_array_foreach(json_object_get(json, "Warnings"), i, warning)
+        handle->docker->events->progress(handle->owner, json_string_value(warning));
+    (void)snprintf(id, DOCKER_ID, "%s", docker_text(json, "Id"));
+    if (replaces) {
+        /* What was put into theirs is not known. */
+        docker_go(handle, json_object_size(handle->files) > 0 ? DOCKER_STOP_OLD : DOCKER_SEE_OURS);
+        return;
+    }
+    handle->fresh = true;
+    if (docker_keep(handle) < 0)
+        docker_fail_memory(handle);
+    else
+        fill(handle);
+}
+
+void docker_renamed(struct runtime_handle *handle)
+{
+    if (handle->fresh)
+        fill(handle);
+    else
+        docker_go(handle, handle->taken_over ? DOCKER_INSPECT : DOCKER_START);
 }
 
 /* What a refusal is to a person. */
@@ -244,7 +268,7 @@ static void refused(struct runtime_handle *handle, const struct err *err)
 {
     struct err told = *err;
 
-    if (handle->step == DOCKER_CREATE)
+    if (handle->step == DOCKER_CREATE || handle->step == DOCKER_RENAME)
         (void)err_prefix(&told, "cannot create the container %s", handle->name);
     else if (handle->step == DOCKER_START)
         (void)err_prefix(&told, "cannot start the container %s", handle->name);
@@ -277,17 +301,25 @@ static void on_answer(void *owner, int status, const json_t *json, const struct 
     else if (handle->step == DOCKER_STOP_OLD) /* whatever came of it, it is removed by force */
         docker_go(handle, DOCKER_REMOVE_OLD);
     else if (handle->step == DOCKER_REMOVE_OLD && (ok || status == 404 || status == 409))
-        docker_go(handle, ok ? DOCKER_NEED : DOCKER_LOOK);
+        docker_removed_old(handle, status);
     else if (handle->step == DOCKER_CREATE && ok)
         take_created(handle, json);
+    else if (handle->step == DOCKER_SEE_OURS && ok)
+        docker_saw_ours(handle, json);
+    else if (handle->step == DOCKER_SEE_OLD && ok)
+        docker_saw_old(handle, json);
+    else if (handle->step == DOCKER_SEE_OLD && status == 404)
+        docker_go(handle, DOCKER_REMOVE_OLD);
+    else if (handle->step == DOCKER_RENAME && ok)
+        docker_renamed(handle);
     else if (handle->step == DOCKER_COPY && ok)
         docker_go(handle, handle->networks_len > 0 ? DOCKER_CONNECT : DOCKER_START);
     else if (handle->step == DOCKER_CONNECT && ok)
         docker_go(handle, ++handle->at < handle->networks_len ? DOCKER_CONNECT : DOCKER_START);
     else if (handle->step == DOCKER_START && ok)
         docker_go(handle, DOCKER_INSPECT);
-    else if (handle->step == DOCKER_START && status == 404 && ++handle->looks < LOOKS_MAX)
-        docker_go(handle, DOCKER_LOOK); /* somebody removed it */
+    else if (handle->step == DOCKER_START && (status == 404 || status == 409) && ++handle->looks < LOOKS_MAX)
+        docker_go(handle, DOCKER_LOOK); /* somebody has removed it, or does so just now */
     else if (handle->step == DOCKER_INSPECT && ok)
         take_running(handle, json);
     else if (handle->step == DOCKER_CHECK || handle->step == DOCKER_INSPECT)
@@ -354,7 +386,7 @@ static void step_begin(struct runtime_handle *handle)
     struct engine_request request = {
         .method = "GET", .path = path, .timeout_ns = DOCKER_TIMEOUT_NS, .owner = handle, .done = on_answer
     };
-    CLEANUP_FREE char *connect = NULL;
+    CLEANUP_FREE char *built = NULL, *query = NULL;
 
     switch (handle->step) {
     case DOCKER_LOOK:
@@ -375,8 +407,20 @@ static void step_begin(struct runtime_handle *handle)
         return;
     case DOCKER_CREATE:
         request.method = "POST";
-        request.path = handle->create;
+        request.path = handle->old_id[0] ? handle->create_beside : handle->create;
         request.body = handle->body;
+        break;
+    case DOCKER_SEE_OURS:
+    case DOCKER_SEE_OLD:
+        (void)snprintf(path, sizeof(path), "/containers/%s/json",
+                       handle->step == DOCKER_SEE_OURS ? handle->new_id : handle->old_id);
+        break;
+    case DOCKER_RENAME:
+        request.method = "POST";
+        query = engine_path("?name=%s", handle->name);
+        if (!query || asprintf(&built, "/containers/%s/rename%s", handle->id, query) < 0)
+            built = NULL;
+        request.path = built;
         break;
     case DOCKER_COPY:
         handle->archive = docker_files_open(handle->files);
@@ -388,8 +432,8 @@ static void step_begin(struct runtime_handle *handle)
         break;
     case DOCKER_CONNECT:
         request.method = "POST";
-        connect = engine_path("/networks/%s/connect", handle->networks[handle->at].name);
-        request.path = connect;
+        built = engine_path("/networks/%s/connect", handle->networks[handle->at].name);
+        request.path = built;
         request.body = handle->networks[handle->at].body;
         (void)json_object_set_new(request.body, "Container", json_string(handle->id));
         break;

@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define DEFAULT_HOST    "unix:///var/run/docker.sock"
 #define CONNECT_TIMEOUT (10 * NS_PER_S)
@@ -490,6 +491,12 @@ bool engine_is_remote(const struct engine *engine)
     bool here =
         strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost:", 10) == 0 || strncmp(host, "[::1]:", 6) == 0;
     return !engine->socket_path && !here;
+}
+
+bool engine_is_rootless(const struct engine *engine)
+{
+    struct stat st;
+    return engine->socket_path && stat(engine->socket_path, &st) == 0 && st.st_uid != 0;
 }
 
 bool engine_is_podman(const struct engine *engine)

@@ -59,6 +59,8 @@ const char *engine_host(const struct engine *engine);
 bool engine_is_local(const struct engine *engine);
 /* Is it on another machine, as far as its address says? */
 bool engine_is_remote(const struct engine *engine);
+/* Does it run as an ordinary user? Its socket is that user's then. */
+bool engine_is_rootless(const struct engine *engine);
 /* Is it Podman's service? False before its first answer. */
 bool engine_is_podman(const struct engine *engine);
 

@@ -149,7 +149,8 @@ void deploy_sum_answers(const struct service *service, struct deploy_sample ret[
 void deploy_begin_comparison(struct service *service);
 /* True when the new version is found worse; the deploy's reason says how. */
 bool deploy_compare(struct service *service);
-/* Nothing of the new version starts before pre_deploy has ended well. */
+/* Nothing of the new version starts before pre_deploy has ended well, and its instances start for the first time one after
+   the other. */
 bool deploy_holds_back(const struct instance *instance);
 /* One of its jobs has a process. */
 bool deploy_job_runs(const struct service *service);

@@ -8,11 +8,27 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What it takes to make a container is felt by those that serve, so the next one waits until the process of the one before
+   runs. */
+static bool is_another_being_made(const struct instance *instance)
+{
+    const struct service *service = instance->service;
+
+    for (size_t i = 0; i < service->len; i++) {
+        const struct instance *other = service->instances[i];
+        if (other != instance && instance_is_new(other) && other->handle && !other->started_ns)
+            return true;
+    }
+    return false;
+}
+
 bool deploy_holds_back(const struct instance *instance)
 {
     const struct deploy *deploy = &instance->service->deploy;
-    return deploy->phase == DEPLOY_ROLLING && !(deploy->prepared && deploy->pre_done) && instance_is_new(instance) &&
-           instance != deploy->job;
+
+    if (deploy->phase != DEPLOY_ROLLING || !instance_is_new(instance) || instance == deploy->job)
+        return false;
+    return !(deploy->prepared && deploy->pre_done) || (instance->starts == 0 && is_another_being_made(instance));
 }
 
 bool deploy_job_runs(const struct service *service)

@@ -60,12 +60,18 @@ struct traffic_waits traffic_waits_of(const struct board *board, const struct ga
     return sum;
 }
 
+/* Routes may have gone meanwhile, and what they had counted with them. */
+static uint64_t grown(uint64_t now, uint64_t before)
+{
+    return now > before ? now - before : 0;
+}
+
 struct traffic traffic_since(const struct traffic *now, const struct traffic *before)
 {
-    return (struct traffic){ .requests = now->requests - before->requests,
-                             .failed = now->failed - before->failed,
-                             .held = now->held - before->held,
-                             .retried = now->retried - before->retried };
+    return (struct traffic){ .requests = grown(now->requests, before->requests),
+                             .failed = grown(now->failed, before->failed),
+                             .held = grown(now->held, before->held),
+                             .retried = grown(now->retried, before->retried) };
 }
 
 struct traffic_waits traffic_waits_since(const struct traffic_waits *now, const struct traffic_waits *before)
@@ -73,8 +79,8 @@ struct traffic_waits traffic_waits_since(const struct traffic_waits *now, const 
     struct traffic_waits since;
 
     for (unsigned i = 0; i < GAUGES_LATENCY; i++) {
-        since.latency[i] = now->latency[i] - before->latency[i];
-        since.quiet[i] = now->quiet[i] - before->quiet[i];
+        since.latency[i] = grown(now->latency[i], before->latency[i]);
+        since.quiet[i] = grown(now->quiet[i], before->quiet[i]);
     }
     return since;
 }

@@ -19,6 +19,7 @@ services:
     profiles: [debug]
 networks: {front: }
 volumes: {data: , unused: }
+models: {llm: {model: ai/small}}
 END
 }
 
@@ -29,6 +30,7 @@ story_each_aspect_is_printed_alone() {
     assert_eq "$(daruma config --volumes | paste -sd ' ')" "data unused"
     assert_eq "$(daruma config --networks | paste -sd ' ')" "default front"
     assert_eq "$(daruma config --images | sort | paste -sd ' ')" "nginx:2 shop-db"
+    assert_eq "$(daruma config --models)" "ai/small"
     assert_eq "$(daruma config --profiles)" "debug"
     assert_contains "$(daruma config --environment)" "TAG=2"
     assert_eq "$(daruma config --hash web | wc -w)" 2
@@ -58,6 +60,16 @@ story_variables_and_what_is_implied_can_be_left_out() {
     assert_contains "$(daruma config)" '$$HOME'
 }
 
+story_env_files_can_be_left_unread() {
+    printf 'A=1\n' >a.env
+    printf 'services: {web: {image: i, env_file: a.env}}\n' >compose.yaml
+    assert_contains "$(daruma config)" 'A: "1"'
+    assert_contains "$(daruma config --no-env-resolution)" "path: $PWD/a.env"
+    rm a.env
+    expect_exit 2 daruma config -q
+    daruma config --no-env-resolution -q
+}
+
 story_variables_are_listed_with_what_is_said_about_them() {
     compose <<'END'
 services: {web: {image: "${IMAGE:?which one}:${TAG:-latest}", hostname: "$HOST${SUFFIX:+-${SUFFIX}}$$NO", ports: ["$PORT:80"]}}
@@ -78,8 +90,10 @@ story_a_named_service_comes_with_what_it_needs_and_nothing_else() {
 
 story_what_cannot_be_done_is_refused_with_a_reason() {
     shop
-    expect_exit 2 daruma config --resolve-image-digests
-    assert_contains "$(cat err)" "needs an engine"
+    for option in --resolve-image-digests --lock-image-digests; do
+        expect_exit 2 daruma config $option
+        assert_contains "$(cat err)" "asks no registry"
+    done
     expect_exit 2 daruma config --format toml
     assert_contains "$(cat err)" "yaml or json"
     expect_exit 1 daruma config -o missing/folder.yaml

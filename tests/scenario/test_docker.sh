@@ -92,6 +92,55 @@ story_a_project_that_compose_started_is_taken_over() {
     assert_contains "$(cat out)" "project-app-1"
 }
 
+# What need not be replaced runs on, under the name that it has with daruma.
+story_a_container_of_compose_that_is_as_the_file_says_runs_on() {
+    command -v docker-compose >/dev/null || skip "there is no docker-compose"
+    engine_start
+    printf '%s\n' "FROM daruma/app:1" 'ENV FROM=image' 'VOLUME /data' 'STOPSIGNAL SIGINT' 'LABEL a=b' 'CMD ["/app"]' |
+        docker build -q -t redis:7 - >/dev/null 2>&1
+    compose <<'END'
+version: "3.8"
+services:
+  redis:
+    image: redis:7
+    environment: {HOST: 0.0.0.0, PORT: "8080"}
+    restart: always
+    stop_grace_period: 0s
+    expose: [8080]
+    labels: {mine: x}
+    mem_limit: 64m
+    ulimits: {nofile: 1000}
+    tmpfs: [/run]
+    volumes: ["named:/named", "./folder:/f:ro", /anonymous]
+    networks: {default: {}, back: {aliases: [store]}}
+    healthcheck: {test: ["CMD", "/bin/busybox", "true"], interval: 100s}
+  changes: {image: "redis:7", stop_grace_period: 0s, environment: {HOST: 0.0.0.0, PORT: "8080", OLD: "1"}}
+volumes: {named: {}}
+networks: {back: {}}
+END
+    docker-compose up -d >out 2>&1 || fail "$(cat out)"
+    local before pid
+    before=$(container_id project_redis_1)
+    pid=$(docker inspect -f '{{.State.Pid}}' project_redis_1)
+    sed -i 's/, OLD: "1"//' compose.yaml
+    up
+    assert_eq "$(docker ps -a --format '{{.Names}}' | sort | xargs)" "project-changes-1 project-redis-1" "the containers"
+    assert_eq "$(container_id project-redis-1)" "$before" "the container"
+    assert_eq "$(docker inspect -f '{{.State.Pid}}' project-redis-1)" "$pid" "its process"
+    assert_lacks "$(docker inspect -f '{{.Config.Env}}' project-changes-1)" OLD "the environment of what was changed"
+    docker kill project-redis-1 >/dev/null
+    becomes 10 '[[ $(instance redis-1 .restarts) -eq 1 ]]'
+    wait_for 10 all_ready
+    assert_eq "$(container_id project-redis-1)" "$before" "the container after a death"
+    kill_all_of_daruma
+    up
+    wait_for 10 all_ready
+    assert_eq "$(container_id project-redis-1)" "$before" "the container after the death of daruma"
+    expect_exit 0 daruma down -v
+    assert_eq "$(docker ps -aq; docker volume ls -q --filter name=project; docker network ls -q --filter name=project)" \
+        "" "what is left"
+}
+
 story_a_killed_container_comes_back_and_no_request_fails() {
     engine_start
     containers "    deploy: {replicas: 2}"
@@ -296,8 +345,8 @@ services:
     image: daruma/app:1
     user: "1000"
     secrets: [file, {source: variable, target: renamed}]
-    configs: [{source: inline, target: /etc/app/inline.conf}]
-    command: [/bin/busybox, sh, -c, "/bin/busybox cat /run/secrets/file /run/secrets/renamed /etc/app/inline.conf"]
+    configs: [{source: inline, target: /etc/app/inline.conf, mode: 0400, uid: "1000", gid: "7"}]
+    command: [/bin/busybox, sh, -c, "/bin/busybox stat -c '%a %u %g' /etc/app/inline.conf; /bin/busybox cat /run/secrets/file /run/secrets/renamed /etc/app/inline.conf"]
 secrets: {file: {file: ./secret}, variable: {environment: WORD}}
 configs: {inline: {content: "from the compose file\n"}}
 END
@@ -306,6 +355,7 @@ END
     WORD="from a variable
 " expect_exit 0 daruma up -d
     becomes 10 '[[ $(daruma logs) == *"from the compose file"* ]]'
+    assert_contains "$(daruma logs)" "400 1000 7"
     assert_contains "$(daruma logs)" "from a file"
     assert_contains "$(daruma logs)" "from a variable"
     # A start that was cut off before they were put into the container is not gone on with.
@@ -320,6 +370,92 @@ END
     sed -i 's/user: "1000"/read_only: true/' compose.yaml
     WORD=x expect_exit 2 daruma up -d
     assert_contains "$(cat err)" "is \`read_only\`, so the Docker Engine"
+}
+
+# The attributes that people's files have, as the Engine tells of the container.
+story_what_a_service_says_is_what_the_engine_has() {
+    engine_start
+    mkdir folder
+    echo FROM_FILE=1 >env
+    compose <<'END'
+services:
+  other: {image: "daruma/app:1", command: [/bin/busybox, sleep, "1000"], ipc: shareable, volumes: [shared:/shared]}
+  a:
+    image: daruma/app:1
+    blkio_config: {device_read_bps: [{path: /dev/loop0, rate: 1mb}]}
+    cap_add: [NET_ADMIN]
+    cap_drop: [MKNOD]
+    command: [sleep, "1000"]
+    container_name: named
+    cpus: 0.5
+    cpu_shares: 100
+    depends_on: [other]
+    devices: ["/dev/null:/dev/xnull:r"]
+    dns: 9.9.9.9
+    dns_search: [example.org]
+    entrypoint: [/bin/busybox]
+    env_file: env
+    environment: [C=d]
+    expose: ["99"]
+    extra_hosts: ["h=1.2.3.4"]
+    group_add: ["7"]
+    healthcheck: {test: [CMD, /bin/busybox, "true"]}
+    hostname: box
+    init: true
+    ipc: service:other
+    labels: [n=o]
+    links: [other:friend]
+    logging: {driver: json-file, options: {max-size: 1m}}
+    mem_limit: 64m
+    networks: {default: {aliases: [al], ipv4_address: 10.77.0.9}, two: {}}
+    pids_limit: 50
+    ports: ["127.0.0.1::99"]
+    read_only: true
+    restart: unless-stopped
+    runtime: runc
+    security_opt: ["no-new-privileges:true"]
+    shm_size: 32m
+    stdin_open: true
+    stop_grace_period: 1s
+    stop_signal: SIGUSR1
+    sysctls: {net.core.somaxconn: 512}
+    tmpfs: [/run]
+    tty: true
+    ulimits: {nofile: {soft: 100, hard: 200}}
+    user: "0:0"
+    volumes: [named:/n, "./folder:/f:ro", {type: tmpfs, target: /t, tmpfs: {size: 1048576}}]
+    volumes_from: [other]
+    working_dir: /tmp
+volumes: {named: {}, shared: {}}
+networks: {default: {ipam: {config: [{subnet: 10.77.0.0/24}]}}, two: {}}
+END
+    up
+    docker inspect named >inspected
+    has() { # WHERE JSON
+        assert_eq "$(jq -Sc ".[0] | $1" inspected)" "$(jq -Sc . <<<"$2")" "$1"
+    }
+    has .Config.Cmd '["sleep", "1000"]'
+    has .Config.Entrypoint '["/bin/busybox"]'
+    has .Config.Env '["C=d", "FROM_FILE=1"]'
+    has '.Config | [.Hostname, .User, .Tty, .OpenStdin, .StopSignal, .StopTimeout, .WorkingDir, .Labels.n]' \
+        '["box", "0:0", true, true, "SIGUSR1", 1, "/tmp", "o"]'
+    has '.HostConfig | [.CapAdd, .CapDrop, .Dns, .DnsSearch, .ExtraHosts, .GroupAdd, .VolumesFrom]' \
+        '[["NET_ADMIN"], ["MKNOD"], ["9.9.9.9"], ["example.org"], ["h:1.2.3.4"], ["7"], ["project-other-1"]]'
+    has '.HostConfig | [.NanoCpus, .CpuShares, .Memory, .PidsLimit, .ShmSize, .Init, .ReadonlyRootfs, .Runtime]' \
+        '[500000000, 100, 67108864, 50, 33554432, true, true, "runc"]'
+    has .HostConfig.BlkioDeviceReadBps '[{"Path": "/dev/loop0", "Rate": 1048576}]'
+    has .HostConfig.Devices '[{"PathOnHost": "/dev/null", "PathInContainer": "/dev/xnull", "CgroupPermissions": "r"}]'
+    has .HostConfig.LogConfig '{"Type": "json-file", "Config": {"max-size": "1m"}}'
+    has .HostConfig.RestartPolicy.Name '"unless-stopped"'
+    has .HostConfig.Sysctls '{"net.core.somaxconn": "512"}'
+    has .HostConfig.Tmpfs '{"/run": ""}'
+    has .HostConfig.Ulimits '[{"Name": "nofile", "Soft": 100, "Hard": 200}]'
+    has .HostConfig.SecurityOpt[0] '"no-new-privileges:true"'
+    has '.Mounts | map(.Destination) | sort' '["/f", "/n", "/shared", "/t"]'
+    has '.NetworkSettings.Networks | map_values(.Links)' \
+        '{"project_default": ["project-other-1:friend"], "project_two": ["project-other-1:friend"]}'
+    has .NetworkSettings.Networks.project_default.IPAddress '"10.77.0.9"'
+    assert_eq "$(jq -r '.[0].HostConfig.IpcMode' inspected)" "container:$(container_id project-other-1)" "whose memory it shares"
 }
 
 story_links_and_networks_name_others() {
@@ -516,6 +652,40 @@ story_a_user_who_may_not_use_the_engine_is_told() {
     expect_exit 1 env DARUMA_RUN_DIR="$dir/nobody" setpriv --reuid nobody --clear-groups "$BUILD/daruma" up -d
     assert_contains "$(cat err)" 'no permission for the Docker Engine'"'"'s socket'
     assert_contains "$(cat err)" "add your user to its group"
+}
+
+story_a_user_of_the_engines_group_needs_no_more() {
+    engine_start
+    containers
+    cp "$BUILD/daruma" "$dir/daruma"
+    chmod a+x "${dir%/*}"
+    chmod 755 "$dir" "$dir/e" "$dir/daruma"
+    chgrp 12345 "$dir/e/sock"
+    chmod 660 "$dir/e/sock"
+    mkdir "$DARUMA_RUN_DIR"
+    chown -R nobody "$DARUMA_RUN_DIR" "$PWD"
+    as_user() { setpriv --reuid nobody --regid nogroup --groups 12345 "$dir/daruma" "$@"; }
+    expect_exit 0 as_user up -d
+    assert_eq "$(http_status "$url/")" 200
+    docker kill project-app-1 >/dev/null
+    becomes 10 '[[ $(instance app-1 .restarts) -eq 1 ]]'
+    assert_eq "$(instance app-1 .last_exit.cause)" killed
+    wait_for 10 all_ready
+    expect_exit 0 as_user down
+    assert_eq "$(docker ps -aq | wc -l)" 0 "containers after down"
+}
+
+# The networks of such an Engine are its own; whose it is, its socket tells.
+story_what_an_engine_of_an_ordinary_user_cannot_reach_is_told() {
+    engine_start
+    containers
+    chown nobody "$dir/e/sock"
+    up
+    assert_contains "$(cat err)" "(rootless), so the gateway has no way to the network of service \"app\""
+    expect_exit 0 daruma down
+    sed -i 's/    restart: always/&\n    network_mode: host/' compose.yaml
+    up
+    assert_lacks "$(cat err)" rootless
 }
 
 story_without_an_engine_nothing_starts() {

@@ -33,6 +33,8 @@ http {
         location = /status/404 { add_header X-Echo yes always; return 404; }
         location = /status/500 { add_header X-Echo yes always; return 500; }
         location = /status/503 { add_header X-Echo yes always; return 503; }
+        location ~ ^/sent/.*app { absolute_redirect off; return 302 http://app\$request_uri; }
+        location ~ ^/sent/.*third { return 301 http://third.example.org\$request_uri; }
         location / {
             add_header X-Echo yes always;
             add_header Server-Note "of the upstream" always;
@@ -253,6 +255,10 @@ http {
         location / { proxy_pass http://app; proxy_intercept_errors on; }
         location ~ /\.git { deny all; }
         location /secret { deny all; error_page 403 =404 @missing; }
+        location /sent/ { proxy_pass http://app/sent/; }
+        location /sent/as-it-is/ { proxy_pass http://app/sent/; proxy_redirect off; }
+        location /sent/away/ { proxy_pass http://app; proxy_redirect http://app/ http://other.example.org/; proxy_redirect default; proxy_redirect http://third.example.org /third; }
+        location ~ /sent/re/ { proxy_pass http://app; }
         location /open { deny all; location /open/yes { allow all; proxy_pass http://app; } location /open/no { proxy_pass http://app; } }
         location /status {
             proxy_pass http://app;
@@ -297,7 +303,8 @@ http {
     }
 }
 END
-    for path in /.git/config /a/.git /secret /secret/x /open /open/yes /open/no /status/404 /status/500 /status/503 /status/x \
+    for path in /sent/app /sent/x/app?a=b /sent/third /sent/as-it-is/app /sent/away/app /sent/away/third /sent/re/app /sent/re/third \
+        /.git/config /a/.git /secret /secret/x /open /open/yes /open/no /status/404 /status/500 /status/503 /status/x \
         /nest/ /nest/x /nest/deep/ /nest/deep/one.x /nest/deep/one.png /nest/deep/ONE.PNG /nest/one.x /nest/one.png /nest/deep/exact /nest/deep/exact/y \
         /nest/xa /nest/xab /nest/other.d/x /nest/other.d/a /nest/other.d/one.png /nest/other-d/a /nest/deep/ab /final/x /final/one.png /final/in/one.png /final/in/x /only/in /only/x \
         /all/a/b /all/a?q=1 /all/ /few/one/two /few/one/two/3?q=4 /as-it-is/x?y=z /fixed/x?y=z /same/x/y?z=1 /query/x?id=7\&b=2 '/query/%20x?id=a%20b'; do
@@ -355,6 +362,7 @@ services:
   app1: &app
     hostname: instance-01
     restart: always
+    deploy: {update_config: {monitor: 50ms}}
     x-daruma: {process: {command: ["$app"]}}
   app2:
     <<: *app
@@ -374,6 +382,9 @@ END
     load_ended
     assert_eq "$(receipt .failed)" 0 "failed requests"
     assert_eq "$(receipt '.instances | length')" 2 "who answered"
+    # A deploy leaves it as it is.
+    expect_exit 0 daruma deploy app1 -e X=2
+    assert_eq "$(http_status "$url/")" 200
     # A change of the configuration is a change of the project.
     sed -i 's|location / {|location = /gone { return 410; }\n        location / {|' nginx.conf
     up

@@ -262,6 +262,25 @@ static void errors_are_answered_by_locations_with_names(void **unused)
     assert_string_equal(route_of(&story.spec->listeners[0], "", "/t")->page.type, "text/plain; charset=utf-8");
 }
 
+static void where_a_service_sends_clients_is_rewritten(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    must_load_conf(
+        &story,
+        "http { server { location /a/ { proxy_pass http://10.0.0.1/b/; } location /c { proxy_pass http://10.0.0.1; }\n"
+        "  location /d { proxy_pass http://10.0.0.1; proxy_redirect off; }\n"
+        "  location /e { proxy_pass http://10.0.0.1; proxy_redirect http://x/ /e/; proxy_redirect default; }\n"
+        "  location /f { set $u 10.0.0.1; proxy_pass http://$u; } } }");
+    const struct spec_listener *listener = &story.spec->listeners[0];
+    assert_string_equal(route_of(listener, "", "/a/")->response.locations[0], "http://10.0.0.1/b/\n/a/");
+    assert_string_equal(route_of(listener, "", "/c")->response.locations[0], "http://10.0.0.1/\n/");
+    assert_null(route_of(listener, "", "/d")->response.locations[0]);
+    assert_string_equal(route_of(listener, "", "/e")->response.locations[0], "http://x/\n/e/");
+    assert_string_equal(route_of(listener, "", "/e")->response.locations[1], "http://10.0.0.1/\n/");
+    assert_null(route_of(listener, "", "/f")->response.locations[0]);
+}
+
 static void a_path_with_variables_is_the_whole_path(void **unused)
 {
     (void)unused;
@@ -294,6 +313,8 @@ static void what_is_not_understood_is_told_with_its_place(void **unused)
           "nginx.conf:1:17: `proxy_cache` is understood with `off` only: the gateway keeps no" },
         { SERVER("limit_req zone=a;"), "nginx.conf:1:17: `limit_req` is not understood: take it out and write" },
         { SERVER("frobnicate_all_of_it on;"), "or keep nginx (--keep-nginx)" },
+        { SERVER("proxy_redirect ~^/a /b;"), "`proxy_redirect` is understood as `off`, `default`" },
+        { SERVER("proxy_redirect on;"), "`proxy_redirect` is understood as `off`, `default`" },
         { SERVER("merge_slashes off;"), "`merge_slashes` is understood with `on` only" },
         { SERVER("locatoin / { }"), "did you mean `location`?" },
         { SERVER("listen 443 ssl;"), "`listen … ssl` is not understood: the gateway speaks plain HTTP" },
@@ -442,6 +463,7 @@ int main(void)
         cmocka_unit_test(inner_locations_stand_beside_the_outer_one),
         cmocka_unit_test(hosts_that_are_sent_elsewhere_are_routes),
         cmocka_unit_test(errors_are_answered_by_locations_with_names),
+        cmocka_unit_test(where_a_service_sends_clients_is_rewritten),
         cmocka_unit_test(a_path_with_variables_is_the_whole_path),
         cmocka_unit_test(what_is_not_understood_is_told_with_its_place),
         cmocka_unit_test(what_is_left_out_is_told_once),

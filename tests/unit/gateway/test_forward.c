@@ -199,6 +199,13 @@ static void responses_before_and_after(void **unused)
     };
     check_response("HTTP/1.1 200 OK\r\nServer: x\r\nX-a: 1\r\nX-A: 2\r\nB: 1\r\nContent-Length: 0\r\n\r\n", HTTP1_GET,
                    rewritten, "HTTP/1.1 200 OK\r\nB: 1\r\nContent-Length: 0\r\nX-A: mine\r\n\r\n");
+    struct gw_forward_response moved = { .rewrite = { .locations = { "http://app/\n/x/\nhttp://\nhttps://\n", 33 } } };
+    check_response("HTTP/1.1 302 Found\r\nLocation: http://app/a?b\r\nContent-Length: 0\r\nA: b\r\n\r\n", HTTP1_GET,
+                   moved, "HTTP/1.1 302 Found\r\nA: b\r\nLocation: /x/a?b\r\nContent-Length: 0\r\n\r\n");
+    check_response("HTTP/1.1 201 Created\r\nlocation: http://apple/\r\nContent-Length: 0\r\n\r\n", HTTP1_GET, moved,
+                   "HTTP/1.1 201 Created\r\nLocation: https://apple/\r\nContent-Length: 0\r\n\r\n");
+    check_response("HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n", HTTP1_GET, moved,
+                   "HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n");
     check_response("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", HTTP1_GET, plain,
                    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
 }

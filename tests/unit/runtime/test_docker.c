@@ -195,7 +195,9 @@ static void every_attribute_has_its_place(void **unused)
          "2}}\n"
          "    devices: [\"/dev/null:/dev/x:r\"]\n    ports: [\"80:8080\", \"53:53/udp\"]\n    init: true\n"
          "    logging: {driver: none}\n    sysctls: {net.core.somaxconn: 1024}\n    labels: {mine: x}\n"
-         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n    restart: on-failure:3\n");
+         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n    restart: on-failure:3\n"
+         "    blkio_config: {weight: 300, device_read_bps: [{path: /dev/x, rate: 1mb}], weight_device: [{path: /dev/x, "
+         "weight: 400}]}\n");
     json_t *body = container_body(spec, &spec->services[0], 2);
     assert_non_null(body);
     holds(body, "Image", "\"nginx\"");
@@ -216,6 +218,9 @@ static void every_attribute_has_its_place(void **unused)
           "[{\"PathOnHost\": \"/dev/null\", \"PathInContainer\": \"/dev/x\", \"CgroupPermissions\": \"r\"}]");
     holds(body, "HostConfig/LogConfig", "{\"Type\": \"none\", \"Config\": {}}");
     holds(body, "HostConfig/Sysctls", "{\"net.core.somaxconn\": \"1024\"}");
+    holds(body, "HostConfig/BlkioWeight", "300");
+    holds(body, "HostConfig/BlkioDeviceReadBps", "[{\"Path\": \"/dev/x\", \"Rate\": 1048576}]");
+    holds(body, "HostConfig/BlkioWeightDevice", "[{\"Path\": \"/dev/x\", \"Weight\": 400}]");
     holds(body, "HostConfig/RestartPolicy", "{\"Name\": \"on-failure\", \"MaximumRetryCount\": 3}");
     holds(body, "ExposedPorts", "{\"8080/tcp\": {}, \"53/udp\": {}}");
     holds(body, "Labels/mine", "\"x\"");
@@ -323,6 +328,81 @@ static void an_anonymous_volume_is_inherited_where_nothing_else_is(void **unused
     json_decref(body);
 }
 
+/* ---- a container that somebody else made ---- */
+
+/* As the Engine tells of a container; the second is as ours, and then changed at one place. */
+static const char theirs[] =
+    "{'Id': 'aaaaaaaaaaaabbbb', 'Name': '/shop_db_1', 'Image': 'sha256:1', 'Config': {'Hostname': 'aaaaaaaaaaaa',"
+    "'Env': ['A=1', 'B=2'], 'Cmd': ['db'], 'Labels': {'mine': 'x', 'com.docker.compose.version': '1.29.2'},"
+    "'Image': 'db', 'Volumes': {'/data': {}}, 'ExposedPorts': {'1/tcp': {}}, 'AttachStdout': true, 'StopTimeout': 3,"
+    "'Healthcheck': {'Test': ['CMD', 'ask']}},"
+    "'HostConfig': {'Binds': ['shop_v:/data:rw'], 'Memory': 64, 'VolumesFrom': [], 'PortBindings': {}, 'NetworkMode': "
+    "'shop_back', 'RestartPolicy': {'Name': 'always'}},"
+    "'Mounts': [{'Type': 'volume', 'Name': 'shop_v', 'Destination': '/data', 'Mode': 'rw', 'RW': true}],"
+    "'NetworkSettings': {'Networks': {'shop_back': {'Aliases': ['db', 'aaaaaaaaaaaa'], 'IPAddress': '10.0.0.2'},"
+    "'shop_default': {'Aliases': ['db', 'store']}}}}";
+static const char ours[] =
+    "{'Id': 'ccccccccccccdddd', 'Name': '/shop-db-1-next', 'Image': 'sha256:1', 'Config': {'Hostname': 'cccccccccccc',"
+    "'Env': ['B=2', 'A=1'], 'Cmd': ['db'], 'Labels': {'com.docker.compose.version': '0.1', 'mine': 'x'},"
+    "'Image': 'db:latest', 'Volumes': null, 'Domainname': '', 'Healthcheck': {'Test': ['NONE']}},"
+    "'HostConfig': {'Binds': null, 'Mounts': [{'Type': 'volume', 'Source': 'shop_v', 'Target': '/data'}], 'Memory': 64,"
+    "'VolumesFrom': null, 'NetworkMode': 'shop_default', 'RestartPolicy': {'Name': 'no'}},"
+    "'Mounts': [{'Type': 'volume', 'Name': 'shop_v', 'Destination': '/data', 'Mode': 'z', 'RW': true}],"
+    "'NetworkSettings': {'Networks': {'shop_default': {}}}}";
+static const char asked[] =
+    "{'shop_default': {'Aliases': ['db', 'shop-db-1', 'store']}, 'shop_back': {'Aliases': ['db']}}";
+
+/* Texts are written with ' for ". */
+static json_t *parse(const char *text, const char *from, const char *to)
+{
+    char *copy = strdup(text), *at = from ? strstr(copy, from) : NULL, *whole = NULL;
+    assert_true(!from || at);
+    assert_true(asprintf(&whole, "%.*s%s%s", at ? (int)(at - copy) : (int)strlen(copy), copy, at ? to : "",
+                         at ? at + strlen(from) : "") > 0);
+    for (char *c = whole; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    json_t *json = json_loads(whole, 0, NULL);
+    assert_non_null(json);
+    free(copy);
+    free(whole);
+    return json;
+}
+
+static bool same_with(const char *from, const char *to)
+{
+    json_t *a = parse(theirs, from, to), *b = parse(ours, NULL, NULL), *endpoints = parse(asked, NULL, NULL);
+    bool same = container_same(a, b, endpoints, "shop-db-1");
+    json_decref(a);
+    json_decref(b);
+    json_decref(endpoints);
+    return same;
+}
+
+static void a_container_of_another_is_the_same_only_if_nothing_differs(void **unused)
+{
+    static const char *const changes[][2] = {
+        { "'sha256:1'", "'sha256:2'" },
+        { "'Hostname': 'aaaaaaaaaaaa'", "'Hostname': 'box'" },
+        { "'B=2'", "'B=3'" },
+        { "'B=2'", "'B=2', 'C=3'" },
+        { "['db']", "['db', '-v']" },
+        { "'mine': 'x'", "'mine': 'y'" },
+        { "'Memory': 64", "'Memory': 65" },
+        { "'PortBindings': {}", "'PortBindings': {'1/tcp': []}" },
+        { "'Name': 'shop_v'", "'Name': 'other'" },
+        { "'RW': true", "'RW': false" },
+        { "'shop_default': {'Aliases': ['db', 'store']}", "'shop_default': {'Aliases': ['db']}" },
+        { ", 'IPAddress'", ", 'IPAMConfig': {'IPv4Address': '10.0.0.2'}, 'IPAddress'" },
+        { "'shop_default': {'Aliases'", "'third': {}, 'shop_default': {'Aliases'" },
+        { "'shop_default': {'Aliases'", "'third': {'Aliases'" },
+    };
+    (void)unused;
+    assert_true(same_with(NULL, NULL));
+    for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++)
+        if (same_with(changes[i][0], changes[i][1]))
+            fail_msg("the same with %s", changes[i][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +419,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_check_of_an_image_may_get_other_times, setup, teardown),
         cmocka_unit_test_setup_teardown(a_link_is_a_name_of_the_first_instance, setup, teardown),
         cmocka_unit_test_setup_teardown(an_anonymous_volume_is_inherited_where_nothing_else_is, setup, teardown),
+        cmocka_unit_test(a_container_of_another_is_the_same_only_if_nothing_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

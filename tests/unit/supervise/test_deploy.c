@@ -211,6 +211,14 @@ static void a_second_change_waits_for_the_first(void **unused)
     take_down();
 }
 
+static size_t spawned(const char *instance)
+{
+    for (size_t i = 0; i < house.events_len; i++)
+        if (house.events[i].kind == EVENT_INSTANCE_SPAWN && strcmp(house.events[i].instance, instance) == 0)
+            return i + 1;
+    return 0;
+}
+
 static void blue_green_changes_over_in_one_write(void **unused)
 {
 #define GREEN ", deploy: {strategy: blue-green, keep: 300ms}"
@@ -225,6 +233,8 @@ static void blue_green_changes_over_in_one_write(void **unused)
         assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
     }
     assert_non_null(endpoint_of("app-3", BOARD_ENDPOINT_UP));
+    /* One after the other, as long as none was there yet. */
+    assert_true(spawned("app-3") < when("app-4", "starting"));
     WAIT_FOR(instances() == 2);
     take_down();
 }
