@@ -209,7 +209,7 @@ static int call_chaos_kill(void *data, const char *const *services, uint64_t pic
         json_decref(told);
         return r;
     }
-    (void)snprintf(text, sizeof(text), "the monkey sends SIG%s", sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
+    (void)snprintf(text, sizeof(text), "the monkey sends SIG%s", cause_signal_name(signo));
     if (signo)
         emit_chaos(daemon, victim, text);
     *ret = told;
