@@ -241,7 +241,9 @@ static void take_created(struct runtime_handle *handle, const json_t *json)
 
     /* What this kernel or this Engine has left out. */
     json_array_foreach(json_object_get(json, "Warnings"), i, warning)
+    {
         handle->docker->events->progress(handle->owner, json_string_value(warning));
+    }
     (void)snprintf(id, DOCKER_ID, "%s", docker_text(json, "Id"));
     if (replaces) {
         /* What was put into theirs is not known. */
