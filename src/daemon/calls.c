@@ -64,7 +64,9 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
     CLEANUP_BUF struct buf text = { 0 };
     json_t *plan = NULL;
 
+    daemon_busy_begin(daemon->guard); /* a request of some megabytes takes its time */
     int r = up_request_parse(json, &request, err);
+    daemon_busy_end();
     if (r < 0)
         return r;
     if (request.id && request.id == daemon->request.id) { /* by somebody whose supervisor died before it could answer */
