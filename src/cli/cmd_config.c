@@ -173,7 +173,7 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
     request.no_interpolate = wanted->no_interpolate || wanted->variables;
     request.no_normalise = wanted->no_normalise;
     request.no_consistency = wanted->no_consistency;
-    request.no_env_files = wanted->no_env_files;
+    request.no_env_files = wanted->no_env_files || wanted->variables;
     int r = compose_load(&request, ret, &problems);
     problems_format(&problems, cli->colour_err, &text);
     if (text.len > 0)

@@ -81,8 +81,7 @@ static void prepare_service(struct loading *load, struct entry *entry)
     entry->value = node_copy(load->pool, entry->value);
     if (load->variables)
         interpolate_mentions(load->pool, entry->value, load->variables);
-    if (!load->no_interpolate)
-        interpolate_tree(&with, entry->value);
+    load_interpolate_service(load, &with, entry->value);
     schema_validate(load->pool, load->problems, &schema_service, entry->value,
                     pool_printf(load->pool, "services.%s", entry->key));
     entry->value = canonical_tree(load, &schema_service, entry->value);

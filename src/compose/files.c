@@ -3,6 +3,7 @@
 
 #include "compose/envfile.h"
 #include "compose/utf8.h"
+#include "compose/value.h"
 
 #include "base/cleanup.h"
 
@@ -233,21 +234,61 @@ const char *load_usual_env_file(struct loading *load, const char *directory)
     return S_ISDIR(st.st_mode) ? NULL : path;
 }
 
-static void read_dot_env(struct loading *load, const struct compose_request *request, const char *directory)
+static void add_file(struct loading *load, struct node *files, const char *path)
+{
+    node_append(load->pool, files, node_string(load->pool, (struct place){ 0 }, path));
+}
+
+/* The parts of a variable that names several files, in `directory`. */
+static void add_named(struct loading *load, const char *directory, const char *value, const char *separator,
+                      struct node *files)
+{
+    while (*value) {
+        const char *end = strstr(value, separator);
+        size_t len = end ? (size_t)(end - value) : strlen(value);
+        if (len > 0)
+            add_file(load, files, given_path(load, directory, pool_strndup(load->pool, value, len)));
+        value += len + (end ? strlen(separator) : 0);
+    }
+}
+
+/* What --env-file or COMPOSE_ENV_FILES names; empty: neither does. */
+static struct node *named_env_files(struct loading *load, const struct compose_request *request)
+{
+    struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const char *variable = load_lookup(load, "COMPOSE_ENV_FILES");
+
+    for (const char *const *file = request->env_files; file && *file; file++)
+        add_file(load, files, given_path(load, request->working_dir, *file));
+    if (files->len == 0 && variable)
+        add_named(load, request->working_dir, variable, ",", files);
+    return files;
+}
+
+static void read_env_files(struct loading *load, const struct node *files)
 {
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = load_lookup, .data = load };
     struct place nowhere = { 0 };
     struct node *values = node_new(load->pool, NODE_MAP, nowhere);
 
-    if (request->env_files && request->env_files[0]) {
-        for (const char *const *file = request->env_files; *file; file++)
-            load_env_file(load, &with, nowhere, load_path(load, request->working_dir, *file), false, values);
-    } else {
-        const char *path = load_usual_env_file(load, directory);
-        if (path)
-            load_env_file(load, &with, nowhere, path, false, values);
-    }
+    for (size_t i = 0; i < files->len; i++)
+        load_env_file(load, &with, nowhere, node_str(node_at(files, i)), false, values);
     add_missing(load, values);
+}
+
+/* The directory's .env, unless COMPOSE_DISABLE_ENV_FILE says that it does not count. */
+static void read_usual_env_file(struct loading *load, const char *directory)
+{
+    const char *variable = load_lookup(load, "COMPOSE_DISABLE_ENV_FILE"), *path = load_usual_env_file(load, directory);
+    struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    bool disabled = false, old;
+
+    if (variable)
+        (void)value_bool(variable, &disabled, &old);
+    if (!path || disabled)
+        return;
+    add_file(load, files, path);
+    read_env_files(load, files);
 }
 
 /* --- The compose files --- */
@@ -264,11 +305,6 @@ static const char *first_there(struct loading *load, const char *directory, cons
             return path;
     }
     return NULL;
-}
-
-static void add_file(struct loading *load, struct node *files, const char *path)
-{
-    node_append(load->pool, files, node_string(load->pool, (struct place){ 0 }, path));
 }
 
 /* Upwards from `directory`, with the override beside it. */
@@ -289,51 +325,46 @@ static void search_upwards(struct loading *load, const char *directory, struct n
     }
 }
 
-static void from_variable(struct loading *load, const char *directory, const char *value, struct node *files)
+/* What -f or COMPOSE_FILE names, else what is found in `directory` or above it. */
+static struct node *find_files(struct loading *load, const struct compose_request *request, const char *directory)
 {
-    const char *separator = load_lookup(load, "COMPOSE_PATH_SEPARATOR");
+    struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const char *variable = load_lookup(load, "COMPOSE_FILE"), *separator = load_lookup(load, "COMPOSE_PATH_SEPARATOR");
 
-    if (!separator || !*separator)
-        separator = ":";
-    while (*value) {
-        const char *end = strstr(value, separator);
-        size_t len = end ? (size_t)(end - value) : strlen(value);
-        if (len > 0)
-            add_file(load, files, given_path(load, directory, pool_strndup(load->pool, value, len)));
-        value += len + (end ? strlen(separator) : 0);
-    }
+    for (const char *const *file = request->files; file && *file; file++)
+        add_file(load, files,
+                 load->stdin_as_dash && strcmp(*file, "-") == 0 ? *file
+                                                                : given_path(load, request->working_dir, *file));
+    if (files->len == 0 && variable)
+        add_named(load, request->working_dir, variable, separator && *separator ? separator : ":", files);
+    if (files->len == 0 && !(variable && *variable))
+        search_upwards(load, directory, files);
+    return files;
 }
 
 int files_find(struct loading *load, const struct compose_request *request, struct project_files *ret)
 {
     const char *directory = request->project_dir ? given_path(load, request->working_dir, request->project_dir) : NULL;
-    struct node *files = node_new(load->pool, NODE_LIST, (struct place){ 0 });
+    const char *start = directory ? directory : request->working_dir;
 
     files_add_environment(load, request->environment);
-    read_dot_env(load, request, directory ? directory : request->working_dir);
-    const char *variable = load_lookup(load, "COMPOSE_FILE");
-    if (request->files && request->files[0]) {
-        for (const char *const *file = request->files; *file; file++)
-            add_file(load, files,
-                     load->stdin_as_dash && strcmp(*file, "-") == 0 ? *file
-                                                                    : given_path(load, request->working_dir, *file));
-    } else if (variable && *variable) {
-        from_variable(load, request->working_dir, variable, files);
-    } else {
-        search_upwards(load, directory ? directory : request->working_dir, files);
-    }
+    struct node *env_files = named_env_files(load, request);
+    bool named = env_files->len > 0;
+    if (named)
+        read_env_files(load, env_files);
+    else
+        read_usual_env_file(load, start);
+    struct node *files = find_files(load, request, start);
     if (files->len == 0) {
         problem_error(load->problems, (struct place){ 0 },
-                      "there is no compose.yaml in %s or above it; name one with -f, or go where it is",
-                      directory ? directory : request->working_dir);
+                      "there is no compose.yaml in %s or above it; name one with -f, or go where it is", start);
         return -ENOENT;
     }
     if (!directory) {
         const char *first = node_str(node_at(files, 0));
         directory = *first == '/' ? load_dirname(load->pool, first) : request->working_dir;
-        bool given = request->env_files && request->env_files[0];
-        if (!given && strcmp(directory, request->working_dir) != 0)
-            read_dot_env(load, request, directory);
+        if (!named && strcmp(directory, request->working_dir) != 0)
+            read_usual_env_file(load, directory);
     }
     *ret = (struct project_files){ files, directory };
     return 0;

@@ -185,15 +185,26 @@ static bool interpolate_string(struct interpolation *with, struct node *node)
     return text != NULL;
 }
 
+static void interpolate_child(struct interpolation *with, struct node *parent, struct node *child)
+{
+    if (child->kind != NODE_STRING)
+        interpolate_tree(with, child);
+    else if (!interpolate_string(with, child))
+        parent->faulty = true;
+}
+
 void interpolate_tree(struct interpolation *with, struct node *node)
 {
-    for (size_t i = 0; i < node->len; i++) {
-        struct node *child = node->entries[i].value;
-        if (child->kind != NODE_STRING)
-            interpolate_tree(with, child);
-        else if (!interpolate_string(with, child))
-            node->faulty = true;
-    }
+    for (size_t i = 0; i < node->len; i++)
+        interpolate_child(with, node, node->entries[i].value);
+}
+
+void interpolate_entry(struct interpolation *with, struct node *map, const char *key)
+{
+    struct node *child = node_get(map, key);
+
+    if (child)
+        interpolate_child(with, map, child);
 }
 
 /* --- What is mentioned --- */

@@ -30,6 +30,9 @@ const char *interpolate_text(struct interpolation *with, struct place place, con
 /* Replaces in every string below `node`; a malformed one is told and taken out of it. Keys stay. */
 void interpolate_tree(struct interpolation *with, struct node *node);
 
+/* The same for one entry of a map, if it is there. */
+void interpolate_entry(struct interpolation *with, struct node *map, const char *key);
+
 /* Adds what the tree's strings mention to the map `into`: NAME → {required: true, default: …, alternate: …}, each where
    it is said. Values do not matter, nor what is malformed. */
 void interpolate_mentions(struct pool *pool, const struct node *node, struct node *into);

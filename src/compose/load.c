@@ -15,6 +15,8 @@
 #include "compose/spec_build.h"
 #include "compose/yaml.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,29 @@ struct node *load_documents(struct loading *load, struct place place, const char
     return text ? yaml_parse(load->pool, load->problems, path, load->note, text, len) : NULL;
 }
 
+void load_interpolate_service(struct loading *load, struct interpolation *with, struct node *service)
+{
+    static const char *const files[] = { "extends", "env_file", "label_file" };
+
+    if (!load->no_interpolate)
+        interpolate_tree(with, service);
+    for (size_t i = 0; load->no_interpolate && i < ARRAY_LEN(files); i++)
+        interpolate_entry(with, service, files[i]);
+}
+
+static void interpolate_document(struct loading *load, struct interpolation *with, struct node *document)
+{
+    const struct node *services = node_get(document, "services");
+
+    if (!load->no_interpolate) {
+        interpolate_tree(with, document);
+        return;
+    }
+    interpolate_entry(with, document, "include");
+    for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++)
+        load_interpolate_service(load, with, services->entries[i].value);
+}
+
 /* One document through all steps before merging. What is wrong in it is told and taken out, so that the following steps
    tell the rest. */
 static struct node *prepare(struct loading *load, struct node *document)
@@ -55,8 +80,7 @@ static struct node *prepare(struct loading *load, struct node *document)
 
     if (load->variables)
         interpolate_mentions(load->pool, document, load->variables);
-    if (!load->no_interpolate)
-        interpolate_tree(&with, document);
+    interpolate_document(load, &with, document);
     schema_validate(load->pool, load->problems, &schema_root, document, "");
     document = canonical_tree(load, &schema_root, document);
     extends_resolve(load, document->place.file, document);
@@ -162,18 +186,19 @@ static struct node *list_of(struct pool *pool, const char *const *strings)
     return list;
 }
 
-/* --profile and COMPOSE_PROFILES. */
+/* --profile, else COMPOSE_PROFILES. */
 static struct node *active_profiles(struct loading *load, const struct compose_request *request)
 {
     struct node *active = list_of(load->pool, request->profiles);
-    const char *variable = load_lookup(load, "COMPOSE_PROFILES");
+    const char *rest = active->len == 0 ? load_lookup(load, "COMPOSE_PROFILES") : NULL;
 
-    while (active->len == 0 && variable && *variable) {
-        size_t len = strcspn(variable, ",");
+    while (rest && *rest) {
+        rest += strspn(rest, " ,");
+        size_t len = strcspn(rest, " ,");
         if (len > 0)
             node_append(load->pool, active,
-                        node_string(load->pool, (struct place){ 0 }, pool_strndup(load->pool, variable, len)));
-        variable += len + (variable[len] == ',');
+                        node_string(load->pool, (struct place){ 0 }, pool_strndup(load->pool, rest, len)));
+        rest += len;
     }
     return active;
 }

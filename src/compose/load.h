@@ -28,6 +28,10 @@ struct loading {
     struct place *at;       /* what is being worked on, to be told when there is no memory for it */
 };
 
+/* Replaces the variables of a service. With no_interpolate only where it names files of the project, which are read all the
+   same. */
+void load_interpolate_service(struct loading *load, struct interpolation *with, struct node *service);
+
 /* A variable of `loading->environment`, for struct interpolation. */
 const char *load_lookup(void *loading, const char *name);
 

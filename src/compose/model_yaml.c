@@ -22,6 +22,21 @@ static bool is_special_word(const char *text)
     return false;
 }
 
+/* The character at `text` if YAML does not let it stand as it is, or takes it for the end of a line: controls, NEL, the
+   separators of lines and paragraphs, the byte order mark; else 0. */
+static unsigned unprintable(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    if (p[0] < 0x20 || p[0] == 0x7f)
+        return p[0];
+    if (p[0] == 0xc2 && p[1] < 0xa0)
+        return p[1];
+    if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9))
+        return p[2] == 0xa8 ? 0x2028 : 0x2029;
+    return p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf ? 0xfeff : 0;
+}
+
 static bool is_plain(const char *text)
 {
     size_t len = strlen(text);
@@ -34,8 +49,8 @@ static bool is_plain(const char *text)
     if (!isalnum((unsigned char)*text) && !strchr("/._$(+", *text) && (unsigned char)*text < 0x80)
         return false;
     for (const char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f || (*p == ':' && (p[1] == ' ' || !p[1])) ||
-            (*p == '#' && p[-1] == ' ') || strchr("{}[],&*!|>'\"%@`", *p))
+        if (unprintable(p) || (*p == ':' && (p[1] == ' ' || !p[1])) || (*p == '#' && p[-1] == ' ') ||
+            strchr("{}[],&*!|>'\"%@`", *p))
             return false;
     return text[len - 1] != ' ';
 }
@@ -50,16 +65,18 @@ static void add_quoted(const char *text, struct buf *out)
 {
     buf_puts(out, "\"");
     for (const char *p = text; *p; p++) {
+        unsigned code = unprintable(p);
         if (*p == '"' || *p == '\\')
             buf_printf(out, "\\%c", *p);
         else if (*p == '\n')
             buf_puts(out, "\\n");
         else if (*p == '\t')
             buf_puts(out, "\\t");
-        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            buf_printf(out, "\\x%02x", (unsigned char)*p);
+        else if (code > 0)
+            buf_printf(out, "\\u%04x", code);
         else
             buf_add(out, p, 1);
+        p += code < 0x80 ? 0 : code < 0x800 ? 1 : 2; /* the rest of its bytes */
     }
     buf_puts(out, "\"");
 }
@@ -70,7 +87,7 @@ static bool is_block(const char *text)
     if (!strchr(text, '\n') || *text == ' ' || *text == '\n')
         return false;
     for (const char *p = text; *p; p++)
-        if (((unsigned char)*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
+        if (*p != '\n' && *p != '\t' && unprintable(p))
             return false;
     return true;
 }
@@ -93,11 +110,9 @@ static void add_block(const char *text, int depth, struct buf *out)
     }
 }
 
-static void add_string(const char *text, int depth, struct buf *out)
+static void add_word(const char *text, struct buf *out)
 {
-    if (is_block(text))
-        add_block(text, depth, out);
-    else if (is_plain(text))
+    if (is_plain(text))
         buf_puts(out, text);
     else
         add_quoted(text, out);
@@ -128,7 +143,7 @@ static void add_object(const json_t *object, int depth, bool in_list, struct buf
             buf_puts(out, "\n");
             add_indent(out, depth);
         }
-        add_string(keys[i], depth, out);
+        add_word(keys[i], out);
         buf_puts(out, ":");
         add_value(json_object_get(object, keys[i]), depth + 1, false, out);
     }
@@ -149,8 +164,12 @@ static void add_value(const json_t *value, int depth, bool in_list, struct buf *
             add_value(json_array_get(value, i), depth + 1, true, out);
         }
     } else if (json_is_string(value)) {
+        const char *text = json_string_value(value);
         buf_puts(out, " ");
-        add_string(json_string_value(value), depth, out);
+        if (is_block(text))
+            add_block(text, depth, out);
+        else
+            add_word(text, out);
     } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         if (text)

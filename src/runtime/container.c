@@ -277,9 +277,11 @@ static json_t *device_rates_json(const json_t *list, const char *key, const char
     json_t *ret = json_array(), *item;
     size_t i;
 
-    json_array_foreach((json_t *)list, i, item)(void)
-        json_array_append_new(ret, json_pack("{s:s, s:I}", "Path", text_of(item, "path"), name,
-                                             (json_int_t)number_of(json_object_get(item, key))));
+    json_array_foreach((json_t *)list, i, item)
+    {
+        (void)json_array_append_new(ret, json_pack("{s:s, s:I}", "Path", text_of(item, "path"), name,
+                                                   (json_int_t)number_of(json_object_get(item, key))));
+    }
     return ret;
 }
 

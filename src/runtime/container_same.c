@@ -137,7 +137,10 @@ static bool same_endpoint(const json_t *theirs, const json_t *ours, const char *
     json_array_foreach(json_object_get(ours, "Aliases"), i, alias)
     {
         bool found = strcmp(json_string_value(alias), name) == 0; /* a container is known by its name as well */
-        json_array_foreach(json_object_get(theirs, "Aliases"), n, other) found = found || json_equal(alias, other);
+        json_array_foreach(json_object_get(theirs, "Aliases"), n, other)
+        {
+            found = found || json_equal(alias, other);
+        }
         if (!found)
             return false;
     }

@@ -101,7 +101,11 @@ static const json_t *choose(const json_t *list, bool half_made)
     json_t *container;
     size_t i;
 
-    json_array_foreach((json_t *)list, i, container) if (is_half_made(container) == half_made) return container;
+    json_array_foreach((json_t *)list, i, container)
+    {
+        if (is_half_made(container) == half_made)
+            return container;
+    }
     return json_array_get(list, 0);
 }
 
@@ -242,7 +246,8 @@ static void take_created(struct runtime_handle *handle, const json_t *json)
     /* What this kernel or this Engine has left out. */
     json_array_foreach(json_object_get(json, "Warnings"), i, warning)
     {
-        handle->docker->events->progress(handle->owner, json_string_value(warning));
+        if (json_is_string(warning))
+            handle->docker->events->progress(handle->owner, json_string_value(warning));
     }
     (void)snprintf(id, DOCKER_ID, "%s", docker_text(json, "Id"));
     if (replaces) {

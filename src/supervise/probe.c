@@ -74,7 +74,8 @@ static void on_command(void *owner, int result, const char *output, size_t len)
     else if (result == -ETIMEDOUT)
         decide(probe, false, "the command took too long%s%.*s", colon, shown, output + line);
     else if (result < 0)
-        decide(probe, false, "the command could not be run: %s", strerror(-result));
+        decide(probe, false, "the command could not be run: %s",
+               result == -ESRCH ? "the instance is frozen, or gone" : strerror(-result));
     else
         decide(probe, false, "the command ended with status %d%s%.*s", result, colon, shown, output + line);
 }
@@ -125,18 +126,16 @@ static void start_connect(struct probe *probe, const struct probe_target *target
         decide(probe, false, "%s", strerror(-r));
 }
 
-/* Goes on with the exchange as far as it can. */
+/* Goes on with the exchange as far as it can. The client may close its connection; that alone would not take it out of the
+   loop, as long as a child that is being started holds it, too. */
 static void step_http(struct probe *probe)
 {
     struct http_client *http = probe->http;
-    uint32_t wanted = http_client_step(http);
 
+    loop_io_remove(probe->loop, &probe->io);
+    uint32_t wanted = http_client_step(http);
     if (wanted) {
-        /* A connection may have been replaced by another one. */
-        if (probe->io.added && probe->io.fd != http->fd)
-            loop_io_remove(probe->loop, &probe->io);
-        int r = probe->io.added ? loop_io_change(probe->loop, &probe->io, wanted)
-                                : loop_io_add(probe->loop, &probe->io, http->fd, wanted);
+        int r = loop_io_add(probe->loop, &probe->io, http->fd, wanted);
         if (r < 0)
             decide(probe, false, "%s", strerror(-r));
     } else if (http->state == HTTP_CLIENT_DONE) {

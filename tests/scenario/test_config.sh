@@ -48,6 +48,21 @@ story_what_is_printed_loads_to_the_same_project() {
     cmp first.json third.json || fail "the project printed as JSON is another one"
 }
 
+# Texts that YAML would take for something else, as values and as keys.
+story_strange_texts_come_through() {
+    cat >compose.yaml <<'END'
+services:
+  web:
+    image: i
+    environment: {A: "a\u2028b", B: "\u0085", C: "x\n  y\n", D: "\ufeff", E: "no", F: "- a", G: "<<", H: "\x07", I: "\n"}
+    labels: {"two\nlines": k, "? a": k, "\u2029": k, "#": k, "<<": k, "1": k, "a: b": k}
+END
+    daruma config --format json >first.json
+    daruma config | daruma -f - config --format json >second.json
+    cmp first.json second.json || fail "the printed project is another one"
+    assert_eq "$(jq -ac '.services.web.labels | keys' first.json)" '["#","1","<<","? a","a: b","two\nlines","\u2029"]'
+}
+
 story_variables_and_what_is_implied_can_be_left_out() {
     shop
     assert_contains "$(daruma config --no-interpolate)" 'nginx:${TAG}'
@@ -68,6 +83,21 @@ story_env_files_can_be_left_unread() {
     rm a.env
     expect_exit 2 daruma config -q
     daruma config --no-env-resolution -q
+}
+
+story_files_are_found_although_variables_are_left_standing() {
+    printf 'services: {base: {image: "b:$TAG"}}\n' >base.yaml
+    printf 'services: {more: {image: "m:$TAG"}}\n' >more.yaml
+    printf 'A=1\n' >a.env
+    cat >compose.yaml <<'END'
+include: ["${MORE:-more}.yaml"]
+services: {web: {extends: {file: "$BASE.yaml", service: base}, env_file: "${DIR:-.}/a.env"}}
+END
+    BASE=base daruma config --no-interpolate >out
+    assert_contains "$(cat out)" 'b:$TAG'
+    assert_contains "$(cat out)" 'm:$TAG'
+    assert_contains "$(cat out)" 'A: "1"'
+    assert_eq "$(BASE=base daruma config --variables | awk 'NR > 1 { print $1 }' | paste -sd ' ')" "BASE DIR MORE TAG"
 }
 
 story_variables_are_listed_with_what_is_said_about_them() {

@@ -135,7 +135,7 @@ static void the_environment_says_which_files_and_profiles(void **unused)
     (void)unused;
     STORY story = { 0 };
 
-    story_file(&story, ".env", "COMPOSE_FILE=one.yaml:two.yaml\nCOMPOSE_PROFILES=debug,x\nWHO=file\n");
+    story_file(&story, ".env", "COMPOSE_FILE=one.yaml:two.yaml\nCOMPOSE_PROFILES=x, debug\nWHO=file\n");
     story_file(&story, "one.yaml", "name: ${WHO}-${ALSO:-no}\nservices: {a: {image: i}}");
     story_file(&story, "two.yaml", "services: {b: {image: j, profiles: [debug]}, c: {image: k, profiles: [never]}}");
     story.request.environment = (const char *const[]){ "WHO=process", NULL };
@@ -144,6 +144,32 @@ static void the_environment_says_which_files_and_profiles(void **unused)
     must_say(&story, "services.b.image", "\"j\"");
     must_say(&story, "services.c", NULL);
     assert_string_equal(story.spec->all_profiles[1], "never");
+}
+
+static void the_environment_says_which_env_files_there_are(void **unused)
+{
+    static const struct {
+        const char *environment[3], *env_files[2], *image;
+    } rows[] = {
+        { { NULL }, { NULL }, "\"usual-\"" },
+        { { "COMPOSE_ENV_FILES=sub/two.env,one.env" }, { NULL }, "\"one-two\"" },
+        { { "COMPOSE_ENV_FILES=one.env" }, { "sub/two.env" }, "\"two-two\"" },
+        { { "COMPOSE_DISABLE_ENV_FILE=1" }, { NULL }, "\"-\"" },
+        { { "COMPOSE_DISABLE_ENV_FILE=false" }, { NULL }, "\"usual-\"" },
+        { { "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_ENV_FILES=one.env" }, { NULL }, "\"one-\"" },
+    };
+    (void)unused;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        story.request.environment = rows[i].environment;
+        story.request.env_files = rows[i].env_files;
+        story_file(&story, ".env", "A=usual\n");
+        story_file(&story, "one.env", "A=one\n");
+        story_file(&story, "sub/two.env", "A=two\nB=two\n");
+        story_of(&story, "services: {a: {image: \"${A-}-${B-}\"}}\n");
+        must_say(&story, "services.a.image", rows[i].image);
+    }
 }
 
 static void a_project_has_a_proper_name(void **unused)
@@ -339,6 +365,7 @@ int main(void)
         cmocka_unit_test(the_file_is_searched_for_upwards_with_its_override),
         cmocka_unit_test(no_file_at_all_is_said),
         cmocka_unit_test(the_environment_says_which_files_and_profiles),
+        cmocka_unit_test(the_environment_says_which_env_files_there_are),
         cmocka_unit_test(a_project_has_a_proper_name),
         cmocka_unit_test(a_later_file_is_laid_over_an_earlier_one),
         cmocka_unit_test(a_dependency_may_be_completed_by_a_later_file),
