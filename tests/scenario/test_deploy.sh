@@ -301,3 +301,60 @@ story_a_blue_green_one_does_not_switch_early_because_the_supervisor_died() {
     becomes 10 '[[ $(deploys) == "1 2 deployed" ]]'
     assert_eq "$(answers) $(switched)" "version 2 1" "who answers, and switches"
 }
+
+# ---- the monkey in each phase ----
+
+in_state() { becomes 5 "[[ \$(instance $1 .state) == $2 ]]"; } # INSTANCE STATE
+gets() { becomes 5 "[[ \$(shares) == *'$1 %' ]]"; }            # SHARE
+strike() { # INSTANCE…
+    # shellcheck disable=SC2046
+    kill -KILL $(daruma ps --json | jq '.[] | select(.instance | IN($ARGS.positional[])) | .pid // empty' --args "$@")
+}
+
+# Version 2 takes a moment to start. Upgraded connections hold app-2, which is spared until then, in its drain.
+deploying_under_the_monkey() { # X-DARUMA-DEPLOY
+    app=$BUILD/bench/app
+    deployable "" "deploy: {$1}"
+    sed -i "s/environment: {/&DELAY_MS: 20, /; s/monitor: 500ms/monitor: 300ms/" compose.yaml
+    up
+    load 100 60
+    "$BUILD/bench/reconnect" "$port" 12 >upgraded &
+    sed -i "s|command: .*\]}|command: \"sleep 0.2; exec $app\", port: 5000}|" compose.yaml
+    version 2
+    expect_exit 0 daruma up -d --no-wait
+    in_state app-3 starting
+    strike app-3 app-1 # while it starts
+    in_state app-3 serving
+    strike app-3 app-1 # while it is watched
+}
+
+# The last strike; then the deploy ends as if there had been none.
+nobody_noticed() {
+    in_state app-2 draining
+    strike app-2 app-3
+    becomes 10 '[[ $(deploys) == "1 2 deployed" ]]'
+    end_load
+    assert_eq "$(receipt .failed)" 0 "failed probes"
+    assert_eq "$(daruma ps --json | jq length)" 2 "instances"
+}
+
+story_rolling_goes_on_when_the_monkey_strikes_in_each_phase() {
+    deploying_under_the_monkey "strategy: rolling"
+    nobody_noticed
+}
+
+story_blue_green_goes_on_when_the_monkey_strikes_in_each_phase() {
+    deploying_under_the_monkey "strategy: blue-green, keep: 600ms"
+    gets 100
+    strike app-3 app-1 # while the old ones stay
+    nobody_noticed
+}
+
+story_a_canary_goes_on_when_the_monkey_strikes_in_each_phase() {
+    deploying_under_the_monkey "strategy: canary, steps: [50], dwell: 300ms"
+    gets 50
+    strike app-3 app-1
+    gets 100
+    strike app-3
+    nobody_noticed
+}

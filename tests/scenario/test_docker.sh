@@ -251,6 +251,26 @@ story_a_changed_file_replaces_the_container() {
     assert_eq "$(http_status "$url/")" 200
 }
 
+story_a_replacement_that_is_cut_off_is_made_anew() {
+    command -v docker-compose >/dev/null || skip "there is no docker-compose"
+    engine_start
+    compose <<'END'
+version: "3.8"
+services:
+  a: {image: "daruma/app:1", command: [/app], stop_grace_period: 2s, environment: {WORD: old}, volumes: [/anonymous]}
+END
+    docker-compose up -d >out 2>&1 || fail "$(cat out)"
+    docker exec project_a_1 /bin/busybox touch /anonymous/kept
+    sed -i 's/WORD: old/WORD: new/' compose.yaml
+    daruma up -d >/dev/null 2>&1 &
+    becomes 10 '[[ $(docker ps -a --format "{{.Names}}") == *project-a-1-next* ]]' # and the old one is being stopped
+    kill_all_of_daruma
+    up
+    assert_eq "$(docker ps -a --format '{{.Names}}')" project-a-1 "the containers"
+    assert_contains "$(docker inspect -f '{{.Config.Env}}' project-a-1)" "WORD=new"
+    docker exec project-a-1 /bin/busybox test -e /anonymous/kept || fail "the anonymous volume is lost"
+}
+
 story_an_engine_that_restarts_finds_everything_in_order() {
     engine_start
     containers
