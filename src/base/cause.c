@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 
 enum cause cause_of_exit(int code, int status)
 {
@@ -56,4 +57,10 @@ const char *cause_name(enum cause cause)
         [CAUSE_CHAOS] = "chaos",
     };
     return (unsigned)cause < CAUSES ? names[cause] : "?";
+}
+
+const char *cause_signal_name(int signo)
+{
+    const char *name = sigabbrev_np(signo);
+    return name ? name : "?";
 }

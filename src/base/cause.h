@@ -38,4 +38,7 @@ bool cause_asked_for(enum cause cause);
 /* "killed", "crash" … for logs, events and JSON. Never NULL; "?" for a number that is no cause. */
 const char *cause_name(enum cause cause);
 
+/* "KILL", "SEGV" … Never NULL; "?" for a signal without a name. */
+const char *cause_signal_name(int signo);
+
 #endif

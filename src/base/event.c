@@ -24,12 +24,6 @@ const char *event_kind_name(enum event_kind kind)
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";
 }
 
-static const char *signal_name(int signo)
-{
-    const char *name = sigabbrev_np(signo);
-    return name ? name : "?";
-}
-
 static void format_exit(const struct event *event, const char *who, char line[EVENT_LINE])
 {
     if (event->cause == CAUSE_SPAWN)
@@ -38,7 +32,7 @@ static void format_exit(const struct event *event, const char *who, char line[EV
         (void)snprintf(line, EVENT_LINE, "%s is gone, and how it ended is not known (%s)", who,
                        cause_name(event->cause));
     else if (event->by_signal)
-        (void)snprintf(line, EVENT_LINE, "%s ended by SIG%s (%s)", who, signal_name(event->status),
+        (void)snprintf(line, EVENT_LINE, "%s ended by SIG%s (%s)", who, cause_signal_name(event->status),
                        cause_name(event->cause));
     else
         (void)snprintf(line, EVENT_LINE, "%s exited with status %d (%s)", who, event->status, cause_name(event->cause));

@@ -179,7 +179,7 @@ static void tell_failed(const struct session *session, const json_t *instance)
         (void)fprintf(stderr, ", exited with status %lld", json_integer_value(json_object_get(last, "status")));
     else if (json_is_integer(json_object_get(last, "signal")))
         (void)fprintf(stderr, ", ended by SIG%s",
-                      sigabbrev_np((int)json_integer_value(json_object_get(last, "signal"))));
+                      cause_signal_name((int)json_integer_value(json_object_get(last, "signal"))));
     if (*waits_for)
         (void)fprintf(stderr, ", waits for %s", waits_for);
     (void)fprintf(stderr, "\n");

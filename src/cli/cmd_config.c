@@ -119,7 +119,7 @@ static int print_model(const struct cli *cli, const struct spec *spec, const str
         wanted->no_env_files ? model_from_project(spec->tree, as_json) : model_loadable(spec->tree, as_json);
 
     if (model && as_json) {
-        char *text CLEANUP_FREE = json_dumps(model, JSON_INDENT(2) | JSON_SORT_KEYS);
+        char *text CLEANUP_FREE = json_dumps(model, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
         buf_puts(&out, text ? text : "");
         buf_puts(&out, "\n");
         out.failed = out.failed || !text;

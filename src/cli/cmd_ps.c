@@ -2,6 +2,7 @@
 #include "cli/client.h"
 #include "cli/printer.h"
 
+#include "base/cause.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -59,12 +60,10 @@ static void fill_last_exit(struct row *row, const json_t *instance)
 
     if (!json_is_object(last))
         return;
-    if (json_is_integer(signal)) {
-        const char *name = sigabbrev_np((int)json_integer_value(signal));
-        (void)snprintf(how, sizeof(how), "SIG%.12s", name ? name : "?");
-    } else if (json_is_integer(status)) {
+    if (json_is_integer(signal))
+        (void)snprintf(how, sizeof(how), "SIG%.12s", cause_signal_name((int)json_integer_value(signal)));
+    else if (json_is_integer(status))
         (void)snprintf(how, sizeof(how), "status %d", (int)json_integer_value(status));
-    }
     (void)snprintf(row->cell[LAST_EXIT], CELL, "%.32s%s%.16s%s", how, *how ? " (" : "", json_text(last, "cause"),
                    *how ? ")" : "");
 }

@@ -49,12 +49,14 @@ static struct node *cast_int(struct loading *load, struct node *node)
 
 static struct node *cast_float(struct loading *load, struct node *node)
 {
-    if (node->kind != NODE_STRING)
-        return node;
-    char *end;
-    double value = strtod(node->u.string, &end);
-    if (end == node->u.string || *end || !isfinite(value))
+    const char *text = node_str(node);
+    char *end = NULL;
+    double value = text ? strtod(text, &end) : node->kind == NODE_FLOAT ? node->u.number : 0;
+
+    if ((text && (end == text || *end)) || !isfinite(value))
         return cannot_read(load, node, "number", "0.5");
+    if (!text)
+        return node;
     struct node *number = node_new(load->pool, NODE_FLOAT, node->place);
     number->u.number = value;
     return number;
@@ -81,6 +83,9 @@ static struct node *cast_duration(struct loading *load, struct node *node)
         return node;
     if (value_duration(node->u.string, &ns) < 0)
         return cannot_read(load, node, "duration", "1m30s or 500ms");
+    if (ns < 0)
+        problem_warning(load->problems, node->place, "`%s` is negative, and counts as if it were not there",
+                        node->u.string);
     return node_string(load->pool, node->place, value_format_duration(load->pool, ns));
 }
 

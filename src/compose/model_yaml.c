@@ -7,6 +7,7 @@
 #include "base/buf.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -150,6 +151,19 @@ static void add_object(const json_t *object, int depth, bool in_list, struct buf
     free(keys);
 }
 
+/* As short as says it: 0.1, not 0.10000000000000001. */
+static void add_real(double value, struct buf *out)
+{
+    char text[40];
+
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    buf_printf(out, " %s", text);
+}
+
 static void add_value(const json_t *value, int depth, bool in_list, struct buf *out)
 {
     if (json_is_object(value) && json_object_size(value) > 0) {
@@ -170,6 +184,8 @@ static void add_value(const json_t *value, int depth, bool in_list, struct buf *
             add_block(text, depth, out);
         else
             add_word(text, out);
+    } else if (json_is_real(value)) {
+        add_real(json_real_value(value), out);
     } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         if (text)

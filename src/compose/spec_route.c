@@ -430,8 +430,8 @@ static bool says_more_than_tcp(const struct spec_route *route)
     return *route->host || *route->path || route->action != SPEC_FORWARD || route->maintenance ||
            route->body_limit > 0 || route->request.set[0] || route->request.remove[0] || route->response.set[0] ||
            route->response.remove[0] || route->response.add[0] || route->response.add_on_success[0] ||
-           route->response.locations[0] || route->replace || route->rules_len > 0 || *route->sticky.cookie ||
-           *route->balance.name;
+           route->response.locations[0] || route->replace || route->rules_len > 0 || route->errors_len > 0 ||
+           *route->sticky.cookie || *route->balance.name || route->balance.hash_of == BOARD_HASH_URI;
 }
 
 void spec_check_routes(struct loading *load, const struct spec_listener *listener)

@@ -53,12 +53,10 @@ static void add_published(struct loading *load, const struct node *item, struct 
     const char *text = read_text(item, "published", ""), *transport = read_text(item, "protocol", "tcp");
 
     /* Of a range for a single port the first is taken: the gateway listens there for all instances. */
-    if (*text && value_int(pool_strndup(load->pool, text, strcspn(text, "-")), &published) < 0) {
+    if (*text && value_int(pool_strndup(load->pool, text, strcspn(text, "-")), &published) < 0)
         problem_error(load->problems, place_of(item, "published"), "`%s` is no port", text);
-        return;
-    }
-    if (!in_port_range(load, place_of(item, "target"), target, 1) ||
-        !in_port_range(load, place_of(item, "published"), published, 0))
+    bool target_fits = in_port_range(load, place_of(item, "target"), target, 1);
+    if (!in_port_range(load, place_of(item, "published"), published, 0) || !target_fits)
         return;
     if (strcmp(transport, "tcp") != 0)
         problem_warning(load->problems, item->place, "the gateway cannot serve %s; port %lld is not published",

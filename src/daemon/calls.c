@@ -64,7 +64,9 @@ static int call_up(void *data, const json_t *json, json_t **ret, struct err *err
     CLEANUP_BUF struct buf text = { 0 };
     json_t *plan = NULL;
 
+    daemon_busy_begin(daemon->guard); /* a request of some megabytes takes its time */
     int r = up_request_parse(json, &request, err);
+    daemon_busy_end();
     if (r < 0)
         return r;
     if (request.id && request.id == daemon->request.id) { /* by somebody whose supervisor died before it could answer */
@@ -209,7 +211,7 @@ static int call_chaos_kill(void *data, const char *const *services, uint64_t pic
         json_decref(told);
         return r;
     }
-    (void)snprintf(text, sizeof(text), "the monkey sends SIG%s", sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
+    (void)snprintf(text, sizeof(text), "the monkey sends SIG%s", cause_signal_name(signo));
     if (signo)
         emit_chaos(daemon, victim, text);
     *ret = told;

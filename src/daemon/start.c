@@ -74,6 +74,8 @@ static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup,
     (void)prctl(PR_SET_NAME, "daruma");
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    /* A limit on files' sizes is an error of a write, no reason to end. Instances get it back as it was. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     redirect(&setup->dir);
     if (table_close_strangers() < 0 || chdir("/") < 0)
         _exit(EXIT_FAILURE);

@@ -15,7 +15,7 @@
 static void describe_takeover(const struct daemon *daemon, int taken, bool goes_on, char text[EVENT_TEXT])
 {
     const struct guard_member *role = &daemon->memory.guard->member[GUARD_SIDE_ROLE];
-    const char *name = role->last_code == CLD_KILLED ? sigabbrev_np(role->last_status) : NULL;
+    bool killed = role->last_code == CLD_KILLED || role->last_code == CLD_DUMPED;
     const char *plural = taken == 1 ? "" : "s";
     char span[CLOCK_TEXT];
 
@@ -28,7 +28,7 @@ static void describe_takeover(const struct daemon *daemon, int taken, bool goes_
                        taken == 1 ? "is" : "are");
     else
         (void)snprintf(text, EVENT_TEXT, "the supervisor died%s%s; its successor took over %d instance%s within %s",
-                       name ? " by SIG" : "", name ? name : "", taken, plural,
+                       killed ? " by SIG" : "", killed ? cause_signal_name(role->last_status) : "", taken, plural,
                        clock_format_span(clock_now() - role->died_ns, span));
 }
 

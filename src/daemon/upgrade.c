@@ -278,7 +278,7 @@ static void judge(struct daemon *daemon, const siginfo_t *info, const char *text
     json_decref(ours);
     json_decref(theirs);
     if (info->si_code != CLD_EXITED)
-        refuse(daemon, "its self-check was ended by SIG%s", sigabbrev_np(info->si_status));
+        refuse(daemon, "its self-check was ended by SIG%s", cause_signal_name(info->si_status));
     else if (info->si_status != 0)
         refuse(daemon, "its self-check ended with status %d%s%.*s", info->si_status, *text ? ": " : "",
                (int)strcspn(text, "\n"), text);

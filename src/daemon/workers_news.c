@@ -24,14 +24,12 @@ void worker_emit(struct worker *worker, const char *text)
 /* "ended by SIGKILL", into `text`. */
 static const char *how_it_ended(const struct guard_member *member, bool hung, char text[32])
 {
-    const char *name = sigabbrev_np(member->last_status);
-
     if (hung)
         return "hung and was killed";
     if (member->last_code == CLD_EXITED)
         (void)snprintf(text, 32, "exited with status %d", member->last_status);
     else if (member->last_code == CLD_KILLED || member->last_code == CLD_DUMPED)
-        (void)snprintf(text, 32, "ended by SIG%s", name ? name : "?");
+        (void)snprintf(text, 32, "ended by SIG%s", cause_signal_name(member->last_status));
     else
         (void)snprintf(text, 32, "ended");
     return text;

@@ -57,14 +57,6 @@ size_t access_ring_take(struct access_ring *ring, char *buf, size_t size)
 
 /* --- lines ------------------------------------------------------------------------------------------------------ */
 
-static void put_padded(struct text *text, uint64_t number, unsigned digits)
-{
-    char out[20];
-    for (unsigned i = digits; i > 0; i--, number /= 10)
-        out[i - 1] = (char)('0' + number % 10);
-    text_add(text, out, digits);
-}
-
 /* Bytes that would end a string, or that no file of text should hold, become \u00NN (JSON) or \xNN. */
 static void put_escaped(struct text *text, struct gw_span span, const char *escape)
 {
@@ -89,7 +81,7 @@ static void put_ms(struct text *text, int64_t ns)
     uint64_t us = ns > 0 ? (uint64_t)(ns / NS_PER_US) : 0;
     text_number(text, us / 1000);
     text_put(text, ".");
-    put_padded(text, us % 1000, 3);
+    text_padded(text, us % 1000, 3);
 }
 
 static void put_string(struct text *text, const char *key, struct gw_span value)
@@ -102,19 +94,15 @@ static void put_string(struct text *text, const char *key, struct gw_span value)
 static void put_json(struct text *text, const struct access_entry *entry, const struct tm *tm)
 {
     text_put(text, "{\"time\":\"");
-    put_padded(text, (uint64_t)tm->tm_year + 1900, 4);
+    text_padded(text, (uint64_t)tm->tm_year + 1900, 4);
     text_put(text, "-");
-    put_padded(text, (uint64_t)tm->tm_mon + 1, 2);
+    text_padded(text, (uint64_t)tm->tm_mon + 1, 2);
     text_put(text, "-");
-    put_padded(text, (uint64_t)tm->tm_mday, 2);
+    text_padded(text, (uint64_t)tm->tm_mday, 2);
     text_put(text, "T");
-    put_padded(text, (uint64_t)tm->tm_hour, 2);
-    text_put(text, ":");
-    put_padded(text, (uint64_t)tm->tm_min, 2);
-    text_put(text, ":");
-    put_padded(text, (uint64_t)tm->tm_sec, 2);
+    text_time(text, tm);
     text_put(text, ".");
-    put_padded(text, (uint64_t)(entry->wall_ns % NS_PER_S / NS_PER_MS), 3);
+    text_padded(text, (uint64_t)(entry->wall_ns % NS_PER_S / NS_PER_MS), 3);
     put_string(text, "Z\",\"client\":\"", entry->client);
     put_string(text, ",\"method\":\"", entry->method);
     put_string(text, ",\"host\":\"", entry->host);
@@ -149,20 +137,15 @@ static void put_or_dash(struct text *text, const char *before, struct gw_span va
 /* As Apache and nginx write it. */
 static void put_combined(struct text *text, const struct access_entry *entry, const struct tm *tm)
 {
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     text_add(text, entry->client.text, entry->client.len);
     text_put(text, " - - [");
-    put_padded(text, (uint64_t)tm->tm_mday, 2);
+    text_padded(text, (uint64_t)tm->tm_mday, 2);
     text_put(text, "/");
-    text_add(text, months + 3 * (size_t)tm->tm_mon, 3);
+    text_month(text, tm);
     text_put(text, "/");
-    put_padded(text, (uint64_t)tm->tm_year + 1900, 4);
+    text_padded(text, (uint64_t)tm->tm_year + 1900, 4);
     text_put(text, ":");
-    put_padded(text, (uint64_t)tm->tm_hour, 2);
-    text_put(text, ":");
-    put_padded(text, (uint64_t)tm->tm_min, 2);
-    text_put(text, ":");
-    put_padded(text, (uint64_t)tm->tm_sec, 2);
+    text_time(text, tm);
     put_or_dash(text, " +0000] \"", entry->method);
     put_or_dash(text, " ", entry->target);
     text_put(text, entry->minor == 0 ? " HTTP/1.0\" " : " HTTP/1.1\" ");

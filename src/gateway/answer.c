@@ -40,17 +40,41 @@ static const char *usual(unsigned status)
     }
 }
 
+/* What an answer of our own begins with. RFC 9110 §6.6.1: who makes an answer, and has a clock, says when. */
+static void put_head(struct text *text, unsigned status)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    time_t now = time(NULL);
+    struct tm tm;
+
+    text_put(text, "HTTP/1.1 ");
+    text_number(text, status);
+    text_put(text, " ");
+    text_put(text, http1_reason(status));
+    text_put(text, "\r\nServer: daruma\r\n");
+    if (!gmtime_r(&now, &tm))
+        return;
+    text_put(text, "Date: ");
+    text_add(text, days + 3 * (size_t)tm.tm_wday, 3);
+    text_put(text, ", ");
+    text_padded(text, (uint64_t)tm.tm_mday, 2);
+    text_put(text, " ");
+    text_month(text, &tm);
+    text_put(text, " ");
+    text_padded(text, (uint64_t)tm.tm_year + 1900, 4);
+    text_put(text, " ");
+    text_time(text, &tm);
+    text_put(text, " GMT\r\n");
+}
+
 size_t gw_answer_text(const struct gw_answer *answer, char *out, size_t size)
 {
     struct text text = { .at = out, .end = out + size };
     const char *reason = http1_reason(answer->status), *why = answer->why ? answer->why : usual(answer->status);
     bool come_again = answer->retry_after_s > 0 || answer->status == 429 || answer->status == 503;
 
-    text_put(&text, "HTTP/1.1 ");
-    text_number(&text, answer->status);
-    text_put(&text, " ");
-    text_put(&text, reason);
-    text_put(&text, "\r\nServer: daruma\r\nContent-Type: text/plain; charset=utf-8\r\n");
+    put_head(&text, answer->status);
+    text_put(&text, "Content-Type: text/plain; charset=utf-8\r\n");
     if (come_again) {
         text_put(&text, "Retry-After: ");
         text_number(&text, answer->retry_after_s > 0 ? answer->retry_after_s : 1);
@@ -151,16 +175,7 @@ static void put_line(const struct gw_worker *worker, struct text *text, const ch
     text_put(text, "\r\n");
 }
 
-/* What a page's head begins and ends with. */
-static void put_head(struct text *text, unsigned status)
-{
-    text_put(text, "HTTP/1.1 ");
-    text_number(text, status);
-    text_put(text, " ");
-    text_put(text, http1_reason(status));
-    text_put(text, "\r\nServer: daruma\r\n");
-}
-
+/* What a page's head ends with. */
 static void end_head(struct gw_worker *worker, struct conn *conn, struct text *text, unsigned status, size_t length)
 {
     struct gw_rewrite rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);

@@ -107,21 +107,23 @@ static int64_t deadline(const struct gw_worker *worker, struct conn *conn)
     return span > 0 ? worker->now + span : 0;
 }
 
-void gw_conn_touch(struct gw_worker *worker, struct conn *conn)
+static void set_due(struct gw_worker *worker, const struct conn *conn, int64_t due_ns)
 {
-    int64_t due = deadline(worker, conn);
-    if (due > 0)
-        gw_timers_set(&worker->timers, gw_conn_index(worker, conn), due);
+    if (due_ns > 0)
+        gw_timers_set(&worker->timers, gw_conn_index(worker, conn), due_ns);
     else
         gw_timers_cancel(&worker->timers, gw_conn_index(worker, conn));
+}
+
+void gw_conn_touch(struct gw_worker *worker, struct conn *conn)
+{
+    set_due(worker, conn, deadline(worker, conn));
 }
 
 void gw_conn_look_again(struct gw_worker *worker, struct conn *conn, int64_t at_ns)
 {
     conn->patience_ns = at_ns;
-    int64_t due = attempt_due(conn);
-    if (due > 0)
-        gw_timers_set(&worker->timers, gw_conn_index(worker, conn), due);
+    set_due(worker, conn, attempt_due(conn));
 }
 
 void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event event)

@@ -8,9 +8,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/failure.h"
-#include "gateway/framing.h"
 #include "gateway/limit.h"
-#include "gateway/pipe.h"
 #include "gateway/proxy.h"
 #include "gateway/response.h"
 #include "gateway/rewrite.h"
@@ -270,8 +268,7 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
         refuse_head(worker, conn, (int)head);
         return true;
     }
-    ssize_t n = in_block(conn) ? send_from_block(worker, conn, upstream, (size_t)head)
-                               : gw_pipe_drain(worker, conn, &conn->up, &upstream->socket);
+    ssize_t n = send_from_block(worker, conn, upstream, (size_t)head);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
@@ -299,34 +296,18 @@ static void refuse_body(struct gw_worker *worker, struct conn *conn, int error)
     }
 }
 
-/* As read_body(), past the block. */
-static bool pipe_body(struct gw_worker *worker, struct conn *conn, uint64_t most)
-{
-    ssize_t n = gw_pipe_fill(worker, conn, &conn->up, &conn->socket, most);
-    if (n < 0)
-        conn->io |= GW_ERROR;
-    if (n <= 0)
-        return false;
-    gw_limit_body_came(worker, conn, (size_t)n);
-    if (gw_bytes_came(conn->in_framing, &conn->in_left, &conn->in_chunked, (size_t)n))
-        conn->flags |= CONN_REQUEST_WHOLE;
-    if (chunks_too_large(worker, conn))
-        refuse_body(worker, conn, -EFBIG);
-    return true;
-}
-
-/* Reads more of the request's body, when there is room for it. True when bytes came. */
+/* Reads more of the request's body, when there is room for it. True when bytes came. They do not go through a pipe (pipe.h):
+   what is copied here is near when the instance reads it, where it would have to fetch uncopied bytes from afar. */
 static bool read_body(struct gw_worker *worker, struct conn *conn)
 {
-    if (conn->up.held > 0 || (conn->in_len == GW_BLOCK && conn->in_sent < conn->in_len))
+    bool full = conn->in_len == GW_BLOCK;
+    if (full && conn->in_sent < conn->in_len)
         return false;
-    if (conn->in_len == GW_BLOCK) {
+    /* Once the beginning is gone there is nothing to be kept: each read has all the room. */
+    if (full || ((conn->flags & CONN_REPLAY_LOST) && !in_block(conn))) {
         conn->flags |= CONN_REPLAY_LOST;
         conn->in_len = conn->in_sent = conn->request_end = kept_head(conn);
     }
-    uint64_t to_come = gw_bytes_to_come(conn->in_framing, conn->in_left, &conn->in_chunked);
-    if ((conn->flags & CONN_REPLAY_LOST) && !in_block(conn) && gw_pipe_worth(worker, conn->io, to_come))
-        return pipe_body(worker, conn, to_come);
     uint32_t at = conn->in_len;
     ssize_t n = gw_recv(worker, conn, &conn->socket, gw_block(&worker->slots, conn->in) + at, GW_BLOCK - at);
     if (n < 0) {
@@ -350,7 +331,7 @@ bool gw_relay_request(struct gw_worker *worker, struct conn *conn)
 
     if (!upstream || (conn->flags & CONN_SEND_BROKEN))
         return false;
-    if ((in_block(conn) || conn->up.held > 0) && (upstream->io & GW_WRITABLE))
+    if (in_block(conn) && (upstream->io & GW_WRITABLE))
         moved = send_request(worker, conn, upstream);
     if (conn->head_sent == GW_HEAD_DONE && !(conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) &&
         (conn->io & GW_READABLE))
@@ -362,8 +343,7 @@ bool gw_relay_request(struct gw_worker *worker, struct conn *conn)
 
 bool gw_relay_request_sent(const struct conn *conn)
 {
-    return (conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) == CONN_REQUEST_WHOLE && !in_block(conn) &&
-           conn->up.held == 0;
+    return (conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) == CONN_REQUEST_WHOLE && !in_block(conn);
 }
 
 /* --- both -------------------------------------------------------------------------------------------------------- */
@@ -376,7 +356,7 @@ static void complete(struct gw_worker *worker, struct conn *conn)
                 !(upstream->io & (GW_HUP | GW_EOF | GW_ERROR)) &&
                 worker->view->endpoints[upstream->endpoint].state == BOARD_ENDPOINT_UP &&
                 worker->view->endpoints[upstream->endpoint].generation == upstream->endpoint_generation &&
-                !gw_proxy_wanted(worker->view, upstream->endpoint);
+                !gw_proxy_wanted(worker->view, upstream->endpoint) && gw_upstream_quiet(upstream);
     if (keep)
         gw_upstream_keep(worker, upstream);
     else

@@ -8,7 +8,6 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/failure.h"
-#include "gateway/framing.h"
 #include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/relay.h"
@@ -176,7 +175,9 @@ bool gw_response_head(struct gw_worker *worker, struct conn *conn)
         if (status < 200) {
             if (!interim(worker, conn))
                 return false;
-            if (!(conn->flags & CONN_REQUEST_WHOLE))
+            if (conn->flags & CONN_REQUEST_WHOLE)
+                gw_conn_look_again(worker, conn, 0); /* overdue it is not; how long it may take stays */
+            else
                 gw_conn_touch(worker, conn); /* now it is the client's turn */
             if (gw_conn_flush(worker, conn) != 1)
                 return true; /* the rest waits until the client has taken this */
@@ -285,20 +286,47 @@ static void response_ended(struct gw_worker *worker, struct conn *conn)
     gw_failure(worker, conn, RETRY_BROKEN);
 }
 
+/* How many bytes of the body come next whose meaning is known already. */
+static uint64_t bytes_to_come(const struct conn *conn)
+{
+    switch ((enum http1_framing)conn->out_framing) {
+    case HTTP1_LENGTH:
+        return conn->out_left;
+    case HTTP1_CHUNKED:
+        return http1_chunked_run(&conn->out_chunked);
+    case HTTP1_UNTIL_CLOSE:
+        return UINT64_MAX;
+    default:
+        return 0;
+    }
+}
+
+/* `len` of them have come. */
+static void bytes_came(struct conn *conn, size_t len)
+{
+    if (conn->out_framing == HTTP1_CHUNKED)
+        http1_chunked_skip(&conn->out_chunked, len);
+    if (conn->out_framing != HTTP1_LENGTH)
+        return;
+    conn->out_left -= len;
+    if (conn->out_left == 0)
+        conn->flags |= CONN_RESPONSE_WHOLE;
+}
+
 /* As gw_response_read(), past the block. */
 static bool pipe_response(struct gw_worker *worker, struct conn *conn, struct upstream *upstream, uint64_t most)
 {
     ssize_t n = gw_pipe_fill(worker, conn, &conn->down, &upstream->socket, most);
     if (n < 0)
         response_ended(worker, conn);
-    else if (n > 0 && gw_bytes_came(conn->out_framing, &conn->out_left, &conn->out_chunked, (size_t)n))
-        conn->flags |= CONN_RESPONSE_WHOLE;
+    else if (n > 0)
+        bytes_came(conn, (size_t)n);
     return n != 0;
 }
 
 bool gw_response_read(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
 {
-    uint64_t to_come = gw_bytes_to_come(conn->out_framing, conn->out_left, &conn->out_chunked);
+    uint64_t to_come = bytes_to_come(conn);
     if (conn->state == CONN_RELAYING && !(conn->flags & CONN_ENCHUNK) && gw_pipe_worth(worker, upstream->io, to_come))
         return pipe_response(worker, conn, upstream, to_come);
     if (conn->out == GW_NONE) {

@@ -38,7 +38,7 @@
 
 #define GW_ARENA_MAGIC UINT64_C(0x6461727561726e31) /* "daruarn1" */
 #ifndef GW_ARENA_LAYOUT                             /* a story builds a program of another one */
-#define GW_ARENA_LAYOUT 9u
+#define GW_ARENA_LAYOUT 10u
 #endif
 #define GW_NONE      UINT32_MAX
 #define GW_HEAD_DONE UINT32_MAX /* conn.head_sent: all of it */
@@ -140,7 +140,7 @@ struct conn {
     uint32_t in, out;  /* blocks, GW_NONE: none */
     uint32_t head_len, in_sent, in_len, request_end;
     uint32_t out_at, out_ready, out_len;
-    struct gw_pipe up, down; /* behind what is in `in` for the upstream, in `out` for the client */
+    struct gw_pipe up, down; /* behind what is in `in` for the upstream (a tunnel's only), in `out` for the client */
     uint32_t head_sent;      /* bytes of the rewritten request head that went out in this attempt */
     uint32_t endpoint, endpoint_generation;
     uint16_t status; /* of the answer; 0: none yet */

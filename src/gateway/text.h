@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 struct text {
     char *at, *end;
@@ -40,6 +41,32 @@ static inline void text_number(struct text *text, uint64_t number)
         number /= 10;
     } while (number > 0);
     text_add(text, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+/* The last `digits` (20 at most) of a number, with zeros in front. */
+static inline void text_padded(struct text *text, uint64_t number, unsigned digits)
+{
+    char out[20];
+    for (unsigned i = digits; i > 0; i--, number /= 10)
+        out[i - 1] = (char)('0' + number % 10);
+    text_add(text, out, digits);
+}
+
+/* "Nov" */
+static inline void text_month(struct text *text, const struct tm *tm)
+{
+    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    text_add(text, names + 3 * (size_t)tm->tm_mon, 3);
+}
+
+/* "22:13:20" */
+static inline void text_time(struct text *text, const struct tm *tm)
+{
+    text_padded(text, (uint64_t)tm->tm_hour, 2);
+    text_put(text, ":");
+    text_padded(text, (uint64_t)tm->tm_min, 2);
+    text_put(text, ":");
+    text_padded(text, (uint64_t)tm->tm_sec, 2);
 }
 
 /* The 16 hexadecimal digits of a number, in the order in which they lie in memory: for names, not for reading. */

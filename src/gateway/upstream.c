@@ -15,6 +15,8 @@
 #define MARGIN_NS (500 * NS_PER_MS) /* and given up before the endpoint does, if it says when that is */
 #define FRESH_NS  NS_PER_S          /* see fresh_span() */
 
+enum { RECEIVE = 512 * 1024 }; /* bytes of an answer that may wait to be read, as SO_RCVBUF counts them: socket(7) */
+
 static uint32_t index_of(const struct gw_worker *worker, const struct upstream *upstream)
 {
     return (uint32_t)(upstream - worker->slots.upstreams);
@@ -67,6 +69,21 @@ void gw_upstream_link(struct gw_worker *worker, struct upstream *upstream)
     gw_timers_set(&worker->timers, gw_timer_upstream(worker, index), upstream->idle_ns + keep_span(upstream));
 }
 
+/* Has the peer neither closed it, nor sent something that nobody asked for? */
+static bool still_fresh(const struct upstream *upstream)
+{
+    char byte;
+    return recv(upstream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+bool gw_upstream_quiet(struct upstream *upstream)
+{
+    if ((upstream->io & GW_READABLE) && !still_fresh(upstream))
+        return false;
+    upstream->io &= (uint8_t)~GW_READABLE;
+    return true;
+}
+
 void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream)
 {
     struct endpoint_local *local = &worker->balance.local[upstream->endpoint];
@@ -116,13 +133,6 @@ static int64_t fresh_span(const struct gw_worker *worker, uint32_t endpoint)
 {
     int64_t life = worker->balance.local[endpoint].idle_life_ns;
     return life > 0 && life / 2 < FRESH_NS ? life / 2 : FRESH_NS;
-}
-
-/* Has the peer closed it, or sent something that nobody asked for? */
-static bool still_fresh(const struct upstream *upstream)
-{
-    char byte;
-    return recv(upstream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 bool gw_upstream_reuse(struct gw_worker *worker, struct conn *conn, bool certain)
@@ -182,6 +192,17 @@ static uint32_t take_slot(struct gw_worker *worker)
     return index == GW_NONE && evict_idle(worker) ? gw_upstream_take(&worker->slots) : index;
 }
 
+/* An answer should leave the instance in few strides, and neither stall it nor lie about by the many megabytes that the kernel
+   would find room for by and by (tcp_rmem). What is outside may be far away: there the kernel knows better. */
+static void tune(const struct gw_worker *worker, const struct upstream *upstream)
+{
+    if (upstream->is_unix)
+        return;
+    (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+    if (!worker->view->services[worker->view->endpoints[upstream->endpoint].service].outside)
+        (void)setsockopt(upstream->fd, SOL_SOCKET, SO_RCVBUF, &(int){ RECEIVE }, sizeof(int));
+}
+
 static int open_socket(struct gw_worker *worker, int family)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -203,10 +224,10 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn)
     upstream->fd = open_socket(worker, address->u.any.sa_family);
     upstream->cookie = upstream->fd < 0 ? 0 : gw_cookie(upstream->fd);
     int result = upstream->fd < 0 ? upstream->fd : 0;
-    if (result == 0 && !upstream->is_unix)
-        (void)setsockopt(upstream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-    if (result == 0)
+    if (result == 0) {
+        tune(worker, upstream);
         result = connect(upstream->fd, &address->u.any, address->len) == 0 ? 1 : -errno;
+    }
     if (result == -EINPROGRESS)
         result = 0;
     /* While it is on its way EPOLLOUT tells of its arrival; TCP then reports it only after a write that would block. A

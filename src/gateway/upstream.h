@@ -22,6 +22,10 @@ int gw_upstream_connect(struct gw_worker *worker, struct conn *conn);
 /* Has the connection that was on its way arrived? 1, 0 (not yet), or a negative errno. */
 int gw_upstream_connected(struct gw_worker *worker, struct upstream *upstream);
 
+/* Has nothing come behind the answer, no end and no byte? Who has read the answer to its last byte and no further has not
+   seen: then the socket is asked. */
+bool gw_upstream_quiet(struct upstream *upstream);
+
 /* Takes it from its `conn` into the endpoint's pool. */
 void gw_upstream_keep(struct gw_worker *worker, struct upstream *upstream);
 

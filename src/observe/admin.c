@@ -291,6 +291,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     struct upload *upload = *con_cls;
     struct api_answer answer;
 
+    if (admin->ending)
+        return MHD_NO; /* closes it: whoever could answer is gone already */
     if (!upload) {
         *con_cls = calloc(1, sizeof(struct upload));
         return *con_cls ? MHD_YES : MHD_NO;

@@ -194,13 +194,19 @@ static json_t *hosts_json(const json_t *list)
     return ret;
 }
 
+/* What is larger than an integer stays so large that the Engine refuses it. */
+static json_t *integer_json(double value)
+{
+    return json_integer(value >= 0x1p63 ? INT64_MAX : value <= -0x1p63 ? INT64_MIN : (json_int_t)value);
+}
+
 static json_t *form_json(const struct spec *spec, const struct rule *rule, json_t *value)
 {
     switch (rule->form) {
     case NUMBER:
-        return json_integer((json_int_t)number_of(value));
+        return integer_json(number_of(value));
     case NANO:
-        return json_integer((json_int_t)(number_of(value) * 1e9 + 0.5));
+        return integer_json(number_of(value) * 1e9 + 0.5);
     case HOSTS:
         return hosts_json(value);
     case NAMESPACE:
@@ -323,8 +329,7 @@ static void add_resources(const struct spec_service *service, json_t *host)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const json_t *value = json_object_get(rows[i].from, rows[i].key);
         if (value && !json_object_get(host, rows[i].name))
-            (void)json_object_set_new(host, rows[i].name,
-                                      json_integer((json_int_t)(number_of(value) * rows[i].factor + 0.5)));
+            (void)json_object_set_new(host, rows[i].name, integer_json(number_of(value) * rows[i].factor + 0.5));
     }
 }
 

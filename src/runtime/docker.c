@@ -62,6 +62,13 @@ const char *docker_keeps(const struct runtime_handle *handle)
     return same ? kept->id : "";
 }
 
+void docker_doubt(struct runtime_handle *handle)
+{
+    struct docker_kept *kept = kept_find(handle->docker, handle->instance);
+    if (kept)
+        kept->hash[0] = '\0';
+}
+
 static void kept_free(struct docker_kept *kept)
 {
     for (struct docker_kept **at = &kept->docker->kept; *at; at = &(*at)->next)

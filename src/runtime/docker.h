@@ -190,6 +190,8 @@ struct docker {
 int docker_keep(struct runtime_handle *handle);
 /* The container that was noted for the instance, if it has this configuration and image; else "". */
 const char *docker_keeps(const struct runtime_handle *handle);
+/* It could not be started: the next start looks at it first. */
+void docker_doubt(struct runtime_handle *handle);
 /* Removes handle->new_id. */
 void docker_discard(struct runtime_handle *handle);
 

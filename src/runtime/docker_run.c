@@ -36,6 +36,7 @@ void docker_tell_exit(struct runtime_handle *handle)
 void docker_fail(struct runtime_handle *handle, const struct err *err)
 {
     handle->how = (struct runtime_exit){ .cause = CAUSE_SPAWN, .status = 127, .at_ns = clock_now(), .err = *err };
+    docker_doubt(handle);
     docker_tell_exit(handle);
 }
 

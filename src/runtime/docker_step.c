@@ -71,7 +71,7 @@ void docker_go(struct runtime_handle *handle, enum docker_step step)
         step_begin(handle);
 }
 
-/* Whatever its configuration: it is taken as it runs, or its end is asked for. */
+/* It is taken as it runs, or its end is asked for. */
 static void adopt_found(struct runtime_handle *handle, const char *id, const char *state)
 {
     (void)snprintf(handle->id, sizeof(handle->id), "%s", id);
@@ -95,6 +95,11 @@ static bool is_half_made(const json_t *container)
     return strcmp(state, "dead") == 0 || strcmp(state, "created") == 0;
 }
 
+static bool has_hash(const json_t *container, const char *hash)
+{
+    return strcmp(docker_text(json_object_get(container, "Labels"), CONTAINER_LABEL "config-hash"), hash) == 0;
+}
+
 /* What to look at first: what is half made has to go, except for who looks for one that ran. */
 static const json_t *choose(const json_t *list, bool half_made)
 {
@@ -113,8 +118,13 @@ static const json_t *choose(const json_t *list, bool half_made)
 static void take_look(struct runtime_handle *handle, const json_t *list)
 {
     const json_t *found = choose(list, !handle->adopting);
+
+    /* What an earlier supervisor was about to make or to replace when it died is no running copy: that start begins anew. */
+    if (handle->adopting && found && (!has_hash(found, handle->hash) || is_half_made(found))) {
+        handle->adopting = false;
+        found = choose(list, true);
+    }
     const char *id = docker_text(found, "Id"), *state = docker_text(found, "State");
-    const char *hash = docker_text(json_object_get(found, "Labels"), CONTAINER_LABEL "config-hash");
 
     handle->at = 0;
     docker_policy_choose(handle);
@@ -134,7 +144,7 @@ static void take_look(struct runtime_handle *handle, const json_t *list)
         return;
     }
     bool other_image = handle->image[0] && strcmp(docker_text(found, "ImageID"), handle->image) != 0;
-    bool other_file = strcmp(hash, handle->hash) != 0 && strcmp(docker_keeps(handle), id) != 0;
+    bool other_file = !has_hash(found, handle->hash) && strcmp(docker_keeps(handle), id) != 0;
 
     if (other_file || other_image || is_half_made(found)) {
         (void)snprintf(handle->old_id, sizeof(handle->old_id), "%s", id);

@@ -177,3 +177,31 @@ make_demonstration_images() {
 tag() { # IMAGE LINES…
     { echo "FROM debian:12"; printf '%s\n' "${@:2}"; } | docker build -q -t "$1" - >/dev/null 2>"$dir/e/build"
 }
+
+# ./compose.yaml: the app behind the gateway, as people write such files. More lines for the service may be given.
+containers() { # [SERVICE-LINES]
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    compose <<END
+version: "3.8"
+services:
+  app:
+    image: daruma/app:1
+    command: ["/app"]
+    environment: {HOST: 0.0.0.0, PORT: "8080"}
+    ports: ["127.0.0.1:$port:8080"]
+    restart: always
+    stop_grace_period: 1s
+    tmpfs: [/run]
+    volumes: ["data:/data"]
+    healthcheck:
+      test: ["CMD", "/bin/busybox", "test", "!", "-e", "/run/sick"]
+      interval: 500ms
+      timeout: 5s
+      retries: 2
+${1:-}
+volumes: {data: {}}
+END
+}
+
+container_id() { docker inspect -f '{{.Id}}' "$1"; } # NAME

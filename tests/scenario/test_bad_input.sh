@@ -168,6 +168,12 @@ END
     expect_exit 0 daruma down
 }
 
+story_a_limit_on_the_size_of_files_is_told() {
+    one_instance
+    expect_exit 1 bash -c "ulimit -f 1000; exec '$BUILD/daruma' up -d"
+    assert_contains "$(cat err)" "File too large"
+}
+
 story_files_without_a_service_are_refused() {
     echo 'services: {}' >compose.yaml
     expect_exit 2 daruma up -d

@@ -48,8 +48,8 @@ story_what_is_printed_loads_to_the_same_project() {
     cmp first.json third.json || fail "the project printed as JSON is another one"
 }
 
-# Texts that YAML would take for something else, as values and as keys.
-story_strange_texts_come_through() {
+# Texts that YAML would take for something else, as values and as keys; numbers as they were written.
+story_strange_texts_and_fractions_come_through() {
     cat >compose.yaml <<'END'
 services:
   web:
@@ -60,6 +60,9 @@ END
     daruma config --format json >first.json
     daruma config | daruma -f - config --format json >second.json
     cmp first.json second.json || fail "the printed project is another one"
+    printf 'services: {web: {image: i, cpus: 0.1, deploy: {update_config: {max_failure_ratio: 0.30}}}}\n' >compose.yaml
+    assert_contains "$(daruma config)" "cpus: 0.1"$'\n'
+    assert_contains "$(daruma config --format json)" '"max_failure_ratio": 0.3'$'\n'
     assert_eq "$(jq -ac '.services.web.labels | keys' first.json)" '["#","1","<<","? a","a: b","two\nlines","\u2029"]'
 }
 

@@ -215,6 +215,109 @@ END
     assert_eq "$(http_status "$url/chat")" 426 "without an upgrade"
 }
 
+story_what_is_seldom_sent_is_passed_on_as_it_is() {
+    command -v python3 >/dev/null || skip "no python3"
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    cat >server.py <<'END'
+# Answers with the head and body that it has read, or as the path says: /hints, /trailers, /upgrade.
+import os, socket, threading
+def serve(c):
+    f = c.makefile("rb")
+    while (line := f.readline()):
+        head = line
+        while (line := f.readline()) not in (b"\r\n", b""): head += line
+        size = [int(l.split(b":")[1]) for l in head.split(b"\r\n") if l.lower().startswith(b"content-length:")]
+        body = f.read(size[0]) if size else b""
+        path = head.split(b" ")[1]
+        if path == b"/trailers":
+            c.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n0\r\nX-Sum: 7\r\n\r\n")
+        elif path == b"/upgrade":
+            c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout/1\r\n\r\n")
+            while (line := f.readline()): c.sendall(line.upper())
+        else:
+            if path == b"/hints": c.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
+            head += body
+            c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(head), head))
+s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+END
+    cat >client.py <<'END'
+# Sends what stands on standard input, and prints what comes until the end, or `upgrade` until two lines have come.
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
+s.sendall(sys.stdin.buffer.read())
+f = s.makefile("rb")
+if len(sys.argv) > 2:
+    while f.readline().strip(): pass
+    print((f.readline() + f.readline()).decode())
+else: print(f.read().decode())
+END
+    compose <<END
+services:
+  odd:
+    x-daruma: {process: {command: [python3, server.py], port: 80}}
+x-gateway:
+  listeners:
+    - address: "127.0.0.1:$port"
+      routes: [{to: odd}, {path: /circle, to: "127.0.0.1:$port"}]
+END
+    up
+    local answer i
+    # An absolute form, as curl sends it to a proxy, and fields that go no further than one hop.
+    answer=$(curl -s -x "$url" "http://shop.example.org:81/a?b" -H 'X-Request-Id: mine' -H 'X-Hop: 1' -H 'Connection: X-Hop' \
+        -H 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' -H 'Forwarded: for=6.6.6.6' | tr -d '\r')
+    assert_contains "$answer" "GET /a?b HTTP/1.1"
+    assert_contains "$answer" "Host: shop.example.org:81"
+    assert_contains "$answer" "X-Forwarded-Host: shop.example.org:81"
+    assert_contains "$answer" 'Forwarded: for=127.0.0.1;host="shop.example.org:81";proto=http'
+    assert_contains "$answer" "X-Request-Id: mine"
+    assert_contains "$answer" "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert_lacks "$answer" "X-Hop"
+    assert_lacks "$answer" "6.6.6.6"
+    answer=$(curl -s -D - "$url/hints")
+    assert_contains "$answer" "HTTP/1.1 103 Early Hints"
+    assert_contains "$answer" "Link: </style.css>"
+    assert_contains "$answer" "HTTP/1.1 200 OK"
+    assert_lacks "$(curl -s0 -D - "$url/hints")" "103" "hints for HTTP/1.0"
+    assert_contains "$(curl -s --raw "$url/trailers")" "X-Sum: 7"
+    assert_eq "$(curl -s0 "$url/trailers")" "some" "chunks for HTTP/1.0"
+    # A hundred at once behind a POST: all are answered, in order.
+    {
+        printf 'POST /first HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbody'
+        for i in {1..99}; do printf 'GET /%d HTTP/1.1\r\nHost: t\r\n\r\n' "$i"; done
+        printf 'GET /last HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n'
+    } >pipeline
+    assert_eq "$(python3 client.py "$port" <pipeline | grep -oE '(POST|GET) /[a-z0-9]+' | tr '\n' ' ')" \
+        "POST /first $(printf 'GET /%d ' {1..99})GET /last " "what was pipelined"
+    printf 'GET /upgrade HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: shout/1\r\n\r\nhello\nthere\n' >upgrade
+    assert_eq "$(python3 client.py "$port" upgrade <upgrade)" $'HELLO\nTHERE' "another protocol than WebSocket"
+    assert_eq "$(http_status "$url/circle")" 508 "a route that leads to itself"
+}
+
+# Clients and an upstream of every kind talk through the gateway while its workers are killed.
+story_conversations_of_every_kind_stay_in_order() { # sanitized
+    command -v python3 >/dev/null || skip "no python3"
+    local upstream said
+    port=$(free_port)
+    upstream=$(free_port)
+    compose <<END
+x-gateway:
+  listeners:
+    - {address: "127.0.0.1:$port", routes: [{to: "127.0.0.1:$upstream"}]}
+END
+    up
+    python3 "$root/tests/scenario/conversations.py" "$port" "$upstream" 1 200 >said 2>errors &
+    said=$!
+    while kill -0 "$said" 2>/dev/null; do
+        sleep 0.3
+        # shellcheck disable=SC2046
+        kill -KILL $(worker_pids) 2>/dev/null || true
+    done
+    wait "$said" || fail "$(cat errors)"
+    assert_contains "$(cat said)" "all well"
+}
+
 story_upstreams_of_http_1_0_and_half_closed_clients() {
     command -v python3 >/dev/null || skip "no python3"
     port=$(free_port)

@@ -162,6 +162,8 @@ static void a_cause_tells_whose_fault_it_was(void **unused)
     assert_true(cause_self_inflicted(CAUSE_EXIT));
     assert_false(cause_self_inflicted(CAUSE_KILLED));
     assert_string_equal(cause_name(99), "?");
+    assert_string_equal(cause_signal_name(SIGKILL), "KILL");
+    assert_string_equal(cause_signal_name(SIGRTMAX), "?"); /* printf("%s", NULL) would be the C library's "(null)" */
 }
 
 struct heard {

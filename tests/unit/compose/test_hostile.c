@@ -187,6 +187,10 @@ static void integers_beyond_reason_are_refused_where_they_stand(void **unused)
         { "mem_limit: 99999999999999999999g", "is no size" },
         { "stop_grace_period: 99999999999999999999s", "is no duration" },
         { "healthcheck: {test: x, retries: 99999999999999999999999}", "is no whole number" },
+        { "cpus: .inf", "`+Inf` is no number" },
+        { "cpus: 1e999", "`1e999` is no number" },
+        { "ports: [{target: 99999, published: -1}]", "99999 is no port" },
+        { "ports: [{target: 99999, published: -1}]", "`-1` is no port" },
     };
     (void)unused;
 

@@ -152,13 +152,15 @@ static void what_compose_passes_over_in_silence_is_a_warning(void **unused)
              "  web:\n"
              "    image: i\n"
              "    volumes: [\"./a:/a:or\", \"./b:/b:ro,cached\", \"v:/v\"]\n"
+             "    stop_grace_period: -5s\n"
              "    deploy: {update_config: {failure_action: rollbak}, rollback_config: {failure_action: rollback}}\n");
     must_load(&story);
     must_tell(&story, "compose.yaml:4:15: warning: `or` is no option of a mount");
     assert_null(strstr(story.told, "cached"));
     must_tell(&story, "compose.yaml:4:48: warning: `v:/v`: one letter before a colon is a drive of Windows");
-    must_tell(&story, "compose.yaml:5:46: warning: `rollbak` is no failure_action, so it is `rollback`");
-    must_tell(&story, "compose.yaml:5:90: warning: `rollback` is no failure_action, so it is `pause`");
+    must_tell(&story, "compose.yaml:5:24: warning: `-5s` is negative");
+    must_tell(&story, "compose.yaml:6:46: warning: `rollbak` is no failure_action, so it is `rollback`");
+    must_tell(&story, "compose.yaml:6:90: warning: `rollback` is no failure_action, so it is `pause`");
 }
 
 static void env_files_are_not_shown(void **unused)

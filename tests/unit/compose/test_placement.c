@@ -91,8 +91,9 @@ static void what_cannot_be_meant_is_refused_at_its_place(void **unused)
         if (story.result == 0 || !strstr(story.told, cases[i].told))
             fail_msg("%s: %s", cases[i].route, story.told);
     }
-    static const char *const not_for_tcp[] = { "sticky: at", "balance: {hash: {cookie: c}}" };
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const not_for_tcp[] = { "sticky: at", "balance: {hash: {cookie: c}}", "balance: {hash: uri}",
+                                               "error_pages: [{on: 502, body: sorry}]" };
+    for (size_t i = 0; i < sizeof(not_for_tcp) / sizeof(not_for_tcp[0]); i++) {
         STORY story = { 0 };
         char text[1024];
         (void)snprintf(text, sizeof(text), HEAD "    protocol: tcp\n    routes: [{to: a, %s}]\n", not_for_tcp[i]);

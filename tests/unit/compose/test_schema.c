@@ -158,20 +158,27 @@ static void the_table_says_what_the_specification_says(void **unused)
     json_decref((json_t *)comparison.root);
 }
 
+/* A page as a string. */
+static void read_page(const char *path, struct buf *ret)
+{
+    char block[4096];
+    size_t n;
+    FILE *file CLEANUP_FILE = fopen(path, "re");
+
+    if (!file)
+        fail_msg("%s is not here; run it from the repository's folder", path);
+    while ((n = fread(block, 1, sizeof(block), file)) > 0)
+        buf_add(ret, block, n);
+}
+
 /* The page is written by hand up to the table, which is compared; with DARUMA_WRITE_DOCS set (make docs) it is written. */
 static void the_page_shows_the_table_as_it_is(void **unused)
 {
     (void)unused;
     struct buf table CLEANUP_BUF = { 0 }, page CLEANUP_BUF = { 0 };
-    char block[4096];
-    size_t n;
 
     schema_print_table(&table);
-    FILE *file CLEANUP_FILE = fopen("docs/compose.md", "re");
-    if (!file)
-        fail_msg("docs/compose.md is not here; run it from the repository's folder");
-    while ((n = fread(block, 1, sizeof(block), file)) > 0)
-        buf_add(&page, block, n);
+    read_page("docs/compose.md", &page);
     char *at = strstr(page.data, "| attribute | process |");
     if (getenv("DARUMA_WRITE_DOCS")) {
         FILE *out CLEANUP_FILE = fopen("docs/compose.md", "we");
@@ -182,6 +189,35 @@ static void the_page_shows_the_table_as_it_is(void **unused)
     assert_non_null(at);
     if (strcmp(at, table.data) != 0)
         fail_msg("docs/compose.md is out of date: make docs");
+}
+
+/* How many keys below `schema` the page does not name: as `key`, as key: in an example, or in a list of keys. */
+static int unnamed(const struct schema *schema, const char *page, const char *where)
+{
+    char path[256], quoted[80], written[80], listed[80];
+    int missing = 0;
+
+    for (const struct attribute *field = schema->fields; field && field->name; field++) {
+        (void)snprintf(path, sizeof(path), "%s.%s", where, field->name);
+        (void)snprintf(quoted, sizeof(quoted), "`%s`", field->name);
+        (void)snprintf(written, sizeof(written), "%s: ", field->name);
+        (void)snprintf(listed, sizeof(listed), ", %s", field->name);
+        if (!strstr(page, quoted) && !strstr(page, written) && !strstr(page, listed)) {
+            print_error("docs/gateway.md does not name %s\n", path);
+            missing++;
+        }
+        missing += unnamed(field->schema, page, path);
+    }
+    return missing + (schema->items ? unnamed(schema->items, page, where) : 0);
+}
+
+static void the_gateways_page_names_every_option(void **unused)
+{
+    (void)unused;
+    struct buf page CLEANUP_BUF = { 0 };
+
+    read_page("docs/gateway.md", &page);
+    assert_int_equal(unnamed(schema_child(&schema_root, "x-gateway"), page.data, "x-gateway"), 0);
 }
 
 static void what_breaks_the_table_is_told_with_its_place(void **unused)
@@ -405,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_says_what_the_specification_says),
         cmocka_unit_test(the_page_shows_the_table_as_it_is),
+        cmocka_unit_test(the_gateways_page_names_every_option),
         cmocka_unit_test(what_breaks_the_table_is_told_with_its_place),
         cmocka_unit_test(all_of_it_is_told_in_one_go),
         cmocka_unit_test(no_step_hides_what_a_later_one_finds),

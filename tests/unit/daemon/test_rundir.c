@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,24 +19,7 @@
 
 #include <cmocka.h>
 
-static char base[64];
-
-static int setup(void **state)
-{
-    (void)snprintf(base, sizeof(base), "/tmp/daruma-test.XXXXXX");
-    assert_non_null(mkdtemp(base));
-    return setenv("DARUMA_RUN_DIR", base, 1);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
-static int teardown(void **state)
-{
-    return nftw(base, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
+#include "run_dir.h"
 
 static void names_are_those_that_compose_allows(void **state)
 {

@@ -297,7 +297,9 @@ static inline bool serve_one(struct session *session)
     if (session_path(session, "/brief"))
         (void)setsockopt(session->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 800000 },
                          sizeof(struct timeval));
-    if (session_path(session, "/wait")) {
+    if (session_path(session, "/hints-wait") && !puts_fd(session->fd, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"))
+        return false;
+    if (session_path(session, "/wait") || session_path(session, "/hints-wait")) {
         char byte;
         if (read(session->server->wait_fd, &byte, 1) != 1)
             return false;

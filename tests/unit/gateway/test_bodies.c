@@ -104,6 +104,18 @@ static void large_answers_arrive_whole_in_every_framing(void **unused)
     client_close(&client);
 }
 
+static void a_connection_is_kept_after_a_large_answer(void **unused)
+{
+    (void)unused;
+    client_open(&client, &rig);
+    for (int i = 0; i < 8; i++) {
+        ask("/big", "1.1");
+        assert_int_equal(read_big(), HTTP1_LENGTH);
+    }
+    client_close(&client);
+    assert_int_equal(rig.up[0].seen->connections, 1);
+}
+
 static void clients_of_http_1_0_get_them_as_they_are(void **unused)
 {
     static const char *const paths[] = { "/big", "/big-chunked", "/big-until-close" };
@@ -223,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(large_answers_arrive_whole_in_every_framing, rig_ready, over),
+        cmocka_unit_test_setup_teardown(a_connection_is_kept_after_a_large_answer, rig_ready, over),
         cmocka_unit_test_setup_teardown(large_answers_arrive_whole_in_every_framing, ready_unix, over),
         cmocka_unit_test_setup_teardown(clients_of_http_1_0_get_them_as_they_are, rig_ready, over),
         cmocka_unit_test_setup_teardown(large_requests_arrive_whole_in_every_framing, rig_ready, over),

@@ -217,6 +217,23 @@ static void a_client_that_leaves_takes_both_attempts_with_it(void **unused)
     WAIT_FOR(rig.gauges->worker[0].connections == 0);
 }
 
+/* An interim answer is a sign of life: what follows it may take as long as the route says. */
+static void hints_are_no_answer_but_nothing_is_overdue_behind_them(void **unused)
+{
+    (void)unused;
+    warm_up();
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET /hints-wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert_int_equal(client_response(&client, HTTP1_GET), 103);
+    clock_sleep(400 * NS_PER_MS); /* longer than the longest patience */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write(rig.up[i].release_fd, "x", 1), 1);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    client_close(&client);
+    assert_int_equal(route_gauge()->hedged, 0);
+    assert_int_equal(rig_gauge(&rig, 0)->errors + rig_gauge(&rig, 1)->errors, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, ready, over)
 
 static void a_dripping_answer_is_no_answer(void **unused)
@@ -245,6 +262,7 @@ int main(void)
         T(either_attempt_may_die),
         T(a_client_that_leaves_takes_both_attempts_with_it),
         T(a_dripping_answer_is_no_answer),
+        T(hints_are_no_answer_but_nothing_is_overdue_behind_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,46 @@ static const struct worker_gauges *gauges(void)
     return &rig.gauges->worker[0];
 }
 
+/* Sends a GET on a new connection. */
+static void ask(struct client *one, const char *path)
+{
+    char request[128];
+    (void)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", path);
+    client_open(one, &rig);
+    assert_true(puts_fd(one->fd, request));
+}
+
+/* It gets its answer, and goes. */
+static void is_served(struct client *one)
+{
+    assert_int_equal(client_response(one, HTTP1_GET), 200);
+    client_close(one);
+}
+
+/* Lets one go on that waits in upstream `i`. */
+static void release(int i)
+{
+    assert_int_equal(write(rig.up[i].release_fd, "x", 1), 1);
+}
+
 /* --- room ------------------------------------------------------------------------------------------------------- */
+
+/* The first upstream has room for one, and `one` has it. */
+static void take_the_only_place(struct client *one)
+{
+    rig_upstream(&rig, 0, NULL);
+    limit(1);
+    ask(one, "/wait");
+    WAIT_FOR(rig.up[0].seen->requests == 1);
+}
+
+/* One more that has to wait. */
+static void queue_up(struct client *one, const char *path)
+{
+    uint32_t before = gauges()->holding;
+    ask(one, path);
+    WAIT_FOR(gauges()->holding == before + 1);
+}
 
 enum { CLIENTS = 5 };
 
@@ -54,17 +93,13 @@ static void those_who_wait_for_room_get_it_in_order_of_arrival(void **unused)
 {
     (void)unused;
     static struct client clients[CLIENTS];
-    rig_upstream(&rig, 0, NULL);
-    limit(1);
-    for (int i = 0; i < CLIENTS; i++) {
-        client_open(&clients[i], &rig);
-        assert_true(puts_fd(clients[i].fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
-        WAIT_FOR(rig.up[0].seen->requests == 1 && gauges()->holding == (uint32_t)i);
-    }
+    take_the_only_place(&clients[0]);
+    for (int i = 1; i < CLIENTS; i++)
+        queue_up(&clients[i], "/wait");
     assert_true(gauges()->waiting_ns[rig.service] > 0);
     for (int i = 0; i < CLIENTS; i++) {
         assert_int_equal(rig_gauge(&rig, 0)->inflight, 1);
-        assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
+        release(0);
         assert_int_equal(client_response(&clients[i], HTTP1_GET), 200);
         for (int later = i + 1; later < CLIENTS; later++)
             assert_false(has_answer(&clients[later]));
@@ -80,14 +115,9 @@ static void who_leaves_or_is_given_more_room_keeps_nobody_waiting(void **unused)
 {
     (void)unused;
     static struct client clients[CLIENTS];
-    rig_upstream(&rig, 0, NULL);
-    limit(1);
-    for (int i = 0; i < CLIENTS; i++) {
-        client_open(&clients[i], &rig);
-        assert_true(puts_fd(clients[i].fd,
-                            i == 0 ? "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n" : "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
-        WAIT_FOR(rig.up[0].seen->requests == 1 && gauges()->holding == (uint32_t)i);
-    }
+    take_the_only_place(&clients[0]);
+    for (int i = 1; i < CLIENTS; i++)
+        queue_up(&clients[i], "/");
     /* The first in the queue leaves; an orderly end at once might mean that it still listens. */
     (void)setsockopt(clients[1].fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     client_close(&clients[1]);
@@ -102,54 +132,37 @@ static void who_leaves_or_is_given_more_room_keeps_nobody_waiting(void **unused)
     rig_upstream(&rig, 1, NULL);
     assert_int_equal(client_response(&clients[2], HTTP1_GET), 200);
     assert_string_equal(clients[2].body, "hello from app-2\n");
-    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
-    assert_int_equal(client_response(&clients[0], HTTP1_GET), 200);
-    for (int i = 0; i < CLIENTS; i++)
-        if (i != 1)
-            client_close(&clients[i]);
+    release(0);
+    is_served(&clients[0]);
+    for (int i = 2; i < CLIENTS; i++)
+        client_close(&clients[i]);
 }
 
 static void who_ends_while_it_waits_has_given_up(void **unused)
 {
     (void)unused;
     static struct client patient, hasty, second;
-    rig_upstream(&rig, 0, NULL);
-    limit(1);
-    client_open(&client, &rig);
-    assert_true(puts_fd(client.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
-    WAIT_FOR(rig.up[0].seen->requests == 1);
-    client_open(&patient, &rig);
-    assert_true(puts_fd(patient.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    take_the_only_place(&client);
+    queue_up(&patient, "/");
     assert_int_equal(shutdown(patient.fd, SHUT_WR), 0); /* all is said, as `nc -N` says it */
-    client_open(&hasty, &rig);
-    assert_true(puts_fd(hasty.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
-    client_open(&second, &rig);
-    assert_true(puts_fd(second.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
-    WAIT_FOR(gauges()->holding == 3);
+    queue_up(&hasty, "/");
+    queue_up(&second, "/");
     clock_sleep(1100 * NS_PER_MS);
     client_close(&hasty);
     WAIT_FOR(gauges()->holding == 2);
-    assert_int_equal(write(rig.up[0].release_fd, "x", 1), 1);
-    assert_int_equal(client_response(&client, HTTP1_GET), 200);
-    assert_int_equal(client_response(&patient, HTTP1_GET), 200);
-    assert_int_equal(client_response(&second, HTTP1_GET), 200);
+    release(0);
+    is_served(&client);
+    is_served(&patient);
+    is_served(&second);
     assert_int_equal(rig.up[0].seen->requests, 3);
-    client_close(&client);
-    client_close(&patient);
-    client_close(&second);
 }
 
 static void who_has_waited_for_room_too_long_gets_503(void **unused)
 {
     (void)unused;
     static struct client first;
-    rig_upstream(&rig, 0, NULL);
-    limit(1);
-    client_open(&first, &rig);
-    assert_true(puts_fd(first.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
-    WAIT_FOR(rig.up[0].seen->requests == 1);
-    client_open(&client, &rig);
-    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    take_the_only_place(&first);
+    ask(&client, "/");
     assert_int_equal(client_response(&client, HTTP1_GET), 503);
     assert_non_null(client_header(&client, "Retry-After"));
     client_close(&client);
@@ -163,22 +176,14 @@ static void nobody_stays_in_the_queue_of_the_dead(void **unused)
 {
     (void)unused;
     static struct client first;
-    rig_upstream(&rig, 0, NULL);
-    limit(1);
-    client_open(&first, &rig);
-    assert_true(puts_fd(first.fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
-    WAIT_FOR(rig.up[0].seen->requests == 1);
-    client_open(&client, &rig);
-    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
-    WAIT_FOR(gauges()->holding == 1);
+    take_the_only_place(&first);
+    queue_up(&client, "/");
     upstream_kill(&rig.up[0]);
     rig_endpoint(&rig, 0, BOARD_ENDPOINT_GONE, CAUSE_KILLED, 1);
     rig_upstream(&rig, 1, NULL);
-    assert_int_equal(write(rig.up[1].release_fd, "x", 1), 1); /* the first one, which is innocent, came before */
-    assert_int_equal(client_response(&first, HTTP1_GET), 200);
-    assert_int_equal(client_response(&client, HTTP1_GET), 200);
-    client_close(&client);
-    client_close(&first);
+    release(1); /* the first one, which is innocent, came before */
+    is_served(&first);
+    is_served(&client);
 }
 
 /* Half of them break off at once, more than may be tried again at a time. */
@@ -188,10 +193,8 @@ static void retries_beyond_the_budget_wait_for_each_other(void **unused)
     enum { MANY = 24 };
     static struct client clients[MANY];
     limit(0);
-    for (int i = 0; i < MANY; i++) {
-        client_open(&clients[i], &rig);
-        assert_true(puts_fd(clients[i].fd, "GET /close-1 HTTP/1.1\r\nHost: t\r\n\r\n"));
-    }
+    for (int i = 0; i < MANY; i++)
+        ask(&clients[i], "/close-1");
     WAIT_FOR(gauges()->holding == MANY);
     board_write_begin(rig.board); /* both at once */
     rig_upstream(&rig, 0, NULL);
@@ -199,9 +202,8 @@ static void retries_beyond_the_budget_wait_for_each_other(void **unused)
     board_write_end(rig.board);
     ring(&rig);
     for (int i = 0; i < MANY; i++) {
-        assert_int_equal(client_response(&clients[i], HTTP1_GET), 200);
+        is_served(&clients[i]);
         assert_string_equal(clients[i].body, "hello from app-2\n");
-        client_close(&clients[i]);
     }
     assert_int_equal(rig.up[0].seen->requests, MANY / 2);
     assert_int_equal(gauges()->routes[rig.route].retry_denied, 0);
@@ -218,8 +220,7 @@ static const char *served(const char *fields)
     (void)snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: t\r\n%s\r\n", fields);
     client_open(&client, &rig);
     assert_true(puts_fd(client.fd, request));
-    assert_int_equal(client_response(&client, HTTP1_GET), 200);
-    client_close(&client);
+    is_served(&client);
     assert_int_equal(sscanf(client.body, "hello from %15s", name), 1);
     return name;
 }

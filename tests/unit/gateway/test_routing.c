@@ -53,6 +53,15 @@ static void change_first(const struct board_route *route)
     ring(&rig);
 }
 
+/* RFC 9110 §5.6.7: the answer says that it was made about now. */
+static bool is_dated(void)
+{
+    struct tm tm = { 0 };
+    const char *date = client_header(&client, "Date");
+    const char *end = date ? strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm) : NULL;
+    return end && *end == '\0' && llabs((long long)(time(NULL) - timegm(&tm))) < 60;
+}
+
 static int exchange(const char *text, enum http1_method method)
 {
     client_open(&client, &rig);
@@ -92,11 +101,13 @@ static void paths_lead_to_different_answers(void **unused)
     assert_int_equal(exchange("GET / HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 200);
     assert_int_equal(exchange("GET /x/../fixed HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 418);
     assert_string_equal(client.body, "short and stout");
+    assert_true(is_dated());
     assert_int_equal(exchange("HEAD /fixed HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_HEAD), 418);
     assert_int_equal(client.head.content_length, 15);
     assert_non_null(
         strstr(raw_answer("GET /old/a?b HTTP/1.1\r\nHost: shop:80\r\n\r\n"), "\r\nLocation: https://shop/new/a?b\r\n"));
     assert_int_equal(exchange("GET /../etc/passwd HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 400);
+    assert_true(is_dated());
     assert_int_equal(rig.up[0].seen->requests, 1);
     /* Several on one connection: pages keep it. */
     client_open(&client, &rig);

@@ -365,8 +365,13 @@ static void a_get_that_was_reset_goes_elsewhere_and_a_post_does_not(void **unuse
         puts_fd(client.fd, "POST /close HTTP/1.1\r\nHost: t\r\nIdempotency-Key: 7\r\nContent-Length: 2\r\n\r\nhi"));
     assert_int_equal(client_response(&client, HTTP1_POST), 502);
     assert_int_equal(rig.up[0].seen->posts + rig.up[1].seen->posts, 3);
+    /* A key that goes no further than this hop is none that the instances could know. */
+    assert_true(puts_fd(client.fd, "POST /close HTTP/1.1\r\nHost: t\r\nIdempotency-Key: 7\r\n"
+                                   "Connection: Idempotency-Key\r\nContent-Length: 2\r\n\r\nhi"));
+    assert_int_equal(client_response(&client, HTTP1_POST), 502);
+    assert_int_equal(rig.up[0].seen->posts + rig.up[1].seen->posts, 4);
     client_close(&client);
-    assert_int_equal(rig.gauges->worker[0].routes[rig.route].retry_denied, 1);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].retry_denied, 2);
 }
 
 static int ready_round_robin(void **unused)

@@ -287,6 +287,23 @@ static void idle_clients_do_not_take_all_descriptors(void **state)
     assert_true(clock_now() - began < 5 * NS_PER_S);
 }
 
+/* Nobody is there any more who could answer it. */
+static void a_question_that_comes_at_the_end_reaches_nobody(void **state)
+{
+    struct fixture *f = *state;
+    static const char follow[] = "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+                      late[] = "POST /v1/restart HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    int follower = client(f, follow, strlen(follow)), asker = client(f, late, 1);
+
+    assert_true(collect(f, follower, "200 OK"));
+    assert_int_equal(send(asker, late + 1, strlen(late + 1), MSG_NOSIGNAL), (ssize_t)strlen(late + 1));
+    admin_free(f->admin);
+    f->admin = NULL;
+    assert_int_equal(f->asked.restarts, 0);
+    (void)close(follower);
+    (void)close(asker);
+}
+
 static void what_is_wrong_is_said_and_does_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -433,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(questions_are_answered),
         TEST(idle_clients_do_not_take_all_descriptors),
+        TEST(a_question_that_comes_at_the_end_reaches_nobody),
         TEST(orders_reach_the_supervisor),
         TEST(what_is_wrong_is_said_and_does_nothing),
         TEST(a_body_without_bounds_is_refused),
