@@ -146,6 +146,7 @@ static void adopt_conn(struct adoption *a, uint32_t index)
     gw_waits_adopt(worker, conn);
     worker->active += (conn->flags & CONN_ACTIVE) != 0;
     worker->retrying += (conn->flags & CONN_RETRYING) != 0;
+    worker->hedged += (conn->flags & CONN_HEDGED) != 0;
     if (conn->flags & CONN_IN_FLIGHT)
         count_in_flight(worker, conn->endpoint, conn->endpoint_generation);
     if (conn->flags & CONN_UPGRADED)

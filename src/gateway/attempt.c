@@ -230,6 +230,9 @@ void gw_attempt_count_retry(struct gw_worker *worker, struct conn *conn, enum re
 void gw_attempt_second(struct gw_worker *worker, struct conn *conn, uint32_t endpoint)
 {
     gw_count(&gw_conn_gauge(worker, conn)->hedged);
-    gw_attempt_count_retry(worker, conn, RETRY_TIMEOUT);
+    if (!(conn->flags & CONN_HEDGED)) {
+        conn->flags |= CONN_HEDGED;
+        worker->hedged++;
+    }
     gw_attempt(worker, conn, endpoint, false);
 }

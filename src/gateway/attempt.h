@@ -25,7 +25,7 @@ void gw_attempt_or_hold(struct gw_worker *worker, struct conn *conn);
 /* An attempt on `endpoint`. `fresh`: another one on the same endpoint, and on no kept connection. */
 void gw_attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoint, bool fresh);
 
-/* A second attempt on `endpoint`, beside the rival that was the first. Counts against the budget. */
+/* A second attempt on `endpoint`, beside the rival that was the first. Counts against the budget of such ones. */
 void gw_attempt_second(struct gw_worker *worker, struct conn *conn, uint32_t endpoint);
 
 /* The next attempt follows such a failure: is it one of those that the route and the budget allow? */

@@ -50,6 +50,8 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
     gw_pipe_drop(&conn->down);
     if (conn->flags & CONN_RETRYING)
         worker->retrying--;
+    if (conn->flags & CONN_HEDGED)
+        worker->hedged--;
     gw_waits_over(worker, conn);
     if (conn->flags & CONN_ACTIVE) {
         worker->active--;
@@ -57,7 +59,7 @@ void gw_exchange_drop(struct gw_worker *worker, struct conn *conn)
             gw_access_log(worker, conn);
         gw_count(&gw_conn_gauge(worker, conn)->status[conn->status < 600 ? conn->status / 100 : 0]);
     }
-    conn->flags &= ~(uint32_t)(CONN_RETRYING | CONN_ACTIVE);
+    conn->flags &= ~(uint32_t)(CONN_RETRYING | CONN_HEDGED | CONN_ACTIVE);
 }
 
 /* --- the beginning ------------------------------------------------------------------------------------------------ */

@@ -111,10 +111,19 @@ static bool all_sent(const struct conn *conn)
            !(conn->flags & (CONN_SEND_BROKEN | CONN_ANSWERED)) && conn->in_sent == conn->request_end;
 }
 
+/* Is there room for a second attempt beside the first, or, when the first is given up, for another try? */
+static bool has_room(const struct gw_worker *worker, const struct conn *conn, bool beside)
+{
+    if (conn->flags & (beside ? CONN_HEDGED : CONN_RETRYING))
+        return true;
+    return gw_retry_budget(beside ? worker->hedged : worker->retrying, worker->active);
+}
+
 void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
     bool connecting = conn->state == CONN_CONNECTING, first = !(conn->flags & CONN_OVERDUE);
+    bool in_vain = connecting || gw_conn_half_answered(conn); /* nothing was sent, or it drips: no need to keep it */
     int elsewhere = gw_attempt_elsewhere(worker, conn);
     const struct hedge_case facts = {
         .safe = connecting || gw_attempt_is_safe(worker, conn),
@@ -122,7 +131,7 @@ void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
         .wanted = route->retry_on & BOARD_RETRY_TIMEOUT,
         .elsewhere = elsewhere >= 0,
         .well = elsewhere >= 0 && gw_balance_well(&worker->balance, (uint32_t)elsewhere, conn->attempt_ns),
-        .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
+        .budget = has_room(worker, conn, !in_vain),
         .attempts = conn->attempts,
         .max_attempts = route->attempts,
     };
@@ -139,8 +148,8 @@ void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
         gw_conn_look_again(worker, conn, later(worker, conn));
         break;
     case HEDGE_NOW:
-        if (connecting || gw_conn_half_answered(conn)) {
-            gw_failure(worker, conn, RETRY_TIMEOUT); /* nothing was sent, or it drips: no need to keep it */
+        if (in_vain) {
+            gw_failure(worker, conn, RETRY_TIMEOUT);
             break;
         }
         become_rival(worker, conn);

@@ -28,7 +28,7 @@ struct hedge_case {
     bool wanted;     /* the route tries again after timeouts */
     bool elsewhere;  /* an endpoint that has not been tried is there */
     bool well;   /* that one is idle, or has answered since this attempt began: it is not all of them that are slow */
-    bool budget; /* the retry budget has room */
+    bool budget; /* there is room for another attempt */
     unsigned attempts, max_attempts;
 };
 

@@ -78,10 +78,10 @@ bool gw_retry_counts(enum retry_failure failure)
     return failure != RETRY_KILLED && failure != RETRY_STALE && failure != RETRY_CRASHED;
 }
 
-bool gw_retry_budget(uint32_t retrying, uint32_t active)
+bool gw_retry_budget(uint32_t running, uint32_t active)
 {
     uint32_t allowed = active / 5;
-    return retrying < (allowed > 3 ? allowed : 3);
+    return running < (allowed > 3 ? allowed : 3);
 }
 
 unsigned gw_retry_status_bit(unsigned status)

@@ -57,8 +57,10 @@ enum retry_verdict gw_retry_decide(const struct retry_case *facts);
    are tried one after the other and once each. */
 bool gw_retry_counts(enum retry_failure failure);
 
-/* May one more retry run beside `retrying` ones, with `active` requests in progress? 20 %, at least 3. */
-bool gw_retry_budget(uint32_t retrying, uint32_t active);
+/* May one more retry run beside `running` ones, with `active` requests in progress? 20 %, at least 3. Second attempts beside
+   a first one that is overdue (hedge.h) have a budget of their own: requests that take long, as people's long polls do, must not
+   keep those waiting that have failed. */
+bool gw_retry_budget(uint32_t running, uint32_t active);
 
 /* The BOARD_RETRY_… bit of a status; 0 when it is never retried. */
 unsigned gw_retry_status_bit(unsigned status);

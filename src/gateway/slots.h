@@ -77,7 +77,7 @@ enum conn_flag {
     CONN_KEEP_UPSTREAM = 1 << 10, /* the upstream connection may be used again after this response */
     CONN_DECHUNK = 1 << 11,       /* the client does not know chunked */
     CONN_IN_FLIGHT = 1 << 12,     /* counted in the endpoint's gauge */
-    CONN_RETRYING = 1 << 13,      /* counted against the budget */
+    CONN_RETRYING = 1 << 13,      /* counted against the budget of retries */
     CONN_ACTIVE = 1 << 14,        /* an exchange is in progress */
     CONN_DIED = 1 << 15,          /* an instance died under it */
     CONN_TCP = 1 << 16,           /* a TCP listener's */
@@ -94,6 +94,7 @@ enum conn_flag {
     CONN_WAITING = 1 << 27,       /* counted as waiting for its answer (waits.h) */
     CONN_UPGRADED = 1 << 28,      /* TUNNEL: of a request, and counted as such in the endpoint's gauge */
     CONN_ASKED = 1 << 29,         /* VERDICT: the supervisor was rung to look whether the instance lives */
+    CONN_HEDGED = 1 << 30,        /* counted against the budget of second attempts beside a first one */
 };
 
 /* Bytes in the kernel, on their way from one socket to another (pipe.h). */

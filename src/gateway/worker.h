@@ -63,12 +63,12 @@ struct gw_worker {
     struct gw_list queues[BOARD_SERVICES]; /* of those that wait for room at a service */
     uint32_t queued;                       /* in all of them */
     bool turns_held; /* some of the held wait for their turn (trial of suspects, retry budget), not for an endpoint */
-    uint32_t ready_first, ready_last; /* through conn.ready_next */
-    uint32_t hand;                    /* the slot that was looked at last for one that could make room */
-    uint32_t active, retrying;        /* exchanges; those that count against the retry budget */
-    uint32_t parsed;                  /* the connection whose request head is in `head`; GW_NONE: none */
-    struct http1_head head;           /* of the request parsed last */
-    struct http1_head response;       /* of the response parsed last */
+    uint32_t ready_first, ready_last;  /* through conn.ready_next */
+    uint32_t hand;                     /* the slot that was looked at last for one that could make room */
+    uint32_t active, retrying, hedged; /* exchanges; those that count against the budgets (retry.h) */
+    uint32_t parsed;                   /* the connection whose request head is in `head`; GW_NONE: none */
+    struct http1_head head;            /* of the request parsed last */
+    struct http1_head response;        /* of the response parsed last */
     struct balance balance;
     struct gw_routes routes;
     struct gw_path path; /* of the request that is being looked at */

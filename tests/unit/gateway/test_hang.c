@@ -217,6 +217,30 @@ static void a_client_that_leaves_takes_both_attempts_with_it(void **unused)
     WAIT_FOR(rig.gauges->worker[0].connections == 0);
 }
 
+/* As many second attempts as there may be are under way, and stay so: what failed elsewhere is tried again all the same. */
+static void second_attempts_that_last_keep_no_failed_one_waiting(void **unused)
+{
+    enum { PATIENT = 3 };
+    static struct client patient[PATIENT];
+    (void)unused;
+    warm_up();
+    uint64_t hedged = route_gauge()->hedged;
+    for (unsigned i = 0; i < PATIENT; i++) {
+        client_open(&patient[i], &rig);
+        assert_true(puts_fd(patient[i].fd, "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n"));
+        /* Only an instance that answers gets second attempts. */
+        WAIT_FOR(fetch(&rig, &client, "GET", "/") == 200 && route_gauge()->hedged == hedged + i + 1);
+    }
+    rig_upstream(&rig, 2, NULL);
+    upstream_kill(&rig.up[2]); /* and the board does not know it yet */
+    do
+        assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    while (rig_gauge(&rig, 2)->errors == 0);
+    for (unsigned i = 0; i < PATIENT; i++)
+        client_close(&patient[i]);
+    WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig_gauge(&rig, 1)->inflight == 0);
+}
+
 /* An interim answer is a sign of life: what follows it may take as long as the route says. */
 static void hints_are_no_answer_but_nothing_is_overdue_behind_them(void **unused)
 {
@@ -234,8 +258,6 @@ static void hints_are_no_answer_but_nothing_is_overdue_behind_them(void **unused
     assert_int_equal(rig_gauge(&rig, 0)->errors + rig_gauge(&rig, 1)->errors, 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, ready, over)
-
 static void a_dripping_answer_is_no_answer(void **unused)
 {
     (void)unused;
@@ -251,6 +273,8 @@ static void a_dripping_answer_is_no_answer(void **unused)
     WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig_gauge(&rig, 1)->inflight == 0);
 }
 
+#define T(name) cmocka_unit_test_setup_teardown(name, ready, over)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +285,7 @@ int main(void)
         T(slowness_of_all_of_them_makes_no_storm),
         T(either_attempt_may_die),
         T(a_client_that_leaves_takes_both_attempts_with_it),
+        T(second_attempts_that_last_keep_no_failed_one_waiting),
         T(a_dripping_answer_is_no_answer),
         T(hints_are_no_answer_but_nothing_is_overdue_behind_them),
     };
