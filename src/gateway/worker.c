@@ -353,7 +353,8 @@ static void upstream_event(struct gw_worker *worker, uint32_t index, uint32_t ge
         return;
     if (upstream->state == UPSTREAM_IDLE) {
         gw_io_event(&upstream->io, events);
-        if (upstream->io & (GW_READABLE | GW_HUP))
+        /* What came may have been the end of the answer, and have been read in this turn already. */
+        if ((upstream->io & GW_HUP) || !gw_upstream_quiet(upstream))
             gw_upstream_closed(worker, upstream);
         return;
     }
