@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int for_each(int (*fn)(int fd))
@@ -47,4 +49,21 @@ static int close_stranger(int fd)
 int table_close_strangers(void)
 {
     return for_each(close_stranger);
+}
+
+void table_make_room(unsigned descriptors)
+{
+    struct rlimit files;
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    if (fd >= 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        rlim_t last = (files.rlim_max < descriptors ? files.rlim_max : descriptors) - 1;
+        (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ .rlim_cur = files.rlim_max, .rlim_max = files.rlim_max });
+        int far = fcntl(fd, F_DUPFD_CLOEXEC, (int)last);
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+        if (far >= 0)
+            (void)close(far);
+    }
+    if (fd >= 0)
+        (void)close(fd);
 }

@@ -14,4 +14,11 @@ int table_keep_over_exec(bool keep);
    errno. */
 int table_close_strangers(void);
 
+/*
+ * Makes it as large at once as `descriptors` ask for, within the hard limit: eight bytes each, in the kernel. It grows by doubling,
+ * and when it is shared, whoever opens the descriptor that is one too many waits for milliseconds each time, tens of them on a busy
+ * machine (expand_files() in the kernel's fs/file.c waits for a grace period of RCU).
+ */
+void table_make_room(unsigned descriptors);
+
 #endif

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/handover.h"
 #include "base/inherit.h"
+#include "base/table.h"
 #include "daemon/workers.h"
 #include "gateway/access.h"
 
@@ -22,6 +23,7 @@
 
 /* How often the heart beats by itself (daemon_busy_begin()). */
 enum { BUSY_BEAT_US = 100000 };
+enum { TABLE = 4096 }; /* descriptors: some for each instance */
 
 /* In shared memory. */
 struct role_shared {
@@ -176,6 +178,7 @@ static int run_pair(bool takes_over)
     /* Instances whose supervisor died become the guard's children: it reaps them, but not at once, so that the next
        supervisor can see how they ended. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    table_make_room(TABLE); /* while nobody shares it */
     const struct guard_setup pair = {
         .area = &role.shared->guard,
         .role = run_role,

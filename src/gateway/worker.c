@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/table.h"
 #include "gateway/adopt.h"
 #include "gateway/attempt.h"
 #include "gateway/conn.h"
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 enum {
+    TABLE = 65536,      /* descriptors: some for each client of a busy worker */
     OTHERS_MS = 2,      /* the longest sleep while what is waited for may come from another worker: a turn, or room */
     PROVE_MS = 1,       /* the longest sleep before some more of what was adopted are proven (adopt.h) */
     HEARTBEAT_MS = 150, /* the longest sleep: who watches the heart sees it beat (base/guard.h) */
@@ -594,6 +596,8 @@ int gateway_worker_run(const struct gateway_worker_setup *setup)
     uint32_t conns = setup->connections > 0 ? setup->connections : gateway_worker_room();
 
     (void)files_raise_limit();
+    if (setup->guard)
+        table_make_room(TABLE); /* while nobody shares it */
     place.setup = setup;
     /* Only address space, but there may be a limit on that, too. */
     int result = gw_slots_new(&place.slots, conns, NULL);
