@@ -101,6 +101,8 @@ struct deploy {
        the comparison that goes on began; and since the deploy began, as last looked at. */
     struct deploy_sample gone[2], before_all[2], base[2], seen[2];
     struct deploy_probing probing;
+    bool doubted; /* the new version looked slower, when it had answered so much */
+    struct deploy_sample doubt;
 
     char reason[EVENT_TEXT], last_words[EVENT_TEXT], failed_instance[EVENT_NAME];
     struct loop_timer timer;

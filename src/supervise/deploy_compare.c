@@ -39,15 +39,38 @@ void deploy_begin_comparison(struct service *service)
         memset(deploy->base, 0, sizeof(deploy->base));
 }
 
-/* By what clients asked for, or by what it was asked by ourselves. */
-static bool is_worse(struct deploy *deploy, const struct spec_deploy *rules, const struct deploy_sample clients[2])
+/*
+ * Slower has to be seen twice, the second time in what was answered after the first: a machine that stands still for a moment
+ * makes all slow that were in flight, so that answers do not differ by chance alone, as the test takes for granted.
+ */
+static bool is_slower(struct deploy *deploy, const struct spec_deploy *rules, const struct deploy_sample clients[2],
+                      const struct deploy_sample *now, char *why, size_t why_size)
+{
+    struct deploy_sample fresh = deploy_sample_since(now, &deploy->doubt);
+    bool slower = deploy_is_worse(&clients[0], &clients[1], rules->min_requests, true, why, why_size);
+
+    if (slower && deploy->doubted && deploy_is_worse(&clients[0], &fresh, rules->min_requests, true, why, why_size))
+        return true;
+    if (!slower || !deploy->doubted || fresh.answers >= rules->min_requests) {
+        deploy->doubted = slower;
+        deploy->doubt = *now;
+    }
+    return false;
+}
+
+/* By what clients asked for (`now`: all answers of the new version so far), or by what it was asked by ourselves. */
+static bool is_worse(struct deploy *deploy, const struct spec_deploy *rules, const struct deploy_sample clients[2],
+                     const struct deploy_sample *now)
 {
     const struct deploy_sample *probes[] = { &deploy->probing.of[0].seen, &deploy->probing.of[1].seen };
     bool latency = rules->compare == SPEC_COMPARE_LATENCY;
     char why[EVENT_TEXT];
 
-    if (deploy_is_worse(&clients[0], &clients[1], rules->min_requests, latency, deploy->reason, sizeof(deploy->reason)))
+    if (deploy_is_worse(&clients[0], &clients[1], rules->min_requests, false, why, sizeof(why)) ||
+        (latency && is_slower(deploy, rules, clients, now, why, sizeof(why)))) {
+        memcpy(deploy->reason, why, sizeof(why));
         return true;
+    }
     if (!deploy_is_worse(probes[0], probes[1], rules->min_requests, latency, why, sizeof(why)))
         return false;
     (void)snprintf(deploy->reason, sizeof(deploy->reason), "%.150s (probes of %.60s)", why, rules->probe);
@@ -70,7 +93,7 @@ bool deploy_compare(struct service *service)
     if (rules->compare == SPEC_COMPARE_NOTHING || deploy->tolerant)
         return false;
     deploy_probe(service, since[1].answers);
-    if (!is_worse(deploy, rules, since))
+    if (!is_worse(deploy, rules, since, &now[1]))
         return false;
     for (size_t i = 0; i < service->len; i++) /* any of them: they are all alike */
         if (instance_is_new(service->instances[i]))

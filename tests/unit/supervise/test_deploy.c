@@ -259,6 +259,38 @@ static void a_canary_gets_its_share(void **unused)
     take_down();
 }
 
+#define SLOW_CANARY ", deploy: {strategy: canary, steps: [10], dwell: 60s}"
+
+/* As the gateway would count it: so many answers of that endpoint took so long. */
+static void answers(const struct board_endpoint *endpoint, uint32_t count, uint64_t us)
+{
+    struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[endpoint - house.board->endpoints];
+    gauge->generation = endpoint->generation;
+    gauge->latency[gauges_latency_cell(us)] += count;
+}
+
+static void a_moment_in_which_all_stood_still_is_no_fault_of_the_new_version(void **unused)
+{
+    enum { FAST_US = 5000, SLOW_US = 100000 };
+    const int64_t looks_ns = 600 * NS_PER_MS; /* two of them at least: nothing may come of them */
+    apply("services:\n" WEB("app", SLOW_CANARY, SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", SLOW_CANARY, "V=2; " SERVER) QUICK);
+    WAIT_FOR(last_deploy() && strstr(last_deploy()->text, "10 %"));
+    const struct board_endpoint *old = endpoint_of("app-1", BOARD_ENDPOINT_UP);
+    const struct board_endpoint *fresh = endpoint_of("app-3", BOARD_ENDPOINT_UP);
+    answers(old, 1000, FAST_US);
+    answers(fresh, 100, FAST_US);
+    answers(fresh, 20, SLOW_US);
+    turn_for(looks_ns);
+    answers(fresh, 200, FAST_US);
+    turn_for(looks_ns);
+    assert_false(ended("rolled back"));
+    answers(fresh, 60, SLOW_US);
+    WAIT_FOR(ended("rolled back"));
+    take_down();
+}
+
 #define JOBS(pre, post) ", deploy: {pre_deploy: '" pre "', post_deploy: '" post "'}"
 
 static bool there(const char *name)
@@ -424,7 +456,6 @@ static void a_new_one_that_is_killed_and_not_to_come_back_turns_it_round(void **
 
 static void an_old_one_that_comes_back_before_the_first_share_has_its_weight(void **unused)
 {
-#define SLOW_CANARY ", deploy: {strategy: canary, steps: [10], dwell: 60s}"
     apply("services:\n" WEB("app", SLOW_CANARY, SERVER) QUICK);
     WAIT_FOR(ready());
     apply("services:\n" WEB("app", SLOW_CANARY, "sleep 60") QUICK);
@@ -485,6 +516,7 @@ int main(void)
         STORY(a_second_change_waits_for_the_first),
         STORY(blue_green_changes_over_in_one_write),
         STORY(a_canary_gets_its_share),
+        STORY(a_moment_in_which_all_stood_still_is_no_fault_of_the_new_version),
         STORY(jobs_run_before_and_after),
         STORY(a_pre_deploy_that_is_killed_has_failed_and_it_is_said_how),
         STORY(who_shares_a_route_waits_for_a_peer_that_was_killed),
