@@ -82,7 +82,13 @@ run_down() { # RUNNER
 address() { docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1"; } # CONTAINER
 pid_of() { docker inspect -f '{{.State.Pid}}' "$1"; }
 strike() { # HOW CONTAINER
-    if [[ $1 == "docker kill" ]]; then docker kill "$2" >/dev/null 2>&1; else kill -KILL "$(pid_of "$2")" 2>/dev/null; fi || true
+    local pid
+    if [[ $1 == "docker kill" ]]; then
+        docker kill "$2" >/dev/null 2>&1 || true
+        return
+    fi
+    pid=$(pid_of "$2") || true
+    [[ ${pid:-0} -eq 0 ]] || kill -KILL "$pid" 2>/dev/null || true # it may be dead already
 }
 
 # Milliseconds from the kill until the container answers at its own address again; "-" after 20 s.
