@@ -6,7 +6,7 @@
 # make check      the direction of includes, static analysis, format
 # make docs       writes the table of attributes in docs/compose.md anew; a test fails when it is out of date
 # make conformance   how many Compose files of the reference corpus load as the reference loads them
-# make bench      measures beside the peers, writes bench/RESULTS.md and its plot (below 25 minutes)
+# make bench      measures beside the peers, writes bench/RESULTS.md and its plot (about 45 minutes)
 # make fuzz       every fuzz target for FUZZ_SECONDS (default 60)
 # make install    to PREFIX (default /usr/local)
 #

@@ -72,7 +72,7 @@ say "$SERVICES services, docker-compose"
 took=$(measure 1 docker-compose -f "$dir/compose.yaml" config -q)
 echo "| docker-compose $(docker-compose version --short) | the same, once | $took ms | $(memory) MiB |"
 if [[ -d $CORPUS/valid ]]; then
-    make -s build/conformance
+    make -s build/conformance >&2
     corpus=$(realpath "$CORPUS/valid")
     find "$corpus" -name '*.y*ml' -not -path '*/expected/*' | sort | awk 'NR <= 549' >"$dir/files"
     say "$(wc -l <"$dir/files") files of the corpus"
