@@ -38,11 +38,12 @@ enum template_var {
 #define TEMPLATE_OPEN  '\1'
 #define TEMPLATE_CLOSE '\2'
 
+/* What a text of `len` bytes may become when it is compiled: "{1}" becomes four bytes, and one ends it. */
 #define TEMPLATE_ROOM(len) ((len) + (len) / 3 + 1)
 
 /*
- * Compiles `text` into `out`, which has room for TEMPLATE_ROOM(strlen(text)) bytes: "{1}" becomes four. False: what stands at `*ret_bad` is no gap that is
- * known.
+ * Compiles `text` into `out`, which has room for TEMPLATE_ROOM(strlen(text)) bytes. False: what stands at `*ret_bad` is no gap
+ * that is known.
  */
 bool template_compile(const char *text, char *out, const char **ret_bad);
 

@@ -193,9 +193,26 @@ void gw_attempt_arrived(struct gw_worker *worker, struct conn *conn)
 
 /* --- placement ---------------------------------------------------------------------------------------------------- */
 
+bool gw_attempt_has_room(const struct gw_worker *worker, const struct conn *conn, bool beside)
+{
+    if (conn->flags & (beside ? CONN_HEDGED : CONN_RETRYING))
+        return true;
+    return gw_retry_budget(beside ? worker->hedged : worker->retrying, worker->active);
+}
+
+/* Once for each request, however often it is tried. */
+static void take_room(struct gw_worker *worker, struct conn *conn, bool beside)
+{
+    uint32_t flag = beside ? CONN_HEDGED : CONN_RETRYING;
+    if (conn->flags & flag)
+        return;
+    conn->flags |= flag;
+    *(beside ? &worker->hedged : &worker->retrying) += 1;
+}
+
 int gw_attempt_place(struct gw_worker *worker, struct conn *conn)
 {
-    if ((conn->flags & CONN_LATER) && !gw_retry_budget(worker->retrying, worker->active))
+    if ((conn->flags & CONN_LATER) && !gw_attempt_has_room(worker, conn, false))
         return -EAGAIN;
     int endpoint = gw_attempt_elsewhere(worker, conn);
     if (endpoint < 0)
@@ -203,8 +220,8 @@ int gw_attempt_place(struct gw_worker *worker, struct conn *conn)
     if (!may_be_tried(worker, conn))
         return -EAGAIN;
     if (conn->flags & CONN_LATER) {
-        conn->flags = (conn->flags & ~(uint32_t)CONN_LATER) | CONN_RETRYING;
-        worker->retrying++;
+        conn->flags &= ~(uint32_t)CONN_LATER;
+        take_room(worker, conn, false);
     }
     gw_attempt(worker, conn, (uint32_t)endpoint, false);
     return 0;
@@ -219,20 +236,15 @@ void gw_attempt_or_hold(struct gw_worker *worker, struct conn *conn)
 
 void gw_attempt_count_retry(struct gw_worker *worker, struct conn *conn, enum retry_failure failure)
 {
-    if (!gw_retry_counts(failure)) {
+    if (gw_retry_counts(failure))
+        take_room(worker, conn, false);
+    else
         conn->attempts--;
-    } else if (!(conn->flags & CONN_RETRYING)) {
-        conn->flags |= CONN_RETRYING;
-        worker->retrying++;
-    }
 }
 
 void gw_attempt_second(struct gw_worker *worker, struct conn *conn, uint32_t endpoint)
 {
     gw_count(&gw_conn_gauge(worker, conn)->hedged);
-    if (!(conn->flags & CONN_HEDGED)) {
-        conn->flags |= CONN_HEDGED;
-        worker->hedged++;
-    }
+    take_room(worker, conn, true);
     gw_attempt(worker, conn, endpoint, false);
 }

@@ -22,6 +22,9 @@ int gw_attempt_place(struct gw_worker *worker, struct conn *conn);
 /* As above, and holds the request (hold.h) when it may go nowhere. */
 void gw_attempt_or_hold(struct gw_worker *worker, struct conn *conn);
 
+/* Does the budget (retry.h) allow another attempt after one that failed, or, `beside`, a second one beside the first? */
+bool gw_attempt_has_room(const struct gw_worker *worker, const struct conn *conn, bool beside);
+
 /* An attempt on `endpoint`. `fresh`: another one on the same endpoint, and on no kept connection. */
 void gw_attempt(struct gw_worker *worker, struct conn *conn, uint32_t endpoint, bool fresh);
 

@@ -47,7 +47,7 @@ static struct retry_case facts_of(struct gw_worker *worker, const struct conn *c
         .alone = elsewhere == -ENOENT && conn->tried_len == 1,
         .died = conn->flags & CONN_DIED,
         .patient = route->hold_ns > 0,
-        .budget = (conn->flags & CONN_RETRYING) || gw_retry_budget(worker->retrying, worker->active),
+        .budget = gw_attempt_has_room(worker, conn, false),
         .retry_on = route->retry_on,
         .status = conn->status,
         .attempts = conn->attempts,

@@ -111,14 +111,6 @@ static bool all_sent(const struct conn *conn)
            !(conn->flags & (CONN_SEND_BROKEN | CONN_ANSWERED)) && conn->in_sent == conn->request_end;
 }
 
-/* Is there room for a second attempt beside the first, or, when the first is given up, for another try? */
-static bool has_room(const struct gw_worker *worker, const struct conn *conn, bool beside)
-{
-    if (conn->flags & (beside ? CONN_HEDGED : CONN_RETRYING))
-        return true;
-    return gw_retry_budget(beside ? worker->hedged : worker->retrying, worker->active);
-}
-
 void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
@@ -131,7 +123,7 @@ void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
         .wanted = route->retry_on & BOARD_RETRY_TIMEOUT,
         .elsewhere = elsewhere >= 0,
         .well = elsewhere >= 0 && gw_balance_well(&worker->balance, (uint32_t)elsewhere, conn->attempt_ns),
-        .budget = has_room(worker, conn, !in_vain),
+        .budget = gw_attempt_has_room(worker, conn, !in_vain),
         .attempts = conn->attempts,
         .max_attempts = route->attempts,
     };
