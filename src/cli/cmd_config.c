@@ -14,7 +14,7 @@
 
 struct wanted {
     bool services, images, volumes, networks, models, profiles, environment, variables, quiet;
-    bool no_interpolate, no_normalise, no_consistency, no_env_files, image_digests;
+    bool no_interpolate, no_normalise, no_consistency, no_env_files, no_paths, image_digests;
     const char *format, *hash, *output;
     const char *const *only; /* services that were named; with what they need, nothing else is shown */
 };
@@ -173,6 +173,7 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
     request.no_interpolate = wanted->no_interpolate || wanted->variables;
     request.no_normalise = wanted->no_normalise;
     request.no_consistency = wanted->no_consistency;
+    request.no_paths = wanted->no_paths;
     request.no_env_files = wanted->no_env_files || wanted->variables;
     int r = compose_load(&request, ret, &problems);
     problems_format(&problems, cli->colour_err, &text);
@@ -216,6 +217,7 @@ static int run(struct cli *cli, int argc, char **argv)
         { .name = "no-normalize", .help = "add nothing that the files do not say", .flag = &wanted.no_normalise },
         { .name = "no-consistency", .help = "do not check what refers to what", .flag = &wanted.no_consistency },
         { .name = "no-env-resolution", .help = "leave env_file and label_file unread", .flag = &wanted.no_env_files },
+        { .name = "no-path-resolution", .help = "paths stay relative", .flag = &wanted.no_paths },
         { .name = "resolve-image-digests", .help = "refused: it needs a registry", .flag = &wanted.image_digests },
         { .name = "lock-image-digests", .help = "refused as well", .flag = &wanted.image_digests },
         { .name = "output", .letter = 'o', .value = "FILE", .help = "write there", .text = &wanted.output },

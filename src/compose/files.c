@@ -85,6 +85,36 @@ const char *load_path(struct loading *load, const char *base, const char *path)
     return load_clean(load->pool, pool_printf(load->pool, "%s/%s", home ? home : base, home ? path + 1 : path));
 }
 
+/* The way from one directory to another, as `../b`; both are clean. */
+static const char *way_between(struct pool *pool, const char *from, const char *to)
+{
+    struct text way = { .pool = pool };
+    size_t common = 0;
+
+    for (size_t i = 0;; i++) {
+        if ((!from[i] || from[i] == '/') && (!to[i] || to[i] == '/'))
+            common = i;
+        if (from[i] != to[i] || !from[i])
+            break;
+    }
+    for (const char *rest = from + common; *rest && rest[1]; rest += 1 + strcspn(rest + 1, "/"))
+        text_puts(&way, way.len > 0 ? "/.." : "..");
+    if (to[common] && to[common + 1])
+        text_puts(&way, way.len > 0 ? to + common : to + common + 1);
+    return text_str(&way);
+}
+
+const char *load_model_path(struct loading *load, const char *path)
+{
+    if (!load->keep_paths)
+        return load_path(load, load->base_dir, path);
+    if (*path == '/' || *path == '~' || strcmp(load->base_dir, load->keep_paths) == 0)
+        return path;
+    const char *absolute = load_path(load, load->base_dir, path);
+    const char *way = way_between(load->pool, load->keep_paths, absolute);
+    return *way ? way : ".";
+}
+
 /* A path of the command line. */
 static const char *given_path(struct loading *load, const char *base, const char *path)
 {

@@ -127,7 +127,7 @@ void normalise_defaults(struct loading *load, struct node *project)
     for (size_t i = 0; services && i < services->len; i++) {
         struct node *build = section(services->entries[i].value, "build");
         if (build && !node_get(build, "context"))
-            set_text(load, build, "context", build->place, load->base_dir);
+            set_text(load, build, "context", build->place, load_model_path(load, "."));
     }
 }
 
@@ -194,7 +194,7 @@ static void read_values(struct loading *load, const struct node *file, const str
 {
     struct scope scope = { load, own };
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = look_up, .data = &scope };
-    const char *path = node_str(file);
+    const char *path = load_path(load, load->base_dir, node_str(file));
     struct stat st;
 
     if (required || stat(path, &st) == 0)
