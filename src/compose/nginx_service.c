@@ -186,7 +186,7 @@ static struct node *understand(struct loading *load, const struct node *project,
 {
     struct nginx_surroundings around = { 0 };
     const char *path = configuration_of(service->value);
-    size_t told = load->problems->len;
+    const struct problems before = *load->problems;
 
     around.mounts = read_mounts(load, project, service->value, &around.mounts_len);
     if (!path || !has_configuration(around.mounts, around.mounts_len, path))
@@ -202,7 +202,7 @@ static struct node *understand(struct loading *load, const struct node *project,
                         service->key);
         return gateway;
     }
-    problems_soften(load->problems, told);
+    problems_soften(load->problems, &before);
     problem_warning(
         load->problems, service->place,
         "`%s` stays in front: not all of its configuration is understood (see there; with --keep-nginx nothing of it "
