@@ -210,7 +210,9 @@ const char *load_read(struct loading *load, struct place place, const char *path
         fd = code;
     }
     if (fd < 0) {
-        problem_error(load->problems, place, "cannot read %s: %s", path, why ? why : strerror(-fd));
+        bool elsewhere = fd == -ENOENT && (strstr(path, ":/") || strstr(path, "/git@"));
+        problem_error(load->problems, place, "cannot read %s: %s%s", path, why ? why : strerror(-fd),
+                      elsewhere ? "; nothing is fetched from elsewhere: get it, and name the file" : "");
         return NULL;
     }
     data[len] = '\0';
@@ -327,14 +329,23 @@ static const char *const usual_names[] = { "compose.yaml", "compose.yml", "docke
 static const char *const override_names[] = { "compose.override.yml", "compose.override.yaml",
                                               "docker-compose.override.yml", "docker-compose.override.yaml" };
 
+/* The first of the names that is there; of others beside it is told that they do not count. */
 static const char *first_there(struct loading *load, const char *directory, const char *const *names, size_t n)
 {
+    const char *first = NULL;
+
     for (size_t i = 0; i < n; i++) {
         const char *path = load_path(load, directory, names[i]);
-        if (access(path, F_OK) == 0)
-            return path;
+        if (access(path, F_OK) < 0)
+            continue;
+        if (first)
+            problem_warning(load->problems, (struct place){ .file = path },
+                            "this file is not read, for %s is beside it; name both with -f if both are meant",
+                            strrchr(first, '/') + 1);
+        else
+            first = path;
     }
-    return NULL;
+    return first;
 }
 
 /* Upwards from `directory`, with the override beside it. */

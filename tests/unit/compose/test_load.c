@@ -157,6 +157,27 @@ static void the_file_is_searched_for_upwards_with_its_override(void **unused)
     must_say(&story, "services.a.labels", "{\"x\":\"1\",\"y\":\"2\"}");
 }
 
+static void of_several_files_the_first_counts_and_the_others_are_told(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_file(&story, "compose.yaml", "services: {a: {image: i}}");
+    story_file(&story, "docker-compose.yml", "services: {b: {image: i}}");
+    story_load(&story);
+    must_say(&story, "services.b", NULL);
+    must_tell(&story, "/docker-compose.yml: warning: this file is not read, for compose.yaml is beside it");
+}
+
+static void what_lies_elsewhere_is_not_fetched(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_of(&story, "include: [\"oci://a/b\"]\nservices: {a: {extends: {file: \"git@a.test:b/c\", service: d}}}");
+    must_refuse(&story, "compose.yaml:1:11: cannot read ");
+    must_tell(&story, "oci:/a/b: No such file or directory; nothing is fetched from elsewhere");
+    must_tell(&story, "git@a.test:b/c: No such file or directory; nothing is fetched");
+}
+
 static void no_file_at_all_is_said(void **unused)
 {
     (void)unused;
@@ -401,6 +422,8 @@ int main(void)
         cmocka_unit_test(aliases_that_multiply_and_deep_nesting_are_refused_quickly),
         cmocka_unit_test(devices_fifos_and_folders_are_no_files),
         cmocka_unit_test(the_file_is_searched_for_upwards_with_its_override),
+        cmocka_unit_test(of_several_files_the_first_counts_and_the_others_are_told),
+        cmocka_unit_test(what_lies_elsewhere_is_not_fetched),
         cmocka_unit_test(no_file_at_all_is_said),
         cmocka_unit_test(the_environment_says_which_files_and_profiles),
         cmocka_unit_test(the_environment_says_which_env_files_there_are),
