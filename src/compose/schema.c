@@ -191,8 +191,8 @@ static void tell_unknown(struct check *check, const struct schema *schema, const
     const char *where = path_text(check, path);
 
     if (schema->others)
-        problem_error(check->problems, entry->place, "`%s` is no name that may stand in %s; use letters, digits, . _ -",
-                      entry->key, where);
+        problem_error(check->problems, entry->place, "`%s` is no name that may stand in %s; use %s", entry->key, where,
+                      schema->keys == KEYS_LOWER ? "lower-case letters" : "letters, digits, . _ -");
     else
         problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s", entry->key, *where ? " in " : "",
                       where, problems_full(check->problems) ? "" : mend_unknown(check, schema, entry));

@@ -67,6 +67,32 @@ static const json_t *alternative(const struct comparison *comparison, const json
 
 static void compare(struct comparison *comparison, const struct schema *ours, const json_t *theirs, const char *path);
 
+static bool has_text(const json_t *list, const char *text)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
+            return true;
+    return false;
+}
+
+/* Which keys there may be beside those with a name of their own, and which there must be. */
+static void compare_openness(const struct schema *ours, const json_t *map, const char *path)
+{
+    const json_t *patterns = json_object_get(map, "patternProperties"), *required = json_object_get(map, "required");
+    bool open = !json_is_false(json_object_get(map, "additionalProperties"));
+
+    if (ours->extensible && !json_object_get(patterns, "^x-"))
+        fail_msg("%s takes x-… in the table alone", path);
+    if (ours->others && !open && json_object_size(patterns) == (size_t)ours->extensible)
+        fail_msg("%s takes any key in the table alone", path);
+    /* What no pattern fits is not looked at by the schema; in the table a section has no such names. */
+    if (open && !ours->others)
+        fail_msg("%s takes any key", path);
+    for (const char *const *name = ours->required; name && *name; name++)
+        if (!has_text(required, *name))
+            fail_msg("%s requires %s in the table alone", path, *name);
+}
+
 static void compare_maps(struct comparison *comparison, const struct schema *ours, const json_t *map, const char *path)
 {
     const json_t *required = json_object_get(map, "required"), *patterns = json_object_get(map, "patternProperties");
@@ -93,6 +119,7 @@ static void compare_maps(struct comparison *comparison, const struct schema *our
         if (!name || !*name)
             fail_msg("%s requires %s", path, json_string_value(json_array_get(required, i)));
     }
+    compare_openness(ours, map, path);
     json_object_foreach((json_t *)patterns, key, value)
     {
         if (strcmp(key, "^x-") == 0)
@@ -121,6 +148,16 @@ static void compare_words(const struct schema *ours, const json_t *string, const
         fail_msg("%s: the table has %zu words, the schema %zu", path, n, json_array_size(words));
 }
 
+static void compare_range(const struct schema *ours, const json_t *number, const char *path)
+{
+    const json_t *min = json_object_get(number, "minimum"), *max = json_object_get(number, "maximum");
+
+    if (!min && !max && ours->min == ours->max)
+        return;
+    if (!min || json_integer_value(min) != ours->min || ours->max != (max ? json_integer_value(max) : INT64_MAX))
+        fail_msg("%s has another range in the table", path);
+}
+
 static void compare(struct comparison *comparison, const struct schema *ours, const json_t *theirs, const char *path)
 {
     unsigned kinds = kinds_of(comparison, theirs);
@@ -132,7 +169,9 @@ static void compare(struct comparison *comparison, const struct schema *ours, co
     const json_t *map = alternative(comparison, theirs, "object"), *list = alternative(comparison, theirs, "array");
     if (map)
         compare_maps(comparison, ours, map, path);
-    const json_t *string = alternative(comparison, theirs, "string");
+    const json_t *string = alternative(comparison, theirs, "string"),
+                 *number = alternative(comparison, theirs, "integer");
+    compare_range(ours, number ? number : alternative(comparison, theirs, "number"), path);
     const char *format = json_string_value(json_object_get(string, "format"));
     if (string)
         compare_words(ours, string, path);
