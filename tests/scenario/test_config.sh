@@ -35,7 +35,9 @@ story_each_aspect_is_printed_alone() {
     assert_contains "$(daruma config --environment)" "TAG=2"
     assert_eq "$(daruma config --hash web | wc -w)" 2
     assert_eq "$(daruma config --hash '*' | cut -d ' ' -f 1 | paste -sd ' ')" "$(daruma config --services | paste -sd ' ')"
-    assert_eq "$(daruma config -q)" ""
+    echo old >out
+    assert_eq "$(daruma config -q -o out)$(cat out)" "old"
+    assert_contains "$(daruma --profile debgu config -q 2>&1)" "no service has the profile \`debgu\`; did you mean \`debug\`?"
 }
 
 story_what_is_printed_loads_to_the_same_project() {
@@ -134,6 +136,8 @@ END
     daruma config --variables >out
     assert_eq "$(awk 'NR > 1 { print $1, $2, $3 }' out | paste -sd ';' | tr -s ' ')" \
         "HOST false ;IMAGE true ;PORT false ;SUFFIX false -\${SUFFIX};TAG false latest"
+    assert_eq "$(daruma config --variables --format json | jq -c '.TAG, .IMAGE.Required')" \
+        '{"DefaultValue":"latest","Name":"TAG","PresenceValue":"","Required":false}'$'\ntrue'
 }
 
 story_a_named_service_comes_with_what_it_needs_and_nothing_else() {
