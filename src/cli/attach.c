@@ -30,9 +30,9 @@ struct session {
     struct printer printer;
     struct client_streams streams;
     struct client_stream events, logs;
-    char state[16]; /* of the project, as the last event or answer says */
-    int64_t seen;   /* the last event's number */
-    double logged;  /* the last log line's time */
+    char state[16];    /* of the project, as the last event or answer says */
+    int64_t seen;      /* the last event's number */
+    json_int_t logged; /* the last log line's number; 0: there was none yet */
     bool with_logs;
     int supervisor;           /* pidfd of its guard, which ends last; -1: it was gone before we looked */
     bool changed;             /* an instance has ended: have all? */
@@ -64,7 +64,7 @@ static void on_event(struct client_stream *stream, const json_t *event)
 static void on_log(struct client_stream *stream, const json_t *line)
 {
     struct session *session = stream->data;
-    session->logged = json_number_value(json_object_get(line, "time")) + 1e-6;
+    session->logged = json_integer_value(json_object_get(line, "seq"));
     printer_log(&session->printer, line);
     (void)fflush(stdout);
 }
@@ -72,7 +72,10 @@ static void on_log(struct client_stream *stream, const json_t *line)
 /* Both go on from what was seen last. */
 static const char *logs_path(const struct session *session, char path[PATH])
 {
-    (void)snprintf(path, PATH, "/v1/logs?follow=1&since=%.6f", session->logged);
+    if (session->logged)
+        (void)snprintf(path, PATH, "/v1/logs?follow=1&after=%lld", (long long)session->logged);
+    else
+        (void)snprintf(path, PATH, "/v1/logs?follow=1&since=%.6f", session->attach->since_time);
     return path;
 }
 
@@ -97,7 +100,6 @@ static int open_session(struct session *session, const struct attach *attach, bo
         .supervisor = -1,
         .printer.colour = attach->cli->colour_out,
         .seen = attach->since_seq,
-        .logged = attach->since_time,
         .with_logs = logs,
     };
     int r = client_streams_init(&session->streams, err);

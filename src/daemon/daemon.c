@@ -262,6 +262,7 @@ static int build_observers(struct daemon *daemon, struct err *err)
         .calls = daemon_calls(daemon),
         .journal = daemon->journal,
         .logs_dir = daemon->logs_dir,
+        .logs = daemon->logs,
     };
     return 0;
 }
