@@ -154,7 +154,7 @@ static bool named(const char *name, const json_t *instance)
 }
 
 /* Only those that were asked for. NULL when a name is nobody's. */
-static json_t *choose(const struct cli *cli, const json_t *instances)
+static json_t *choose(const struct cli *cli, const struct client *client, const json_t *instances)
 {
     json_t *chosen = json_array(), *instance;
     size_t i;
@@ -165,9 +165,8 @@ static json_t *choose(const struct cli *cli, const json_t *instances)
         {
             found = found || named(*name, instance);
         }
-        if (!found) {
-            struct err err = { 0 };
-            (void)err_set(&err, -ENOENT, "there is no service or instance \"%.100s\"", *name);
+        struct err err = { 0 };
+        if (!found && !client_has_service(client, *name, &err)) {
             (void)cli_refused(cli, &err);
             json_decref(chosen);
             return NULL;
@@ -221,7 +220,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return status;
     if (client_call(&client, "GET", "/v1/instances", NULL, &instances, &err) < 0)
         return cli_fail(cli, &err);
-    json_t *chosen = choose(cli, instances);
+    json_t *chosen = choose(cli, &client, instances);
     status = chosen ? print(cli, chosen, json, quiet) : CLI_USAGE;
     json_decref(chosen);
     json_decref(instances);
