@@ -419,10 +419,8 @@ int client_follow(const struct client *client, const char *path, struct client_s
             break;
         r = client_streams_wait(&streams, -1, 1000, err);
     }
-    if (r == 0 && stream->err.code) {
-        *err = stream->err;
-        r = err->code;
-    }
+    if (r == 0 && stream->err.code)
+        r = err_set(err, stream->err.code, "%s", stream->err.message);
     client_stream_close(&streams, stream);
     client_streams_free(&streams);
     return r;
