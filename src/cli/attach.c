@@ -265,31 +265,11 @@ int attach_until_ready(const struct attach *attach, int64_t timeout_ns)
 
 /* ---- up in the foreground, down ---- */
 
-static sigset_t end_signals(void)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGHUP);
-    return set;
-}
+static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP, 0 };
 
 void attach_hold_signals(void)
 {
-    sigset_t set = end_signals();
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-/* A descriptor that tells of the signals that mean "end". */
-static int take_signals(void)
-{
-    sigset_t set = end_signals();
-
-    attach_hold_signals();
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    (void)cli_hold_signals(end_signals);
 }
 
 static void ask_down(struct session *session, bool kill)
@@ -377,7 +357,7 @@ int attach_until_down(const struct attach *attach)
     struct session session;
     struct err err = { 0 };
     bool bad = false, ended = false;
-    CLEANUP_CLOSE int signals = take_signals();
+    CLEANUP_CLOSE int signals = cli_take_signals(end_signals);
 
     /* `up | tee log`: Ctrl-C ends the reader too, and what is written to nobody must not end us before it is heard. */
     (void)signal(SIGPIPE, SIG_IGN);

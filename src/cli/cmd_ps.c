@@ -92,7 +92,7 @@ static void fill(struct row *row, const json_t *instance)
 }
 
 /* How wide each column is; 0: not shown. */
-static void measure(const struct cli *cli, const struct row *rows, size_t len, int widths[COLUMNS])
+static void measure(const struct row *rows, size_t len, int widths[COLUMNS])
 {
     struct winsize size = { 0 };
     int total = 0;
@@ -104,7 +104,7 @@ static void measure(const struct cli *cli, const struct row *rows, size_t len, i
                 widths[c] = (int)strlen(rows[i].cell[c]);
         total += widths[c] + GAP;
     }
-    if (!cli->live || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0) /* no terminal */
         return;
     for (size_t i = 0; i < ARRAY_LEN(dispensable) && total - GAP > size.ws_col; i++) {
         total -= widths[dispensable[i]] + GAP;
@@ -138,7 +138,7 @@ static int print_table(const struct cli *cli, const json_t *instances)
         return CLI_FAILED;
     for (size_t i = 0; i < len; i++)
         fill(&rows[i], json_array_get(instances, i));
-    measure(cli, rows, len, widths);
+    measure(rows, len, widths);
     struct row *head = &rows[len];
     for (int c = 0; c < COLUMNS; c++)
         (void)snprintf(head->cell[c], CELL, "%s", titles[c]);

@@ -132,6 +132,7 @@ story_closed_standard_streams_do_no_harm() { # sanitized
     assert_eq "$(http_status "$url/")" 200
     for command in ps events logs config; do
         ! daruma $command >/dev/full 2>err || fail "$command: what could not be written counts as done"
+        assert_contains "$(cat err)" "daruma" "what is said of it"
     done
     expect_exit 0 daruma down <&-
     becomes 5 nothing_left
