@@ -445,13 +445,34 @@ void guard_over(struct guard *guard, int status)
     atomic_store(&guard->setup.area->over, 1);
 }
 
+int guard_asked(const struct guard *guard)
+{
+    return guard ? (int)atomic_load(&guard->setup.area->asked) : 0;
+}
+
+void guard_heard(struct guard *guard)
+{
+    if (guard)
+        atomic_store(&guard->setup.area->asked, 0);
+}
+
 /* ---- the two lives ---- */
 
 static volatile sig_atomic_t asked; /* the signal to be passed on; 0: none */
 
+/* Nothing that is asked beside the end, or after it, matters. */
 static void on_signal(int signo)
 {
-    asked = signo;
+    if (asked != SIGTERM)
+        asked = signo;
+}
+
+/* A role that is dead, or about to be, does not hear it: its successor finds it here. */
+static void pass_on(const struct guard *guard, int signo)
+{
+    if (atomic_load(&guard->setup.area->asked) != SIGTERM)
+        atomic_store(&guard->setup.area->asked, (uint32_t)signo);
+    (void)signal_other(guard, signo);
 }
 
 static void on_wake(int signo)
@@ -493,8 +514,8 @@ static void wait_for_news(struct guard *guard, const sigset_t *waiting)
         guard_over(guard, EXIT_SUCCESS);
         (void)signal_other(guard, SIGKILL);
     }
-    if (asked && guard->state == GUARD_WATCHING)
-        (void)signal_other(guard, asked);
+    if (asked)
+        pass_on(guard, asked);
     asked = 0;
 }
 

@@ -270,6 +270,23 @@ story_after_sigterm_nothing_is_resurrected() {
     done
 }
 
+story_what_is_asked_of_a_supervisor_that_dies_its_successor_does() {
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    local supervisor guard
+    sed -i 's/1000/1001/' compose.yaml
+    supervisor=$(supervisor_pid) guard=$(curl_admin project | jq .guard)
+    kill -KILL "$supervisor"
+    kill -HUP "$guard"
+    becomes 5 '[[ $(tr "\0" " " <"/proc/$(instance app-1 .pid)/cmdline") == "sleep 1001 " ]]'
+    kill -KILL "$(supervisor_pid)"
+    kill -TERM "$guard"
+    wait_for 10 nothing_left
+}
+
 story_up_in_the_foreground_goes_on_to_show_what_happens() {
     compose <<'END'
 services:
