@@ -137,7 +137,8 @@ struct guard {
 
 /*
  * Makes the calling process, single-threaded, the guard of a role that is started at once. Returns an exit status, in
- * whichever process comes to its end: the guard, the role, and every successor of either. The caller exits with it.
+ * whichever process comes to its end: the guard, the role, and every successor of either. The caller exits with it. When there
+ * cannot be a pair at all, for want of processes or descriptors, it is EXIT_FAILURE with errno, and no role has begun.
  * `guard` must outlive all of that: static, or mapped.
  *
  * The guard passes SIGTERM and SIGHUP on to the role (guard_asked()) and ignores SIGINT; a role begins with the default for all
