@@ -287,6 +287,30 @@ END
     wait_for 10 nothing_left
 }
 
+# A folder that cannot be written (a file system that became read-only, a run directory that somebody removed) is no reason to stay
+# dead, and what is written goes on to be read, also by the next supervisor.
+story_an_instance_comes_back_where_no_named_pipe_can_be_made() {
+    compose <<'END'
+services:
+  app: {restart: always, x-daruma: {process: {command: 'n=0; while :; do n=$$((n + 1)); echo "line $$n of $$$$"; sleep 0.05; done'}}}
+END
+    up
+    rm -r "$DARUMA_RUN_DIR/project/pipes"
+    touch "$DARUMA_RUN_DIR/project/pipes"
+    kill_instance app-1
+    becomes 5 '[[ $(instance app-1 .restarts) -eq 1 ]] && all_ready'
+    assert_eq "$(events project '.text | contains("no pipes could be made")')" 1 "what is told of it"
+    local pid lines
+    pid=$(instance app-1 .pid)
+    becomes 5 'daruma logs app | grep -q "line 5 of $pid"'
+    kill_supervisor
+    lines=$(daruma logs app | grep -c "of $pid")
+    becomes 5 '[[ $(daruma logs app | grep -c "of $pid") -gt $((lines + 5)) ]]'
+    assert_eq "$(instance app-1 .pid)" "$pid" "process"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
 story_up_in_the_foreground_goes_on_to_show_what_happens() {
     compose <<'END'
 services:
