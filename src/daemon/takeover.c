@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/inherit.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +49,8 @@ int daemon_take_over(struct daemon *daemon, bool goes_on, struct err *err)
         describe_takeover(daemon, taken, goes_on, text);
         daemon_emit(daemon, EVENT_PROJECT, "", "", text);
     }
-    if (goes_on && !daemon->refused.code)
+    /* A pipe that is left is one of an instance whose record could not be kept. */
+    if (goes_on && !daemon->refused.code && !inherit_pipes_left())
         return 0;
     int strays = daemon->runtime->end_strays(daemon->runtime);
     if (strays > 0) {

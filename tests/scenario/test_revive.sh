@@ -287,6 +287,30 @@ END
     wait_for 10 nothing_left
 }
 
+# What is started then has no record. It is told that its supervisor must not die; when that does, nothing runs twice.
+story_what_a_full_disk_kept_from_being_known_is_ended() {
+    [[ $(id -u) -eq 0 ]] || skip "only root can mount a disk that is full"
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    mkdir -p "$DARUMA_RUN_DIR"
+    mount -t tmpfs -o size=30m tmpfs "$DARUMA_RUN_DIR"
+    up
+    local pid
+    pid=$(instance app-1 .pid)
+    dd if=/dev/zero of="$DARUMA_RUN_DIR/full" bs=1M 2>/dev/null || true
+    expect_exit 0 daruma scale app=3
+    wait_for 5 all_ready
+    assert_eq "$(events warning '.text | contains("cannot be kept")')" 1 "what is told of it"
+    kill_supervisor
+    wait_for 5 all_ready
+    assert_eq "$(instance app-1 .pid)" "$pid" "process of the one that is known"
+    assert_eq "$(sleepers)" "$(daruma ps --json | jq length)" "processes"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
 # A folder that cannot be written (a file system that became read-only, a run directory that somebody removed) is no reason to stay
 # dead, and what is written goes on to be read, also by the next supervisor.
 story_an_instance_comes_back_where_no_named_pipe_can_be_made() {
