@@ -12,6 +12,7 @@
 #include "gateway/route.h"
 #include "gateway/shared.h"
 #include "gateway/slots.h"
+#include "gateway/text.h"
 #include "gateway/timers.h"
 
 enum { GW_PIPES_IDLE = 32 }; /* empty ones that are kept */
@@ -56,6 +57,8 @@ struct gw_worker {
     struct gw_path path; /* of the request that is being looked at */
     struct gw_pipe pipes[GW_PIPES_IDLE];
     uint32_t pipes_idle;
+    time_t date_at; /* which second `date` says */
+    char date[TEXT_DATE];
     char matched[GW_PATH]; /* the path that its groups lie in, when it is another one by now */
     char target[GW_PATH];  /* what became of its path and query (rewrite.h) */
     char scratch[GW_FORWARD_MAX];
