@@ -122,11 +122,12 @@ static void check_limits(const struct check *check, const struct entry *service)
     };
     const struct node *resources = node_get(node_get(service->value, "deploy"), "resources");
 
-    for (size_t i = 0; !check->load->no_interpolate && i < ARRAY_LEN(pairs); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         const struct entry *own = node_entry(service->value, pairs[i].own);
         const struct node *other = node_get(node_get(resources, pairs[i].part), pairs[i].name);
         struct pool *pool = check->load->pool;
-        if (own && other && strcmp(node_text(pool, own->value), node_text(pool, other)) != 0)
+        bool numbers = own && node_is(own->value, NODE_INT | NODE_FLOAT) && node_is(other, NODE_INT | NODE_FLOAT);
+        if (numbers && strcmp(node_text(pool, own->value), node_text(pool, other)) != 0)
             problem_error(check->load->problems, own->place,
                           "service `%s`: `%s` and `deploy.resources.%s.%s` differ; remove one of them", service->key,
                           pairs[i].own, pairs[i].part, pairs[i].name);

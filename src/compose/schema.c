@@ -119,6 +119,8 @@ static const char *mend(struct check *check, const struct schema *schema, const 
         return "; an item of a list is written with a blank behind its dash";
     if (text && node->kind == NODE_STRING && schema == &schema_service && !schema_field(schema, path->key))
         return pool_printf(check->pool, "; write {image: \"%s\"}", text);
+    if (text && node->kind == NODE_STRING && schema->required && !schema->required[1] && !(schema->kinds & NODE_LIST))
+        return pool_printf(check->pool, "; write {%s: %s}", schema->required[0], text);
     if (node->kind == NODE_NULL && schema->kinds & NODE_MAP)
         return "; nothing stands below it: is what follows indented far enough?";
     if (schema == &schema_service && path->key && schema_field(schema, path->key))

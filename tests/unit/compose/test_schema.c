@@ -432,6 +432,8 @@ static void a_wrong_type_is_told_with_what_to_write(void **unused)
         { "services: [a]", "write names with a colon behind them in place of dashes" },
         { "services:\n  a:\n  image: i", "nothing stands below it: is what follows indented far enough?" },
         { "services: {a: {image: i, ports: -80}}", "an item of a list is written with a blank behind its dash" },
+        { "services: {a: {image: i, depends_on: {b: service_started}}, b: {image: i}}",
+          "must be a mapping, not a string; write {condition: service_started}" },
         { "services: {a: nginx}", "services.a must be a mapping, not a string; write {image: \"nginx\"}" },
         { "services: {a: {image: i, replicas: 2}}",
           "unknown attribute `replicas` in services.a; it stands below `deploy`" },
@@ -479,6 +481,10 @@ static void services_that_do_not_fit_together_are_told(void **unused)
     story_of(&same, "services: {a: {image: i, cpus: 1, mem_limit: 1g, deploy: {resources: {limits: {cpus: \"1.0\", "
                     "memory: 1024m}}}}}");
     must_say(&same, "services.a.cpus", "1");
+    STORY wrong = { 0 };
+    story_of(&wrong, "services: {a: {image: i, cpus: \"1,5\", deploy: {resources: {limits: {cpus: \"1.5\"}}}}}");
+    must_refuse(&wrong, "`1,5` is no number");
+    assert_null(strstr(wrong.told, "differ"));
 }
 
 static void a_circle_of_dependencies_names_its_members(void **unused)
