@@ -21,6 +21,10 @@ void normalise_defaults(struct loading *load, struct node *project);
 /* Environment without a value takes that of what the project is loaded in. */
 void normalise_nulls(struct loading *load, struct node *project);
 void normalise_project(struct loading *load, struct node *project, const char *name);
+/* Calls `each` for every service that this one cannot be without, beside what depends_on says: those of `links`, of shared
+   namespaces and of `volumes_from`. `restart`: it is to be restarted with that one. */
+typedef void normalise_tie_fn(void *data, const char *name, struct place place, bool restart);
+void normalise_ties(struct pool *pool, const struct node *service, normalise_tie_fn *each, void *data);
 /* env_file and label_file become part of environment and labels. */
 void normalise_environment(struct loading *load, struct node *project);
 /* References to what is not there, cycles, contradictions. `disabled`: services that a profile switched off. */

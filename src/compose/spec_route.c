@@ -192,7 +192,7 @@ static bool check_name(struct loading *load, struct place place, const char *nam
         good = good && (isalnum((unsigned char)*c) || strchr("!#$%&'*+-.^_`|~", *c));
     if (!good)
         problem_error(load->problems, place, "`%s` is no name of a header field", name);
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (strcasecmp(name, ours[i]) == 0) {
             problem_error(load->problems, place, "`%s` is written by the gateway itself", name);
             return false;
