@@ -15,7 +15,8 @@ json_t *model_from_project(const struct node *project, bool reference);
 /* For the table: "key=value" texts. */
 json_t *model_print_pairs(const struct node *node);
 
-/* The project as it can be loaded again: as model_from_project(), but what env files said is in `environment` only. */
+/* The project as it can be loaded again: as model_from_project(), but what env files said is in `environment` only, and
+   unless it is the reference's nobody depends on who is not in it. */
 json_t *model_loadable(const struct node *project, bool reference);
 /* A model (struct spec) in the same way as YAML, with every dollar sign written twice, so that nothing is left to be read
    or replaced. Appended to `out`; false when there is no memory. */

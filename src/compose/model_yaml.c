@@ -238,10 +238,30 @@ static void drop_files(json_t *model)
     }
 }
 
+/* Who may be missing and is: somebody whom a profile switches off is not in the model. */
+static void drop_missing(json_t *model)
+{
+    json_t *services = json_object_get(model, "services"), *service, *dependency;
+    const char *key, *on;
+    void *next;
+
+    json_object_foreach(services, key, service)
+    {
+        json_t *depends_on = json_object_get(service, "depends_on");
+        json_object_foreach_safe(depends_on, next, on, dependency)
+        {
+            if (!json_object_get(services, on))
+                (void)json_object_del(depends_on, on);
+        }
+    }
+}
+
 json_t *model_loadable(const struct node *project, bool reference)
 {
     json_t *model = model_from_project(project, reference);
     drop_files(model);
+    if (!reference)
+        drop_missing(model);
     return model;
 }
 

@@ -205,13 +205,13 @@ static void read_values(struct loading *load, const struct node *file, const str
     struct scope scope = { load, own };
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = look_up, .data = &scope };
 
-    load_env_file(load, &with, file->place, load_path(load, load->base_dir, node_str(file)), raw, into);
+    load_env_file(load, &with, file->place, load_real_path(load, node_str(file)), raw, into);
 }
 
 static bool is_missing(struct loading *load, const struct node *file)
 {
     struct stat st;
-    return stat(load_path(load, load->base_dir, node_str(file)), &st) < 0 && errno == ENOENT;
+    return stat(load_real_path(load, node_str(file)), &st) < 0 && errno == ENOENT;
 }
 
 /* What the service itself says wins over its files. */
@@ -248,7 +248,7 @@ static void read_env_files(struct loading *load, struct node *service)
         else if (!optional)
             problem_error(load->problems, path->place,
                           "there is no file %s; make it, or say that it may be missing: {path: …, required: false}",
-                          load_path(load, load->base_dir, node_str(path)));
+                          load_real_path(load, node_str(path)));
     }
     lay_over(load, service, "environment", values);
 }
