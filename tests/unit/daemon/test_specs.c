@@ -98,9 +98,10 @@ static void what_runs_is_the_same_version_for_the_next_supervisor(void **state)
 
     write_file("a.env", "A=1\n", path);
     write_file("l.env", "l=1\n", path);
-    struct spec *before = load("services:\n"
-                               "  app: {build: {context: ., dockerfile: \"\"}}\n"
-                               "  web: {image: i, env_file: a.env, label_file: l.env, links: [app]}\n"),
+    struct spec *before =
+                    load("services:\n"
+                         "  app: {build: {context: ., dockerfile: \"\"}}\n"
+                         "  web: {image: i, env_file: a.env, label_file: l.env, links: [app], labels: {$k: $$v}}\n"),
                 *after = NULL;
 
     assert_int_equal(rundir_name(&dir, "shop", &err), 0);
