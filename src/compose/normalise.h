@@ -29,6 +29,8 @@ void normalise_ties(struct pool *pool, const struct node *service, normalise_tie
 void normalise_environment(struct loading *load, struct node *project);
 /* References to what is not there, cycles, contradictions. `disabled`: services that a profile switched off. */
 void normalise_check(struct loading *load, const struct node *project, const struct node *disabled);
+/* Two services with one container_name; asked when only those that take part are left. */
+void normalise_check_names(struct loading *load, const struct node *project);
 /* Rules that no type expresses (check_rules.c): for single values, asked always; and for services as a whole. */
 void normalise_check_rules(struct loading *load, const struct node *project);
 void normalise_check_services(struct loading *load, const struct node *project);

@@ -128,6 +128,10 @@ static const char *mend(struct check *check, const struct schema *schema, const 
         return pool_printf(check->pool, "; `%s` belongs to a service: indent it below one", path->key);
     if (text && schema->format == FORMAT_DURATION)
         return pool_printf(check->pool, "; write it with its unit, like %ss", text);
+    if (schema->format == FORMAT_BOOL)
+        return "; write true or false";
+    if (schema->format == FORMAT_INT)
+        return "; write a whole number";
     if (text && schema->kinds & NODE_STRING)
         return pool_printf(check->pool, "; write \"%s\"", text);
     if (text && schema->kinds & NODE_LIST)
