@@ -216,6 +216,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
     struct signalfd_siginfo info;
 
     while (read(io->fd, &info, sizeof(info)) == sizeof(info)) {
+        guard_heard(daemon->guard);
         if (info.ssi_signo == SIGHUP)
             daemon_reload(daemon);
         else

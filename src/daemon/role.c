@@ -204,7 +204,12 @@ int daemon_main(struct daemon_setup *setup, int ready_fd)
         say(ready_fd, err.message);
         return EXIT_FAILURE;
     }
-    return run_pair(false);
+    int status = run_pair(false);
+    if (atomic_load(&role.shared->lives) == 0) {
+        (void)err_fork(&err, -errno, "the supervisor");
+        say(ready_fd, err.message);
+    }
+    return status;
 }
 
 int daemon_resume(void)

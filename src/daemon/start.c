@@ -65,10 +65,15 @@ static void redirect(const struct rundir *dir)
 
 static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup, int ready_fd)
 {
+    struct err err = { 0 };
     sigset_t none;
 
     /* The first child led the new session; the second can never get a terminal again. */
     pid_t pid = fork();
+    if (pid < 0) {
+        (void)err_fork(&err, -errno, "the supervisor");
+        (void)!write(ready_fd, err.message, strlen(err.message));
+    }
     if (pid != 0)
         _exit(pid < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
     (void)prctl(PR_SET_NAME, "daruma");
