@@ -263,6 +263,7 @@ static int build_observers(struct daemon *daemon, struct err *err)
         .calls = daemon_calls(daemon),
         .journal = daemon->journal,
         .logs_dir = daemon->logs_dir,
+        .logs = daemon->logs,
     };
     return 0;
 }
@@ -489,7 +490,7 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
     const char *told = r == 0 ? "ok" : err.message[0] ? err.message : strerror(-r);
     /* When nobody listens any more there is nobody to tell. */
     if (ready_fd >= 0) {
-        (void)!write(ready_fd, told, strlen(told));
+        (void)!write(ready_fd, told, strlen(told) + 1);
         (void)close(ready_fd);
     }
     if (r == 0)

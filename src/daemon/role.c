@@ -82,7 +82,7 @@ void daemon_busy_end(void)
 static void say(int fd, const char *text)
 {
     /* When nobody listens any more there is nobody to tell. */
-    (void)!write(fd, text, strlen(text));
+    (void)!write(fd, text, strlen(text) + 1);
     (void)close(fd);
 }
 

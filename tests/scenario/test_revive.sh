@@ -368,6 +368,7 @@ services:
           - '$$| = 1; while (!-e q(stop)) { print qq(line ), ++$$i, qq(\n); select undef, undef, undef, 0.0005 } print qq(end\n); sleep 1000'
 END
     up
+    daruma logs -f --no-log-prefix app >followed &
     local death seen
     for death in 1 2 3 4; do
         seen=$(lines_logged)
@@ -384,6 +385,7 @@ END
 
 story_no_log_line_is_lost_or_doubled_when_the_supervisor_is_killed() {
     count_lines kill_supervisor
+    becomes 5 'cmp -s lines followed' # so it is for who follows them
 }
 
 kill_all_and_up() {
@@ -407,9 +409,11 @@ story_who_follows_events_and_logs_goes_on_with_the_next_supervisor() {
     daruma kill app-1
     becomes 5 'grep -q "started again" events && [[ $(grep -c "serves 127" lines) -eq 2 ]]'
     assert_eq "$(jq .seq events | sort -n | uniq -d)" "" "events that were told twice"
+    expect_exit 2 timeout 10 "$BUILD/daruma" logs -f nobody
     expect_exit 0 daruma down
     wait "$events" || fail "events -f ended with status $?"
     wait "$logs" || fail "logs -f ended with status $?"
+    expect_exit 2 daruma logs nobody
     assert_contains "$(cat events)" '"to":"down"' "the events"
 }
 
