@@ -408,7 +408,8 @@ static void on_beat(struct loop_timer *timer)
     loop_timer_set(daemon->loop, timer, clock_now() + BEAT_NS);
 }
 
-/* We could not become the supervisor, but somebody else may: what runs and what is known of it stays as it is. */
+/* We could not become the supervisor after one that died at some time, but somebody else may: what runs and what is known of it
+   stays as it is. */
 static void give_way(struct daemon *daemon)
 {
     char path[PATH_MAX];
@@ -503,9 +504,11 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
         (void)fprintf(stderr, "daruma: %s\n", err.message[0] ? err.message : strerror(-r));
     else
         rundir_forget_origin(&daemon->dir);
-    if (r < 0 && taking_over)
-        give_way(daemon);
-    else
+    if (r == 0 || !taking_over)
         take_down(daemon);
+    else if (
+        !setup
+             ->goes_on) /* else the next one finds all of it as we have, in the table and in memory, and the gateway goes on */
+        give_way(daemon);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
