@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 
+#include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
 
@@ -49,6 +50,10 @@ const char *rundir_file(const struct rundir *dir, const char *name, char path[PA
 /* Makes a file of the folder be `text`: readers see the old one or the new one, whenever we die. Negative errno with `err`; then
    the old one is still there. */
 int rundir_replace(const struct rundir *dir, const char *name, const char *text, struct err *err);
+
+/* Reads such a file as JSON; `*ret` is the caller's. -ENOENT: there is none; -EINVAL: it is none; another negative errno: it cannot be
+   read now. */
+int rundir_load(const struct rundir *dir, const char *name, json_t **ret);
 
 /*
  * Takes the project's lock: a descriptor (close-on-exec) that holds it until it and its copies in forked children
