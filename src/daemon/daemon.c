@@ -443,6 +443,8 @@ static void take_down(struct daemon *daemon)
     loop_free(daemon->loop);
     kept_close(&daemon->kept);
     kept_forget(&daemon->dir);
+    if (daemon->dir_hold >= 0)
+        (void)close(daemon->dir_hold);
     applied_free(&daemon->before);
     up_request_free(&daemon->request);
     free(daemon);
@@ -456,6 +458,7 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
     if (!daemon)
         return EXIT_FAILURE;
     daemon->dir = setup->dir;
+    daemon->dir_hold = rundir_hold(&daemon->dir); /* without it there is a risk, and no more */
     daemon->before = setup->before;
     daemon->spec_id = setup->before.id;
     daemon->refused = setup->refused;

@@ -198,6 +198,15 @@ int rundir_lock(const struct rundir *dir, int timeout_ms)
     return TAKE_FD(fd);
 }
 
+int rundir_hold(const struct rundir *dir)
+{
+    CLEANUP_CLOSE int fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
 bool rundir_busy(const struct rundir *dir)
 {
     char path[PATH_MAX];

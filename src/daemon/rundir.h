@@ -62,6 +62,10 @@ int rundir_load(const struct rundir *dir, const char *name, json_t **ret);
  */
 int rundir_lock(const struct rundir *dir, int timeout_ms);
 
+/* As long as the descriptor is open systemd-tmpfiles(8), which clears /tmp of what is old, leaves the folder alone (the locks of
+   tmpfiles.d(5)). Negative errno. */
+int rundir_hold(const struct rundir *dir);
+
 /* Does a supervisor (or one that just starts) hold the lock? */
 bool rundir_busy(const struct rundir *dir);
 

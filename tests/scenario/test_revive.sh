@@ -207,6 +207,27 @@ END
     wait_for 5 nothing_left
 }
 
+# systemd-tmpfiles takes an exclusive lock of a folder before it removes what is old in it.
+story_the_run_directory_is_not_cleared_of_what_is_old() {
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    local life
+    for life in 1 2; do
+        ! flock -n "$DARUMA_RUN_DIR/project" true || fail "in life $life nobody holds the folder"
+        kill_supervisor
+    done
+    if [[ $(type -t systemd-tmpfiles) ]]; then
+        echo "d $DARUMA_RUN_DIR 0700 - - 1ms" >clear.conf
+        systemd-tmpfiles --clean "$PWD/clear.conf"
+    fi
+    assert_eq "$(instance app-1 .state)" serving
+    expect_exit 0 daruma down
+    flock -n "$DARUMA_RUN_DIR/project" true || fail "somebody still holds the folder"
+}
+
 failed_begins() { grep -c "^daruma: .*oo many open files" "$DARUMA_RUN_DIR/project/daruma.log"; }
 
 # Whoever takes its place may lack something as well (with each limit something else), and dies of it, again and again: the gateway
