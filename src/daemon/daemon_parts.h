@@ -21,6 +21,7 @@
 
 struct daemon {
     struct rundir dir;
+    int dir_hold;              /* rundir_hold() */
     struct up_request request; /* the last that succeeded */
     int64_t since_wall_ns;
     uint64_t first_event; /* the number of the last event before ours */
