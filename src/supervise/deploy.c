@@ -374,8 +374,6 @@ static void init(struct service *service, struct version *from)
         .phase = DEPLOY_ROLLING,
         .from = *from,
         .to = service->version.number,
-        .before = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
-        .waits = traffic_waits_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name),
         .ended = deploy->ended,
         .began_ns = now_of(service),
         .began_wall_ns = clock_wall(),
@@ -385,8 +383,9 @@ static void init(struct service *service, struct version *from)
         .timer = { .fn = on_timer, .data = service },
     };
     *from = (struct version){ 0 };
-    deploy_sum_answers(service, deploy->before_all);
-    deploy_begin_comparison(service);
+    deploy_begin_counts(service);
+    const struct traffic_waits earlier = traffic_waits_since(&deploy->tally.waits, &deploy->ended);
+    deploy->tally.p99_before_us = traffic_p99_us(&earlier);
 }
 
 void deploy_begin(struct service *service, struct version *from)
@@ -410,7 +409,6 @@ void deploy_resume(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
     const struct spec_deploy *rules = &service->version.spec->deploy;
-    struct traffic now = traffic_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name);
 
     if (!deploy_is_active(service) && deploy->phase != DEPLOY_PAUSED) {
         /* What runs beside the present version is of one that nobody knows any more. */
@@ -423,12 +421,7 @@ void deploy_resume(struct service *service)
             deploy->step = SIZE_MAX;
         else
             weigh(service);
-        if (now.requests < deploy->before.requests)
-            deploy->before = (struct traffic){ 0 }; /* the gateway that counts now is another one */
-        deploy->waits = deploy->ended =
-            traffic_waits_of(service->supervisor->peers.board, service->supervisor->peers.gauges, service->name);
-        deploy_sum_answers(service, deploy->before_all);
-        deploy_begin_comparison(service);
+        deploy_resume_counts(service);
     }
     share_out(service);
     service_keep(service);

@@ -17,6 +17,8 @@
 #include "supervise/deploy_verdict.h"
 #include "supervise/traffic.h"
 
+#include <assert.h>
+
 struct instance;
 struct service;
 struct spec_ref;
@@ -73,6 +75,26 @@ struct deploy_receipt {
     char failed_instance[EVENT_NAME];
 };
 
+/* What a deploy has counted and noted for its verdict and its receipt. Plain numbers and texts: it outlives the supervisor
+   (record.h) as the gauges do that it refers to. [0] is the old version, [1] the new one. */
+struct deploy_tally {
+    struct traffic before;      /* what had been counted when it began */
+    struct traffic_waits waits; /* … of how long they waited */
+    uint64_t p99_before_us;     /* as in the receipt */
+    /* What they had answered: through endpoints that are gone; when the deploy began; when the comparison that goes on
+       began. */
+    struct deploy_sample gone[2], before_all[2], base[2];
+    struct deploy_sample seen[2]; /* since the deploy began, as last looked at */
+    /* What they answered to the deploy's own questions: since the comparison began; since the deploy did. */
+    struct deploy_sample probes[2], probes_all[2];
+    uint64_t doubted; /* bool: the new version looked slower, when it had answered so much */
+    struct deploy_sample doubt;
+    uint64_t steps_len;
+    struct deploy_mark steps[DEPLOY_STEPS];
+};
+static_assert(sizeof(struct deploy_tally) == 32 + 128 * 8 + 13 * (16 + GAUGES_LATENCY * 8) + 24 + DEPLOY_STEPS * 32,
+              "layout");
+
 struct deploy {
     struct service *service;
     enum deploy_phase phase;
@@ -90,19 +112,11 @@ struct deploy {
     uint32_t share;      /* the same in 1/1000 */
     uint32_t weights[2]; /* of the old and the new version's endpoints */
     int64_t began_wall_ns;
-    struct traffic before;             /* what had been counted when it began */
-    struct traffic_waits waits, ended; /* … of how long they waited, and when the deploy before had ended */
-    struct deploy_mark steps[DEPLOY_STEPS];
-    size_t steps_len;
+    struct deploy_tally tally;
+    struct deploy_probing probing;
     struct deploy_receipt receipt; /* of the last one, as long as `after` runs */
     struct loop_timer after;
-
-    /* What the old [0] and the new version [1] had answered: through endpoints that are gone; when the deploy began; when
-       the comparison that goes on began; and since the deploy began, as last looked at. */
-    struct deploy_sample gone[2], before_all[2], base[2], seen[2];
-    struct deploy_probing probing;
-    bool doubted; /* the new version looked slower, when it had answered so much */
-    struct deploy_sample doubt;
+    struct traffic_waits ended; /* as `waits`, when the last one had ended */
 
     char reason[EVENT_TEXT], last_words[EVENT_TEXT], failed_instance[EVENT_NAME];
     struct loop_timer timer;
@@ -147,6 +161,10 @@ struct deploy_view deploy_look(struct service *service);
 void deploy_judge(struct service *service);
 /* deploy_compare.c: what the old [0] and the new version [1] have answered since they run. */
 void deploy_sum_answers(const struct service *service, struct deploy_sample ret[2]);
+/* From here on it is counted what comes of the deploy. */
+void deploy_begin_counts(struct service *service);
+/* For a supervisor that takes over: the counting goes on, if the one before left it and the gateway is still the same. */
+void deploy_resume_counts(struct service *service);
 /* A comparison begins here. Blue-green compares with what the old version did before the switch. */
 void deploy_begin_comparison(struct service *service);
 /* True when the new version is found worse; the deploy's reason says how. */

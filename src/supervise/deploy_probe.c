@@ -52,12 +52,14 @@ static void count(struct deploy_sample *sample, bool failed, unsigned cell)
 
 static void on_answer(struct probe *probe, bool passed, const char *text)
 {
-    struct deploy_asking *asking = probe->data;
+    const struct deploy_asking *asking = probe->data;
+    struct deploy *deploy = &asking->service->deploy;
+    bool new = asking == &deploy->probing.of[1];
     bool failed = probe->status == 0 || probe->status >= 500;
     unsigned cell = gauges_latency_cell((uint64_t)(loop_now(probe->loop) - asking->asked_ns) / NS_PER_US);
 
-    count(&asking->seen, failed, cell);
-    count(&asking->all, failed, cell);
+    count(&deploy->tally.probes[new], failed, cell);
+    count(&deploy->tally.probes_all[new], failed, cell);
 }
 
 static void ask(struct service *service, bool new, const struct instance *instance)
@@ -71,6 +73,7 @@ static void ask(struct service *service, bool new, const struct instance *instan
         .proxy_protocol = instance->spec->proxy_protocol,
     };
 
+    asking->service = service;
     asking->probe.loop = service->supervisor->peers.loop;
     asking->probe.done = on_answer;
     asking->probe.data = asking;
@@ -90,7 +93,7 @@ static void on_timer(struct loop_timer *timer)
     length = length / 5 * 4; /* the last answers are to be there when the time is over */
     int64_t interval = length / rules->min_requests;
     double due = (double)rules->min_requests * (double)(now + interval - begun) / (double)length;
-    bool few = (double)probing->clients < due && probing->of[1].seen.answers < rules->min_requests;
+    bool few = (double)probing->clients < due && service->deploy.tally.probes[1].answers < rules->min_requests;
     const struct instance *old = few ? next_of(service, false, &probing->of[0].turn) : NULL;
     const struct instance *fresh = old ? next_of(service, true, &probing->of[1].turn) : NULL;
     if (fresh && !probing->of[0].probe.busy && !probing->of[1].probe.busy) {
@@ -114,11 +117,10 @@ void deploy_probe(struct service *service, uint64_t clients)
 
 void deploy_probe_begin(struct service *service)
 {
-    struct deploy_probing *probing = &service->deploy.probing;
+    struct deploy *deploy = &service->deploy;
 
-    probing->clients = 0;
-    for (int i = 0; i < 2; i++)
-        memset(&probing->of[i].seen, 0, sizeof(probing->of[i].seen));
+    deploy->probing.clients = 0;
+    memset(deploy->tally.probes, 0, sizeof(deploy->tally.probes));
 }
 
 void deploy_probe_end(struct service *service)

@@ -14,10 +14,10 @@ struct service;
 
 /* One version's: [0] the old, [1] the new one. */
 struct deploy_asking {
+    struct service *service;
     struct probe probe;
     size_t turn; /* whose turn it is, of its instances */
     int64_t asked_ns;
-    struct deploy_sample seen, all; /* since the comparison began; since the deploy did */
 };
 
 struct deploy_probing {

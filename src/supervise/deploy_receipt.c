@@ -21,13 +21,13 @@ static struct traffic_waits waits_now(const struct service *service)
 
 void deploy_mark(struct service *service, const char *format, ...)
 {
-    struct deploy *deploy = &service->deploy;
+    struct deploy_tally *tally = &service->deploy.tally;
     va_list args;
 
-    if (deploy->steps_len == ARRAY_LEN(deploy->steps))
+    if (tally->steps_len == ARRAY_LEN(tally->steps))
         return;
-    struct deploy_mark *mark = &deploy->steps[deploy->steps_len++];
-    mark->at_ns = loop_now(service->supervisor->peers.loop) - deploy->began_ns;
+    struct deploy_mark *mark = &tally->steps[tally->steps_len++];
+    mark->at_ns = loop_now(service->supervisor->peers.loop) - service->deploy.began_ns;
     va_start(args, format);
     (void)vsnprintf(mark->what, sizeof(mark->what), format, args);
     va_end(args);
@@ -52,11 +52,11 @@ static void on_after(struct loop_timer *timer)
 void deploy_hand_out(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
+    const struct deploy_tally *tally = &deploy->tally;
     const struct supervisor_peers *peers = &service->supervisor->peers;
     struct deploy_receipt *receipt = &deploy->receipt;
     const struct traffic now = traffic_of(peers->board, peers->gauges, service->name);
-    const struct traffic_waits ended = waits_now(service), since = traffic_waits_since(&ended, &deploy->waits);
-    const struct traffic_waits earlier = traffic_waits_since(&deploy->waits, &deploy->ended);
+    const struct traffic_waits ended = waits_now(service), since = traffic_waits_since(&ended, &tally->waits);
 
     deploy->ended = ended;
     *receipt = (struct deploy_receipt){
@@ -69,15 +69,15 @@ void deploy_hand_out(struct service *service)
         .took_ns = deploy->ended_ns - deploy->began_ns,
         .started = deploy->started,
         .failed = deploy->failed,
-        .traffic = traffic_since(&now, &deploy->before),
+        .traffic = traffic_since(&now, &tally->before),
         .gap_us = traffic_gap_us(&since),
         .p99_us = traffic_p99_us(&since),
-        .p99_before_us = traffic_p99_us(&earlier),
-        .steps_len = deploy->steps_len,
-        .answers = { deploy->seen[0], deploy->seen[1] },
-        .probes = { deploy->probing.of[0].all, deploy->probing.of[1].all },
+        .p99_before_us = tally->p99_before_us,
+        .steps_len = tally->steps_len,
+        .answers = { tally->seen[0], tally->seen[1] },
+        .probes = { tally->probes_all[0], tally->probes_all[1] },
     };
-    memcpy(receipt->steps, deploy->steps, sizeof(receipt->steps));
+    memcpy(receipt->steps, tally->steps, sizeof(receipt->steps));
     memcpy(receipt->reason, deploy->reason, sizeof(receipt->reason));
     memcpy(receipt->last_words, deploy->last_words, sizeof(receipt->last_words));
     memcpy(receipt->failed_instance, deploy->failed_instance, sizeof(receipt->failed_instance));

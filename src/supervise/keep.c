@@ -102,11 +102,50 @@ static struct deploy_record deploy_record(const struct deploy *deploy)
         .began_wall_ns = deploy->began_wall_ns,
         .batch_ns = deploy->batch_ns,
         .step_ns = deploy->step_ns,
-        .before = deploy->before,
+        .killed = { deploy->killed[0], deploy->killed[1] },
     };
     (void)snprintf(record.reason, sizeof(record.reason), "%s", deploy->reason);
     (void)snprintf(record.last_words, sizeof(record.last_words), "%s", deploy->last_words);
+    memcpy(record.failed_instance, deploy->failed_instance, sizeof(record.failed_instance));
     return record;
+}
+
+bool service_has_tally(const struct service *service)
+{
+    for (size_t i = 0; i < TALLY_PIECES; i++)
+        if (service->tally_slots[i] < 0)
+            return false;
+    return true;
+}
+
+void service_drop_tally(struct service *service)
+{
+    for (size_t i = 0; i < TALLY_PIECES; i++)
+        records_drop(&service->supervisor->records, &service->tally_slots[i]);
+}
+
+/* Pieces that changed. */
+static void keep_tally(struct service *service)
+{
+    struct records *records = &service->supervisor->records;
+    struct tally_record record = { .kind = RECORD_TALLY, .began_ns = service->deploy.began_ns };
+    const void *kept;
+
+    (void)snprintf(record.service, sizeof(record.service), "%s", service->name);
+    for (size_t i = 0, left = sizeof(struct deploy_tally); records->arena && i < TALLY_PIECES;
+         i++, left -= TALLY_PIECE) {
+        int *slot = &service->tally_slots[i];
+        size_t len = left < TALLY_PIECE ? left : TALLY_PIECE;
+        record.piece = (uint32_t)i;
+        memcpy(record.bytes, (const char *)&service->deploy.tally + i * TALLY_PIECE, len);
+        memset(record.bytes + len, 0, TALLY_PIECE - len);
+        if (*slot >= 0 && arena_load(records->arena, (uint32_t)*slot, &kept) == sizeof(record) &&
+            memcmp(kept, &record, sizeof(record)) == 0)
+            continue;
+        int r = records_put(records, slot, &record, sizeof(record));
+        if (r < 0)
+            supervisor_not_kept(service->supervisor, r);
+    }
 }
 
 void service_keep(struct service *service)
@@ -126,6 +165,11 @@ void service_keep(struct service *service)
         .deploy = deploy_record(&service->deploy),
     };
 
+    /* Before the record that says that there is a deploy. */
+    if (deploy_is_active(service) || service->deploy.phase == DEPLOY_PAUSED)
+        keep_tally(service);
+    else
+        service_drop_tally(service);
     for (size_t i = 0; i < SERVICE_HISTORY; i++)
         record.history[i] = version_record(&service->history[i]);
     (void)snprintf(record.name, sizeof(record.name), "%s", service->name);

@@ -13,9 +13,10 @@
 #include "base/board.h"
 #include "base/event.h"
 #include "runtime/runtime.h"
-#include "supervise/traffic.h"
+#include "supervise/deploy.h"
 
-enum record_kind { RECORD_SERVICE = 1, RECORD_INSTANCE = 2 };
+/* In the order in which they are restored. */
+enum record_kind { RECORD_SERVICE = 1, RECORD_TALLY, RECORD_INSTANCE };
 
 enum record_job { RECORD_NO_JOB, RECORD_PRE_DEPLOY, RECORD_POST_DEPLOY, RECORD_PREPARE };
 
@@ -31,7 +32,7 @@ struct record_version {
 };
 static_assert(sizeof(struct record_version) == 96, "layout");
 
-/* A struct deploy, by the same names. What its versions have answered is not kept: the comparison begins anew. */
+/* A struct deploy, by the same names. */
 struct deploy_record {
     struct record_version from;
     uint32_t to;
@@ -40,10 +41,22 @@ struct deploy_record {
     int32_t started, failed;
     uint8_t prepared, pre_done, post_done, tolerant;
     int64_t began_ns, began_wall_ns, batch_ns, step_ns;
-    struct traffic before;
-    char reason[EVENT_TEXT], last_words[EVENT_TEXT];
+    int32_t killed[2];
+    char reason[EVENT_TEXT], last_words[EVENT_TEXT], failed_instance[EVENT_NAME];
 };
-static_assert(sizeof(struct deploy_record) == 184 + 2 * EVENT_TEXT, "layout");
+static_assert(sizeof(struct deploy_record) == 160 + 2 * EVENT_TEXT + EVENT_NAME, "layout");
+
+/* A piece of the struct deploy_tally of a deploy that goes on or paused: that is larger than all else, and few have one. Pieces
+   may be of different looks when a supervisor died between them. */
+enum { TALLY_PIECE = 2048, TALLY_PIECES = (sizeof(struct deploy_tally) + TALLY_PIECE - 1) / TALLY_PIECE };
+struct tally_record {
+    uint32_t kind;
+    uint32_t piece;
+    char service[EVENT_NAME];
+    int64_t began_ns; /* of the deploy */
+    unsigned char bytes[TALLY_PIECE];
+};
+static_assert(sizeof(struct tally_record) == 80 + TALLY_PIECE, "layout");
 
 struct service_record {
     uint32_t kind;
@@ -94,12 +107,13 @@ uint32_t instance_record_length(const struct instance_record *record);
 
 /* The slots from RECORD_FIRST on are this folder's; those before the daemon's. */
 enum {
-    RECORD_VERSION = 6,
+    RECORD_VERSION = 7,
     RECORD_FIRST = 8,
     RECORD_SLOTS = 12 * 1024,
     RECORD_SIZE = sizeof(struct instance_record),
 };
-static_assert(sizeof(struct service_record) <= RECORD_SIZE, "the larger of the two");
+static_assert(sizeof(struct service_record) <= RECORD_SIZE && sizeof(struct tally_record) <= RECORD_SIZE,
+              "the largest");
 
 /* The writer's side: which slots are taken. */
 struct records {

@@ -137,6 +137,7 @@ struct found {
     union {
         uint32_t kind;
         struct service_record service;
+        struct tally_record tally;
         struct instance_record instance;
     } record;
 };
@@ -152,6 +153,7 @@ static bool is_sound_service(const struct service_record *service)
     bool sound = is_text(service->name, sizeof(service->name)) && service->name[0] && service->replicas >= 0 &&
                  service->state <= SERVICE_FAILED && service->deploy.phase <= DEPLOY_FAILED &&
                  is_text(service->deploy.reason, EVENT_TEXT) && is_text(service->deploy.last_words, EVENT_TEXT) &&
+                 is_text(service->deploy.failed_instance, EVENT_NAME) &&
                  is_text(service->version.image, sizeof(service->version.image)) &&
                  is_text(service->pending.image, sizeof(service->pending.image)) &&
                  is_text(service->deploy.from.image, sizeof(service->deploy.from.image));
@@ -177,6 +179,9 @@ static bool is_sound(const struct found *found, uint32_t len)
         return false;
     if (found->record.kind == RECORD_SERVICE)
         return len == sizeof(found->record.service) && is_sound_service(&found->record.service);
+    if (found->record.kind == RECORD_TALLY)
+        return len == sizeof(found->record.tally) && found->record.tally.piece < TALLY_PIECES &&
+               is_text(found->record.tally.service, EVENT_NAME);
     return found->record.kind == RECORD_INSTANCE && len >= offsetof(struct instance_record, ports) &&
            instance->ports_len <= RUNTIME_PORTS && len == instance_record_length(instance) &&
            is_sound_instance(instance);
@@ -189,6 +194,8 @@ static int by_service_and_number(const void *a, const void *b)
         return x->record.kind < y->record.kind ? -1 : 1;
     if (x->record.kind == RECORD_SERVICE)
         return strcmp(x->record.service.name, y->record.service.name);
+    if (x->record.kind == RECORD_TALLY)
+        return (x->slot > y->slot) - (x->slot < y->slot);
     if (x->record.instance.job != y->record.instance.job) /* jobs last: the numbers are those of the others */
         return x->record.instance.job < y->record.instance.job ? -1 : 1;
     int names = strcmp(x->record.instance.service, y->record.instance.service);
@@ -198,7 +205,7 @@ static int by_service_and_number(const void *a, const void *b)
            (x->record.instance.number < y->record.instance.number);
 }
 
-/* Services first, then instances in order. What is not sound is emptied: its process, if there is one, is a stray. */
+/* Services first, then tallies, then instances in order. What is not sound is emptied: its process, if there is one, is a stray. */
 static int find_all(struct supervisor *supervisor, struct found **ret, size_t *ret_len)
 {
     struct records *records = &supervisor->records;
@@ -292,9 +299,11 @@ static void restore_deploy(struct restoring *restoring, struct service *service,
     deploy->began_wall_ns = record->began_wall_ns;
     deploy->batch_ns = record->batch_ns;
     deploy->step_ns = record->step_ns;
-    deploy->before = record->before;
+    deploy->killed[0] = record->killed[0];
+    deploy->killed[1] = record->killed[1];
     memcpy(deploy->reason, record->reason, sizeof(deploy->reason));
     memcpy(deploy->last_words, record->last_words, sizeof(deploy->last_words));
+    memcpy(deploy->failed_instance, record->failed_instance, sizeof(deploy->failed_instance));
 }
 
 /* That of the spec that was applied last, if its own cannot be had. */
@@ -346,6 +355,31 @@ static int restore_service(struct restoring *restoring, const struct found *foun
     return 0;
 }
 
+/* One of the deploy that goes on; any other is left from before. */
+static void restore_tally(struct restoring *restoring, const struct found *found)
+{
+    const struct tally_record *record = &found->record.tally;
+    struct service *service = supervisor_find(restoring->supervisor, record->service);
+    size_t at = (size_t)record->piece * TALLY_PIECE, left = sizeof(struct deploy_tally) - at;
+    int slot = found->slot;
+
+    if (!service || service->tally_slots[record->piece] >= 0 || service->deploy.began_ns != record->began_ns) {
+        records_drop(&restoring->supervisor->records, &slot);
+        return;
+    }
+    service->tally_slots[record->piece] = slot;
+    memcpy((char *)&service->deploy.tally + at, record->bytes, left < TALLY_PIECE ? left : TALLY_PIECE);
+}
+
+/* Its numbers do no harm, whatever they are; its texts could. */
+static void check_tally(struct deploy_tally *tally)
+{
+    if (tally->steps_len > DEPLOY_STEPS)
+        tally->steps_len = 0;
+    for (size_t i = 0; i < DEPLOY_STEPS; i++)
+        tally->steps[i].what[DEPLOY_STEP - 1] = '\0';
+}
+
 /* A job runs beside the service's own instances, and once: it is waited for, not begun again. */
 static struct instance *take_job(struct service *service, enum record_job job)
 {
@@ -390,6 +424,20 @@ static int restore_instance(struct restoring *restoring, const struct found *fou
     return 0;
 }
 
+static int restore_record(struct restoring *restoring, const struct found *found)
+{
+    switch ((enum record_kind)found->record.kind) {
+    case RECORD_SERVICE:
+        return restore_service(restoring, found);
+    case RECORD_TALLY:
+        restore_tally(restoring, found);
+        return 0;
+    case RECORD_INSTANCE:
+        return restore_instance(restoring, found);
+    }
+    return 0;
+}
+
 /* What the board still says of instances that are no more. */
 static void clear_board(struct supervisor *supervisor)
 {
@@ -417,6 +465,7 @@ static void clear_board(struct supervisor *supervisor)
 static int complete(struct service *service)
 {
     service_use_version(service);
+    check_tally(&service->deploy.tally);
     deploy_resume(service);
     service_update(service);
     return service->wanted && !service->gone ? service_resize(service, service->replicas) : 0;
@@ -433,8 +482,7 @@ static int restore_all(struct restoring *restoring, const struct found *list, si
         return -ENOMEM;
     restoring->refs[restoring->refs_len++] = spec_ref_take(present);
     for (size_t i = 0; r == 0 && i < len; i++)
-        r = list[i].record.kind == RECORD_SERVICE ? restore_service(restoring, &list[i])
-                                                  : restore_instance(restoring, &list[i]);
+        r = restore_record(restoring, &list[i]);
     for (size_t i = 0; i < restoring->refs_len; i++)
         spec_ref_drop(&restoring->refs[i]);
     free(restoring->refs);

@@ -16,6 +16,8 @@ struct service *service_new(struct supervisor *supervisor, const char *name)
         return NULL;
     service->supervisor = supervisor;
     service->slot = -1;
+    for (size_t i = 0; i < TALLY_PIECES; i++)
+        service->tally_slots[i] = -1;
     service->name = strdup(name);
     if (!service->name) {
         free(service);
@@ -39,6 +41,7 @@ void service_free(struct service *service)
         instance_free(service->instances[i]);
     free(service->instances);
     records_drop(&service->supervisor->records, &service->slot);
+    service_drop_tally(service);
     version_drop(&service->version);
     version_drop(&service->pending);
     for (size_t i = 0; i < SERVICE_HISTORY; i++)

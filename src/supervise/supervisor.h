@@ -107,8 +107,9 @@ struct service {
     bool was_ready; /* since it was wanted: one ready replica is now enough for those who depend on it */
     bool came_back; /* one of its instances was started again: dependents with `restart` follow when all is ready */
     enum service_state state;
-    int slot;                   /* of its record; -1: none */
-    struct service_record kept; /* as it is there */
+    int slot;                      /* of its record; -1: none */
+    struct service_record kept;    /* as it is there */
+    int tally_slots[TALLY_PIECES]; /* of its deploy's; -1: none */
     /* Restored, but not in the file: what is to be known for its end. NULL: it is there. */
     struct spec_service *departed;
 };
@@ -243,6 +244,9 @@ void instance_lost(struct instance *instance, const struct err *err);
 /* keep.c */
 /* Writes the service's record, if it changed, with its deploy's. */
 void service_keep(struct service *service);
+/* All pieces of its deploy's tally are kept; none are from now on. */
+bool service_has_tally(const struct service *service);
+void service_drop_tally(struct service *service);
 /* Writes its record; a change that is not written is undone by our death. */
 void instance_keep(struct instance *instance);
 /* Where its process is to be found, for its record. */

@@ -239,6 +239,27 @@ story_taken_over_in_the_middle_it_still_goes_back_when_its_version_is_bad() {
     assert_eq "$(daruma ps --json | jq -r 'map("\(.instance) \(.restarts)") | join(", ")')" "app-1 0, app-2 0" "instances"
 }
 
+story_what_a_canary_answered_before_a_takeover_still_counts() {
+    app=$BUILD/bench/app
+    deployable "" 'deploy: {strategy: canary, steps: [50], dwell: 60s, min_requests: 60, probe: ""}'
+    sed -i 's/monitor: 500ms/monitor: 0s/' compose.yaml
+    up
+    expect_exit 0 daruma deploy app -d --env FAULTY=20
+    becomes 5 '[[ $(shares) == "50 %" ]]'
+    ask() { curl -s --max-time 10 -o answer "$url/?[1-80]"; }
+    ask # about 40 of them of the new version, which are too few for a verdict
+    kill_supervisor
+    assert_eq "$(deploys)" "" "deploys that ended"
+    ask
+    becomes 5 '[[ $(deploys) == "1 2 rolled back" ]]'
+    local receipt
+    receipt=$(daruma deploy --history --json | jq '.[0]')
+    assert_contains "$(jq -r .reason <<<"$receipt")" "it fails more"
+    assert_number "$(jq .requests <<<"$receipt")" '>= 100' "requests"
+    assert_number "$(jq .new.answers <<<"$receipt")" '>= 60' "answers of the new version"
+    assert_eq "$(jq -r '.steps | map(.what) | join(", ")' <<<"$receipt")" "1 started, 50 %, went back, 1 retired"
+}
+
 story_the_versions_before_outlive_all_of_daruma() {
     deployable
     sed -i 's/replicas: 2/replicas: 1/; s/monitor: 500ms/monitor: 50ms/' compose.yaml

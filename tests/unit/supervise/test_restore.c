@@ -9,6 +9,7 @@
 #include "supervise/supervise.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -44,7 +45,8 @@ static struct {
     uint32_t last_spec;
     bool lost; /* they cannot be loaded again */
     struct event_sink sink;
-    char told[4096]; /* of deploys, since the present life began */
+    char told[4096];               /* of deploys, since the present life began */
+    struct deploy_receipt receipt; /* the last one */
 } house;
 
 /* ---- a runtime of words ---- */
@@ -152,6 +154,7 @@ static struct spec *load_spec(void *data, uint32_t id)
 
 static void deployed(void *data, const struct deploy_receipt *receipt)
 {
+    house.receipt = *receipt;
 }
 
 static void on_event(struct event_sink *sink, const struct event *event)
@@ -599,6 +602,110 @@ static void a_canary_goes_on_at_its_step(void **unused)
     assert_string_equal(house.told, "version 2 gets 50 % of the requests; version 2 gets 100 % of the requests; ");
 }
 
+/* A port of 127.0.0.1 at which somebody listens, and nobody answers. */
+static struct runtime_port listen_somewhere(void)
+{
+    struct runtime_port port = { .target = 80, .address.len = sizeof(struct sockaddr_in) };
+    struct sockaddr_in *in = (struct sockaddr_in *)&port.address.u;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    *in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    assert_int_equal(bind(fd, (struct sockaddr *)in, sizeof(*in)), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)in, &port.address.len), 0);
+    return port;
+}
+
+static void tell_started_at(const char *instance, const struct runtime_port *port)
+{
+    struct runtime_handle *handle = handle_of(instance);
+    assert_non_null(handle);
+    handle->trace.ports[0] = *port;
+    handle->trace.ports_len = 1;
+    supervisor_runtime_events.traced(handle->owner, &handle->trace);
+    supervisor_runtime_events.started(handle->owner, handle->trace.pid, handle->trace.ports, 1);
+}
+
+/* As the gateway would count it. */
+static void answers(const char *instance, uint32_t count, uint32_t failures)
+{
+    for (uint32_t i = 0; i < house.board->used_endpoints; i++) {
+        const struct board_endpoint *endpoint = &house.board->endpoints[i];
+        struct endpoint_gauge *gauge = &house.gauges->worker[0].endpoints[i];
+        if (strcmp(endpoint->instance, instance) != 0)
+            continue;
+        gauge->generation = endpoint->generation;
+        gauge->failures += failures;
+        gauge->latency[gauges_latency_cell(5000)] += count;
+        return;
+    }
+    fail_msg("%s has no endpoint", instance);
+}
+
+static void what_was_counted_outlives_the_supervisor(void **unused)
+{
+#define COUNTED(n)                                                                                                     \
+    "  app: {restart: always, environment: {VERSION: '" #n "'}, expose: [80],\n"                                       \
+    "        x-daruma: {process: {command: [run]}, deploy: {strategy: canary, steps: [10], dwell: 60s,\n"              \
+    "                   compare: failures, probe: ''}},\n"                                                             \
+    "        deploy: {update_config: {order: start-first, monitor: 0s}}}\n"
+    const struct runtime_port one = listen_somewhere(), two = listen_somewhere();
+    apply(COUNTED(1));
+    tell_started_at("app-1", &one);
+    while (strcmp(info_of("app-1").state, "serving") != 0)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    answers("app-1", 10000, 9000); /* before it, so they do not count */
+    apply(COUNTED(2));
+    tell_started_at("app-2", &two);
+    turns_until_told("version 2 gets 10 %");
+    answers("app-1", 1000, 0);
+    answers("app-2", 40, 20); /* too few for a verdict */
+    restore_last();
+    tell_started_at("app-1", &one);
+    tell_started_at("app-2", &two);
+    assert_string_equal(house.told, "");
+    answers("app-2", 20, 0);
+    turns_until_told("version 2 goes back to 1: it fails more: 33.3 %");
+    restore_last(); /* on the way back it is not forgotten either */
+    tell_started_at("app-1", &one);
+    tell_started_at("app-2", &two);
+    tell_exit("app-2", CAUSE_DEPLOY, 0);
+    turns_until_told("back at version 1");
+    const struct deploy_receipt *receipt = &house.receipt;
+    assert_int_equal(receipt->answers[0].answers, 1000);
+    assert_int_equal(receipt->answers[0].failures, 0);
+    assert_int_equal(receipt->answers[1].answers, 60);
+    assert_int_equal(receipt->answers[1].failures, 20);
+    assert_string_equal(receipt->steps[0].what, "1 started");
+    assert_string_equal(receipt->steps[1].what, "10 %");
+    assert_string_equal(receipt->failed_instance, "app-2");
+}
+
+/* Another gateway knows nothing of what the one before had counted. */
+static void with_another_gateway_the_counting_begins_anew(void **unused)
+{
+    const struct runtime_port one = listen_somewhere(), two = listen_somewhere();
+    struct err err;
+    apply(COUNTED(1));
+    tell_started_at("app-1", &one);
+    while (strcmp(info_of("app-1").state, "serving") != 0)
+        assert_int_equal(loop_turn(house.loop, 10 * NS_PER_MS), 0);
+    answers("app-1", 10000, 9000);
+    apply(COUNTED(2));
+    tell_started_at("app-2", &two);
+    turns_until_told("version 2 gets 10 %");
+    answers("app-2", 40, 0);
+    gauges_free(house.gauges);
+    house.gauges = gauges_new(1, &err);
+    restore_last();
+    tell_started_at("app-1", &one);
+    tell_started_at("app-2", &two);
+    answers("app-1", 1000, 0);
+    answers("app-2", 60, 20);
+    turns_until_told(
+        "version 2 goes back to 1: it fails more: 33.3 % of its answers were 5xx, of the old version's 0.0 %");
+}
+
 /* Killed when it was written down what is to be, and before any of it was done. */
 static void what_was_applied_in_part_is_applied(void **unused)
 {
@@ -632,7 +739,7 @@ static void records_of_noise_do_no_harm(void **unused)
     for (int round = 0; round < 200; round++) {
         for (size_t i = 0; i < sizeof(noise); i++)
             noise[i] = (unsigned char)random();
-        uint32_t kind = 1 + (uint32_t)round % 2;
+        uint32_t kind = RECORD_SERVICE + (uint32_t)round % 3;
         memcpy(noise, &kind, sizeof(kind));
         uint32_t len = round % 3 ? (uint32_t)(random() % RECORD_SIZE) : sizeof(struct service_record);
         assert_int_equal(arena_store(&house.arena, 32 + (uint32_t)round % 16, noise, len), 0);
@@ -660,6 +767,8 @@ int main(void)
         TEST(versions_can_be_gone_back_to_after_a_takeover),
         TEST(a_change_that_waits_for_its_turn_is_not_forgotten),
         TEST(a_canary_goes_on_at_its_step),
+        TEST(what_was_counted_outlives_the_supervisor),
+        TEST(with_another_gateway_the_counting_begins_anew),
         TEST(what_was_applied_in_part_is_applied),
         TEST(records_of_noise_do_no_harm),
     };
