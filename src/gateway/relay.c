@@ -368,7 +368,6 @@ static bool pass_body(struct gw_worker *worker, struct conn *conn, struct upstre
 
     if (!(upstream->io & GW_WRITABLE))
         return false;
-    conn->flags |= CONN_REPLAY_LOST;
     ssize_t there = recv(conn->fd, worker->passing, most, MSG_PEEK);
     if (there <= 0) {
         if (gw_read_nothing(&conn->io, there) < 0)
@@ -378,6 +377,7 @@ static bool pass_body(struct gw_worker *worker, struct conn *conn, struct upstre
     ssize_t n = gw_send(worker, conn, &upstream->socket, &(struct iovec){ worker->passing, (size_t)there }, 1, 0);
     if (n <= 0)
         return went_out(worker, conn, upstream, n);
+    conn->flags |= CONN_REPLAY_LOST;
     conn->passed = (uint32_t)n;
     if (there < GW_BLOCK)
         conn->io &= (uint8_t)~GW_BULK;
