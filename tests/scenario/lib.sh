@@ -206,8 +206,8 @@ load() { # RATE SECONDS [WATCH-OPTIONS…]
     load=$!
 }
 
-# Asks the supervisor itself: curl_admin gateway
-curl_admin() { curl -s --unix-socket "$(echo "$DARUMA_RUN_DIR"/*/admin.sock)" "http://daruma/v1/$1"; }
+# Asks the supervisor itself: curl_admin gateway [CURL-OPTIONS…]
+curl_admin() { curl -s --unix-socket "$(echo "$DARUMA_RUN_DIR"/*/admin.sock)" "http://daruma/v1/$1" "${@:2}"; }
 
 # Asks the project's Redis: redis GET hits
 redis() {
