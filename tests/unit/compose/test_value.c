@@ -172,6 +172,9 @@ static void signals_have_names_and_numbers(void **unused)
     assert_int_equal(value_signal("9"), SIGKILL);
     assert_int_equal(value_signal("SIGNOTHING"), -EINVAL);
     assert_int_equal(value_signal("0"), -EINVAL);
+    assert_int_equal(value_signal("-9"), -EINVAL);
+    assert_int_equal(value_signal(""), -EINVAL);
+    assert_int_equal(value_signal("KILLL"), -EINVAL);
     assert_int_equal(value_signal("4711"), -EINVAL);
 }
 
