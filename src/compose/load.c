@@ -229,8 +229,47 @@ static void load_nginx(struct job *job, struct loading *load)
     job->code = job->problems->errors > 0 ? -EINVAL : 0;
 }
 
+/* What the merged files imply, who of the services takes part, and what is wrong with them together. Returns those that
+   do not. */
+static struct node *complete_project(struct loading *load, const struct compose_request *request, struct node *project,
+                                     const char *name, const struct node *active)
+{
+    schema_require(load->pool, load->problems, &schema_root, project, "");
+    node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
+    normalise_defaults(load, project);
+    if (!request->no_normalise)
+        normalise_project(load, project, name);
+    struct node *disabled = normalise_profiles(load, project, active, request->services);
+    if (!request->no_consistency) {
+        normalise_check(load, project, disabled);
+        normalise_check_services(load, project);
+    }
+    normalise_check_rules(load, project);
+    normalise_select(load, project, request->services, disabled);
+    if (!request->no_consistency)
+        normalise_check_names(load, project);
+    if (request->prune)
+        normalise_prune(load, project);
+    normalise_nulls(load, project);
+    if (!request->no_env_files)
+        normalise_environment(load, project);
+    return disabled;
+}
+
+static bool too_many_services(struct loading *load, const struct node *project)
+{
+    const struct node *services = node_get(project, "services");
+
+    if (!services || services->len <= SERVICES_MAX)
+        return false;
+    problem_error(load->problems, services->place, "%zu services are too many; at most %d", services->len,
+                  SERVICES_MAX);
+    return true;
+}
+
 static void load_project(struct job *job)
 {
+    const struct compose_request *request = job->request;
     struct loading *load = POOL_NEW(&job->pool, struct loading);
     struct place nowhere = { 0 };
     struct project_files found;
@@ -242,57 +281,35 @@ static void load_project(struct job *job)
                               .files = node_new(&job->pool, NODE_MAP, nowhere),
                               .included = &job->included,
                               .at = &job->at,
-                              .no_interpolate = job->request->no_interpolate,
-                              .stdin_as_dash = job->request->stdin_as_dash };
-    if (job->request->nginx_conf) {
+                              .no_interpolate = request->no_interpolate,
+                              .stdin_as_dash = request->stdin_as_dash };
+    if (request->nginx_conf) {
         load_nginx(job, load);
         return;
     }
-    job->code = files_find(load, job->request, &found);
+    job->code = files_find(load, request, &found);
     if (job->code < 0)
         return;
     load->base_dir = found.directory;
-    load->keep_paths = job->request->no_paths ? found.directory : NULL;
-    load->variables = job->request->want_variables ? node_new(load->pool, NODE_MAP, nowhere) : NULL;
+    load->keep_paths = request->no_paths ? found.directory : NULL;
+    load->variables = request->want_variables ? node_new(load->pool, NODE_MAP, nowhere) : NULL;
     load->including = found.files;
     struct node *documents = parse_all(load, found.files);
-    const char *name = project_name(load, job->request, documents, found.directory);
+    const char *name = project_name(load, request, documents, found.directory);
     node_set(load->pool, load->environment, "COMPOSE_PROJECT_NAME", nowhere, node_string(load->pool, nowhere, name));
     struct node *project = merge_all(load, documents);
     job->code = -EINVAL;
     if (!project)
         return;
     merge_finish(load, &schema_root, project);
-    const struct node *services = node_get(project, "services");
-    if (services && services->len > SERVICES_MAX) {
-        problem_error(load->problems, services->place, "%zu services are too many; at most %d", services->len,
-                      SERVICES_MAX);
+    if (too_many_services(load, project))
         return;
-    }
-    schema_require(load->pool, load->problems, &schema_root, project, "");
-    struct node *active = active_profiles(load, job->request);
-    node_set(load->pool, project, "name", project->place, node_string(load->pool, project->place, name));
-    normalise_defaults(load, project);
-    if (!job->request->no_normalise)
-        normalise_project(load, project, name);
-    struct node *disabled = normalise_profiles(load, project, active, job->request->services);
-    if (!job->request->no_consistency) {
-        normalise_check(load, project, disabled);
-        normalise_check_services(load, project);
-    }
-    normalise_check_rules(load, project);
-    normalise_select(load, project, job->request->services, disabled);
-    if (!job->request->no_consistency)
-        normalise_check_names(load, project);
-    if (job->request->prune)
-        normalise_prune(load, project);
-    normalise_nulls(load, project);
-    if (!job->request->no_env_files)
-        normalise_environment(load, project);
-    if (job->request->origins)
-        found.files = list_of(load->pool, job->request->origins);
-    if (job->request->replace_nginx && job->problems->errors == 0)
-        nginx_service_replace(load, project, job->request->services);
+    struct node *active = active_profiles(load, request);
+    struct node *disabled = complete_project(load, request, project, name, active);
+    if (request->origins)
+        found.files = list_of(load->pool, request->origins);
+    if (request->replace_nginx && job->problems->errors == 0)
+        nginx_service_replace(load, project, request->services);
     job->spec = spec_build(load, project, &(struct spec_origin){ found.directory, found.files, active, disabled });
     if (job->spec)
         job->spec->variables = load->variables;

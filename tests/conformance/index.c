@@ -144,13 +144,41 @@ static void show_row(const char *name, const char *expected, const struct proble
     printf("=== %s\n%s%s", name, expected, text.data ? text.data : "");
 }
 
+/* Written down and loaded again, as the successor of a supervisor does, its services are the same versions. */
+static bool is_same_again(const struct spec *spec)
+{
+    char path[] = "/tmp/daruma-conformance.XXXXXX";
+    const char *const files[] = { path, NULL }, *const everything[] = { "*", NULL };
+    const struct compose_request request = { .working_dir = spec->working_dir,
+                                             .project_dir = spec->working_dir,
+                                             .project_name = spec->name,
+                                             .files = files,
+                                             .profiles = everything,
+                                             .no_normalise = true,
+                                             .no_consistency = true };
+    struct buf text CLEANUP_BUF = { 0 };
+    struct problems problems = { 0 };
+    struct spec *again = NULL;
+    int fd CLEANUP_CLOSE = mkstemp(path);
+    bool same = fd >= 0 && model_print_loadable(spec->model, &text) &&
+                write(fd, text.data, text.len) == (ssize_t)text.len && compose_load(&request, &again, &problems) == 0 &&
+                again->services_len == spec->services_len;
+
+    for (size_t i = 0; same && i < spec->services_len; i++)
+        same = strcmp(again->services[i].config_hash, spec->services[i].config_hash) == 0;
+    (void)unlink(path);
+    spec_free(again);
+    problems_free(&problems);
+    return same;
+}
+
 static bool check_valid(const struct corpus *corpus, struct row *row)
 {
     struct spec *spec = NULL;
     struct problems problems = { 0 };
     json_t *expected = read_expected(corpus, row->columns[6]);
     json_t *loaded = load(row, &spec, &problems) == 0 ? model_from_project(spec->tree, true) : NULL;
-    bool ok = expected && loaded && same_json(loaded, expected);
+    bool ok = expected && loaded && same_json(loaded, expected) && is_same_again(spec);
 
     if (corpus->only) {
         show_row(row->columns[0], "", &problems);
