@@ -78,6 +78,15 @@ bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight
     return new ? deploy->share > 0 : deploy->share < 1000;
 }
 
+bool deploy_judges(const struct instance *instance)
+{
+    const struct service *service = instance->service;
+    const struct deploy *deploy = &service->deploy;
+
+    return deploy->phase == DEPLOY_ROLLING && instance_is_new(instance) && !deploy->tolerant &&
+           service->version.spec->deploy.compare != SPEC_COMPARE_NOTHING;
+}
+
 /* All of it in one write of the board: there is no moment with two truths. */
 static void share_out(struct service *service)
 {
@@ -189,6 +198,7 @@ static void finish(struct service *service, enum deploy_phase phase)
     if (phase != DEPLOY_PAUSED)
         version_drop(&deploy->from);
     tell_end(service);
+    share_out(service);                          /* nobody is judged any more */
     service->came_back = phase != DEPLOY_FAILED; /* dependents with `restart: true` follow */
     service_update(service);
     if (phase != DEPLOY_PAUSED) {
@@ -256,6 +266,7 @@ static void fail(struct service *service)
 
     if (action == SPEC_GO_ON) {
         deploy->tolerant = true;
+        share_out(service);
         tell(service, "goes on all the same (failure_action: continue): %.150s", deploy->reason);
     } else if (action == SPEC_GO_BACK && deploy->phase == DEPLOY_ROLLING && deploy->from.spec) {
         go_back(service);

@@ -124,6 +124,8 @@ struct deploy {
 
 /* What one of its endpoints is to get at present: whether any requests, and with which weight (board.h). */
 bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight);
+/* Its answers are being compared with the other version's. */
+bool deploy_judges(const struct instance *instance);
 /* Begins, when something of another version runs; `from` is taken over. Else the version is simply let go. */
 void deploy_begin(struct service *service, struct version *from);
 /* For a supervisor that takes over, when the deploy is as its record says and the instances are there: goes on in the same

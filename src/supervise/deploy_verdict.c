@@ -8,7 +8,8 @@
 
 /* How sure it has to be, and by how much worse. */
 #define CHANCE        1e-4
-#define FAILURES_MORE 0.005 /* of all answers */
+#define FAILURES_MORE 0.005 /* of all answers, and */
+#define FAILURES      5     /* so many: fewer may be one hiccup */
 #define SLOWER        1.5   /* times the old version's latency, and */
 #define SLOWER_US     5000  /* so much longer: nobody notices less */
 
@@ -106,7 +107,8 @@ static bool fails_more(const struct deploy_sample *old, const struct deploy_samp
 {
     double is = (double)fresh->failures / (double)fresh->answers, was = (double)old->failures / (double)old->answers;
 
-    if (is < was + FAILURES_MORE || !differs(fresh->failures, fresh->answers, old->failures, old->answers))
+    if (fresh->failures < FAILURES || is < was + FAILURES_MORE ||
+        !differs(fresh->failures, fresh->answers, old->failures, old->answers))
         return false;
     (void)snprintf(why, why_size, "it fails more: %.1f %% of its answers were 5xx, of the old version's %.1f %%",
                    100 * is, 100 * was);
@@ -116,9 +118,11 @@ static bool fails_more(const struct deploy_sample *old, const struct deploy_samp
 bool deploy_is_worse(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers,
                      bool latency, char *why, size_t why_size)
 {
-    if (fresh->answers == 0 || fresh->answers < min_answers || old->answers == 0)
+    if (fresh->answers == 0 || old->answers == 0)
         return false;
+    if (fails_more(old, fresh, why, why_size))
+        return true;
     /* Slower as a rule, or slower where the old version was seldom slow. */
-    return fails_more(old, fresh, why, why_size) || (latency && (is_slower(old, fresh, 0.5, 0.5, why, why_size) ||
-                                                                 is_slower(old, fresh, 0.99, 0.05, why, why_size)));
+    return latency && fresh->answers >= min_answers &&
+           (is_slower(old, fresh, 0.5, 0.5, why, why_size) || is_slower(old, fresh, 0.99, 0.05, why, why_size));
 }

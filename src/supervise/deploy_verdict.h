@@ -30,8 +30,9 @@ struct deploy_sample deploy_sample_since(const struct deploy_sample *now, const 
 uint64_t deploy_sample_quantile(const struct deploy_sample *sample, double quantile);
 
 /*
- * True when `fresh` is worse than `old`, with the reason in `why` for people. `latency`: whether slower counts as worse, too.
- * With fewer than `min_answers` of the new version, or none of the old one, nothing can be said.
+ * True when `fresh` is worse than `old`, with the reason in `why` for people. Without answers of both nothing can be said. Failures
+ * may be few, for the test is exact: of 10 %, the first five are enough. `latency`: whether slower counts as worse, too; not
+ * with fewer than `min_answers` of the new version.
  */
 bool deploy_is_worse(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers,
                      bool latency, char *why, size_t why_size);

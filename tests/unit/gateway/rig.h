@@ -280,6 +280,8 @@ static inline bool serve_one(struct session *session)
         fixed = "HTTP/1.1 204 No Content\r\n\r\n";
     else if (session_path(session, "/500"))
         fixed = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\noops\n";
+    else if (session_path(session, "/not-by-2") && strcmp(session->server->name, "app-2") == 0)
+        fixed = "HTTP/1.1 501 Not Implemented\r\nContent-Length: 5\r\n\r\noops\n";
     else if (session_path(session, "/hints"))
         fixed = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     else if (session_path(session, "/keep-1"))
