@@ -258,8 +258,9 @@ static void describe(const struct instance *instance, struct instance_info *info
     };
     (void)snprintf(info->service, sizeof(info->service), "%s", instance->service->name);
     (void)snprintf(info->instance, sizeof(info->instance), "%s", instance->name);
-    const char *waits_for = instance_waits_for(instance);
-    (void)snprintf(info->waits_for, sizeof(info->waits_for), "%s", waits_for ? waits_for : "");
+    const char *waits_for = "";
+    (void)instance_may_start(instance, &waits_for);
+    (void)snprintf(info->waits_for, sizeof(info->waits_for), "%s", waits_for);
     if (instance->ports_len > 0)
         info->address = instance->ports[0].address;
 }
@@ -299,7 +300,7 @@ enum supervisor_state supervisor_state(const struct supervisor *supervisor)
             continue;
         bool failed = is_blocked_for_good(supervisor, service);
         for (size_t n = 0; n < service->len; n++)
-            failed = failed || service->instances[n]->state == INSTANCE_FAILED;
+            failed = failed || instance_is_given_up(service->instances[n]);
         degraded = degraded || failed;
         starting = starting || !failed;
     }

@@ -283,19 +283,25 @@ static void on_timer(struct loop_timer *timer)
     supervisor_settle_soon(service->supervisor);
 }
 
-/* All is prepared, and pre_deploy has ended well. If it cannot, that is the end, with nothing touched. */
+/* What the version depends on is there, all is prepared, and pre_deploy has ended well. If that cannot be, that is the end, with
+   nothing touched. */
 static bool before(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
+    const struct supervisor *supervisor = service->supervisor;
+    const char *waits_for = NULL;
 
-    if (deploy->phase == DEPLOY_GOING_BACK)
+    if (deploy->phase == DEPLOY_GOING_BACK || (deploy->prepared && deploy->pre_done))
         return true;
-    if (!(deploy->prepared && deploy->pre_done) && deploy_job_failed(service)) {
+    enum order_answer start = order_may_start(supervisor->nodes, supervisor->len, service->index, &waits_for);
+    if (start == ORDER_NEVER)
+        (void)snprintf(deploy->reason, sizeof(deploy->reason), DEPLOY_BLOCKED, waits_for);
+    if (start == ORDER_NEVER || deploy_job_failed(service)) {
         restore_version(service);
         finish(service, DEPLOY_FAILED);
         return false;
     }
-    return deploy_prepare(service) &&
+    return start == ORDER_GO && deploy_prepare(service) &&
            deploy_job_done(service, service->version.spec->deploy.pre_deploy, &deploy->pre_done);
 }
 

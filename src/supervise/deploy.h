@@ -45,6 +45,9 @@ enum deploy_phase {
     DEPLOY_FAILED, /* ended before anything was touched */
 };
 
+/* Why it cannot start, for people: a dependency's name is to be filled in. */
+#define DEPLOY_BLOCKED "\"%s\", which it depends on, has failed or is not there"
+
 /* What was done, and when it was done with: a deploy's time goes by between them. What comes beyond is not told. */
 enum { DEPLOY_STEPS = 32, DEPLOY_STEP = 24 };
 struct deploy_mark {

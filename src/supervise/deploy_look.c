@@ -20,11 +20,6 @@ static void look_at_old(const struct instance *instance, struct deploy_view *vie
         view->old_idle++;
 }
 
-static bool is_given_up(const struct instance *instance)
-{
-    return instance->state == INSTANCE_FAILED && !instance->due;
-}
-
 static void look_at_new(const struct instance *instance, const struct spec_deploy *deploy,
                         const struct spec_update *update, struct deploy_view *view)
 {
@@ -32,7 +27,7 @@ static void look_at_new(const struct instance *instance, const struct spec_deplo
         return;
     view->new_there++;
     view->failed += instance->at_fault;
-    view->new_settled += is_given_up(instance); /* as good as it gets, should that be tolerated */
+    view->new_settled += instance_is_given_up(instance); /* as good as it gets, should that be tolerated */
     if (instance->state == INSTANCE_SERVING) {
         int64_t settled = instance->ready_ns + update->monitor_ns;
         if (settled <= view->now_ns)
@@ -131,19 +126,20 @@ static void blame(struct instance *instance, const char *words)
     memcpy(deploy->failed_instance, instance->name, sizeof(deploy->failed_instance));
 }
 
-/* New instances that had their time and aren't ready are at fault, and those that do not come back any more: whatever
-   they died of, the deploy cannot end well with them. */
+/* New instances that had their time and aren't ready are at fault, and those that do not come back any more or cannot even
+   start: whatever they died of or wait for, the deploy cannot end well with them. */
 void deploy_judge(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
     int64_t now = loop_now(service->supervisor->peers.loop), timeout = service->version.spec->deploy.ready_timeout_ns;
+    const char *waits_for;
     char span[CLOCK_TEXT];
 
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
         if (!instance_is_new(instance) || !instance->wanted || instance->at_fault)
             continue;
-        if (is_given_up(instance)) {
+        if (instance_is_given_up(instance)) {
             blame(instance, instance->last_words);
             (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s ended (%s) and is not started again",
                            instance->name, cause_name(instance->last_cause));
@@ -152,6 +148,10 @@ void deploy_judge(struct service *service)
             blame(instance, instance->last_line);
             (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %s", instance->name,
                            clock_format_span(timeout, span));
+        } else if (instance_may_start(instance, &waits_for) == ORDER_NEVER) {
+            blame(instance, "");
+            (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s cannot start: " DEPLOY_BLOCKED, instance->name,
+                           waits_for);
         }
     }
 }

@@ -141,24 +141,24 @@ static bool wants_start(const struct instance *instance)
     }
 }
 
-const char *instance_waits_for(const struct instance *instance)
+enum order_answer instance_may_start(const struct instance *instance, const char **ret_waits_for)
 {
     const struct supervisor *supervisor = supervisor_of(instance);
-    const char *waits_for = NULL;
 
-    if (wants_start(instance))
-        (void)order_may_start(supervisor->nodes, supervisor->len, instance->service->index, &waits_for);
-    return waits_for;
+    if (!wants_start(instance))
+        return ORDER_GO;
+    return order_may_start(supervisor->nodes, supervisor->len, instance->service->index, ret_waits_for);
 }
 
 void instance_try_start(struct instance *instance)
 {
     struct supervisor *supervisor = supervisor_of(instance);
+    const char *waits_for;
 
     if (!wants_start(instance) || supervisor->down || deploy_holds_back(instance))
         return;
     /* Whatever changes one of the answers settles the supervisor again. */
-    if (instance_waits_for(instance) || !supervisor_may_start_one(supervisor))
+    if (instance_may_start(instance, &waits_for) != ORDER_GO || !supervisor_may_start_one(supervisor))
         return;
     instance_handle(instance, INSTANCE_EV_START);
 }

@@ -268,18 +268,20 @@ void service_replace(struct service *service, enum cause cause)
         instance->stale_cause = cause;
         instance_keep(instance);
     }
+    service_update(service); /* what was given up is no more */
     supervisor_settle_soon(service->supervisor);
 }
 
-void service_revive(struct service *service, bool also_done)
+void service_revive(struct service *service)
 {
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
-        if (instance->state == INSTANCE_FAILED || (also_done && instance->state == INSTANCE_DONE)) {
+        if (instance->state == INSTANCE_FAILED) {
             instance->due = true;
             instance->backoff = (struct backoff){ 0 };
         }
     }
+    service_update(service); /* what was given up is no more */
     supervisor_settle_soon(service->supervisor);
 }
 
@@ -349,7 +351,7 @@ static struct tally count(const struct service *service)
         tally.running += instance->pid != 0;
         tally.ready += instance->state == INSTANCE_SERVING;
         tally.done += instance->state == INSTANCE_DONE;
-        tally.failed += instance->state == INSTANCE_FAILED;
+        tally.failed += instance_is_given_up(instance);
         tally.candidates += deploying && !instance->served && instance_is_new(instance);
     }
     tally.there += deploy_job_runs(service);

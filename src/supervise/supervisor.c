@@ -332,7 +332,7 @@ static int configure(struct service *service, struct spec_ref *ref, struct spec_
 
     service->wanted = true;
     service_configure(service, ref, spec);
-    service_revive(service, false);
+    service_revive(service);
     return service_resize(service, replicas);
 }
 

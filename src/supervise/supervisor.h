@@ -173,8 +173,8 @@ void service_update(struct service *service);
 void service_stop(struct service *service, enum cause cause);
 /* All that runs is to be restarted, one after the other. */
 void service_replace(struct service *service, enum cause cause);
-/* Tries again what was given up; completed jobs only when `also_done`. */
-void service_revive(struct service *service, bool also_done);
+/* Tries again what was given up. */
+void service_revive(struct service *service);
 /* Frees instances that are neither wanted nor there. */
 void service_prune(struct service *service);
 size_t service_ready_count(const struct service *service);
@@ -199,8 +199,9 @@ struct instance *instance_new(struct service *service, const struct version *ver
 void instance_free(struct instance *instance);
 /* Starts it if it wants to and may. */
 void instance_try_start(struct instance *instance);
-/* The dependency that keeps it from starting; NULL: none, or it does not want to. Valid until the next apply. */
-const char *instance_waits_for(const struct instance *instance);
+/* May it start now? If not, the dependency that keeps it from that goes to `ret_waits_for`, valid until the next apply. GO, too, when
+   it does not want to. */
+enum order_answer instance_may_start(const struct instance *instance, const char **ret_waits_for);
 /* Ends it; `wanted`: only to be started again. */
 void instance_stop(struct instance *instance, enum cause cause, bool wanted);
 /* Ends it at once: no draining, SIGKILL. It must have been stopped before. */
@@ -209,6 +210,11 @@ void instance_kill(struct instance *instance);
 static inline bool instance_is_new(const struct instance *instance)
 {
     return instance->version == instance->service->version.number;
+}
+/* It has failed, and nobody has asked since then that it be started again. */
+static inline bool instance_is_given_up(const struct instance *instance)
+{
+    return instance->state == INSTANCE_FAILED && !instance->due;
 }
 /* Is it there and ready? */
 bool instance_serves(const struct instance *instance);
