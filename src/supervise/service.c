@@ -78,9 +78,12 @@ void service_use_version(struct service *service)
 static void remember(struct service *service, const struct version *version)
 {
     struct version *history = service->history;
+    size_t at = 0; /* each is there once: it takes its own place, or that of the oldest one */
 
-    version_drop(&history[SERVICE_HISTORY - 1]);
-    memmove(history + 1, history, (SERVICE_HISTORY - 1) * sizeof(*history));
+    while (at < SERVICE_HISTORY - 1 && history[at].number != version->number)
+        at++;
+    version_drop(&history[at]);
+    memmove(history + 1, history, at * sizeof(*history));
     history[0] = *version;
     spec_ref_take(version->ref);
 }

@@ -570,6 +570,29 @@ static void versions_can_be_gone_back_to_after_a_takeover(void **unused)
     assert_int_equal(supervisor_rollback(house.supervisor, "app", 2, &err), 0);
 }
 
+static void back_to(uint32_t number)
+{
+    struct err err;
+    assert_int_equal(supervisor_rollback(house.supervisor, "app", number, &err), 0);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    replace_app();
+    tell_started("app-1");
+    turns_until_told("deployed in");
+    house.told[0] = '\0';
+}
+
+static void going_to_and_fro_no_version_is_forgotten(void **unused)
+{
+    apply(VERSION(1));
+    tell_started("app-1");
+    deploy(VERSION(2));
+    deploy(VERSION(3));
+    for (uint32_t i = 0; i < SERVICE_HISTORY; i++)
+        back_to(2 + i % 2);
+    back_to(1);
+    assert_string_equal(handle_of("app-1")->version, "1");
+}
+
 static void a_change_that_waits_for_its_turn_is_not_forgotten(void **unused)
 {
     apply(VERSION(1));
@@ -765,6 +788,7 @@ int main(void)
         TEST(who_dies_while_it_is_paused_is_paused_no_more),
         TEST(an_old_instance_comes_back_with_its_own_configuration),
         TEST(versions_can_be_gone_back_to_after_a_takeover),
+        TEST(going_to_and_fro_no_version_is_forgotten),
         TEST(a_change_that_waits_for_its_turn_is_not_forgotten),
         TEST(a_canary_goes_on_at_its_step),
         TEST(what_was_counted_outlives_the_supervisor),
