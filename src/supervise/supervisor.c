@@ -422,6 +422,8 @@ void supervisor_down(struct supervisor *supervisor)
         service_stop(service, CAUSE_STOP);
         for (size_t n = 0; n < service->len; n++)
             instance_kill(service->instances[n]);
+        if (service->deploy.job)
+            instance_kill(service->deploy.job);
     }
 }
 

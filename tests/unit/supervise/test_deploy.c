@@ -460,6 +460,33 @@ static void a_job_is_ended_when_the_deploy_turns_round(void **unused)
     take_down();
 }
 
+static void a_job_that_does_not_hear_ends_with_the_second_down(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", JOBS("trap \"\" TERM; touch $F/deaf; while :; do sleep 0.05; done", "true"),
+                            "V=2; " SERVER) QUICK);
+    WAIT_FOR(there("deaf"));
+    supervisor_down(house.supervisor);
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, NULL) == 2);
+    take_down();
+    assert_int_equal(events_of(EVENT_WARNING, "app-pre_deploy-1"), 0); /* of its grace period */
+}
+
+static void who_stands_beside_the_rotation_is_no_reason_to_strike_the_last_one_in_it(void **unused)
+{
+    char victim[EVENT_NAME];
+    struct err err;
+    apply("services:\n" WEB("app", ", deploy: {strategy: blue-green}",
+                            SERVER) "    deploy: {update_config: {monitor: 60s}}\n");
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", ", deploy: {strategy: blue-green}",
+                            "V=2; " SERVER) "    deploy: {update_config: {monitor: 60s}}\n");
+    WAIT_FOR(is("app-2", "serving"));
+    assert_int_equal(supervisor_chaos_kill(house.supervisor, NULL, 0, 0, false, victim, &err), -EBUSY);
+    take_down();
+}
+
 static void down_in_the_middle_ends_all(void **unused)
 {
     apply("services:\n" WEB("app", "", SERVER) QUICK);
@@ -584,6 +611,8 @@ int main(void)
         STORY(a_pre_deploy_that_fails_leaves_all_as_it_was),
         STORY(a_post_deploy_that_fails_brings_the_old_one_back),
         STORY(a_job_is_ended_when_the_deploy_turns_round),
+        STORY(a_job_that_does_not_hear_ends_with_the_second_down),
+        STORY(who_stands_beside_the_rotation_is_no_reason_to_strike_the_last_one_in_it),
         STORY(down_in_the_middle_ends_all),
         STORY(scaling_in_the_middle_counts),
         STORY(scaled_down_in_the_middle_no_more_are_left),
