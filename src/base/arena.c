@@ -150,6 +150,12 @@ static void find_touched(struct arena_file *arena)
     }
 }
 
+/* It says nothing of the file: that is as good as before, and must not be replaced. */
+static bool is_passing(int error)
+{
+    return error == EROFS || error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+}
+
 int arena_open(struct arena_file *arena, const char *path, const struct arena_shape *shape, struct err *ret_refused,
                struct err *err)
 {
@@ -161,6 +167,8 @@ int arena_open(struct arena_file *arena, const char *path, const struct arena_sh
     if (r < 0)
         return r;
     CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && is_passing(errno))
+        return err_errno(err, -errno, "cannot open %.300s", path);
     if (fd < 0 && errno != ENOENT)
         (void)err_errno(ret_refused, -errno, "it cannot be opened");
     if (fd >= 0 && judge(fd, shape, boot, ret_refused) < 0) {
@@ -228,10 +236,16 @@ uint32_t arena_load(const struct arena_file *arena, uint32_t slot, const void **
     return copy->len;
 }
 
-/* Room on the file system for a record: writing into a hole that cannot be filled would end us. */
+/* Room on the file system for a record: writing into a hole that cannot be filled would end us. Kernels before 6.9 give up at
+   a signal on tmpfs, whatever SA_RESTART says. */
 static int reserve(const struct arena_file *arena, uint32_t slot, unsigned which, uint32_t len)
 {
-    return fallocate(arena->fd, 0, (off_t)copy_at(arena, slot, which), (off_t)(sizeof(struct copy) + len));
+    int r;
+
+    do
+        r = fallocate(arena->fd, 0, (off_t)copy_at(arena, slot, which), (off_t)(sizeof(struct copy) + len));
+    while (r < 0 && errno == EINTR);
+    return r;
 }
 
 int arena_store(struct arena_file *arena, uint32_t slot, const void *record, uint32_t len)

@@ -37,7 +37,7 @@ struct arena_shape {
 };
 
 /*
- * Opens the arena at `path`, or makes an empty one. 0, or a negative errno with `err`. What is there but cannot be used
+ * Opens the arena at `path`, or makes an empty one. 0, or a negative errno with `err`, and what is there stays. What cannot be used
  * (another version or shape, cut off, not ours, no arena at all) is replaced by an empty one, and `ret_refused` says why;
  * it is "" otherwise.
  */

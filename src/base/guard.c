@@ -445,13 +445,34 @@ void guard_over(struct guard *guard, int status)
     atomic_store(&guard->setup.area->over, 1);
 }
 
+int guard_asked(const struct guard *guard)
+{
+    return guard ? (int)atomic_load(&guard->setup.area->asked) : 0;
+}
+
+void guard_heard(struct guard *guard)
+{
+    if (guard)
+        atomic_store(&guard->setup.area->asked, 0);
+}
+
 /* ---- the two lives ---- */
 
 static volatile sig_atomic_t asked; /* the signal to be passed on; 0: none */
 
+/* Nothing that is asked beside the end, or after it, matters. */
 static void on_signal(int signo)
 {
-    asked = signo;
+    if (asked != SIGTERM)
+        asked = signo;
+}
+
+/* A role that is dead, or about to be, does not hear it: its successor finds it here. */
+static void pass_on(const struct guard *guard, int signo)
+{
+    if (atomic_load(&guard->setup.area->asked) != SIGTERM)
+        atomic_store(&guard->setup.area->asked, (uint32_t)signo);
+    (void)signal_other(guard, signo);
 }
 
 static void on_wake(int signo)
@@ -493,8 +514,8 @@ static void wait_for_news(struct guard *guard, const sigset_t *waiting)
         guard_over(guard, EXIT_SUCCESS);
         (void)signal_other(guard, SIGKILL);
     }
-    if (asked && guard->state == GUARD_WATCHING)
-        (void)signal_other(guard, asked);
+    if (asked)
+        pass_on(guard, asked);
     asked = 0;
 }
 
@@ -511,30 +532,35 @@ static void reap_orphans(const struct guard *guard)
     }
 }
 
-/* The very first: there is no role yet. False when it cannot be a guard. */
-static bool begin_pair(struct guard *guard)
+/* The very first: there is no role yet. 0, or a negative errno when there cannot be a pair: then nobody waits for it. */
+static int begin_pair(struct guard *guard)
 {
     struct guard_area *area = guard->setup.area;
     struct guard_member *self = &area->member[GUARD_SIDE_GUARD];
 
     self->pid = getpid();
     self->pidfd = (int32_t)syscall(SYS_pidfd_open, getpid(), 0);
+    if (self->pidfd < 0)
+        return -errno;
     if (guard->setup.argv) /* without it there is nothing to go back to */
         area->program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    return self->pidfd >= 0;
+    return make_other(guard);
 }
 
 static int run_guard(struct guard *guard)
 {
     struct guard_area *area = guard->setup.area;
-    bool first = guard_fd(guard) < 0;
+    bool first = area->member[GUARD_SIDE_GUARD].pidfd < 0;
     sigset_t waiting;
 
     (void)prctl(PR_SET_NAME, guard->setup.guard_name);
     take_signals(&waiting);
-    if (area->member[GUARD_SIDE_GUARD].pidfd < 0 && !begin_pair(guard))
+    int r = first ? begin_pair(guard) : guard_fd(guard) < 0 ? make_other(guard) : 0;
+    if (r < 0 && first) {
+        errno = -r;
         return EXIT_FAILURE;
-    if (first && make_other(guard) < 0)
+    }
+    if (r < 0)
         pause_for(guard, clock_now());
     while (guard->state != GUARD_LEAVING) {
         (void)guard_beat(guard, 0);

@@ -81,7 +81,7 @@ struct guard_area {
     int32_t next;             /* that is asked for */
     int32_t predecessor;      /* pidfd of the role of the program before, while it may live */
     _Atomic uint32_t upgrade; /* enum guard_upgrade_state */
-    uint32_t pad;
+    _Atomic uint32_t asked;   /* guard_asked() */
     struct guard_upgrades upgrades;
     struct guard_member member[GUARD_SIDES];
 };
@@ -137,10 +137,12 @@ struct guard {
 
 /*
  * Makes the calling process, single-threaded, the guard of a role that is started at once. Returns an exit status, in
- * whichever process comes to its end: the guard, the role, and every successor of either. The caller exits with it.
+ * whichever process comes to its end: the guard, the role, and every successor of either. The caller exits with it. When there
+ * cannot be a pair at all, for want of processes or descriptors, it is EXIT_FAILURE with errno, and no role has begun.
  * `guard` must outlive all of that: static, or mapped.
  *
- * The guard passes SIGTERM and SIGHUP on to the role and ignores SIGINT; a role begins with the default for all three.
+ * The guard passes SIGTERM and SIGHUP on to the role (guard_asked()) and ignores SIGINT; a role begins with the default for all
+ * three.
  */
 int guard_run(struct guard *guard, const struct guard_setup *setup);
 
@@ -183,6 +185,13 @@ bool guard_tend(struct guard *guard);
  * of them the descriptor is closed. When roles of the other program die young, its guard goes back to the program before.
  */
 int guard_upgrade(struct guard *guard, int program);
+
+/*
+ * For the role: the signal that the guard has passed on last and that no role has heard yet; 0: none. A successor finds here
+ * what was asked of one who was about to die. guard_heard() forgets it. NULL is accepted by both.
+ */
+int guard_asked(const struct guard *guard);
+void guard_heard(struct guard *guard);
 
 /* The role is about to return: in order, and for good. Idempotent; NULL is accepted. */
 void guard_over(struct guard *guard, int status);

@@ -138,6 +138,14 @@ int inherit_pipe(const struct stat *file)
     return -1;
 }
 
+bool inherit_pipes_left(void)
+{
+    for (size_t i = 0; i < len; i++)
+        if (list[i].fd >= 0 && !list[i].listens)
+            return true;
+    return false;
+}
+
 void inherit_end(void)
 {
     for (size_t i = 0; i < len; i++)

@@ -10,6 +10,7 @@
 #ifndef DARUMA_BASE_INHERIT_H
 #define DARUMA_BASE_INHERIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,6 +24,9 @@ int inherit_listener(const struct sockaddr *address, socklen_t len);
 
 /* The end of that pipe (fifo(7)) that the predecessor had open, which becomes the caller's; -1: none. */
 int inherit_pipe(const struct stat *file);
+
+/* Is there a pipe that nobody has asked for? */
+bool inherit_pipes_left(void);
 
 /* Whoever wants something has it by now: the rest is closed. */
 void inherit_end(void);

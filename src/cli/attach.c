@@ -30,9 +30,9 @@ struct session {
     struct printer printer;
     struct client_streams streams;
     struct client_stream events, logs;
-    char state[16]; /* of the project, as the last event or answer says */
-    int64_t seen;   /* the last event's number */
-    double logged;  /* the last log line's time */
+    char state[16];    /* of the project, as the last event or answer says */
+    int64_t seen;      /* the last event's number */
+    json_int_t logged; /* the last log line's number; 0: there was none yet */
     bool with_logs;
     int supervisor;           /* pidfd of its guard, which ends last; -1: it was gone before we looked */
     bool changed;             /* an instance has ended: have all? */
@@ -64,7 +64,7 @@ static void on_event(struct client_stream *stream, const json_t *event)
 static void on_log(struct client_stream *stream, const json_t *line)
 {
     struct session *session = stream->data;
-    session->logged = json_number_value(json_object_get(line, "time")) + 1e-6;
+    session->logged = json_integer_value(json_object_get(line, "seq"));
     printer_log(&session->printer, line);
     (void)fflush(stdout);
 }
@@ -72,7 +72,10 @@ static void on_log(struct client_stream *stream, const json_t *line)
 /* Both go on from what was seen last. */
 static const char *logs_path(const struct session *session, char path[PATH])
 {
-    (void)snprintf(path, PATH, "/v1/logs?follow=1&since=%.6f", session->logged);
+    if (session->logged)
+        (void)snprintf(path, PATH, "/v1/logs?follow=1&after=%lld", (long long)session->logged);
+    else
+        (void)snprintf(path, PATH, "/v1/logs?follow=1&since=%.6f", session->attach->since_time);
     return path;
 }
 
@@ -97,7 +100,6 @@ static int open_session(struct session *session, const struct attach *attach, bo
         .supervisor = -1,
         .printer.colour = attach->cli->colour_out,
         .seen = attach->since_seq,
-        .logged = attach->since_time,
         .with_logs = logs,
     };
     int r = client_streams_init(&session->streams, err);
@@ -263,31 +265,11 @@ int attach_until_ready(const struct attach *attach, int64_t timeout_ns)
 
 /* ---- up in the foreground, down ---- */
 
-static sigset_t end_signals(void)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGHUP);
-    return set;
-}
+static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP, 0 };
 
 void attach_hold_signals(void)
 {
-    sigset_t set = end_signals();
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-/* A descriptor that tells of the signals that mean "end". */
-static int take_signals(void)
-{
-    sigset_t set = end_signals();
-
-    attach_hold_signals();
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    (void)cli_hold_signals(end_signals);
 }
 
 static void ask_down(struct session *session, bool kill)
@@ -375,7 +357,7 @@ int attach_until_down(const struct attach *attach)
     struct session session;
     struct err err = { 0 };
     bool bad = false, ended = false;
-    CLEANUP_CLOSE int signals = take_signals();
+    CLEANUP_CLOSE int signals = cli_take_signals(end_signals);
 
     /* `up | tee log`: Ctrl-C ends the reader too, and what is written to nobody must not end us before it is heard. */
     (void)signal(SIGPIPE, SIG_IGN);

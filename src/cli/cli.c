@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What commands share beside their options: messages and colours.
+ * What commands share beside their options: messages, colours and signals.
  */
 #include "cli/cli.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/signalfd.h>
 
 static void print_name(const struct cli *cli)
 {
@@ -38,6 +39,24 @@ int cli_refused(const struct cli *cli, const struct err *err)
 {
     (void)cli_fail(cli, err);
     return err->code == -ENOENT || err->code == -EINVAL ? CLI_USAGE : CLI_FAILED;
+}
+
+sigset_t cli_hold_signals(const int *signals)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    while (*signals)
+        (void)sigaddset(&set, *signals++);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return set;
+}
+
+int cli_take_signals(const int *signals)
+{
+    sigset_t set = cli_hold_signals(signals);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
 }
 
 const char *cli_sgr(bool on, enum cli_colour colour)

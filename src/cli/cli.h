@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "compose/spec.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -72,8 +73,8 @@ struct cli {
     size_t args_len;
     int status; /* cli_parse(): the exit code, when it returned false */
 
-    bool colour_out, colour_err; /* that stream is a terminal and NO_COLOR is not set */
-    bool live;                   /* standard output is a terminal: lines may be drawn over */
+    bool colour_out, colour_err; /* that stream is a terminal that knows colours, and NO_COLOR is not set */
+    bool live;                   /* standard output is a terminal on which lines may be drawn over */
 };
 
 /*
@@ -102,6 +103,11 @@ const char *cli_nearest(const char *word, const char *const *names);
 
 /* "KILL", "SIGKILL", "sigterm", "9" → signal number; -EINVAL. */
 int cli_signal(const char *text);
+
+/* Puts signals off, whose list ends with 0. */
+sigset_t cli_hold_signals(const int *signals);
+/* The same, and opens a non-blocking descriptor that tells of them (signalfd(2)). It or a negative errno. */
+int cli_take_signals(const int *signals);
 
 /* Explains a mistake on the command line and names --help. Returns CLI_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -224,6 +224,25 @@ int client_call(const struct client *client, const char *method, const char *pat
     return r;
 }
 
+bool client_has_service(const struct client *client, const char *name, struct err *err)
+{
+    json_t *project = NULL, *service;
+    bool found = false;
+    size_t i;
+
+    if (client_call(client, "GET", "/v1/project", NULL, &project, err) < 0)
+        return false;
+    json_array_foreach(json_object_get(project, "services"), i, service)
+    {
+        found = found || strcmp(json_string_value(service), name) == 0;
+    }
+    json_decref(project);
+    if (!found)
+        (void)err_set(err, -ENOENT, "there is no service or instance \"%.100s\"; \"daruma ps\" shows those that are",
+                      name);
+    return found;
+}
+
 json_t *client_names(const struct cli *cli, size_t first)
 {
     json_t *names = json_array();
@@ -350,6 +369,7 @@ static void finish(struct client_stream *stream, CURLcode code)
     (void)curl_easy_getinfo(stream->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
         (void)explain_curl(code, stream->client, &stream->err);
+        stream->broke = stream->err.code != -ETIMEDOUT;
     } else if (status >= 400) {
         json_t *answer = stream->rest.len > 0 ? json_loadb(stream->rest.data, stream->rest.len, 0, NULL) : NULL;
         (void)explain_status(status, answer, &stream->err);
@@ -385,12 +405,6 @@ bool client_nobody_reads(void)
     return poll(&out, 1, 0) > 0 && (out.revents & POLLERR);
 }
 
-/* A hung supervisor is no dead one. */
-static bool broke(const struct client_stream *stream)
-{
-    return stream->err.code && stream->err.code != -ETIMEDOUT;
-}
-
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err)
 {
     struct client_streams streams = { 0 };
@@ -399,16 +413,14 @@ int client_follow(const struct client *client, const char *path, struct client_s
     if (r == 0)
         r = client_stream_open(&streams, client, path, stream, err);
     while (r == 0 && !client_nobody_reads()) {
-        bool goes_on = !stream->ended || (broke(stream) && stream->rest_path &&
+        bool goes_on = !stream->ended || (stream->broke && stream->rest_path &&
                                           client_stream_again(&streams, stream->rest_path(stream), stream, err));
         if (!goes_on)
             break;
         r = client_streams_wait(&streams, -1, 1000, err);
     }
-    if (r == 0 && stream->err.code) {
-        *err = stream->err;
-        r = err->code;
-    }
+    if (r == 0 && stream->err.code)
+        r = err_set(err, stream->err.code, "%s", stream->err.message);
     client_stream_close(&streams, stream);
     client_streams_free(&streams);
     return r;

@@ -38,6 +38,10 @@ int client_find(const struct cli *cli, struct client *ret);
 int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
                 struct err *err);
 
+/* Is that one of the project's services, be it without any instance just now? False with `err` (-ENOENT), also when it cannot
+   be asked. */
+bool client_has_service(const struct client *client, const char *name, struct err *err);
+
 /* The command's arguments from that one on, as a list for a body. NULL when out of memory: a shorter list would mean others. */
 json_t *client_names(const struct cli *cli, size_t first);
 
@@ -51,7 +55,8 @@ struct client_stream {
     /* For client_follow(): what is to be asked of the successor of a supervisor that died, by what has come so far. NULL: the
        stream ends with its supervisor. The text is the caller's, until the next call. */
     const char *(*rest_path)(struct client_stream *stream);
-    bool ended;     /* the supervisor closed it, or it broke, or nothing was heard for CLIENT_SILENCE_S */
+    bool ended;     /* the supervisor closed or refused it, or it broke, or nothing was heard for CLIENT_SILENCE_S */
+    bool broke;     /* ended: the supervisor died; one that refuses or hangs did not */
     struct err err; /* ended: code is 0 when it ended properly */
     const struct client *client;
     CURL *easy;

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 #define TELL_NS     (2 * NS_PER_S)  /* a victim that is not back by then gets its line all the same */
 #define BACK_NS     (30 * NS_PER_S) /* how long the last victims are waited for at the end */
@@ -49,17 +48,6 @@ static double ms_between(int64_t from_ns, int64_t to_ns)
     return (double)((to_ns - from_ns) / NS_PER_US) / 1000;
 }
 
-static void print_clock(int64_t wall_ns)
-{
-    time_t seconds = (time_t)(wall_ns / NS_PER_S);
-    struct tm local;
-    char text[16] = "--:--:--";
-
-    if (localtime_r(&seconds, &local))
-        (void)strftime(text, sizeof(text), "%H:%M:%S", &local);
-    printf("%s ", text);
-}
-
 /* --- telling ----------------------------------------------------------------------------------------------------- */
 
 /* Takes the object over; NULL when there was no memory for it, which costs a line and nothing else. */
@@ -88,7 +76,7 @@ static void tell_story(const struct run *run, struct monkey_victim *victim)
 {
     bool colour = run->cli->colour_out;
 
-    print_clock(victim->hit_ns);
+    printer_clock(victim->hit_ns);
     printf("%s%s%s (pid %d) %s", cli_sgr(colour, CLI_BOLD), victim->instance, cli_sgr(colour, CLI_PLAIN), victim->pid,
            victim->how);
     if (victim->dead_ns)
@@ -113,7 +101,7 @@ static void tell_back(const struct run *run, struct monkey_victim *victim)
     } else if (!victim->told) {
         tell_story(run, victim);
     } else {
-        print_clock(victim->back_ns);
+        printer_clock(victim->back_ns);
         printf("%s %sback after %.1f s%s\n", victim->instance, cli_sgr(run->cli->colour_out, CLI_GREEN),
                ms_between(victim->hit_ns, victim->back_ns) / 1000, cli_sgr(run->cli->colour_out, CLI_PLAIN));
         (void)fflush(stdout);
@@ -147,7 +135,7 @@ static void tell_refusal(const struct run *run, const char *why)
             json_pack("{s:s, s:f, s:s}", "event", "refused", "time", (double)clock_wall() / NS_PER_S, "why", why));
         return;
     }
-    print_clock(clock_wall());
+    printer_clock(clock_wall());
     printf("%srefused%s: %s\n", cli_sgr(run->cli->colour_out, CLI_YELLOW), cli_sgr(run->cli->colour_out, CLI_PLAIN),
            why);
     (void)fflush(stdout);
@@ -352,18 +340,6 @@ static int strike_until_done(struct run *run, struct err *err)
     return r;
 }
 
-static int open_signals(struct err *err)
-{
-    sigset_t signals;
-
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? err_errno(err, -errno, "signals") : fd;
-}
-
 static int run_monkey(struct run *run)
 {
     const struct monkey_options options = {
@@ -379,9 +355,11 @@ static int run_monkey(struct run *run)
     if (status != 0)
         return status;
     monkey_init(&run->monkey, &options);
-    run->signal_fd = open_signals(&err);
-    if (run->signal_fd < 0)
+    run->signal_fd = cli_take_signals((const int[]){ SIGINT, SIGTERM, 0 });
+    if (run->signal_fd < 0) {
+        (void)err_errno(&err, run->signal_fd, "cannot watch for signals");
         return cli_fail(run->cli, &err);
+    }
     int r = client_streams_init(&run->streams, &err);
     run->events = (struct client_stream){ .line = on_event, .data = run };
     if (r == 0)

@@ -14,7 +14,7 @@
 
 struct wanted {
     bool services, images, volumes, networks, models, profiles, environment, variables, quiet;
-    bool no_interpolate, no_normalise, no_consistency, no_env_files, image_digests;
+    bool no_interpolate, no_normalise, no_consistency, no_env_files, no_paths, image_digests;
     const char *format, *hash, *output;
     const char *const *only; /* services that were named; with what they need, nothing else is shown */
 };
@@ -71,15 +71,51 @@ static int print_lines(char *const *lines)
     return CLI_DONE;
 }
 
+/* Frees `document`, which may be NULL for want of memory. With `escaped` a dollar sign is written twice. */
+static int print_document(const struct cli *cli, json_t *document, bool as_json, bool escape)
+{
+    struct buf out CLEANUP_BUF = { 0 }, escaped CLEANUP_BUF = { 0 };
+
+    if (document && as_json) {
+        char *text CLEANUP_FREE = json_dumps(document, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+        buf_puts(&out, text ? text : "");
+        buf_puts(&out, "\n");
+        out.failed = out.failed || !text;
+    } else if (document) {
+        model_print_yaml(document, &out);
+    }
+    if (document && !out.failed && escape)
+        model_print_escaped(out.data, &escaped);
+    bool failed = !document || out.failed || escaped.failed;
+    json_decref(document);
+    if (failed)
+        return cli_fail(cli, &(struct err){ .code = -ENOMEM, .message = "not enough memory" });
+    (void)fputs(escape ? escaped.data : out.data, stdout);
+    return CLI_DONE;
+}
+
 static const char *said(const struct node *variable, const char *key)
 {
     const char *text = node_str(node_get(variable, key));
     return text ? text : "";
 }
 
-static int print_variables(const struct spec *spec)
+/* A table for people; with --format what Compose writes. */
+static int print_variables(const struct cli *cli, const struct spec *spec, const char *format)
 {
+    json_t *document = format ? json_object() : NULL;
+
     node_sort(spec->variables);
+    for (size_t i = 0; document && i < spec->variables->len; i++) {
+        const struct entry *entry = &spec->variables->entries[i];
+        (void)json_object_set_new(document, entry->key,
+                                  json_pack("{s:s, s:s, s:s, s:b}", "Name", entry->key, "DefaultValue",
+                                            said(entry->value, "default"), "PresenceValue",
+                                            said(entry->value, "alternate"), "Required",
+                                            node_get(entry->value, "required") != NULL));
+    }
+    if (format)
+        return print_document(cli, document, strcmp(format, "json") == 0, false);
     printf("%-24s %-8s %-24s %s\n", "NAME", "REQUIRED", "DEFAULT", "ALTERNATE");
     for (size_t i = 0; i < spec->variables->len; i++) {
         const struct entry *entry = &spec->variables->entries[i];
@@ -113,32 +149,15 @@ static int print_hashes(const struct cli *cli, const struct spec *spec, const ch
 /* What is printed can be loaded again: a dollar sign is written twice, and what env files said is in environment. */
 static int print_model(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
 {
-    struct buf out CLEANUP_BUF = { 0 }, escaped CLEANUP_BUF = { 0 };
-    bool as_json = strcmp(wanted->format, "json") == 0;
+    bool as_json = wanted->format && strcmp(wanted->format, "json") == 0;
     json_t *model =
         wanted->no_env_files ? model_from_project(spec->tree, as_json) : model_loadable(spec->tree, as_json);
 
-    if (model && as_json) {
-        char *text CLEANUP_FREE = json_dumps(model, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
-        buf_puts(&out, text ? text : "");
-        buf_puts(&out, "\n");
-        out.failed = out.failed || !text;
-    } else if (model) {
-        model_print_yaml(model, &out);
-    }
-    json_decref(model);
-    if (model && !out.failed && !wanted->no_interpolate)
-        model_print_escaped(out.data, &escaped);
-    if (!model || out.failed || escaped.failed)
-        return cli_fail(cli, &(struct err){ .code = -ENOMEM, .message = "not enough memory" });
-    (void)fputs(wanted->no_interpolate ? out.data : escaped.data, stdout);
-    return CLI_DONE;
+    return print_document(cli, model, as_json, !wanted->no_interpolate);
 }
 
 static int print_wanted(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
 {
-    if (wanted->quiet)
-        return CLI_DONE;
     if (wanted->services)
         return print_keys(cli, json_object_get(spec->model, "services"));
     if (wanted->volumes)
@@ -154,7 +173,7 @@ static int print_wanted(const struct cli *cli, const struct spec *spec, const st
     if (wanted->environment)
         return print_lines(spec->environment);
     if (wanted->variables)
-        return print_variables(spec);
+        return print_variables(cli, spec, wanted->format);
     if (wanted->hash)
         return print_hashes(cli, spec, wanted->hash);
     return print_model(cli, spec, wanted);
@@ -173,6 +192,7 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
     request.no_interpolate = wanted->no_interpolate || wanted->variables;
     request.no_normalise = wanted->no_normalise;
     request.no_consistency = wanted->no_consistency;
+    request.no_paths = wanted->no_paths;
     request.no_env_files = wanted->no_env_files || wanted->variables;
     int r = compose_load(&request, ret, &problems);
     problems_format(&problems, cli->colour_err, &text);
@@ -182,11 +202,13 @@ static int load(const struct cli *cli, const struct wanted *wanted, struct spec 
     return r;
 }
 
-/* Prints into --output when there is one; a full disk is told. */
+/* Prints into --output when there is one; a full disk is told. With --quiet nothing is touched. */
 static int print_somewhere(const struct cli *cli, const struct spec *spec, const struct wanted *wanted)
 {
     struct err err = { 0 };
 
+    if (wanted->quiet)
+        return CLI_DONE;
     if (wanted->output && !freopen(wanted->output, "we", stdout)) {
         (void)err_errno(&err, -errno, "cannot open %s", wanted->output);
         return cli_fail(cli, &err);
@@ -200,7 +222,7 @@ static int print_somewhere(const struct cli *cli, const struct spec *spec, const
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-    struct wanted wanted = { .format = "yaml" };
+    struct wanted wanted = { 0 };
     const struct cli_option options[] = {
         { .name = "format", .value = "FORMAT", .help = "yaml or json", .text = &wanted.format },
         { .name = "services", .help = "only the services' names", .flag = &wanted.services },
@@ -216,6 +238,7 @@ static int run(struct cli *cli, int argc, char **argv)
         { .name = "no-normalize", .help = "add nothing that the files do not say", .flag = &wanted.no_normalise },
         { .name = "no-consistency", .help = "do not check what refers to what", .flag = &wanted.no_consistency },
         { .name = "no-env-resolution", .help = "leave env_file and label_file unread", .flag = &wanted.no_env_files },
+        { .name = "no-path-resolution", .help = "paths stay relative", .flag = &wanted.no_paths },
         { .name = "resolve-image-digests", .help = "refused: it needs a registry", .flag = &wanted.image_digests },
         { .name = "lock-image-digests", .help = "refused as well", .flag = &wanted.image_digests },
         { .name = "output", .letter = 'o', .value = "FILE", .help = "write there", .text = &wanted.output },
@@ -226,7 +249,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
     if (!cli_parse(cli, options, argc, argv, 0, SIZE_MAX))
         return cli->status;
-    if (strcmp(wanted.format, "yaml") != 0 && strcmp(wanted.format, "json") != 0)
+    if (wanted.format && strcmp(wanted.format, "yaml") != 0 && strcmp(wanted.format, "json") != 0)
         return cli_usage(cli, "--format is yaml or json, not \"%s\"", wanted.format);
     if (wanted.image_digests)
         return cli_usage(cli, "daruma asks no registry for digests; where one matters, write image: NAME@sha256:…");

@@ -121,9 +121,33 @@ static void print_plan(const json_t *answer, bool json)
             printf("%lld at a time\n", parallelism);
         else
             printf("all at once\n");
+        if (json_is_integer(json_object_get(row, "behind")))
+            printf("  waits for the end of the deploy to version %lld, which goes on\n",
+                   json_integer_value(json_object_get(row, "behind")));
         for (size_t n = 0; n < json_array_size(steps); n++)
             printf("%s%g %%%s", n ? ", then " : "  ", json_number_value(json_array_get(steps, n)),
                    n + 1 == json_array_size(steps) ? " of the requests\n" : "");
+    }
+}
+
+/* With -d: that it begins later, and behind whom. */
+static void print_queued(const json_t *answer, const struct wish *wish)
+{
+    json_t *row;
+    size_t i;
+
+    if (wish->json) {
+        print_plan(answer, true);
+        return;
+    }
+    json_array_foreach(json_object_get(answer, "plan"), i, row)
+    {
+        const json_t *behind = json_object_get(row, "behind");
+        if (json_is_integer(behind))
+            printf(wish->replace
+                       ? "%s: begins when the deploy to version %lld has turned round\n"
+                       : "%s: waits for the end of the deploy to version %lld; --replace turns that one round\n",
+                   json_text(row, "service"), json_integer_value(behind));
     }
 }
 
@@ -160,6 +184,8 @@ static int deploy(const struct cli *cli, const struct wish *wish, const struct s
         status = cli_refused(cli, &err);
     } else if (wish->dry_run) {
         print_plan(answer, wish->json);
+    } else if (wish->detach) {
+        print_queued(answer, wish);
     }
     bool same = r == 0 && !wish->force && is_same(answer, wish->service);
     json_decref(answer);
@@ -192,6 +218,8 @@ static int show_history(const struct cli *cli, const char *service, bool json)
         if (!json)
             deploys_print(cli, receipt);
     }
+    if (status == CLI_DONE && service && json_array_size(chosen) == 0 && !client_has_service(&client, service, &err))
+        status = cli_refused(cli, &err);
     if (json && status == CLI_DONE)
         printer_json(chosen);
     json_decref(chosen);
@@ -213,7 +241,7 @@ static int run(struct cli *cli, int argc, char **argv)
         { "replace", 0, NULL, "a deploy that goes on turns round first, instead of being waited for",
           .flag = &wish.replace },
         { "dry-run", 0, NULL, "only say what would be done", .flag = &wish.dry_run },
-        { "detach", 'd', NULL, "come back at once", .flag = &wish.detach },
+        { "detach", 'd', NULL, "come back at once; says if it has to wait for another deploy", .flag = &wish.detach },
         { "history", 0, NULL, "the receipts of earlier deploys", .flag = &history },
         { "json", 0, NULL, "the receipt, plan or history as JSON", .flag = &wish.json },
         { 0 },

@@ -6,7 +6,6 @@
 #include "cli/printer.h"
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "observe/feed.h"
 
 #include <errno.h>
@@ -16,15 +15,16 @@
 
 struct output {
     struct printer *printer;
-    double time;      /* of the last line that came; wall clock, seconds */
+    json_int_t seq;   /* of the last line that came; 0: none yet */
     struct buf names; /* "&service=app", for each that was named */
-    struct buf path;
+    struct buf path;  /* of the first request */
+    struct buf rest;  /* of one that goes on */
 };
 
 static void print_line(struct client_stream *stream, const json_t *line)
 {
     struct output *output = stream->data;
-    output->time = json_number_value(json_object_get(line, "time"));
+    output->seq = json_integer_value(json_object_get(line, "seq"));
     printer_log(output->printer, line);
     (void)fflush(stdout);
 }
@@ -32,10 +32,12 @@ static void print_line(struct client_stream *stream, const json_t *line)
 static const char *rest_path(struct client_stream *stream)
 {
     struct output *output = stream->data;
-    output->path.len = 0;
-    buf_printf(&output->path, "/v1/logs?follow=1&since=%.6f%s", output->time + 1e-6,
+    if (output->seq == 0)
+        return output->path.data;
+    output->rest.len = 0;
+    buf_printf(&output->rest, "/v1/logs?follow=1&after=%lld%s", (long long)output->seq,
                output->names.len > 0 ? output->names.data : "");
-    return output->path.failed ? "" : output->path.data;
+    return output->rest.failed ? output->path.data : output->rest.data;
 }
 
 /* So that the columns stand still, the widest name is known before the first line. */
@@ -57,7 +59,7 @@ static void measure(const struct client *client, struct printer *printer)
 static int from_supervisor(const struct cli *cli, const struct client *client, int64_t tail, bool follow,
                            struct printer *printer)
 {
-    struct output output = { .printer = printer, .time = (double)clock_wall() / 1e9 };
+    struct output output = { .printer = printer };
     struct client_stream stream = { .line = print_line, .data = &output, .rest_path = follow ? rest_path : NULL };
     struct err err = { 0 };
 
@@ -75,6 +77,7 @@ static int from_supervisor(const struct cli *cli, const struct client *client, i
         output.path.failed || output.names.failed ? -ENOMEM : client_follow(client, output.path.data, &stream, &err);
     buf_free(&output.names);
     buf_free(&output.path);
+    buf_free(&output.rest);
     if (r < 0)
         return cli_refused(cli, err.code ? &err : &(struct err){ .code = r });
     return CLI_DONE;
@@ -84,10 +87,18 @@ static int from_files(const struct cli *cli, const struct client *client, int64_
 {
     char dir[PATH_MAX];
     const struct logs_query query = { .names = (const char *const *)cli->args, .tail = tail };
-    struct logs_reader *reader = logs_reader_new(rundir_file(&client->dir, "logs", dir), &query);
     struct logs_line line;
+    struct err err = { 0 };
     bool any = false;
 
+    (void)rundir_file(&client->dir, "logs", dir);
+    for (char **name = cli->args; *name; name++)
+        if (!logs_exist(dir, *name)) {
+            (void)err_set(&err, -ENOENT, "project \"%s\" is not running, and there are no logs of \"%.100s\"",
+                          client->dir.project, *name);
+            return cli_refused(cli, &err);
+        }
+    struct logs_reader *reader = logs_reader_new(dir, &query);
     if (!reader)
         return cli_fail(cli, &(struct err){ .code = -ENOMEM });
     while (logs_reader_next(reader, &line)) {
@@ -99,9 +110,7 @@ static int from_files(const struct cli *cli, const struct client *client, int64_
     logs_reader_free(reader);
     if (any)
         return CLI_DONE;
-    struct err err = { 0 };
-    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs%s", client->dir.project,
-                  cli->args_len > 0 ? " by that name" : "");
+    (void)err_set(&err, -ENOENT, "project \"%s\" is not running and has left no logs", client->dir.project);
     return cli_fail(cli, &err);
 }
 

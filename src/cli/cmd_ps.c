@@ -92,7 +92,7 @@ static void fill(struct row *row, const json_t *instance)
 }
 
 /* How wide each column is; 0: not shown. */
-static void measure(const struct cli *cli, const struct row *rows, size_t len, int widths[COLUMNS])
+static void measure(const struct row *rows, size_t len, int widths[COLUMNS])
 {
     struct winsize size = { 0 };
     int total = 0;
@@ -104,7 +104,7 @@ static void measure(const struct cli *cli, const struct row *rows, size_t len, i
                 widths[c] = (int)strlen(rows[i].cell[c]);
         total += widths[c] + GAP;
     }
-    if (!cli->live || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0) /* no terminal */
         return;
     for (size_t i = 0; i < ARRAY_LEN(dispensable) && total - GAP > size.ws_col; i++) {
         total -= widths[dispensable[i]] + GAP;
@@ -138,7 +138,7 @@ static int print_table(const struct cli *cli, const json_t *instances)
         return CLI_FAILED;
     for (size_t i = 0; i < len; i++)
         fill(&rows[i], json_array_get(instances, i));
-    measure(cli, rows, len, widths);
+    measure(rows, len, widths);
     struct row *head = &rows[len];
     for (int c = 0; c < COLUMNS; c++)
         (void)snprintf(head->cell[c], CELL, "%s", titles[c]);
@@ -154,7 +154,7 @@ static bool named(const char *name, const json_t *instance)
 }
 
 /* Only those that were asked for. NULL when a name is nobody's. */
-static json_t *choose(const struct cli *cli, const json_t *instances)
+static json_t *choose(const struct cli *cli, const struct client *client, const json_t *instances)
 {
     json_t *chosen = json_array(), *instance;
     size_t i;
@@ -165,9 +165,8 @@ static json_t *choose(const struct cli *cli, const json_t *instances)
         {
             found = found || named(*name, instance);
         }
-        if (!found) {
-            struct err err = { 0 };
-            (void)err_set(&err, -ENOENT, "there is no service or instance \"%.100s\"", *name);
+        struct err err = { 0 };
+        if (!found && !client_has_service(client, *name, &err)) {
             (void)cli_refused(cli, &err);
             json_decref(chosen);
             return NULL;
@@ -221,7 +220,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return status;
     if (client_call(&client, "GET", "/v1/instances", NULL, &instances, &err) < 0)
         return cli_fail(cli, &err);
-    json_t *chosen = choose(cli, instances);
+    json_t *chosen = choose(cli, &client, instances);
     status = chosen ? print(cli, chosen, json, quiet) : CLI_USAGE;
     json_decref(chosen);
     json_decref(instances);

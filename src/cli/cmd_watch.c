@@ -7,6 +7,7 @@
 #include "base/http_client.h"
 #include "base/loop.h"
 #include "cli/cli.h"
+#include "cli/printer.h"
 #include "watch/probe.h"
 #include "watch/receipt.h"
 #include "watch/request.h"
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 enum {
     CONNECTIONS = 10000,
@@ -51,17 +51,6 @@ struct run {
     uint64_t shown_sent; /* at the last summary */
 };
 
-static void print_clock(void)
-{
-    time_t now = time(NULL);
-    struct tm local;
-    char text[16] = "--:--:--";
-
-    if (localtime_r(&now, &local))
-        (void)strftime(text, sizeof(text), "%H:%M:%S", &local);
-    (void)fputs(text, stdout);
-}
-
 /* 10:01:02 ✔ 200     3.2 ms  app-1         100 % */
 static void print_line(const struct run *run, const struct watch_result *result)
 {
@@ -73,8 +62,8 @@ static void print_line(const struct run *run, const struct watch_result *result)
         (void)snprintf(what, sizeof(what), "%u", result->status);
     else
         (void)snprintf(what, sizeof(what), "%s", watch_kind_name(result->kind));
-    print_clock();
-    printf(" %s%s %-13s%s %9.1f ms  %-16s %s\n", cli_sgr(colour, ok ? CLI_GREEN : CLI_RED), ok ? "✔" : "✘", what,
+    printer_clock(clock_wall());
+    printf("%s%s %-13s%s %9.1f ms  %-16s %s\n", cli_sgr(colour, ok ? CLI_GREEN : CLI_RED), ok ? "✔" : "✘", what,
            cli_sgr(colour, CLI_PLAIN), (double)(result->end_ns - result->due_ns) / NS_PER_MS,
            result->instance >= 0 ? tally->names[result->instance] : "", watch_percent(tally, percent));
 }
@@ -119,9 +108,9 @@ static void on_summary(struct loop_timer *timer)
     /* Without wrapping (DECAWM): what is drawn over must stay one line, also on a narrow terminal. */
     if (run->cli->live)
         (void)fputs("\r\033[K\033[?7l", stdout);
-    print_clock();
-    printf(" %" PRIu64 " ended, %.0f/s, %u under way, %s%" PRIu64 " failed%s, p50 %.1f, p99 %.1f, max %.1f ms, %s",
-           sent, per_second, watch_under_way(run->watch), cli_sgr(colour && failed, CLI_RED), failed,
+    printer_clock(clock_wall());
+    printf("%" PRIu64 " ended, %.0f/s, %u under way, %s%" PRIu64 " failed%s, p50 %.1f, p99 %.1f, max %.1f ms, %s", sent,
+           per_second, watch_under_way(run->watch), cli_sgr(colour && failed, CLI_RED), failed,
            cli_sgr(colour && failed, CLI_PLAIN), (double)hist_quantile(&tally->latency, 0.5) / 1000,
            (double)hist_quantile(&tally->latency, 0.99) / 1000, (double)tally->latency.max_us / 1000,
            watch_percent(tally, percent));
@@ -207,7 +196,6 @@ static int prepare(struct run *run, struct err *err)
         .session = run->session,
     };
     const struct watch_events events = { .result = on_result, .ended = on_ended, .data = run };
-    sigset_t signals;
 
     int r = http_client_resolve(run->request.host, run->request.port, &options.address, err);
     if (r < 0)
@@ -218,15 +206,11 @@ static int prepare(struct run *run, struct err *err)
     run->watch = watch_new(run->loop, &options, &events, err);
     if (!run->watch)
         return err->code;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    run->signals = (struct loop_io){ .fn = on_signal, .data = run, .fd = -1 };
-    run->signals.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    r = run->signals.fd < 0 ? -errno : loop_io_add(run->loop, &run->signals, run->signals.fd, EPOLLIN);
+    run->signals = (struct loop_io){ .fn = on_signal, .data = run };
+    run->signals.fd = cli_take_signals((const int[]){ SIGINT, SIGTERM, 0 });
+    r = run->signals.fd < 0 ? run->signals.fd : loop_io_add(run->loop, &run->signals, run->signals.fd, EPOLLIN);
     if (r < 0)
-        return err_errno(err, r, "signals");
+        return err_errno(err, r, "cannot watch for signals");
     if (run->show == SHOW_SUMMARY) {
         run->summary_every_ns = run->cli->live ? NS_PER_S / 5 : NS_PER_S;
         run->summary = (struct loop_timer){ .fn = on_summary, .data = run };

@@ -173,22 +173,11 @@ static void on_interrupt(struct watch *watch, int fd)
     }
 }
 
-static int interrupts(void)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
-}
-
 static int wait_for_end(struct watch *watch, struct err *err)
 {
     struct client_streams streams = { 0 };
     struct client_stream events = { .line = on_event, .data = watch };
-    CLEANUP_CLOSE int signals = interrupts();
+    CLEANUP_CLOSE int signals = cli_take_signals((const int[]){ SIGINT, 0 });
     bool going_on = true;
     char path[CLIENT_EVENTS_PATH];
 

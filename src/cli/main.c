@@ -153,18 +153,21 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "daruma: cannot open /dev/null: %s\n", strerror(errno));
         return CLI_FAILED;
     }
-    bool colour = !getenv("NO_COLOR") || !*getenv("NO_COLOR");
+    const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    bool able = !terminal || strcmp(terminal, "dumb") != 0, colour = able && (!no_colour || !*no_colour);
     struct cli cli = {
         .colour_out = colour && isatty(STDOUT_FILENO),
         .colour_err = colour && isatty(STDERR_FILENO),
-        .live = isatty(STDOUT_FILENO),
+        .live = able && isatty(STDOUT_FILENO),
     };
 
     int status = is_text(&cli, argc, argv) ? run(&cli, argc, argv) : CLI_USAGE;
     /* What could not be written (disk full, closed pipe) was not done. */
     bool written = fflush(stdout) == 0 && !ferror(stdout);
-    if (!written && status == CLI_DONE)
+    if (!written && status == CLI_DONE) {
+        (void)fprintf(stderr, "daruma: standard output did not take all that there was to say\n");
         status = CLI_FAILED;
+    }
     free(cli.files.items);
     free(cli.env_files.items);
     free(cli.profiles.items);

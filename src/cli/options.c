@@ -248,7 +248,8 @@ static void print_help(const struct cli *cli, const struct cli_option *options)
     if (cli->command->more)
         printf("\n%s\n", cli->command->more);
     printf("\nOptions:\n");
-    cli_print_options(stdout, options, (const struct cli_option[]){ { .name = "help", .help = "this text" }, { 0 } });
+    cli_print_options(stdout, options,
+                      (const struct cli_option[]){ { .name = "help", .letter = 'h', .help = "this text" }, { 0 } });
     printf("\nThe options of `daruma --help` may also stand here.\n");
 }
 
@@ -270,7 +271,7 @@ bool cli_parse(struct cli *cli, const struct cli_option *options, int argc, char
         } else if (strcmp(word, "--") == 0) {
             only_args = true;
             at++;
-        } else if (strcmp(word, "--help") == 0) {
+        } else if (strcmp(word, "--help") == 0 || (strcmp(word, "-h") == 0 && !find_letter(options, 'h'))) {
             print_help(cli, options);
             cli->status = CLI_DONE;
             return false;

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 const char *json_text(const json_t *object, const char *key)
 {
@@ -24,6 +25,17 @@ static void print_time(double time)
 {
     char text[CLOCK_TEXT];
     printf("%s ", clock_format_wall((int64_t)(time * 1e9), text));
+}
+
+void printer_clock(int64_t wall_ns)
+{
+    time_t seconds = (time_t)(wall_ns / NS_PER_S);
+    struct tm local;
+    char text[16] = "--:--:--";
+
+    if (localtime_r(&seconds, &local))
+        (void)strftime(text, sizeof(text), "%H:%M:%S", &local);
+    printf("%s ", text);
 }
 
 /* 16 digits: microseconds of the wall clock, and 0.1 is no 0.10000000000000001. */

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct printer {
     bool colour;
@@ -26,6 +27,9 @@ void printer_event(const struct printer *printer, const json_t *event);
 
 /* What is worth a line while `up` runs: "✔ app-1 ready in 12 ms", deaths, restarts, faults; nothing for the rest. */
 void printer_progress(const struct printer *printer, const json_t *event);
+
+/* "10:01:02 ", by this machine's clock and zone. */
+void printer_clock(int64_t wall_ns);
 
 /* For a script: over several lines, or in one. A number has as many digits as mean something. */
 void printer_json(const json_t *json);

@@ -131,7 +131,7 @@ static struct node *cast(struct loading *load, enum format format, struct node *
         return cast_text(load, node);
     case FORMAT_PATH:
         if (node->kind == NODE_STRING)
-            return node_string(load->pool, node->place, load_path(load, load->base_dir, node->u.string));
+            return node_string(load->pool, node->place, load_model_path(load, node->u.string));
         return node;
     case FORMAT_ANY:
         break;
@@ -345,7 +345,7 @@ static struct node *local_path(struct loading *load, struct node *node)
 {
     if (!node_str(node) || is_remote(node_str(node)))
         return node;
-    return node_string(load->pool, node->place, load_path(load, load->base_dir, node_str(node)));
+    return node_string(load->pool, node->place, load_model_path(load, node_str(node)));
 }
 
 struct node *canonical_build(struct loading *load, struct node *node)

@@ -242,7 +242,7 @@ static void make_source_absolute(struct loading *load, struct node *mount)
     struct node *source = node_get(mount, "source");
 
     if (type && strcmp(type, "bind") == 0 && node_str(source) && !value_is_windows_path(node_str(source)))
-        source->u.string = load_path(load, load->base_dir, source->u.string);
+        source->u.string = load_model_path(load, source->u.string);
 }
 
 /* The options behind the target. The reference passes over what it does not know; a misspelt `ro` should not go unnoticed. */

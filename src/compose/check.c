@@ -6,6 +6,8 @@
 
 #include "compose/schema.h"
 
+#include "base/cleanup.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -66,6 +68,68 @@ static void check_volumes(const struct check *check, const struct entry *service
         const char *type = node_str(node_get(mount, "type")), *source = node_str(node_get(mount, "source"));
         if (type && strcmp(type, "volume") == 0 && source && *source && !node_entry(known, source))
             undefined(check, mount->place, service->key, "volume", source, known);
+    }
+}
+
+/* What its build takes from elsewhere in the project. */
+static void check_build(const struct check *check, const struct entry *service)
+{
+    const struct node *build = node_get(service->value, "build"), *contexts = node_get(build, "additional_contexts");
+    const struct node *secrets = node_get(build, "secrets"), *known = node_get(check->project, "secrets");
+    const struct entry *text = node_entry(build, "dockerfile_inline");
+
+    for (size_t i = 0; node_is(secrets, NODE_LIST) && i < secrets->len; i++) {
+        const char *name = node_str(node_get(node_at(secrets, i), "source"));
+        if (name && !node_entry(known, name))
+            undefined(check, node_at(secrets, i)->place, service->key, "secret", name, known);
+    }
+    for (size_t i = 0; node_is(contexts, NODE_MAP) && i < contexts->len; i++) {
+        const struct node *value = contexts->entries[i].value;
+        const char *name = node_str(value) && strncmp(node_str(value), "service:", 8) == 0 ? node_str(value) + 8 : NULL;
+        if (name && !node_entry(check->services, name) && !node_entry(check->disabled, name))
+            undefined(check, value->place, service->key, "service", name, check->services);
+    }
+    if (text && node_get(build, "dockerfile"))
+        problem_error(check->load->problems, text->place,
+                      "service `%s` has both `dockerfile` and `dockerfile_inline`; remove one of them", service->key);
+}
+
+/* `names`: name → the service that has it. */
+static void check_container_name(const struct check *check, const struct entry *service, struct node *names)
+{
+    const struct node *name = node_get(service->value, "container_name");
+    const struct node *other = node_str(name) ? node_get(names, node_str(name)) : NULL;
+
+    if (other)
+        problem_error(check->load->problems, name->place,
+                      "service `%s` already has the container_name `%s`; no two containers have the same",
+                      node_str(other), node_str(name));
+    else if (node_str(name))
+        node_set(check->load->pool, names, node_str(name), name->place,
+                 node_string(check->load->pool, name->place, service->key));
+}
+
+/* What can be said in two ways is said once, or twice the same. */
+static void check_limits(const struct check *check, const struct entry *service)
+{
+    static const struct {
+        const char *own, *part, *name;
+    } pairs[] = {
+        { "cpus", "limits", "cpus" },
+        { "mem_limit", "limits", "memory" },
+        { "mem_reservation", "reservations", "memory" },
+        { "pids_limit", "limits", "pids" },
+    };
+    const struct node *resources = node_get(node_get(service->value, "deploy"), "resources");
+
+    for (size_t i = 0; !check->load->no_interpolate && i < ARRAY_LEN(pairs); i++) {
+        const struct entry *own = node_entry(service->value, pairs[i].own);
+        const struct node *other = node_get(node_get(resources, pairs[i].part), pairs[i].name);
+        struct pool *pool = check->load->pool;
+        if (own && other && strcmp(node_text(pool, own->value), node_text(pool, other)) != 0)
+            problem_error(check->load->problems, own->place,
+                          "service `%s`: `%s` and `deploy.resources.%s.%s` differ; remove one of them", service->key,
+                          pairs[i].own, pairs[i].part, pairs[i].name);
     }
 }
 
@@ -162,6 +226,7 @@ static void check_cycles(const struct check *check)
 void normalise_check(struct loading *load, const struct node *project, const struct node *disabled)
 {
     struct check check = { load, project, node_get(project, "services"), disabled };
+    struct node *names = node_new(load->pool, NODE_MAP, project->place);
 
     if (!node_is(check.services, NODE_MAP))
         return;
@@ -173,6 +238,9 @@ void normalise_check(struct loading *load, const struct node *project, const str
         check_references(&check, service, "configs", "config");
         check_references(&check, service, "models", "model");
         check_volumes(&check, service);
+        check_build(&check, service);
+        check_container_name(&check, service, names);
+        check_limits(&check, service);
         check_contradictions(&check, service);
     }
     check_cycles(&check);

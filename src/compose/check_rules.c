@@ -161,8 +161,10 @@ static void check_container_name(struct loading *load, const struct node *servic
     for (const char *p = text; p && *p && !ok; p++)
         ok = isalnum((unsigned char)*p) && p[1] && (isalnum((unsigned char)p[1]) || strchr("_.-", p[1]));
     if (!ok)
-        problem_error(load->problems, name->place, "`%s` is no container name; it has at least two letters or digits",
-                      text);
+        problem_error(
+            load->problems, name->place,
+            "`%s` is no container name; it has at least two letters, digits or _ . - and begins with a letter or digit",
+            text);
 }
 
 static void check_pull_policy(struct loading *load, const struct node *service)

@@ -96,18 +96,18 @@ static void undefined(struct loading *load, const struct node *reference, const 
 }
 
 /* The services of a file, as they are written; read once. The last of its documents that has the service counts. */
-static struct node *services_of(struct loading *load, const struct node *file, const char *service)
+static struct node *services_of(struct loading *load, struct place place, const char *file, const char *service)
 {
-    struct node *documents = node_get(load->files, node_str(file)), *services = NULL;
+    struct node *documents = node_get(load->files, file), *services = NULL;
 
     if (!documents) {
         const char *outer = load->note;
-        load->note = load_note(load, "extended", file->place);
-        documents = load_documents(load, file->place, node_str(file));
+        load->note = load_note(load, "extended", place);
+        documents = load_documents(load, place, file);
         load->note = outer;
         /* One that cannot be had is not tried again. */
-        documents = documents ? documents : node_new(load->pool, NODE_NULL, file->place);
-        node_set(load->pool, load->files, node_str(file), file->place, documents);
+        documents = documents ? documents : node_new(load->pool, NODE_NULL, place);
+        node_set(load->pool, load->files, file, place, documents);
     }
     if (documents->kind == NODE_NULL)
         return NULL;
@@ -116,7 +116,7 @@ static struct node *services_of(struct loading *load, const struct node *file, c
         if (!services || node_get(candidates, service))
             services = candidates;
     }
-    return services ? services : node_new(load->pool, NODE_MAP, file->place);
+    return services ? services : node_new(load->pool, NODE_MAP, place);
 }
 
 /* What `extends` refers to, itself resolved; NULL after telling why there is none. */
@@ -124,6 +124,7 @@ static struct node *find_base(struct loading *load, const struct source *source,
                               const struct link *chain)
 {
     const struct node *name = node_get(extends, "service"), *file = node_get(extends, "file");
+    const char *path = node_str(file) ? load_path(load, load->base_dir, node_str(file)) : NULL;
     struct source other = *source;
 
     if (!node_str(name)) {
@@ -131,11 +132,11 @@ static struct node *find_base(struct loading *load, const struct source *source,
             problem_error(load->problems, extends->place, "extends needs `service`");
         return NULL;
     }
-    if (node_str(file) && strcmp(node_str(file), source->file) != 0) {
-        struct node *services = services_of(load, file, node_str(name));
+    if (path && strcmp(path, source->file) != 0) {
+        struct node *services = services_of(load, file->place, path, node_str(name));
         if (!services)
             return NULL;
-        other = (struct source){ node_str(file), services, false, load_dirname(load->pool, node_str(file)) };
+        other = (struct source){ path, services, false, load_dirname(load->pool, path) };
     }
     const struct entry *entry = node_entry(other.services, node_str(name));
     if (!entry) {

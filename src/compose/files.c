@@ -85,6 +85,36 @@ const char *load_path(struct loading *load, const char *base, const char *path)
     return load_clean(load->pool, pool_printf(load->pool, "%s/%s", home ? home : base, home ? path + 1 : path));
 }
 
+/* The way from one directory to another, as `../b`; both are clean. */
+static const char *way_between(struct pool *pool, const char *from, const char *to)
+{
+    struct text way = { .pool = pool };
+    size_t common = 0;
+
+    for (size_t i = 0;; i++) {
+        if ((!from[i] || from[i] == '/') && (!to[i] || to[i] == '/'))
+            common = i;
+        if (from[i] != to[i] || !from[i])
+            break;
+    }
+    for (const char *rest = from + common; *rest && rest[1]; rest += 1 + strcspn(rest + 1, "/"))
+        text_puts(&way, way.len > 0 ? "/.." : "..");
+    if (to[common] && to[common + 1])
+        text_puts(&way, way.len > 0 ? to + common : to + common + 1);
+    return text_str(&way);
+}
+
+const char *load_model_path(struct loading *load, const char *path)
+{
+    if (!load->keep_paths)
+        return load_path(load, load->base_dir, path);
+    if (*path == '/' || *path == '~' || strcmp(load->base_dir, load->keep_paths) == 0)
+        return path;
+    const char *absolute = load_path(load, load->base_dir, path);
+    const char *way = way_between(load->pool, load->keep_paths, absolute);
+    return *way ? way : ".";
+}
+
 /* A path of the command line. */
 static const char *given_path(struct loading *load, const char *base, const char *path)
 {
@@ -180,7 +210,9 @@ const char *load_read(struct loading *load, struct place place, const char *path
         fd = code;
     }
     if (fd < 0) {
-        problem_error(load->problems, place, "cannot read %s: %s", path, why ? why : strerror(-fd));
+        bool elsewhere = fd == -ENOENT && (strstr(path, ":/") || strstr(path, "/git@"));
+        problem_error(load->problems, place, "cannot read %s: %s%s", path, why ? why : strerror(-fd),
+                      elsewhere ? "; nothing is fetched from elsewhere: get it, and name the file" : "");
         return NULL;
     }
     data[len] = '\0';
@@ -297,14 +329,23 @@ static const char *const usual_names[] = { "compose.yaml", "compose.yml", "docke
 static const char *const override_names[] = { "compose.override.yml", "compose.override.yaml",
                                               "docker-compose.override.yml", "docker-compose.override.yaml" };
 
+/* The first of the names that is there; of others beside it is told that they do not count. */
 static const char *first_there(struct loading *load, const char *directory, const char *const *names, size_t n)
 {
+    const char *first = NULL;
+
     for (size_t i = 0; i < n; i++) {
         const char *path = load_path(load, directory, names[i]);
-        if (access(path, F_OK) == 0)
-            return path;
+        if (access(path, F_OK) < 0)
+            continue;
+        if (first)
+            problem_warning(load->problems, (struct place){ .file = path },
+                            "this file is not read, for %s is beside it; name both with -f if both are meant",
+                            strrchr(first, '/') + 1);
+        else
+            first = path;
     }
-    return NULL;
+    return first;
 }
 
 /* Upwards from `directory`, with the override beside it. */

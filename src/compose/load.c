@@ -252,6 +252,7 @@ static void load_project(struct job *job)
     if (job->code < 0)
         return;
     load->base_dir = found.directory;
+    load->keep_paths = job->request->no_paths ? found.directory : NULL;
     load->variables = job->request->want_variables ? node_new(load->pool, NODE_MAP, nowhere) : NULL;
     load->including = found.files;
     struct node *documents = parse_all(load, found.files);

@@ -17,6 +17,7 @@ struct loading {
     struct node *environment; /* what interpolation sees: a map of strings */
     struct node *missed;      /* variables that were warned about */
     const char *base_dir;     /* what relative paths of the present file are relative to; absolute */
+    const char *keep_paths;   /* paths stay relative, all of them to this directory; NULL: they become absolute */
     bool no_interpolate;
     bool stdin_as_dash;
     struct node *variables; /* collects what the files mention; NULL: nobody asks */
@@ -61,6 +62,8 @@ struct node *load_file(struct loading *load, struct place place, const char *pat
 /* `path` relative to `base`, without `.`, `..` and doubled slashes; `~` is the home directory. An absolute path stays as
    it is written, which is what the reference does. */
 const char *load_path(struct loading *load, const char *base, const char *path);
+/* `path` of the present file as it is to stand in the model: absolute, or as load->keep_paths says. */
+const char *load_model_path(struct loading *load, const char *path);
 /* Without `.`, `..`, doubled and last slashes. */
 const char *load_clean(struct pool *pool, const char *path);
 const char *load_dirname(struct pool *pool, const char *path);

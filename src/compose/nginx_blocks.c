@@ -24,7 +24,7 @@ void nginx_read_peer(struct nginx_block *block, const struct nginx_directive *di
     *peer = (struct nginx_peer){ .address = directive->words[1], .weight = 1 };
     for (size_t i = 2; i < directive->len; i++) {
         const struct nginx_word *word = &directive->words[i];
-        if (with_value(word->text, "weight", &value))
+        if (with_value(word->text, "weight", &value) && strcmp(value, "0") != 0)
             peer->weight = nginx_number(block, word, value, 1000);
         else if (with_value(word->text, "max_conns", &value))
             peer->max_conns = nginx_number(block, word, value, 1000000);

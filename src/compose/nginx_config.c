@@ -69,17 +69,18 @@ int64_t nginx_number(struct nginx_block *block, const struct nginx_word *word, c
 
 /* --- lists that are inherited ----------------------------------------------------------------------------------- */
 
-static struct node *own_list(struct nginx_block *block, struct nginx_list *list, enum node_kind kind)
+static struct node *own_list(struct nginx_block *block, struct nginx_list *list)
 {
     if (!list->items || list->level != block->settings->level)
-        *list = (struct nginx_list){ node_new(block->config->pool, kind, (struct place){ 0 }), block->settings->level };
+        *list = (struct nginx_list){ node_new(block->config->pool, NODE_LIST, (struct place){ 0 }),
+                                     block->settings->level };
     return list->items;
 }
 
 static struct node *add_map(struct nginx_block *block, struct nginx_list *list, struct place place)
 {
     struct node *map = node_new(block->config->pool, NODE_MAP, place);
-    node_append(block->config->pool, own_list(block, list, NODE_LIST), map);
+    node_append(block->config->pool, own_list(block, list), map);
     return map;
 }
 
@@ -119,7 +120,7 @@ static void read_redirect(struct nginx_block *block, const struct nginx_directiv
                       "`default` does as well, or keep nginx (--keep-nginx)");
         return;
     }
-    (void)own_list(block, &block->settings->redirects, NODE_LIST);
+    (void)own_list(block, &block->settings->redirects);
     if (off)
         return;
     struct node *map = add_map(block, &block->settings->redirects, directive->place);
@@ -131,7 +132,7 @@ static void read_redirect(struct nginx_block *block, const struct nginx_directiv
 
 static void read_hide_header(struct nginx_block *block, const struct nginx_directive *directive)
 {
-    node_append(block->config->pool, own_list(block, &block->settings->hidden, NODE_LIST),
+    node_append(block->config->pool, own_list(block, &block->settings->hidden),
                 nginx_text_node(block, &directive->words[1]));
 }
 
@@ -177,7 +178,7 @@ static void read_next_upstream(struct nginx_block *block, const struct nginx_dir
         { "off", NULL },
         { "non_idempotent", "non_idempotent" },
     };
-    struct node *list = own_list(block, &block->settings->next_upstream, NODE_LIST);
+    struct node *list = own_list(block, &block->settings->next_upstream);
 
     for (size_t i = 1; i < directive->len; i++) {
         size_t w = 0;
@@ -192,16 +193,21 @@ static void read_next_upstream(struct nginx_block *block, const struct nginx_dir
     }
 }
 
+/* Beside those of the levels around it. */
 static void read_set(struct nginx_block *block, const struct nginx_directive *directive)
 {
+    struct pool *pool = block->config->pool;
+    struct nginx_list *all = &block->settings->constants;
     const struct nginx_word *name = &directive->words[1], *value = &directive->words[2];
     if (name->text[0] != '$' || strchr(value->text, '$')) {
         problem_error(block->config->problems, directive->place,
                       "`set` is understood for a fixed text only, not for one made of variables");
         return;
     }
-    struct node *all = own_list(block, &block->settings->constants, NODE_MAP);
-    nginx_put(block, all, name->text + 1, nginx_text_node(block, value));
+    if (all->level != block->settings->level)
+        *all = (struct nginx_list){ all->items ? node_copy(pool, all->items) : node_new(pool, NODE_MAP, value->place),
+                                    block->settings->level };
+    nginx_put(block, all->items, name->text + 1, nginx_text_node(block, value));
 }
 
 /* --- single values ---------------------------------------------------------------------------------------------- */
@@ -235,7 +241,9 @@ static void read_header_timeout(struct nginx_block *block, const struct nginx_di
 static void read_header_buffers(struct nginx_block *block, const struct nginx_directive *directive)
 {
     int64_t number = nginx_number(block, &directive->words[1], nginx_arg(directive, 1), 1024);
-    block->settings->target_size = size_of(block, &directive->words[2]);
+    int64_t size = size_of(block, &directive->words[2]);
+
+    block->settings->target_size = size < INT32_MAX ? size : INT32_MAX; /* more than there may be */
     block->settings->header_size = number * block->settings->target_size;
 }
 

@@ -37,7 +37,7 @@ struct nginx_settings {
     const char *default_type;        /* Content-Type of a `return` with a text; NULL: not said */
     bool denied;                     /* `deny all` */
     int access_level;                /* where `denied` was decided; 0: nowhere */
-    struct nginx_list constants;     /* `set $name text` without variables: a map */
+    struct nginx_list constants;     /* `set $name text` without variables: a map, with those around it */
 };
 
 enum nginx_match {

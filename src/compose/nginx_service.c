@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-static const char root[] = "/etc/nginx/nginx.conf";
-
 /* "nginx", "docker.io/library/nginx:1.27-alpine", "nginxinc/nginx-unprivileged@sha256:…". */
 static bool is_nginx_image(const char *image)
 {
@@ -23,15 +21,26 @@ static bool is_nginx_image(const char *image)
     return false;
 }
 
-/* Runs it what the image runs: nothing else, or the same in other words? */
-static bool runs_nginx(const struct node *service)
+static const char usual[] = "/etc/nginx/nginx.conf";
+
+/* The configuration that it reads, as it sees it, when it runs what the image runs; NULL: it runs something else. */
+static const char *configuration_of(const struct node *service)
 {
     const struct node *command = node_get(service, "command"), *entrypoint = node_get(service, "entrypoint");
-    const char *first = node_is(command, NODE_LIST) && command->len > 0 ? node_str(node_at(command, 0)) : NULL;
+    const char *path = usual;
 
     if (node_is(entrypoint, NODE_LIST) && entrypoint->len > 0)
-        return false;
-    return !first || strcmp(first, "nginx") == 0 || strcmp(first, "nginx-debug") == 0;
+        return NULL;
+    for (size_t i = 0; node_is(command, NODE_LIST) && i < command->len; i++) {
+        const char *word = node_str(node_at(command, i));
+        bool has_value = word && (strcmp(word, "-g") == 0 || strcmp(word, "-c") == 0) && i + 1 < command->len;
+        if (i == 0 ? !word || (strcmp(word, "nginx") != 0 && strcmp(word, "nginx-debug") != 0) : !has_value)
+            return NULL;
+        if (i > 0 && word[1] == 'c')
+            path = node_str(node_at(command, i + 1));
+        i += i > 0;
+    }
+    return path && *path == '/' ? path : NULL;
 }
 
 /* --- what is mounted -------------------------------------------------------------------------------------------- */
@@ -74,15 +83,15 @@ static bool is_below(const char *path, const char *folder)
     return strncmp(path, folder, len) == 0 && (!path[len] || path[len] == '/');
 }
 
-/* Is a configuration among it? Templates are filled in by the image when it starts. */
-static bool has_configuration(const struct nginx_mount *mounts, size_t len)
+/* Is the configuration among it, or what the usual one includes? Templates are filled in by the image when it starts. */
+static bool has_configuration(const struct nginx_mount *mounts, size_t len, const char *path)
 {
     bool found = false;
     for (size_t i = 0; i < len; i++) {
         if (is_below(mounts[i].target, "/etc/nginx/templates"))
             return false;
-        found = found || strcmp(mounts[i].target, root) == 0 || strcmp(mounts[i].target, "/etc/nginx") == 0 ||
-                is_below(mounts[i].target, "/etc/nginx/conf.d");
+        found = found || is_below(path, mounts[i].target) ||
+                (path == usual && is_below(mounts[i].target, "/etc/nginx/conf.d"));
     }
     return found;
 }
@@ -120,6 +129,32 @@ static bool uses_host_network(const struct node *service)
 
 /* --- taking it out ---------------------------------------------------------------------------------------------- */
 
+/* Does another service live in its namespaces, mount what it mounts, or call it by its name? */
+static bool is_needed(const struct node *services, const char *name)
+{
+    static const char *const namespaces[] = { "network_mode", "ipc", "pid", "uts", "cgroup" };
+    static const char *const lists[] = { "links", "volumes_from" };
+
+    for (size_t i = 0; i < services->len; i++) {
+        const struct node *service = services->entries[i].value;
+        for (size_t n = 0; n < ARRAY_LEN(namespaces); n++) {
+            const char *text = node_str(node_get(service, namespaces[n]));
+            if (text && strncmp(text, "service:", 8) == 0 && strcmp(text + 8, name) == 0)
+                return true;
+        }
+        for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
+            const struct node *list = node_get(service, lists[n]);
+            for (size_t l = 0; node_is(list, NODE_LIST) && l < list->len; l++) {
+                const char *text = node_str(node_at(list, l));
+                size_t len = strcspn(text, ":");
+                if (strlen(name) == len && strncmp(text, name, len) == 0)
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void forget_dependencies(struct node *services, const char *name)
 {
     for (size_t i = 0; i < services->len; i++) {
@@ -150,23 +185,24 @@ static void add_gateway(struct loading *load, struct node *project, const struct
 static struct node *understand(struct loading *load, const struct node *project, const struct entry *service)
 {
     struct nginx_surroundings around = { 0 };
-    size_t told = load->problems->len;
+    const char *path = configuration_of(service->value);
+    const struct problems before = *load->problems;
 
     around.mounts = read_mounts(load, project, service->value, &around.mounts_len);
-    if (!has_configuration(around.mounts, around.mounts_len) || !runs_nginx(service->value))
+    if (!path || !has_configuration(around.mounts, around.mounts_len, path))
         return NULL;
     struct nginx_port *ports = read_ports(load, service->value, &around.ports_len);
     around.ports = uses_host_network(service->value) ? NULL : ports;
     if (around.ports && around.ports_len == 0)
         return NULL; /* nobody outside can reach it: it is there for other services */
-    struct node *gateway = nginx_gateway_load(load, service->place, root, &around);
+    struct node *gateway = nginx_gateway_load(load, service->place, path, &around);
     if (gateway) {
         problem_warning(load->problems, service->place,
                         "`%s` is not started: the gateway does what its configuration says (--keep-nginx leaves it in)",
                         service->key);
         return gateway;
     }
-    problems_soften(load->problems, told);
+    problems_soften(load->problems, &before);
     problem_warning(
         load->problems, service->place,
         "`%s` stays in front: not all of its configuration is understood (see there; with --keep-nginx nothing of it "
@@ -190,7 +226,7 @@ void nginx_service_replace(struct loading *load, struct node *project, const cha
     for (size_t i = services ? services->len : 0; i-- > 0;) {
         const struct entry *service = &services->entries[i];
         if (!is_nginx_image(node_str(node_get(service->value, "image"))) || node_get(service->value, "build") ||
-            is_chosen(chosen, service->key))
+            is_chosen(chosen, service->key) || is_needed(services, service->key))
             continue;
         const struct node *gateway = understand(load, project, service);
         if (!gateway)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { DEPTH_MAX = 32 }; /* of includes, and of blocks */
+enum { DEPTH_MAX = 32 /* of includes, and of blocks */, FILES_MAX = 1000 };
 
 enum token { TOKEN_WORD, TOKEN_SEMICOLON, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_END, TOKEN_BAD };
 
@@ -164,6 +164,10 @@ static bool include(struct nginx_reader *reader, const struct nginx_directive *d
     reader->depth++;
     for (size_t i = 0; i < n; i++) {
         size_t len;
+        if (reader->files++ == FILES_MAX) {
+            problem_error(reader->problems, place, "more than %d files are included", FILES_MAX);
+            break;
+        }
         const char *text = reader->read(reader->data, place, paths[i], &len);
         if (text)
             *list->end = nginx_parse(reader, paths[i], reader->note(reader->data, place), text, len);

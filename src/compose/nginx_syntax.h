@@ -44,6 +44,7 @@ struct nginx_reader {
     const char *(*note)(void *data, struct place place);
     void *data;
     int depth; /* of includes, the present one */
+    int files; /* that came in by them */
 };
 
 /*

@@ -3,6 +3,7 @@
 
 #include "compose/envfile.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -127,7 +128,7 @@ void normalise_defaults(struct loading *load, struct node *project)
     for (size_t i = 0; services && i < services->len; i++) {
         struct node *build = section(services->entries[i].value, "build");
         if (build && !node_get(build, "context"))
-            set_text(load, build, "context", build->place, load->base_dir);
+            set_text(load, build, "context", build->place, load_model_path(load, "."));
     }
 }
 
@@ -189,16 +190,19 @@ static const char *look_up(void *data, const char *name)
     return value ? value : node_str(node_get(scope->values, name));
 }
 
-static void read_values(struct loading *load, const struct node *file, const struct node *own, bool raw, bool required,
+static void read_values(struct loading *load, const struct node *file, const struct node *own, bool raw,
                         struct node *into)
 {
     struct scope scope = { load, own };
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = look_up, .data = &scope };
-    const char *path = node_str(file);
-    struct stat st;
 
-    if (required || stat(path, &st) == 0)
-        load_env_file(load, &with, file->place, path, raw, into);
+    load_env_file(load, &with, file->place, load_path(load, load->base_dir, node_str(file)), raw, into);
+}
+
+static bool is_missing(struct loading *load, const struct node *file)
+{
+    struct stat st;
+    return stat(load_path(load, load->base_dir, node_str(file)), &st) < 0 && errno == ENOENT;
 }
 
 /* What the service itself says wins over its files. */
@@ -222,14 +226,20 @@ static void read_env_files(struct loading *load, struct node *service)
     for (size_t i = 0; i < files->len; i++) {
         const struct node *file = node_at(files, i), *path = node_get(file, "path");
         const struct node *required = node_get(file, "required");
+        bool optional = node_is(required, NODE_BOOL) && !required->u.boolean;
         const struct node *format = node_get(file, "format");
         bool raw = node_str(format) && strcmp(node_str(format), "raw") == 0;
         if (node_str(format) && *node_str(format) && !raw)
             problem_error(load->problems, format->place, "the format of an env_file is `raw` or left out, not `%s`",
                           node_str(format));
-        if (node_str(path))
-            read_values(load, path, section(service, "environment"), raw,
-                        !node_is(required, NODE_BOOL) || required->u.boolean, values);
+        if (!node_str(path))
+            continue;
+        if (!is_missing(load, path))
+            read_values(load, path, section(service, "environment"), raw, values);
+        else if (!optional)
+            problem_error(load->problems, path->place,
+                          "there is no file %s; make it, or say that it may be missing: {path: …, required: false}",
+                          load_path(load, load->base_dir, node_str(path)));
     }
     lay_over(load, service, "environment", values);
 }
@@ -242,7 +252,7 @@ static void read_label_files(struct loading *load, struct node *service)
     if (!node_is(files, NODE_LIST))
         return;
     for (size_t i = 0; i < files->len; i++)
-        read_values(load, node_at(files, i), NULL, false, true, values);
+        read_values(load, node_at(files, i), NULL, false, values);
     lay_over(load, service, "labels", values);
 }
 

@@ -60,12 +60,11 @@ bool problems_full(const struct problems *problems)
     return problems->len == PROBLEMS_MAX;
 }
 
-void problems_soften(struct problems *problems, size_t from)
+void problems_soften(struct problems *problems, const struct problems *before)
 {
-    for (size_t i = from; i < problems->len; i++) {
-        problems->errors -= !problems->list[i].warning;
+    for (size_t i = before->len; i < problems->len; i++)
         problems->list[i].warning = true;
-    }
+    problems->errors = before->errors; /* also those of which nothing is shown any more */
 }
 
 void problem_error(struct problems *problems, struct place place, const char *format, ...)

@@ -45,8 +45,9 @@ void problem_error(struct problems *problems, struct place place, const char *fo
 void problem_warning(struct problems *problems, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Makes warnings of the errors from the `from`-th problem on: what they are about is left as it was. */
-void problems_soften(struct problems *problems, size_t from);
+/* Makes warnings of the errors since there were as many problems as in `before`, a copy: what they are about is left as it
+   was. */
+void problems_soften(struct problems *problems, const struct problems *before);
 
 /* Are there so many that another one will not be shown? Then nothing costly is done for its text. */
 bool problems_full(const struct problems *problems);

@@ -115,6 +115,10 @@ static const char *mend(struct check *check, const struct schema *schema, const 
 {
     const char *text = short_text(check, node);
 
+    if (text && text[0] == '-' && schema->kinds & NODE_LIST)
+        return "; an item of a list is written with a blank behind its dash";
+    if (text && node->kind == NODE_STRING && schema == &schema_service && !schema_field(schema, path->key))
+        return pool_printf(check->pool, "; write {image: \"%s\"}", text);
     if (node->kind == NODE_NULL && schema->kinds & NODE_MAP)
         return "; nothing stands below it: is what follows indented far enough?";
     if (schema == &schema_service && path->key && schema_field(schema, path->key))
@@ -151,22 +155,47 @@ static void check_word(struct check *check, const struct schema *schema, const s
 
 static bool check_node(struct check *check, const struct schema *schema, struct node *node, const struct path *path);
 
+/* Below which of its keys, up to `depth` of them, an attribute of that name stands: "deploy.resources"; NULL: none. */
+static const char *owner_of(struct check *check, const struct schema *schema, const char *name, int depth)
+{
+    const char *inner = NULL;
+
+    for (const struct attribute *field = schema->fields; field && field->name; field++)
+        if (schema_field(field->schema, name))
+            return field->name;
+    for (const struct attribute *field = schema->fields; depth > 1 && !inner && field && field->name; field++) {
+        inner = owner_of(check, field->schema, name, depth - 1);
+        inner = inner ? pool_printf(check->pool, "%s.%s", field->name, inner) : NULL;
+    }
+    return inner;
+}
+
+/* How to mend it; "" when nothing is known. */
+static const char *mend_unknown(struct check *check, const struct schema *schema, const struct entry *entry)
+{
+    const char *near = schema_nearest(schema, entry->key), *owner;
+
+    if (near)
+        return pool_printf(check->pool, "; did you mean `%s`?", near);
+    if (schema == &schema_root && schema_field(&schema_service, entry->key))
+        return "; it belongs to a service: indent it below one";
+    if (schema == &schema_root && entry->value->kind == NODE_MAP)
+        return "; a service stands below `services:`";
+    owner = owner_of(check, schema, entry->key, 3);
+    return owner ? pool_printf(check->pool, "; it stands below `%s`", owner) : "";
+}
+
 static void tell_unknown(struct check *check, const struct schema *schema, const struct entry *entry,
                          const struct path *path)
 {
     const char *where = path_text(check, path);
-    const char *near = problems_full(check->problems) ? NULL : schema_nearest(schema, entry->key);
-    bool stray = !near && schema == &schema_root && entry->value->kind == NODE_MAP;
 
     if (schema->others)
-        problem_error(check->problems, entry->place, "`%s` is no name that may stand in %s; use letters, digits, . _ -",
-                      entry->key, where);
+        problem_error(check->problems, entry->place, "`%s` is no name that may stand in %s; use %s", entry->key, where,
+                      schema->keys == KEYS_LOWER ? "lower-case letters" : "letters, digits, . _ -");
     else
-        problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s%s%s", entry->key,
-                      *where ? " in " : "", where, near ? "; did you mean `" : "", near ? near : "",
-                      near    ? "`?"
-                      : stray ? "; a service stands below `services:`"
-                              : "");
+        problem_error(check->problems, entry->place, "unknown attribute `%s`%s%s%s", entry->key, *where ? " in " : "",
+                      where, problems_full(check->problems) ? "" : mend_unknown(check, schema, entry));
 }
 
 /* What nobody knows is taken out. */

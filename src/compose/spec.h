@@ -364,6 +364,7 @@ struct compose_request {
     bool no_normalise;              /* nothing is added that the files do not say */
     bool no_consistency;            /* what does not fit together is not told */
     bool no_env_files;              /* env_file and label_file are not read */
+    bool no_paths;                  /* paths stay relative to the project's directory, for a model that is only shown */
 };
 
 /*

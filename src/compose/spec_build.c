@@ -2,6 +2,7 @@
 #include "compose/spec_build.h"
 
 #include "compose/model.h"
+#include "compose/schema.h"
 #include "compose/utf8.h"
 #include "compose/value.h"
 
@@ -72,13 +73,26 @@ static void collect_profiles(struct pool *pool, const struct node *services, str
     }
 }
 
-/* Also those of services that are switched off. */
-static char **all_profiles(struct pool *pool, const struct node *services, const struct node *disabled)
+/* One that is misspelt would leave services away without a word. */
+static void check_profiles(struct loading *load, const struct node *active, const struct node *all)
 {
+    for (size_t i = 0; !load->incomplete && i < active->len; i++) {
+        const char *name = node_str(node_at(active, i)), *near = schema_nearest_key(load->problems, all, name);
+        if (strcmp(name, "*") != 0 && !node_entry(all, name))
+            problem_warning(load->problems, (struct place){ 0 }, "no service has the profile `%s`%s%s%s", name,
+                            near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+    }
+}
+
+/* Also those of services that are switched off. */
+static char **all_profiles(struct loading *load, const struct node *services, const struct spec_origin *origin)
+{
+    struct pool *pool = load->pool;
     struct node *all = node_new(pool, NODE_MAP, (struct place){ 0 });
 
     collect_profiles(pool, services, all);
-    collect_profiles(pool, disabled, all);
+    collect_profiles(pool, origin->disabled, all);
+    check_profiles(load, origin->profiles, all);
     node_sort(all);
     char **names = POOL_ARRAY(pool, char *, all->len + 1);
     for (size_t i = 0; i < all->len; i++)
@@ -169,7 +183,7 @@ struct spec *spec_build(struct loading *load, struct node *project, const struct
     spec->working_dir = pool_strdup(pool, origin->directory);
     spec->files = read_strings(pool, origin->files);
     spec->profiles = read_strings(pool, origin->profiles);
-    spec->all_profiles = all_profiles(pool, services, origin->disabled);
+    spec->all_profiles = all_profiles(load, services, origin);
     spec->environment = read_environment(pool, load->environment);
     spec->runtime = strcmp(runtime, "process") == 0  ? SPEC_RUNTIME_PROCESS
                     : strcmp(runtime, "docker") == 0 ? SPEC_RUNTIME_DOCKER

@@ -115,13 +115,14 @@ void spec_build_healthcheck(struct loading *load, const struct node *service, st
         else if (node_is(test, NODE_LIST))
             read_test(load, test, check);
     }
-    int64_t retries = read_int(own, "retries", 3);
-    check->interval_ns = read_duration(own, "interval", 30 * NS_PER_S);
-    check->timeout_ns = read_duration(own, "timeout", 30 * NS_PER_S);
+    int64_t retries = read_int(own, "retries", 0), interval = read_duration(own, "interval", 0);
+    int64_t timeout = read_duration(own, "timeout", 0);
+
+    /* For the Engine, too, 0 is what was not given. */
+    check->interval_ns = interval > 0 ? interval : 30 * NS_PER_S;
+    check->timeout_ns = timeout > 0 ? timeout : 30 * NS_PER_S;
     check->start_period_ns = read_duration(own, "start_period", 0);
     check->start_interval_ns = read_duration(own, "start_interval", 0);
-    check->retries = (int32_t)(retries < 1 ? 1 : retries > 1000000 ? 1000000 : retries);
+    check->retries = (int32_t)(retries < 1 ? 3 : retries > 1000000 ? 1000000 : retries);
     check->place = native ? native->place : own ? own->place : service->place;
-    if (check->interval_ns == 0 || check->timeout_ns == 0)
-        problem_error(load->problems, check->place, "a health check's interval and timeout cannot be 0");
 }

@@ -119,7 +119,7 @@ static struct spec_page read_page(struct loading *load, const struct node *node,
     if (file && text)
         problem_error(load->problems, file->place, "`file` and `body` cannot both be the page");
     else if (file) {
-        const char *read = load_read(load, file->place, node_str(file), &len);
+        const char *read = load_read(load, file->place, load_path(load, load->base_dir, node_str(file)), &len);
         page = read ? read : "";
         if (strlen(page) != len)
             problem_error(load->problems, file->place, "the page holds a zero byte; only text can be a page");

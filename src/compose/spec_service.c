@@ -46,10 +46,15 @@ static bool in_port_range(struct loading *load, struct place place, int64_t port
 
 static void add_published(struct loading *load, const struct node *item, struct spec_service *service)
 {
+    const struct node *node = node_get(item, "target");
     int64_t target = read_int(item, "target", 0), published = 0;
 
-    if (item->faulty)
+    if (item->faulty || (node && node->kind != NODE_INT))
+        return; /* told */
+    if (!node) {
+        problem_error(load->problems, item->place, "a port needs `target`, the port of the instance");
         return;
+    }
     const char *text = read_text(item, "published", ""), *transport = read_text(item, "protocol", "tcp");
 
     /* Of a range for a single port the first is taken: the gateway listens there for all instances. */
@@ -170,6 +175,8 @@ static void add_ulimit(struct loading *load, const struct entry *entry, struct s
     int64_t single = value->kind == NODE_INT ? value->u.integer : 0;
     int64_t soft = read_int(value, "soft", single), hard = read_int(value, "hard", single);
 
+    if (value->faulty)
+        return;
     if (soft < -1 || hard < -1 || (hard != -1 && (soft == -1 || soft > hard)))
         problem_error(load->problems, entry->place, "the limit `%s`: soft must not be above hard, -1 is unlimited",
                       entry->key);

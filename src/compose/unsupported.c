@@ -110,7 +110,7 @@ static void report_contexts(const struct spec_service *service, struct problems 
             service->name);
 }
 
-/* Two services cannot both have a port of this host. */
+/* A port of this host leads to one port of one service. */
 static void report_taken_ports(const struct spec *spec, struct problems *problems)
 {
     for (size_t i = 0; i < spec->services_len; i++) {
@@ -118,9 +118,14 @@ static void report_taken_ports(const struct spec *spec, struct problems *problem
         for (size_t j = 0; j < service->published_len; j++) {
             const struct spec_port *port = &service->published[j];
             const struct spec_listener *listener = spec_find_listener(spec, port->host_ip, port->published);
-            if (listener && listener->published_by && strcmp(listener->published_by, service->name) != 0)
+            if (!listener || !listener->published_by || port->protocol == SPEC_PROTOCOL_UDP)
+                continue;
+            if (strcmp(listener->published_by, service->name) != 0)
                 problem_error(problems, port->place, "port %u is published by service `%s` already, in line %d",
                               port->published, listener->published_by, listener->place.line);
+            else if (listener->target != port->target)
+                problem_error(problems, port->place, "port %u leads to port %u of service `%s` already, in line %d",
+                              port->published, listener->target, service->name, listener->place.line);
         }
     }
 }

@@ -66,6 +66,7 @@ static const char *mend(const char *message)
         { "multiline plain key", "; a `: ` is missing, or the lines below are indented too far" },
         { "wrong ind", "; it stands exactly below its neighbours" },
         { "invalid indentation", "; it stands exactly below its neighbours" },
+        { "end of block sequence", "; below an item with a dash only another one may stand" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strstr(message, rows[i].part))
@@ -261,7 +262,8 @@ static const char *read_key(struct reader *reader, struct node *map, struct plac
         end_anchor(reader, anchor, key);
         *ret_merge = plain && node_str(key) && strcmp(node_str(key), "<<") == 0;
     } else {
-        (void)fail(reader, *ret_place, "a key must be %s", "a word, not a list or mapping");
+        (void)fail(reader, *ret_place, "a key must be %s",
+                   "a word, not a list or mapping; a text that begins with a bracket stands in quotes");
         return NULL;
     }
     if (!key)
@@ -300,7 +302,11 @@ static struct node *read_map(struct reader *reader)
             (value->place.line < place.line || (value->place.line == place.line && value->place.column < place.column)))
             value->place = place; /* nothing is written there; the parser knows no place for it */
         const struct entry *before = node_entry(map, key);
-        if (merge) {
+        if (merge && merges->len > 0) {
+            problem_error(reader->problems, place,
+                          "`<<` stands here a second time, first in line %d; write one with a list: <<: [*a, *b]",
+                          merges->entries[0].place.line);
+        } else if (merge) {
             node_append(reader->pool, merges, value);
             merges->entries[merges->len - 1].place = place;
         } else if (before) {

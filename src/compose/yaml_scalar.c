@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,29 +116,87 @@ static bool looks_like_float(const char *text)
     return *p == '\0';
 }
 
-/* A date, perhaps with a time in UTC, becomes the text that Go prints for it; that is what reaches an environment. */
+/* A number of one or two digits, in *text and behind it. */
+static bool take_number(const char **text, int *ret)
+{
+    size_t digits = strspn(*text, "0123456789");
+
+    if (digits < 1 || digits > 2)
+        return false;
+    *ret = atoi(*text);
+    *text += digits;
+    return true;
+}
+
+static bool take(const char **text, const char *any)
+{
+    bool found = **text && strchr(any, **text);
+    *text += found;
+    return found;
+}
+
+/* ".50" → ".5", as many digits as count; what stands there is passed. */
+static const char *take_fraction(struct pool *pool, const char **text)
+{
+    size_t digits = **text == '.' ? strspn(*text + 1, "0123456789") : 0, used = digits < 9 ? digits : 9;
+    const char *fraction = *text;
+
+    *text += digits > 0 ? 1 + digits : 0;
+    while (used > 0 && fraction[used] == '0')
+        used--;
+    return used > 0 ? pool_strndup(pool, fraction, 1 + used) : "";
+}
+
+/* "Z", "-05:00" → how Go prints it; NULL: it is none. */
+static const char *take_zone(struct pool *pool, const char **text)
+{
+    char sign = **text;
+    int hours, minutes;
+
+    if (take(text, "Z"))
+        return "+0000 UTC";
+    if (!take(text, "+-") || strspn(*text, "0123456789") != 2 || !take_number(text, &hours) || !take(text, ":") ||
+        strspn(*text, "0123456789") != 2 || !take_number(text, &minutes) || hours > 24 || minutes > 60)
+        return NULL;
+    if (hours == 0 && minutes == 0)
+        return "+0000 UTC";
+    return pool_printf(pool, "%c%02d%02d %c%02d%02d", sign, hours, minutes, sign, hours, minutes);
+}
+
+static int days_of(int year, int month)
+{
+    static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    return days[month - 1] + (month == 2 && leap);
+}
+
+/* A date, or one with a time: with a T between them it has a zone, with a space it has none. It becomes the text that Go
+   prints for it; that is what reaches an environment. */
 static bool resolve_timestamp(struct pool *pool, struct node *node, const char *text)
 {
-    int year, month, day, hour = 0, minute = 0, second = 0, used = 0;
+    int year = atoi(text), month, day, hour = 0, minute = 0, second = 0;
+    const char *fraction = "", *zone = "+0000 UTC";
 
     if (!isdigit((unsigned char)text[0]) || strspn(text, "0123456789") != 4 || text[4] != '-')
         return false;
-    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3)
+    text += 5;
+    if (!take_number(&text, &month) || !take(&text, "-") || !take_number(&text, &day))
         return false;
-    text += used;
     if (*text) {
-        if (!strchr(" Tt", *text) || sscanf(text + 1, "%2d:%2d:%2d%n", &hour, &minute, &second, &used) != 3)
+        bool zoned = *text != ' ';
+        if (!take(&text, " Tt") || !take_number(&text, &hour) || !take(&text, ":") || !take_number(&text, &minute) ||
+            !take(&text, ":") || !take_number(&text, &second))
             return false;
-        text += 1 + used;
-        if (strcmp(text, "") != 0 && strcmp(text, "Z") != 0)
-            return false;
+        fraction = take_fraction(pool, &text);
+        zone = zoned ? take_zone(pool, &text) : zone;
     }
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-        second < 0 || second > 59)
+    if (*text || !zone || month < 1 || month > 12 || day < 1 || day > days_of(year, month) || hour > 23 ||
+        minute > 59 || second > 59)
         return false;
     node->kind = NODE_STRING;
     node->u.string =
-        pool_printf(pool, "%04d-%02d-%02d %02d:%02d:%02d +0000 UTC", year, month, day, hour, minute, second);
+        pool_printf(pool, "%04d-%02d-%02d %02d:%02d:%02d%s %s", year, month, day, hour, minute, second, fraction, zone);
     return true;
 }
 

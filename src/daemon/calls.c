@@ -25,15 +25,19 @@ static json_t *call_project(void *data)
 
     for (char **file = spec->files; file && *file; file++)
         (void)json_array_append_new(files, json_string(*file));
-    json_t *deploying = json_array();
-    for (size_t i = 0; i < spec->services_len; i++)
-        if (supervisor_is_deploying(daemon->supervisor, spec->services[i].name))
-            (void)json_array_append_new(deploying, json_string(spec->services[i].name));
-    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:f, s:I, s:I, s:o}", "name", daemon->dir.project,
-                     "version", DARUMA_VERSION, "pid", (int)getpid(), "guard",
+    json_t *services = json_array(), *deploying = json_array();
+    for (size_t i = 0; i < spec->services_len; i++) {
+        const char *name = spec->services[i].name;
+        (void)json_array_append_new(services, json_string(name));
+        if (supervisor_is_deploying(daemon->supervisor, name))
+            (void)json_array_append_new(deploying, json_string(name));
+    }
+    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:I, s:I, s:o}", "name",
+                     daemon->dir.project, "version", DARUMA_VERSION, "pid", (int)getpid(), "guard",
                      (int)daemon->memory.guard->member[GUARD_SIDE_GUARD].pid, "runtime", daemon->runtime->name, "state",
                      answers_state_name(supervisor_state(daemon->supervisor)), "working_dir", spec->working_dir,
-                     "files", files, "listeners", answers_listeners(daemon->memory.board, &daemon->listeners), "since",
+                     "files", files, "services", services, "listeners",
+                     answers_listeners(daemon->memory.board, &daemon->listeners), "since",
                      (double)daemon->since_wall_ns / 1e9, "last_event", (json_int_t)daemon->bus.last_seq, "first_event",
                      (json_int_t)daemon->first_event, "deploying", deploying);
 }

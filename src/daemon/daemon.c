@@ -216,6 +216,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
     struct signalfd_siginfo info;
 
     while (read(io->fd, &info, sizeof(info)) == sizeof(info)) {
+        guard_heard(daemon->guard);
         if (info.ssi_signo == SIGHUP)
             daemon_reload(daemon);
         else
@@ -262,6 +263,7 @@ static int build_observers(struct daemon *daemon, struct err *err)
         .calls = daemon_calls(daemon),
         .journal = daemon->journal,
         .logs_dir = daemon->logs_dir,
+        .logs = daemon->logs,
     };
     return 0;
 }
@@ -488,7 +490,7 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
     const char *told = r == 0 ? "ok" : err.message[0] ? err.message : strerror(-r);
     /* When nobody listens any more there is nobody to tell. */
     if (ready_fd >= 0) {
-        (void)!write(ready_fd, told, strlen(told));
+        (void)!write(ready_fd, told, strlen(told) + 1);
         (void)close(ready_fd);
     }
     if (r == 0)

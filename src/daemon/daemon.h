@@ -45,7 +45,7 @@ struct daemon_memory {
 
 /*
  * Runs the supervisor in this process; takes over all of `setup`. `guard` is whose role it is. When everything stands, "ok"
- * is written to `ready_fd`, otherwise a line that says what is wrong; then `ready_fd` is closed. Returns the exit status.
+ * is written to `ready_fd`, otherwise a line that says what is wrong, with its NUL; then `ready_fd` is closed. Returns the exit status.
  */
 int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, struct guard *guard, int ready_fd);
 

@@ -159,14 +159,16 @@ static json_t *plan_of(const struct supervisor *supervisor, const struct spec_se
         [SPEC_RESCALED] = "rescaled", [SPEC_CHANGED] = "changed",
     };
     const struct spec_deploy *deploy = &service->deploy;
+    enum spec_change change = supervisor_would_change(supervisor, service);
+    uint32_t behind = change == SPEC_CHANGED ? supervisor_deploys_to(supervisor, service->name) : 0;
     json_t *steps = json_array();
 
     for (size_t i = 0; deploy->strategy == SPEC_CANARY && i < deploy->steps_len; i++)
         (void)json_array_append_new(steps, json_real(deploy->steps[i] / 10.0));
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "service", service->name, "change",
-                     words[supervisor_would_change(supervisor, service)], "strategy", strategy_name(deploy->strategy),
-                     "order", order_name(deploy->update.stop_first), "replicas", (int)service->replicas, "parallelism",
-                     (int)deploy->update.parallelism, "steps", steps);
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "service", service->name, "change", words[change],
+                     "strategy", strategy_name(deploy->strategy), "order", order_name(deploy->update.stop_first),
+                     "replicas", (int)service->replicas, "parallelism", (int)deploy->update.parallelism, "steps", steps,
+                     "behind", behind ? json_integer(behind) : json_null());
 }
 
 json_t *deploys_plan(const struct supervisor *supervisor, const struct spec *spec, const char *const *only)

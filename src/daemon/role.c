@@ -82,7 +82,7 @@ void daemon_busy_end(void)
 static void say(int fd, const char *text)
 {
     /* When nobody listens any more there is nobody to tell. */
-    (void)!write(fd, text, strlen(text));
+    (void)!write(fd, text, strlen(text) + 1);
     (void)close(fd);
 }
 
@@ -204,7 +204,12 @@ int daemon_main(struct daemon_setup *setup, int ready_fd)
         say(ready_fd, err.message);
         return EXIT_FAILURE;
     }
-    return run_pair(false);
+    int status = run_pair(false);
+    if (atomic_load(&role.shared->lives) == 0) {
+        (void)err_fork(&err, -errno, "the supervisor");
+        say(ready_fd, err.message);
+    }
+    return status;
 }
 
 int daemon_resume(void)

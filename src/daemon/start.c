@@ -65,10 +65,15 @@ static void redirect(const struct rundir *dir)
 
 static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup, int ready_fd)
 {
+    struct err err = { 0 };
     sigset_t none;
 
     /* The first child led the new session; the second can never get a terminal again. */
     pid_t pid = fork();
+    if (pid < 0) {
+        (void)err_fork(&err, -errno, "the supervisor");
+        (void)!write(ready_fd, err.message, strlen(err.message));
+    }
     if (pid != 0)
         _exit(pid < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
     (void)prctl(PR_SET_NAME, "daruma");
@@ -82,19 +87,19 @@ static void __attribute__((noreturn)) run_supervisor(struct daemon_setup *setup,
     _exit(daemon_main(setup, ready_fd));
 }
 
-/* Waits for the supervisor's word. */
+/* Waits for the supervisor's word. It ends with a NUL: the pipe's end alone would depend on every process that was forked meanwhile
+   having closed its copy. */
 static int wait_ready(int fd, const struct rundir *dir, struct err *err)
 {
-    char text[sizeof(err->message)];
+    char text[sizeof(err->message)] = "";
     size_t len = 0;
     ssize_t n;
 
-    while (len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) != 0) {
+    while (len < sizeof(text) - 1 && strlen(text) == len && (n = read(fd, text + len, sizeof(text) - 1 - len)) != 0) {
         if (n < 0 && errno != EINTR)
             return err_errno(err, -errno, "cannot hear from the supervisor");
         len += n > 0 ? (size_t)n : 0;
     }
-    text[len] = '\0';
     if (strcmp(text, "ok") == 0)
         return 0;
     if (len == 0)

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/inherit.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +49,8 @@ int daemon_take_over(struct daemon *daemon, bool goes_on, struct err *err)
         describe_takeover(daemon, taken, goes_on, text);
         daemon_emit(daemon, EVENT_PROJECT, "", "", text);
     }
-    if (goes_on && !daemon->refused.code)
+    /* A pipe that is left is one of an instance whose record could not be kept. */
+    if (goes_on && !daemon->refused.code && !inherit_pipes_left())
         return 0;
     int strays = daemon->runtime->end_strays(daemon->runtime);
     if (strays > 0) {
@@ -59,11 +61,13 @@ int daemon_take_over(struct daemon *daemon, bool goes_on, struct err *err)
     return 0;
 }
 
-/* Somebody asked the supervisor before us to end, and it could not even hear it. */
-static bool was_asked_to_end(const struct daemon *daemon)
+/* The signal by which somebody asked the supervisor before us, who could not even hear it; 0: nobody did. */
+static int asked_in_vain(const struct daemon *daemon)
 {
     const struct guard_member *before = &daemon->memory.guard->member[GUARD_SIDE_ROLE];
-    return before->last_code == CLD_KILLED && (before->last_status == SIGTERM || before->last_status == SIGINT);
+    int signo = before->last_code == CLD_KILLED ? before->last_status : 0, asked = guard_asked(daemon->guard);
+
+    return asked ? asked : signo == SIGTERM || signo == SIGINT || signo == SIGHUP ? signo : 0;
 }
 
 void daemon_go_on(struct daemon *daemon)
@@ -75,6 +79,9 @@ void daemon_go_on(struct daemon *daemon)
     if (daemon->state == SUPERVISOR_DOWN)
         daemon->state = SUPERVISOR_STOPPING; /* what follows from it may not have been done */
     daemon->runtime->remove_volumes = record->remove_volumes;
-    if (record->stopping || was_asked_to_end(daemon))
+    if (record->stopping)
         daemon_go_down(daemon, record->killing);
+    int signo = asked_in_vain(daemon);
+    if (signo)
+        (void)kill(getpid(), signo); /* one of them, also when it has come to us in the meantime */
 }

@@ -3,11 +3,14 @@
 
 #include "base/clock.h"
 #include "gateway/attempt.h"
+#include "gateway/channel.h"
 #include "gateway/claim.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hold.h"
+#include "gateway/io.h"
 #include "gateway/listen.h"
+#include "gateway/loop.h"
 #include "gateway/mark.h"
 #include "gateway/replay.h"
 #include "gateway/upstream.h"
@@ -142,7 +145,7 @@ static void adopt_conn(struct adoption *a, uint32_t index)
     if (conn->state == CONN_HELD)
         a->held[a->helds++] = index;
     if (conn->state == CONN_VERDICT)
-        gw_list_add(worker, &worker->verdicts, conn);
+        gw_list_add(&worker->slots, &worker->verdicts, conn);
     gw_waits_adopt(worker, conn);
     worker->active += (conn->flags & CONN_ACTIVE) != 0;
     worker->retrying += (conn->flags & CONN_RETRYING) != 0;
@@ -260,7 +263,7 @@ static void carry_out_events(struct gw_worker *worker)
     struct arena *arena = worker->slots.arena;
     for (struct epoll_event *event = arena->events; event < arena->events + GW_EVENTS; event++)
         if (event->events && event->data.u64 >> 56 == GW_KIND_CONN && (uint32_t)event->data.u64 < arena->fresh_conn)
-            gw_worker_event(worker, event);
+            gw_loop_event(worker, event);
         else
             event->events = 0;
 }
@@ -271,13 +274,13 @@ static void look_at_client(struct gw_worker *worker, struct conn *conn, uint32_t
     if (conn->state == CONN_IDLE && worker->view->listeners[conn->listener].protocol == BOARD_TCP)
         gw_exchange_tcp(worker, conn); /* it had just come in */
     else
-        gw_worker_event(worker, &(struct epoll_event){ .events = events, .data.u64 = tag });
+        gw_loop_event(worker, &(struct epoll_event){ .events = events, .data.u64 = tag });
 }
 
 static void look_at_upstream(struct gw_worker *worker, const struct upstream *upstream, uint32_t index, uint32_t events)
 {
     uint64_t tag = gw_tag(GW_KIND_UPSTREAM, upstream->generation, index);
-    gw_worker_event(worker, &(struct epoll_event){ .events = events, .data.u64 = tag });
+    gw_loop_event(worker, &(struct epoll_event){ .events = events, .data.u64 = tag });
 }
 
 /* What each socket is ready for is asked in one call. */
@@ -399,5 +402,5 @@ void gw_adopt_go_on(struct gw_worker *worker)
         return;
     worker->proven = GW_NONE;
     atomic_fetch_add(&worker->gauges->adoption.adoptions, 1);
-    (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    gw_channel_ring(worker);
 }

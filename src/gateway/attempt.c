@@ -2,6 +2,7 @@
 #include "gateway/attempt.h"
 
 #include "base/clock.h"
+#include "gateway/channel.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/failure.h"
@@ -13,7 +14,6 @@
 #include "gateway/upstream.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #define TRIAL_NS NS_PER_S /* a suspect that takes longer has the next one tried beside it */
 
@@ -30,7 +30,7 @@ void gw_attempt_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t gen
     uint32_t left = atomic_load_explicit(&gauge->inflight, memory_order_relaxed) - 1;
     atomic_store_explicit(&gauge->inflight, left, memory_order_relaxed);
     if (left == 0 && worker->view->endpoints[endpoint].state == BOARD_ENDPOINT_DRAINING)
-        (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+        gw_channel_ring(worker);
 }
 
 /* Who it is in the trial of suspects (poison.h): never 0. */

@@ -17,9 +17,12 @@ void gw_balance_init(struct balance *balance, const struct board *view, struct g
     balance->gauges = &gauges->worker[number];
     balance->local = local;
     rng_seed(&balance->rng, seed);
-    memset(balance->turn, 0, sizeof(balance->turn));
     memset(balance->shares, 0, sizeof(balance->shares));
     memset(balance->services, 0, sizeof(balance->services));
+    for (uint32_t i = 0; i < BOARD_ROUTES; i++) /* each worker begins with another endpoint */
+        balance->turn[i] = number;
+    for (uint32_t i = 0; i < BOARD_SERVICES; i++)
+        balance->services[i].turn = number;
     for (uint32_t i = 0; i < BOARD_ENDPOINTS; i++)
         if (balance->local[i].idle_first !=
             GW_NONE) /* a page that is only read is mapped together with its neighbours */

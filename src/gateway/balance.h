@@ -49,7 +49,7 @@ struct endpoint_local {
 /* What is in rotation of a service. */
 struct balance_service {
     uint32_t first, count;  /* its endpoints: up[first … first + count) */
-    uint32_t turn;          /* round robin */
+    uint32_t turn;          /* round robin, least in flight */
     uint32_t heaviest;      /* the largest weight among them */
     uint32_t ring;          /* points on its ring, from points[first * GW_RING_POINTS] on; 0: no route asks for one */
     bool hashed;            /* a route does */
@@ -61,7 +61,7 @@ struct balance {
     const struct gauges *all;
     struct worker_gauges *gauges; /* this worker's part of them */
     struct rng rng;
-    uint32_t turn[BOARD_ROUTES];   /* round robin, where several targets take part */
+    uint32_t turn[BOARD_ROUTES];   /* the same, where several targets take part */
     uint32_t shares[BOARD_ROUTES]; /* how many were given to the targets by their weights */
     struct balance_service services[BOARD_SERVICES];
     uint16_t up[BOARD_ENDPOINTS]; /* endpoints in rotation, by service */

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/handover.h"
 #include "gateway/conn_fsm.h"
+#include "gateway/io.h"
 #include "gateway/pipe.h"
 #include "gateway/retry.h"
 

@@ -8,7 +8,9 @@
 #include "gateway/failure.h"
 #include "gateway/hedge.h"
 #include "gateway/hold.h"
+#include "gateway/io.h"
 #include "gateway/limit.h"
+#include "gateway/loop.h"
 #include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/proxy.h"
@@ -136,12 +138,12 @@ void gw_conn_step(struct gw_worker *worker, struct conn *conn, enum conn_event e
     if (state == CONN_HELD)
         gw_hold_leave(worker, conn);
     if (state == CONN_VERDICT)
-        gw_list_remove(worker, &worker->verdicts, conn);
+        gw_list_remove(&worker->slots, &worker->verdicts, conn);
     conn->state = (uint8_t)next;
     if (next == CONN_HELD)
         gw_hold_enter(worker, conn);
     if (next == CONN_VERDICT)
-        gw_list_add(worker, &worker->verdicts, conn);
+        gw_list_add(&worker->slots, &worker->verdicts, conn);
     if (next == CONN_HEAD)
         conn->due_ns = head_due(worker, conn);
     if (next == CONN_LINGERING)
@@ -439,7 +441,7 @@ void gw_conn_drive(struct gw_worker *worker, struct conn *conn)
         if (!more)
             return;
     }
-    gw_worker_again(worker, conn);
+    gw_loop_again(worker, conn);
 }
 
 static bool body_is_late(const struct gw_worker *worker, const struct conn *conn)

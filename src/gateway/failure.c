@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "gateway/attempt.h"
+#include "gateway/channel.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
@@ -12,7 +13,6 @@
 #include "gateway/upstream.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #define QUARANTINE_NS (60 * NS_PER_S)
 #define LOST_NS       (5 * NS_PER_S) /* so long an engine may take to say how an instance died */
@@ -156,7 +156,7 @@ static bool is_alive(struct gw_worker *worker, struct conn *conn, const struct b
         return last;
     conn->flags |= CONN_ASKED;
     atomic_store_explicit(&gauge->doubt_ns, worker->now, memory_order_relaxed);
-    (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    gw_channel_ring(worker);
     gw_conn_touch(worker, conn);
     return false;
 }

@@ -3,15 +3,16 @@
 
 #include "base/clock.h"
 #include "gateway/attempt.h"
+#include "gateway/channel.h"
 #include "gateway/conn.h"
 #include "gateway/failure.h"
+#include "gateway/loop.h"
 #include "gateway/response.h"
 #include "gateway/retry.h"
 #include "gateway/upstream.h"
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define LOOK_AGAIN_NS (10 * NS_PER_MS)
 
@@ -57,7 +58,7 @@ bool gw_hedge_fall_back(struct gw_worker *worker, struct conn *conn)
         return false;
     restore_rival(worker, conn);
     gw_conn_look_again(worker, conn, later(worker, conn));
-    gw_worker_again(worker, conn); /* a part of its head may have come meanwhile */
+    gw_loop_again(worker, conn); /* a part of its head may have come meanwhile */
     return true;
 }
 
@@ -131,7 +132,7 @@ void gw_hedge_overdue(struct gw_worker *worker, struct conn *conn)
     conn->flags |= CONN_OVERDUE;
     if (first && conn->endpoint_generation == worker->balance.local[conn->endpoint].generation &&
         gw_balance_overdue(&worker->balance, conn->endpoint, conn->route, conn->attempt_ns, worker->now))
-        (void)!write(worker->setup->supervisor_bell_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+        gw_channel_ring(worker);
     switch (gw_hedge_decide(&facts)) {
     case HEDGE_NEVER:
         gw_conn_look_again(worker, conn, 0);

@@ -7,6 +7,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/failure.h"
+#include "gateway/loop.h"
 #include "gateway/mark.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ static void publish(struct gw_worker *worker, uint32_t service)
 
 static void add(struct gw_worker *worker, struct conn *conn)
 {
-    gw_list_add(worker, list_of(worker, conn), conn);
+    gw_list_add(&worker->slots, list_of(worker, conn), conn);
     if (conn->queue == GW_NONE)
         return;
     worker->queued++;
@@ -40,7 +41,7 @@ static void add(struct gw_worker *worker, struct conn *conn)
 
 static void take_off(struct gw_worker *worker, struct conn *conn)
 {
-    gw_list_remove(worker, list_of(worker, conn), conn);
+    gw_list_remove(&worker->slots, list_of(worker, conn), conn);
     if (conn->queue == GW_NONE)
         return;
     worker->queued--;
@@ -123,7 +124,7 @@ static bool try_again(struct gw_worker *worker, struct conn *conn)
     int why = gw_attempt_place(worker, conn);
     gw_mark_none(worker);
     if (why == 0) {
-        gw_worker_again(worker, conn);
+        gw_loop_again(worker, conn);
         return true;
     }
     worker->turns_held |= why == -EAGAIN;
@@ -156,7 +157,7 @@ void gw_hold_wake(struct gw_worker *worker)
         gw_mark(worker, conn);
         gw_failure_judge(worker, conn, false);
         gw_mark_none(worker);
-        gw_worker_again(worker, conn);
+        gw_loop_again(worker, conn);
     }
     worker->turns_held = false;
     for (uint32_t i = 0; i < worker->view->used_services && worker->queued > 0; i++)

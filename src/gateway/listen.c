@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/answer.h"
 #include "gateway/conn.h"
+#include "gateway/io.h"
 #include "gateway/limit.h"
 #include "gateway/mark.h"
 

@@ -10,9 +10,8 @@
 
 enum {
     P2C_DRAWS = 2,
-    LEAST_DRAWS =
-        16, /* up to so many, the least loaded of all is found; of more, an idle one or the least loaded of as many */
-    TRIES = 64, /* until all are looked at */
+    LEAST_LOOKS = 16, /* of up to so many the least loaded one is found; of more an idle one, or the best of so many */
+    TRIES = 64,       /* until all are looked at */
 };
 #define HEARTBEAT_NS NS_PER_S             /* a worker that is silent for so long waits for nothing any more */
 #define GOLDEN       UINT32_C(0x9e3779b9) /* 2^32 / φ: its multiples are spread evenly, however many there are */
@@ -125,14 +124,14 @@ static bool trial_is_due(const struct choice *choice, uint32_t endpoint)
  * ones get even loads. Latencies that differ by two times outweigh that among endpoints of the same weight; where weights
  * differ, somebody wants these shares.
  */
-static bool better(const struct choice *choice, uint32_t other, uint32_t one, bool by_latency)
+static bool better(const struct choice *choice, uint32_t other, uint32_t one)
 {
     const struct balance *balance = choice->balance;
     uint64_t load = gw_balance_inflight(balance, other) + 1, load_one = gw_balance_inflight(balance, one);
     uint64_t weight = balance->local[other].weight, weight_one = balance->local[one].weight;
     if (trial_is_due(choice, other) != trial_is_due(choice, one))
         return trial_is_due(choice, other);
-    if (by_latency && weight == weight_one) {
+    if (weight == weight_one) {
         uint64_t us = gw_balance_expected_us(balance, other, choice->request->now_ns);
         uint64_t us_one = gw_balance_expected_us(balance, one, choice->request->now_ns);
         if (us > 0 && us_one > 0 && load * us * 2 <= (load_one + 1) * us_one)
@@ -155,20 +154,17 @@ static uint32_t draw(struct choice *choice)
     return any(choice);
 }
 
-/* The best of so many; of all, when there are no more. By load alone none is better than an idle one: there it ends, which with
-   many endpoints is soon. */
-static uint32_t best_of(struct choice *choice, uint32_t draws, bool by_latency)
+/* The best of so many drawn ones; of all, when there are no more. */
+static uint32_t best_drawn(struct choice *choice)
 {
-    bool all = choice->total <= draws;
-    uint32_t best = draw(choice), looks = all ? choice->total : 2 * draws;
-    for (uint32_t i = 0, compared = 1; best != GW_NONE && i < looks && compared < draws; i++) {
-        if (!by_latency && gw_balance_inflight(choice->balance, best) == 0)
-            break;
+    bool all = choice->total <= P2C_DRAWS;
+    uint32_t best = draw(choice), looks = all ? choice->total : 2 * P2C_DRAWS;
+    for (uint32_t i = 0, compared = 1; best != GW_NONE && i < looks && compared < P2C_DRAWS; i++) {
         uint32_t other = all ? nth(choice, i) : random_one(choice);
         if (other == best || !usable(choice, other) || passed_over(choice, other))
             continue;
         compared++;
-        if (better(choice, other, best, by_latency))
+        if (better(choice, other, best))
             best = other;
     }
     return best;
@@ -188,18 +184,49 @@ static bool has_turn(const struct choice *choice, uint32_t endpoint)
     return local->credit < before;
 }
 
-static uint32_t in_turn(struct choice *choice)
+/* Whose turn it is. */
+static uint32_t *turn_of(struct choice *choice)
 {
     bool several = choice->targets & (choice->targets - 1);
-    uint32_t *turn = several ? &choice->balance->turn[choice->request->route]
-                             : &choice->balance->services[choice->balance->local[nth(choice, 0)].service].turn;
-    uint32_t tries = choice->total < TRIES ? TRIES : choice->total;
+    return several ? &choice->balance->turn[choice->request->route]
+                   : &choice->balance->services[choice->balance->local[nth(choice, 0)].service].turn;
+}
+
+static uint32_t in_turn(struct choice *choice)
+{
+    uint32_t *turn = turn_of(choice), tries = choice->total < TRIES ? TRIES : choice->total;
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t endpoint = nth(choice, (*turn)++ % choice->total);
         if (usable(choice, endpoint) && !passed_over(choice, endpoint) && has_turn(choice, endpoint))
             return endpoint;
     }
     return any(choice);
+}
+
+/* Would it have less for its weight with this request? */
+static bool less_loaded(const struct choice *choice, uint32_t other, uint32_t one)
+{
+    const struct balance *balance = choice->balance;
+    uint64_t load = gw_balance_inflight(balance, other) + 1, load_one = gw_balance_inflight(balance, one) + 1;
+    return load * balance->local[one].weight < load_one * balance->local[other].weight;
+}
+
+/* The next one that is idle, none is better, or the least loaded of those that were looked at. With many endpoints an idle
+   one is soon found. */
+static uint32_t least_loaded(struct choice *choice)
+{
+    uint32_t *turn = turn_of(choice), looks = choice->total < LEAST_LOOKS ? choice->total : LEAST_LOOKS, best = GW_NONE;
+    for (uint32_t i = 0; i < looks; i++) {
+        uint32_t endpoint = nth(choice, (*turn)++ % choice->total);
+        if (!usable(choice, endpoint) || passed_over(choice, endpoint))
+            continue;
+        if (gw_balance_inflight(choice->balance, endpoint) == 0 && has_turn(choice, endpoint))
+            return endpoint;
+        if (best == GW_NONE || less_loaded(choice, endpoint, best))
+            best = endpoint;
+    }
+    (*turn)++; /* when all were looked at, another one comes first the next time */
+    return best == GW_NONE ? any(choice) : best;
 }
 
 /* --- on the ring ------------------------------------------------------------------------------------------------ */
@@ -292,7 +319,7 @@ static uint32_t by_placement(struct choice *choice, uint32_t targets)
     case BOARD_ROUND_ROBIN:
         return in_turn(choice);
     case BOARD_LEAST_INFLIGHT:
-        return best_of(choice, LEAST_DRAWS, false);
+        return least_loaded(choice);
     case BOARD_HASH:
         if (choice->request->key != 0)
             return on_ring(choice);
@@ -300,7 +327,7 @@ static uint32_t by_placement(struct choice *choice, uint32_t targets)
     default:
         break;
     }
-    return best_of(choice, P2C_DRAWS, true);
+    return best_drawn(choice);
 }
 
 /* One of the targets, as often as its weight says, among those that have anybody. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/pipe.h"
 
+#include "gateway/io.h"
 #include "gateway/mark.h"
 
 #include <errno.h>

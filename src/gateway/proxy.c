@@ -6,6 +6,7 @@
 #include "gateway/client.h"
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
+#include "gateway/io.h"
 #include "gateway/limit.h"
 #include "gateway/mark.h"
 

@@ -8,6 +8,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/failure.h"
+#include "gateway/io.h"
 #include "gateway/limit.h"
 #include "gateway/proxy.h"
 #include "gateway/response.h"

@@ -8,6 +8,7 @@
 #include "gateway/conn.h"
 #include "gateway/exchange.h"
 #include "gateway/failure.h"
+#include "gateway/io.h"
 #include "gateway/mark.h"
 #include "gateway/pipe.h"
 #include "gateway/relay.h"

@@ -160,3 +160,31 @@ void gw_block_put(struct slots *slots, uint32_t *block)
     slots->arena->free_block = *block;
     *block = GW_NONE;
 }
+
+void gw_list_add(struct slots *slots, struct gw_list *list, struct conn *conn)
+{
+    uint32_t index = (uint32_t)(conn - slots->conns);
+    conn->prev = list->last;
+    conn->next = GW_NONE;
+    if (list->last != GW_NONE)
+        slots->conns[list->last].next = index;
+    else
+        list->first = index;
+    list->last = index;
+    list->count++;
+}
+
+void gw_list_remove(struct slots *slots, struct gw_list *list, struct conn *conn)
+{
+    if (conn->prev != GW_NONE)
+        slots->conns[conn->prev].next = conn->next;
+    else
+        list->first = conn->next;
+    if (conn->next != GW_NONE)
+        slots->conns[conn->next].prev = conn->prev;
+    else
+        list->last = conn->prev;
+    conn->prev = GW_NONE;
+    conn->next = GW_NONE;
+    list->count--;
+}

@@ -273,4 +273,13 @@ static inline char *gw_block(const struct slots *slots, uint32_t index)
     return slots->blocks + (size_t)index * GW_BLOCK;
 }
 
+/* A list through conn.prev and conn.next. */
+struct gw_list {
+    uint32_t first, last, count;
+};
+
+/* At the end of the list; out of it, wherever it is. A connection is on one list at a time. */
+void gw_list_add(struct slots *slots, struct gw_list *list, struct conn *conn);
+void gw_list_remove(struct slots *slots, struct gw_list *list, struct conn *conn);
+
 #endif

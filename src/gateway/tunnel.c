@@ -2,6 +2,7 @@
 #include "gateway/tunnel.h"
 
 #include "gateway/conn.h"
+#include "gateway/io.h"
 #include "gateway/pipe.h"
 #include "gateway/upstream.h"
 

@@ -2,6 +2,7 @@
 #include "gateway/upstream.h"
 
 #include "base/clock.h"
+#include "gateway/io.h"
 
 #include <errno.h>
 #include <linux/tcp.h>

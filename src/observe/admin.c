@@ -356,13 +356,14 @@ struct admin *admin_new(struct loop *loop, int listen_fd, const struct api *api,
         .wake = { .fn = on_wake, .data = admin },
         .beat = { .fn = on_beat, .data = admin },
     };
+    errno = 0;
     admin->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, admin,
                                      MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
                                      NULL, MHD_OPTION_CONNECTION_LIMIT, clients_limit(), MHD_OPTION_CONNECTION_TIMEOUT,
                                      (unsigned)SILENCE_S, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         admin->daemon ? MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    int r = info ? loop_io_add(loop, &admin->io, info->epoll_fd, EPOLLIN) : -EIO;
+    int r = info ? loop_io_add(loop, &admin->io, info->epoll_fd, EPOLLIN) : errno ? -errno : -EIO;
     if (r < 0) {
         (void)err_errno(err, r, "cannot start the admin server");
         admin_free(admin);

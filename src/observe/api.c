@@ -346,22 +346,28 @@ static void get_events(const struct api *api, const struct api_request *request,
 /* Refuses a name that nobody has or has had: silence would look like an instance that says nothing. */
 static bool known_names(const struct api *api, const char *const *names, struct api_answer *answer)
 {
-    json_t *instances = api->calls.instances(api->calls.data), *instance;
+    json_t *instances = api->calls.instances(api->calls.data), *instance, *service;
+    json_t *project = api->calls.project(api->calls.data);
     size_t i;
 
     for (; *names; names++) {
         bool found = logs_exist(api->logs_dir, *names);
         json_array_foreach(instances, i, instance)
         {
-            const char *service = json_string_value(json_object_get(instance, "service"));
             const char *name = json_string_value(json_object_get(instance, "instance"));
-            found = found || (service && strcmp(*names, service) == 0) || (name && strcmp(*names, name) == 0);
+            found = found || (name && strcmp(*names, name) == 0);
+        }
+        json_array_foreach(json_object_get(project, "services"), i, service)
+        {
+            const char *name = json_string_value(service);
+            found = found || (name && strcmp(*names, name) == 0);
         }
         if (!found) {
             refuse(answer, 404, "there is no service or instance \"%.100s\"", *names);
             break;
         }
     }
+    json_decref(project);
     json_decref(instances);
     return answer->status < 400;
 }
@@ -369,14 +375,21 @@ static bool known_names(const struct api *api, const char *const *names, struct 
 static void get_logs(const struct api *api, const struct api_request *request, json_t *body, struct api_answer *answer)
 {
     const char *names[NAMES + 1] = { 0 };
-    double tail, since;
+    double tail, since, after;
 
     for (size_t i = 0; i < NAMES && (names[i] = request->query(request, "service", i)); i++)
         ;
     if (!known_names(api, names, answer) || !query_number(request, "tail", -1, COUNT_END, &tail, answer) ||
-        !query_number(request, "since", 0, TIME_END_S, &since, answer))
+        !query_number(request, "since", 0, TIME_END_S, &since, answer) ||
+        !query_number(request, "after", 0, COUNT_END, &after, answer))
         return;
-    struct logs_query query = { .names = names, .tail = (int64_t)tail, .since_ns = (int64_t)(since * 1e9) };
+    const struct logs_query query = {
+        .names = names,
+        .tail = (int64_t)tail,
+        .since_ns = (int64_t)(since * 1e9),
+        .after = (uint64_t)after,
+        .writer = api->logs,
+    };
     struct logs_reader *reader = logs_reader_new(api->logs_dir, &query);
     if (!reader) {
         refuse(answer, 500, "out of memory");

@@ -53,6 +53,7 @@ struct api {
     struct api_calls calls;
     const struct journal *journal;
     const char *logs_dir;
+    const struct logs *logs;
 };
 
 struct api_request {

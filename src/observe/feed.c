@@ -21,6 +21,7 @@ json_t *feed_log_line(const struct logs_line *line)
 {
     json_t *object = json_object();
 
+    (void)json_object_set_new(object, "seq", json_integer((json_int_t)line->number));
     (void)json_object_set_new(object, "time", json_real((double)line->wall_ns / 1e9));
     (void)json_object_set_new(object, "service", json_string(line->service));
     (void)json_object_set_new(object, "instance", json_string(line->instance));

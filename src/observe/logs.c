@@ -23,7 +23,7 @@ struct log {
     struct logfile file;
     struct buf partial[2]; /* standard output, standard error */
     int slot;              /* of its record; -1: none */
-    uint64_t number;       /* of the inbox's last delivery that is in the file */
+    uint64_t delivery;     /* the inbox's last one that is in the file */
 };
 
 /* The record of a log, followed by the two partial lines. */
@@ -31,19 +31,20 @@ struct log_record {
     char instance[EVENT_NAME];
     uint64_t inode; /* of the file, up to whose `size` all is committed; 0: there is none yet */
     uint64_t size;
-    uint64_t number;
+    uint64_t delivery;
+    uint64_t number; /* of the newest line when this was committed, in whichever file */
     uint32_t partial[2];
 };
-static_assert(sizeof(struct log_record) == EVENT_NAME + 32, "layout");
+static_assert(sizeof(struct log_record) == EVENT_NAME + 40, "layout");
 
 /* More instances than that have logs that are not protected. Almost all of it is never touched. */
 enum { LOG_SLOTS = 4096, LOG_RECORD = sizeof(struct log_record) + 2 * LOGS_LINE };
-const struct arena_shape logs_shape = { .version = 1, .slots = LOG_SLOTS, .size = LOG_RECORD };
+const struct arena_shape logs_shape = { .version = 2, .slots = LOG_SLOTS, .size = LOG_RECORD };
 
 enum { BUCKETS = 256 };
 
 /* Lines of one delivery are written together: a write(2) for each would be what a chatty service costs all others. */
-enum { BATCH = 64 << 10, LINE_HEAD = 32 };
+enum { BATCH = 64 << 10, LINE_HEAD = 48, NUMBER_MAX = 21 };
 
 /* A disk that is almost full takes one line and not the next: only when no line was lost for so long is it over. */
 #define LOST_NS NS_PER_S
@@ -62,8 +63,9 @@ struct logs {
     char batch[BATCH];       /* lines of the log that is being written, and how many */
     size_t batch_len;
     unsigned batch_lines;
-    char head
-        [LINE_HEAD]; /* of the last line, and of the delivery's others in that microsecond: the API tells no more of time */
+    uint64_t number; /* of the newest line */
+    /* Behind the number of the last line, and of the delivery's others in that microsecond: the API tells no more of time. */
+    char head[LINE_HEAD - NUMBER_MAX];
     int head_len, head_stream;
     int64_t head_us;
     uint64_t lost;   /* lines, that it was not told yet to be over */
@@ -135,7 +137,7 @@ static void write_batch(struct logs *logs, struct log *log)
     }
 }
 
-/* What a line begins with. */
+/* What a line begins with behind its number. */
 static void make_head(struct logs *logs, int stream)
 {
     int64_t now = clock_wall();
@@ -147,16 +149,28 @@ static void make_head(struct logs *logs, int stream)
     logs->head_us = now / NS_PER_US;
 }
 
+static char *put_number(char *at, uint64_t number)
+{
+    char digits[NUMBER_MAX], *first = digits + sizeof(digits);
+
+    *--first = ' ';
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return mempcpy(at, first, (size_t)(digits + sizeof(digits) - first));
+}
+
 static void put_line(struct logs *logs, struct log *log, int stream, const char *text, size_t len)
 {
     if (logs->batch_len + LINE_HEAD + len + 1 > BATCH)
         write_batch(logs, log);
     make_head(logs, stream);
-    char *at = logs->batch + logs->batch_len;
-    memcpy(at, logs->head, (size_t)logs->head_len);
-    memcpy(at + logs->head_len, text, len);
-    at[(size_t)logs->head_len + len] = '\n';
-    logs->batch_len += (size_t)logs->head_len + len + 1;
+    char *at = put_number(logs->batch + logs->batch_len, ++logs->number);
+    at = mempcpy(at, logs->head, (size_t)logs->head_len);
+    at = mempcpy(at, text, len);
+    *at++ = '\n';
+    logs->batch_len = (size_t)(at - logs->batch);
     logs->batch_lines++;
 }
 
@@ -179,7 +193,9 @@ static void end_line(struct logs *logs, struct log *log, int stream, const char 
 /* From here on it is not written again. What cannot be kept is only not protected. */
 static void commit(struct logs *logs, const struct log *log)
 {
-    struct log_record record = { .inode = log->file.inode, .size = (uint64_t)log->file.size, .number = log->number };
+    struct log_record record = {
+        .inode = log->file.inode, .size = (uint64_t)log->file.size, .delivery = log->delivery, .number = logs->number
+    };
     size_t len = sizeof(record);
 
     if (log->slot < 0)
@@ -218,7 +234,7 @@ void logs_write(struct logs *logs, const char *instance, int stream, const char 
         return;
     }
     if (from_inbox)
-        log->number = logs->inbox->number;
+        log->delivery = logs->inbox->number;
     logs->head_us = 0; /* what another instance has written before was before */
     while (len > 0) {
         struct buf *partial = &log->partial[stream - 1];
@@ -285,7 +301,8 @@ static void restore(struct logs *logs, uint32_t slot)
     const char *partial = (const char *)bytes + sizeof(record);
     buf_add(&log->partial[0], partial, record.partial[0]);
     buf_add(&log->partial[1], partial + record.partial[0], record.partial[1]);
-    log->number = record.number;
+    log->delivery = record.delivery;
+    logs->number = record.number > logs->number ? record.number : logs->number;
     logfile_cut(&log->file, record.inode, (int64_t)record.size);
 }
 
@@ -303,7 +320,7 @@ static void restore_all(struct logs *logs)
     if (len == 0)
         return;
     const struct log *log = find(logs, logs->inbox->instance);
-    bool done = (log && log->number == logs->inbox->number) || logs->inbox->stream < 1 || logs->inbox->stream > 2;
+    bool done = (log && log->delivery == logs->inbox->number) || logs->inbox->stream < 1 || logs->inbox->stream > 2;
     if (done)
         inbox_end(logs->inbox, len);
     else
@@ -324,6 +341,11 @@ struct logs *logs_new(const char *dir, struct event_bus *bus, struct arena_file 
     event_subscribe(bus, &logs->sink);
     restore_all(logs);
     return logs;
+}
+
+uint64_t logs_last(const struct logs *logs)
+{
+    return logs->number;
 }
 
 void logs_on_write(struct logs *logs, void (*fn)(void *data), void *data)

@@ -3,9 +3,10 @@
  * What the instances write, kept in files: one for each instance, by name, so that it outlives every restart of the
  * instance and the supervisor itself. A line is
  *
- *     <wall clock in ns> <1: standard output, 2: standard error> <text>\n
+ *     <number> <wall clock in ns> <1: standard output, 2: standard error> <text>\n
  *
- * A file that reaches LOGS_FILE bytes becomes NAME.log.1 (the one before it goes) and a new NAME.log is begun.
+ * Lines are numbered over all instances in the order in which they came, also when the clock is set back; supervisors that
+ * take over from each other go on counting. Some numbers may be missing. A file that reaches LOGS_FILE bytes becomes NAME.log.1 (the one before it goes) and a new NAME.log is begun.
  *
  * struct logs is the writer (the supervisor). struct logs_reader needs only the folder: the admin API reads with it
  * while the writer writes, `daruma logs` when nothing runs any more.
@@ -49,11 +50,15 @@ char *logs_room(struct logs *logs, const char *instance, int stream, size_t *ret
 /* An instance wrote. Never fails and never waits: what the disk does not take is lost, counted and told once. */
 void logs_write(struct logs *logs, const char *instance, int stream, const char *text, size_t len);
 
+/* The number of the newest line; 0: there was none yet. */
+uint64_t logs_last(const struct logs *logs);
+
 /* Called after lines were written; may be NULL. */
 void logs_on_write(struct logs *logs, void (*fn)(void *data), void *data);
 
 /* One line as it was read; the text belongs to the reader and is valid until its next call. */
 struct logs_line {
+    uint64_t number;
     int64_t wall_ns;
     int stream;
     char service[EVENT_NAME], instance[EVENT_NAME];
@@ -65,6 +70,10 @@ struct logs_query {
     const char *const *names; /* services or instances, NULL-terminated; NULL: all */
     int64_t tail;             /* lines of each instance; -1: all */
     int64_t since_ns;         /* wall clock; 0: no limit */
+    uint64_t after;           /* only lines with a higher number */
+    /* Who writes, in this very thread: then lines come strictly by their numbers, so that all after the last one that was read
+       are what is missing. NULL: there is nobody, or the order of what is written meanwhile does not matter. */
+    const struct logs *writer;
 };
 
 struct logs_reader;

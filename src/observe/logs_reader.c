@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reader: one cursor for each instance, merged by time. It holds no lock and needs no word from the writer: a file
- * that was renamed meanwhile stays readable through the cursor's descriptor, and its end is followed by the new one.
+ * The reader: one cursor for each instance, merged by the lines' numbers. It holds no lock and needs no word from the writer: a
+ * file that was renamed meanwhile stays readable through the cursor's descriptor, and its end is followed by the new one.
  */
 #include "observe/logs.h"
 
@@ -33,6 +33,9 @@ struct logs_reader {
     char dir[PATH_MAX];
     char **names;
     int64_t tail, since_ns;
+    uint64_t after;
+    const struct logs *writer;
+    uint64_t last;  /* of this round: the newest line when it began */
     bool scanned;   /* instances that appear after the first look are new: all of their lines count */
     unsigned epoch; /* counts changes of the folder: instances that are new, files that were renamed */
     struct timespec dir_changed;
@@ -218,7 +221,10 @@ static bool parse(struct cursor *cursor, size_t len)
 {
     char *end;
 
-    cursor->parsed.wall_ns = strtoll(cursor->line, &end, 10);
+    cursor->parsed.number = strtoull(cursor->line, &end, 10);
+    if (*end != ' ')
+        return false;
+    cursor->parsed.wall_ns = strtoll(end, &end, 10);
     if (end[0] != ' ' || (end[1] != '1' && end[1] != '2') || end[2] != ' ')
         return false;
     cursor->parsed.stream = end[1] - '0';
@@ -235,7 +241,8 @@ static void load(const struct logs_reader *reader, struct cursor *cursor)
         ssize_t n = getline(&cursor->line, &cursor->cap, cursor->file);
         if (n > 0 && cursor->line[n - 1] == '\n') {
             cursor->line[--n] = '\0';
-            cursor->loaded = parse(cursor, (size_t)n) && cursor->parsed.wall_ns >= reader->since_ns;
+            cursor->loaded = parse(cursor, (size_t)n) && cursor->parsed.wall_ns >= reader->since_ns &&
+                             cursor->parsed.number > reader->after;
             continue;
         }
         clearerr(cursor->file);
@@ -244,14 +251,16 @@ static void load(const struct logs_reader *reader, struct cursor *cursor)
     }
 }
 
-/* The cursor with the oldest line of this round; NULL when all that was there is used up. */
+/* The cursor with the oldest line of this round; NULL when all that was there is used up. What was written since its beginning
+   has to wait: those that had nothing more may have older lines by now. */
 static struct cursor *oldest_of(const struct logs_reader *reader)
 {
     struct cursor *oldest = NULL;
 
     for (struct cursor *cursor = reader->first; cursor; cursor = cursor->next) {
         load(reader, cursor);
-        if (cursor->loaded && (!oldest || cursor->parsed.wall_ns < oldest->parsed.wall_ns))
+        if (cursor->loaded && cursor->parsed.number <= reader->last &&
+            (!oldest || cursor->parsed.number < oldest->parsed.number))
             oldest = cursor;
     }
     return oldest;
@@ -264,6 +273,7 @@ bool logs_reader_next(struct logs_reader *reader, struct logs_line *ret)
     /* Only at the end of a round everybody is asked again: a thousand idle files do not slow down one that talks. */
     if (!oldest) {
         scan(reader);
+        reader->last = reader->writer ? logs_last(reader->writer) : UINT64_MAX;
         for (struct cursor *cursor = reader->first; cursor; cursor = cursor->next)
             cursor->dry = false;
         oldest = oldest_of(reader);
@@ -304,6 +314,8 @@ struct logs_reader *logs_reader_new(const char *dir, const struct logs_query *qu
     (void)snprintf(reader->dir, sizeof(reader->dir), "%s", dir);
     reader->tail = query->tail;
     reader->since_ns = query->since_ns;
+    reader->after = query->after;
+    reader->writer = query->writer;
     if (query->names && query->names[0]) {
         reader->names = copy_names(query->names);
         if (!reader->names) {

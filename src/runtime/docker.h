@@ -79,6 +79,8 @@ enum docker_step {
     DOCKER_LAST,  /* it has ended; its last words */
 };
 
+struct engine_wait;
+
 struct docker_network {
     char *name;
     json_t *body; /* of the connect call */
@@ -292,6 +294,9 @@ int docker_image_make(struct docker_job *job);
 int docker_exec(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
                 struct runtime_execution **ret, struct err *err);
 void docker_exec_cancel(struct runtime *runtime, struct runtime_execution *execution);
+
+/* docker_takeover.c: GETs what the Engine has of a project, by its label; `format` has a place for the filters. As engine_wait_get(). */
+int docker_list(struct engine_wait *wait, const char *format, const char *project, json_t **ret, struct err *err);
 
 /* docker_remove.c: at the end: forgotten containers, their networks and, with remove_volumes, the volumes. Waits. */
 void docker_remove_all(struct docker *docker);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "runtime/engine_wait.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define PATIENCE_NS (30 * NS_PER_S)
@@ -52,4 +53,50 @@ void docker_remove_all(struct docker *docker)
     if (docker->runtime.remove_volumes)
         remove_needs(wait, docker, DOCKER_VOLUME, "/volumes/%s");
     engine_wait_free(wait);
+}
+
+/* The names of a project's volumes. NULL with `err`, whose code is set. */
+static json_t *list_volumes(struct engine_wait *wait, const char *project, struct err *err)
+{
+    json_t *answer = NULL, *volume, *names;
+    size_t i;
+
+    if (docker_list(wait, "/volumes?filters=%s", project, &answer, err) < 0)
+        return NULL;
+    names = json_array();
+    if (!names)
+        (void)err_errno(err, -ENOMEM, "cannot list the volumes");
+    json_array_foreach(json_object_get(answer, "Volumes"), i, volume)
+    {
+        (void)json_array_append(names, json_object_get(volume, "Name"));
+    }
+    json_decref(answer);
+    return names;
+}
+
+int runtime_docker_remove_volumes(const char *host, const char *project, json_t **ret, struct err *err)
+{
+    struct engine_wait *wait = engine_wait_new(host, ENGINE_WAIT_NS, err);
+    json_t *name, *left = NULL;
+    size_t i;
+
+    *ret = wait ? list_volumes(wait, project, err) : NULL;
+    json_array_foreach(*ret, i, name)
+    {
+        CLEANUP_FREE char *path = engine_path("/volumes/%s", json_string_value(name));
+        engine_wait_begin(wait, "DELETE", path, PATIENCE_NS);
+    }
+    if (*ret) {
+        engine_wait_all(wait);
+        left = list_volumes(wait, project, err);
+    }
+    engine_wait_free(wait);
+    int r = left ? 0 : err->code;
+    const char *used = json_string_value(json_array_get(left, 0));
+    if (used)
+        r = err_set(err, -EBUSY,
+                    "the volume %s is used by a container; `docker ps -a --filter volume=%s` shows by which", used,
+                    used);
+    json_decref(left);
+    return r;
 }

@@ -56,27 +56,32 @@ static int take_containers(struct runtime_published *published, const json_t *li
     return r;
 }
 
+int docker_list(struct engine_wait *wait, const char *format, const char *project, json_t **ret, struct err *err)
+{
+    json_t *filter = json_pack("{s:[s+]}", "label", CONTAINER_LABEL "project=", project);
+    CLEANUP_FREE char *filters = filter ? json_dumps(filter, JSON_COMPACT) : NULL;
+    CLEANUP_FREE char *path = filters ? engine_path(format, filters) : NULL;
+
+    json_decref(filter);
+    return path ? engine_wait_get(wait, path, ret, err) : err_errno(err, -ENOMEM, "cannot ask the Docker Engine");
+}
+
 int runtime_docker_published(const char *host, const char *project, struct runtime_published *ret, struct err *err)
 {
     struct engine_wait *wait = engine_wait_new(host, ENGINE_WAIT_NS, err);
-    CLEANUP_FREE char *filters = NULL, *path = NULL;
     json_t *list = NULL;
 
     *ret = (struct runtime_published){ 0 };
     if (!wait)
         return err->code;
-    json_t *filter = json_pack("{s:[s+]}", "label", CONTAINER_LABEL "project=", project);
-    filters = filter ? json_dumps(filter, JSON_COMPACT) : NULL;
-    json_decref(filter);
-    path = filters ? engine_path("/containers/json?filters=%s", filters) : NULL;
-    int r = path ? engine_wait_get(wait, path, &list, err) : -ENOMEM;
+    int r = docker_list(wait, "/containers/json?filters=%s", project, &list, err);
     engine_wait_free(wait);
     if (r == 0) {
         ret->containers = json_array();
         r = ret->containers ? take_containers(ret, list) : -ENOMEM;
         json_decref(list);
     }
-    if (r == -ENOMEM)
+    if (r == -ENOMEM && !err->code)
         (void)err_errno(err, r, "cannot look for the project's containers");
     if (r < 0)
         runtime_docker_published_free(ret);

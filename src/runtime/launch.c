@@ -152,7 +152,7 @@ static int environment_socket(struct launch *launch, const char *service)
         r = environment_set(&launch->environment, "LISTEN_PID=%020d", 0);
     if (r < 0)
         return r;
-    launch->listen_pid = launch->environment.list[launch->environment.len - 1] + strlen("LISTEN_PID=");
+    launch->listen_pid = (char *)environment_get(launch->environment.list, "LISTEN_PID");
     return 0;
 }
 

@@ -31,7 +31,8 @@ static const char *path_of(const struct pipes *pipes, const char *instance, int 
     return path;
 }
 
-int pipes_make(struct pipes *pipes, const char *instance, int stream, int *ret_read, int *ret_write, struct err *err)
+static int make_named(const struct pipes *pipes, const char *instance, int stream, int *ret_read, int *ret_write,
+                      struct err *err)
 {
     char path[PATH_MAX];
 
@@ -51,11 +52,55 @@ int pipes_make(struct pipes *pipes, const char *instance, int stream, int *ret_r
     return 0;
 }
 
-int pipes_open(struct pipes *pipes, const char *instance, int stream)
+static int make_nameless(int *ret_read, int *ret_write, struct err *err)
+{
+    char path[32];
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_errno(err, -errno, "cannot open a pipe");
+    CLEANUP_CLOSE int ours = ends[0];
+    CLEANUP_CLOSE int write_only = ends[1];
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", write_only);
+    int theirs = open(path, O_RDWR | O_CLOEXEC);
+    if (theirs < 0)
+        return err_errno(err, -errno, "cannot open a pipe");
+    *ret_read = TAKE_FD(ours);
+    *ret_write = theirs;
+    return 0;
+}
+
+int pipes_make(struct pipes *pipes, const char *instance, int stream, int *ret_read, int *ret_write, struct err *err)
+{
+    struct err why = { 0 };
+    int r = make_named(pipes, instance, stream, ret_read, ret_write, &why);
+
+    if (r == 0)
+        return 0;
+    if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+        return err_set(err, r, "%s", why.message);
+    r = make_nameless(ret_read, ret_write, err);
+    return r < 0 ? r : 1;
+}
+
+/* A pipe that the process writes into and our predecessor has read from; -1: there is none. */
+static int inherited_of(pid_t pid, int stream)
+{
+    char path[64];
+    struct stat st;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, stream);
+    return pid > 0 && stat(path, &st) == 0 && S_ISFIFO(st.st_mode) ? inherit_pipe(&st) : -1;
+}
+
+int pipes_open(struct pipes *pipes, const char *instance, int stream, pid_t pid)
 {
     char path[PATH_MAX];
     struct stat st;
 
+    int inherited = inherited_of(pid, stream);
+    if (inherited >= 0)
+        return inherited;
     if (lstat(path_of(pipes, instance, stream, path), &st) < 0)
         return -errno;
     if (!S_ISFIFO(st.st_mode))

@@ -24,11 +24,12 @@ int pipes_init(struct pipes *pipes, const char *run_dir);
 /* Removes the directory when it is empty. */
 void pipes_free(struct pipes *pipes);
 
-/* A new pipe for stream 1 or 2. Our end does not wait, the instance's does. Negative errno with `err`. */
+/* A new pipe for stream 1 or 2. Our end does not wait, the instance's does. 0; 1: it has no name, for the folder cannot be written,
+   and only who has our end open after us finds it; or a negative errno with `err`. */
 int pipes_make(struct pipes *pipes, const char *instance, int stream, int *ret_read, int *ret_write, struct err *err);
 
-/* Our end of the one that is there, or a negative errno. */
-int pipes_open(struct pipes *pipes, const char *instance, int stream);
+/* Our end of the one that is there, or a negative errno. `pid`: who writes into it, 0 when he is dead. */
+int pipes_open(struct pipes *pipes, const char *instance, int stream, pid_t pid);
 
 void pipes_remove(struct pipes *pipes, const char *instance);
 

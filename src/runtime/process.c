@@ -121,12 +121,27 @@ static void on_output(struct loop_io *io, uint32_t events)
     (void)stream_read(handle, io == &handle->streams[0].io ? &handle->streams[0] : &handle->streams[1]);
 }
 
+static void tell_nameless(const struct runtime_handle *handle)
+{
+    char text[256];
+
+    (void)snprintf(
+        text, sizeof(text),
+        "no pipes could be made in %.100s for what it writes: should daruma die as a whole, its output is not "
+        "found again; make that folder writable",
+        handle->process->pipes.directory);
+    handle->process->events->progress(handle->owner, text);
+}
+
 static void on_exec(struct loop_io *io, uint32_t events)
 {
     struct runtime_handle *handle = io->data;
     struct process *process = handle->process;
-    if (process_read_report(process->loop, &handle->exec_io, &handle->child, &handle->failure))
-        process->events->started(handle->owner, handle->child.pid, handle->ports, handle->ports_len);
+    if (!process_read_report(process->loop, &handle->exec_io, &handle->child, &handle->failure))
+        return;
+    if (handle->nameless)
+        tell_nameless(handle);
+    process->events->started(handle->owner, handle->child.pid, handle->ports, handle->ports_len);
 }
 
 static void describe_failure(const struct runtime_handle *handle, struct runtime_exit *how)
@@ -284,9 +299,10 @@ static int handle_spawn(struct runtime_handle *handle, int listen_fd, struct err
     int r = process_find_program(&handle->launch, handle->launch.argv.list[0], &program, err);
     if (r == 0)
         r = pipes_make(&process->pipes, handle->instance, 1, &handle->streams[0].fd, &out, err);
-    if (r == 0)
+    if (r >= 0)
         r = pipes_make(&process->pipes, handle->instance, 2, &handle->streams[1].fd, &error, err);
-    if (r == 0)
+    handle->nameless = r > 0;
+    if (r >= 0)
         r = leave_some(process, error, err);
     if (r < 0)
         return r;

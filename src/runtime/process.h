@@ -55,6 +55,7 @@ struct runtime_handle {
     struct loop_timer adopted; /* tells that it is there, or not */
     struct process_stream streams[PIPES_STREAMS];
     struct spawn_failure failure; /* error 0: none */
+    bool nameless;                /* its pipes are (pipes_make()) */
     bool gone;
     struct runtime_port ports[RUNTIME_PORTS];
     size_t ports_len;

@@ -76,7 +76,8 @@ static int take_over(struct runtime_handle *handle, const struct runtime_start *
     handle->ports_len = trace->ports_len;
     memcpy(handle->ports, trace->ports, sizeof(handle->ports));
     for (size_t i = 0; i < ARRAY_LEN(handle->streams); i++)
-        handle->streams[i].fd = pipes_open(&process->pipes, start->instance, handle->streams[i].number);
+        handle->streams[i].fd = pipes_open(&process->pipes, start->instance, handle->streams[i].number,
+                                           handle->child.pidfd >= 0 ? trace->pid : 0);
     claim_ports(handle);
     int r = socket && handle->child.pidfd >= 0
                 ? sockets_adopt(&process->sockets, start->instance, handle->child.pidfd, err)

@@ -182,4 +182,9 @@ void runtime_docker_published_free(struct runtime_published *published);
    them. 0, or a negative errno with `err`. */
 int runtime_docker_make_way(const char *host, const struct runtime_published *published, struct err *err);
 
+/* For `daruma down -v`: removes the volumes that were made for a project, by Compose's label, whether anybody still knows what
+   used them or not. `ret`: the names of those there were, the caller's, may be NULL after an error. 0 when all are gone, or a negative
+   errno with `err`; -EBUSY: containers use one of them. */
+int runtime_docker_remove_volumes(const char *host, const char *project, json_t **ret, struct err *err);
+
 #endif

@@ -51,6 +51,12 @@ bool supervisor_is_deploying(const struct supervisor *supervisor, const char *na
     return service && (deploy_is_active(service) || service->pending.number);
 }
 
+uint32_t supervisor_deploys_to(const struct supervisor *supervisor, const char *name)
+{
+    const struct service *service = supervisor_find(supervisor, name);
+    return service && deploy_is_active(service) ? service->version.number : 0;
+}
+
 enum spec_change supervisor_would_change(const struct supervisor *supervisor, const struct spec_service *spec)
 {
     const struct service *service = supervisor_find(supervisor, spec->name);

@@ -86,9 +86,9 @@ static bool is_slower(struct deploy_tally *tally, const struct spec_deploy *rule
                       size_t why_size)
 {
     struct deploy_sample fresh = deploy_sample_since(now, &tally->doubt);
-    bool slower = deploy_is_worse(&clients[0], &clients[1], rules->min_requests, true, why, why_size);
+    bool slower = deploy_is_slower(&clients[0], &clients[1], rules->min_requests, why, why_size);
 
-    if (slower && tally->doubted && deploy_is_worse(&clients[0], &fresh, rules->min_requests, true, why, why_size))
+    if (slower && tally->doubted && deploy_is_slower(&clients[0], &fresh, rules->min_requests, why, why_size))
         return true;
     if (!slower || !tally->doubted || fresh.answers >= rules->min_requests) {
         tally->doubted = slower;
@@ -105,12 +105,13 @@ static bool is_worse(struct deploy *deploy, const struct spec_deploy *rules, con
     bool latency = rules->compare == SPEC_COMPARE_LATENCY;
     char why[EVENT_TEXT];
 
-    if (deploy_is_worse(&clients[0], &clients[1], rules->min_requests, false, why, sizeof(why)) ||
+    if (deploy_fails_more(&clients[0], &clients[1], why, sizeof(why)) ||
         (latency && is_slower(&deploy->tally, rules, clients, now, why, sizeof(why)))) {
         memcpy(deploy->reason, why, sizeof(why));
         return true;
     }
-    if (!deploy_is_worse(probes[0], probes[1], rules->min_requests, latency, why, sizeof(why)))
+    if (!deploy_fails_more(probes[0], probes[1], why, sizeof(why)) &&
+        !(latency && deploy_is_slower(probes[0], probes[1], rules->min_requests, why, sizeof(why))))
         return false;
     (void)snprintf(deploy->reason, sizeof(deploy->reason), "%.150s (probes of %.60s)", why, rules->probe);
     return true;

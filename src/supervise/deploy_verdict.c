@@ -87,8 +87,8 @@ static uint64_t slower_than(const struct deploy_sample *sample, uint64_t us)
 }
 
 /* Is what only a part of the old version's answers exceeded, and clearly so, exceeded by `share` of the new one's? */
-static bool is_slower(const struct deploy_sample *old, const struct deploy_sample *fresh, double quantile, double share,
-                      char *why, size_t why_size)
+static bool exceeds(const struct deploy_sample *old, const struct deploy_sample *fresh, double quantile, double share,
+                    char *why, size_t why_size)
 {
     uint64_t was = deploy_sample_quantile(old, quantile);
     uint64_t times = (uint64_t)((double)was * SLOWER);
@@ -103,26 +103,22 @@ static bool is_slower(const struct deploy_sample *old, const struct deploy_sampl
     return true;
 }
 
-static bool fails_more(const struct deploy_sample *old, const struct deploy_sample *fresh, char *why, size_t why_size)
+bool deploy_fails_more(const struct deploy_sample *old, const struct deploy_sample *fresh, char *why, size_t why_size)
 {
+    if (fresh->failures < FAILURES || old->answers == 0)
+        return false;
     double is = (double)fresh->failures / (double)fresh->answers, was = (double)old->failures / (double)old->answers;
-
-    if (fresh->failures < FAILURES || is < was + FAILURES_MORE ||
-        !differs(fresh->failures, fresh->answers, old->failures, old->answers))
+    if (is < was + FAILURES_MORE || !differs(fresh->failures, fresh->answers, old->failures, old->answers))
         return false;
     (void)snprintf(why, why_size, "it fails more: %.1f %% of its answers were 5xx, of the old version's %.1f %%",
                    100 * is, 100 * was);
     return true;
 }
 
-bool deploy_is_worse(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers,
-                     bool latency, char *why, size_t why_size)
+bool deploy_is_slower(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers,
+                      char *why, size_t why_size)
 {
-    if (fresh->answers == 0 || old->answers == 0)
-        return false;
-    if (fails_more(old, fresh, why, why_size))
-        return true;
-    /* Slower as a rule, or slower where the old version was seldom slow. */
-    return latency && fresh->answers >= min_answers &&
-           (is_slower(old, fresh, 0.5, 0.5, why, why_size) || is_slower(old, fresh, 0.99, 0.05, why, why_size));
+    /* As a rule, or where the old version was seldom slow. */
+    return fresh->answers > 0 && fresh->answers >= min_answers && old->answers > 0 &&
+           (exceeds(old, fresh, 0.5, 0.5, why, why_size) || exceeds(old, fresh, 0.99, 0.05, why, why_size));
 }

@@ -30,11 +30,12 @@ struct deploy_sample deploy_sample_since(const struct deploy_sample *now, const 
 uint64_t deploy_sample_quantile(const struct deploy_sample *sample, double quantile);
 
 /*
- * True when `fresh` is worse than `old`, with the reason in `why` for people. Without answers of both nothing can be said. Failures
- * may be few, for the test is exact: of 10 %, the first five are enough. `latency`: whether slower counts as worse, too; not
- * with fewer than `min_answers` of the new version.
+ * In what `fresh` is worse than `old`: true with the reason in `why` for people. Without answers of both nothing can be said.
+ * Failures may be few, for the test is exact: of a version that has 10 % of the answers, the first five are enough. Slowness
+ * takes `min_answers` of the new version.
  */
-bool deploy_is_worse(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers,
-                     bool latency, char *why, size_t why_size);
+bool deploy_fails_more(const struct deploy_sample *old, const struct deploy_sample *fresh, char *why, size_t why_size);
+bool deploy_is_slower(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers,
+                      char *why, size_t why_size);
 
 #endif

@@ -143,6 +143,8 @@ void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data,
 
 /* A deploy of the service goes on, or waits for its turn. */
 bool supervisor_is_deploying(const struct supervisor *supervisor, const char *service);
+/* The version to whose deploy's end the next one has to wait; 0: none goes on. */
+uint32_t supervisor_deploys_to(const struct supervisor *supervisor, const char *service);
 /* What `up` with that spec would do to one of its services. */
 enum spec_change supervisor_would_change(const struct supervisor *supervisor, const struct spec_service *spec);
 

@@ -110,8 +110,8 @@ void watch_receipt_text(const struct watch_receipt *receipt, bool colour, struct
     uint64_t ok = tally->kinds[WATCH_OK], failed = tally->sent - ok;
     char percent[WATCH_PERCENT], gap[CLOCK_TEXT];
 
-    buf_printf(out, "%s%s%s, %g probes/s for %.1f s\n", sgr(colour, bold), receipt->url, sgr(colour, plain),
-               receipt->rate, seconds(tally));
+    buf_printf(out, "%s%s%s, %g probe%s/s for %.1f s\n", sgr(colour, bold), receipt->url, sgr(colour, plain),
+               receipt->rate, receipt->rate == 1 ? "" : "s", seconds(tally));
     buf_printf(out, "  probes          %" PRIu64 " sent, %" PRIu64 " ok, %s%" PRIu64 " failed%s: %s available\n",
                tally->sent, ok, sgr(colour && failed, red), failed, sgr(colour && failed, plain),
                watch_percent(tally, percent));

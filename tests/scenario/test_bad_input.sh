@@ -174,6 +174,21 @@ story_a_limit_on_the_size_of_files_is_told() {
     assert_contains "$(cat err)" "File too large"
 }
 
+# The command, the supervisor's guard, the supervisor, its first worker: whoever is one too many. Processes that have ended count
+# as well, until somebody reaps them, so each time it is another user.
+story_a_limit_on_processes_is_told() {
+    [[ $(id -u) -eq 0 ]] || skip "only root can be another user"
+    one_instance
+    mkdir -m 777 "$dir/user"
+    chmod 755 "$dir" .
+    local limit
+    for limit in 1 2 3 4; do
+        expect_exit 1 timeout 20 setpriv --reuid $((54320 + limit)) --clear-groups env DARUMA_RUN_DIR="$dir/user/$limit" \
+            prlimit --nproc=$limit "$BUILD/daruma" up -d
+        assert_contains "$(cat err)" "no more processes are allowed; raise the limit" "what is said of $limit"
+    done
+}
+
 story_files_without_a_service_are_refused() {
     echo 'services: {}' >compose.yaml
     expect_exit 2 daruma up -d

@@ -35,7 +35,9 @@ story_each_aspect_is_printed_alone() {
     assert_contains "$(daruma config --environment)" "TAG=2"
     assert_eq "$(daruma config --hash web | wc -w)" 2
     assert_eq "$(daruma config --hash '*' | cut -d ' ' -f 1 | paste -sd ' ')" "$(daruma config --services | paste -sd ' ')"
-    assert_eq "$(daruma config -q)" ""
+    echo old >out
+    assert_eq "$(daruma config -q -o out)$(cat out)" "old"
+    assert_contains "$(daruma --profile debgu config -q 2>&1)" "no service has the profile \`debgu\`; did you mean \`debug\`?"
 }
 
 story_what_is_printed_loads_to_the_same_project() {
@@ -88,6 +90,30 @@ story_env_files_can_be_left_unread() {
     daruma config --no-env-resolution -q
 }
 
+story_paths_can_stay_relative() {
+    mkdir -p sub/inner ../elsewhere
+    printf 'A=1\n' >a.env
+    printf 'B=1\n' >sub/b.env
+    printf 'services: {base: {build: ., env_file: b.env, volumes: ["./d:/d", "../up:/up"]}}\n' >sub/base.yaml
+    printf 'services: {more: {build: ../x}}\n' >sub/inner/more.yaml
+    printf 'services: {far: {build: ./y}}\n' >../elsewhere/far.yaml
+    cat >compose.yaml <<'END'
+include: [sub/inner/more.yaml, ../elsewhere/far.yaml]
+services:
+  own: {build: ./o/../p, env_file: ./a.env, volumes: ["~/h:/h", "./v:/v", "/w:/w"]}
+  ext: {extends: {file: sub/base.yaml, service: base}}
+secrets: {s: {file: ./s.txt}}
+END
+    daruma config --no-path-resolution --format json >out
+    assert_eq "$(jq -c '[.services[].build.context]' out)" '["sub","../elsewhere/y","sub/x","./o/../p"]'
+    assert_eq "$(jq -c '[.services[].volumes[]?.source], .secrets.s.file' out | paste -sd ' ')" \
+        '["sub/d","up","~/h","./v","/w"] "./s.txt"'
+    assert_eq "$(jq -r '.services | .own.environment.A + .ext.environment.B' out)" "11"
+    cd sub
+    daruma -f ../compose.yaml config --no-path-resolution --format json | cmp - ../out ||
+        fail "it depends on where it is asked"
+}
+
 story_files_are_found_although_variables_are_left_standing() {
     printf 'services: {base: {image: "b:$TAG"}}\n' >base.yaml
     printf 'services: {more: {image: "m:$TAG"}}\n' >more.yaml
@@ -110,6 +136,8 @@ END
     daruma config --variables >out
     assert_eq "$(awk 'NR > 1 { print $1, $2, $3 }' out | paste -sd ';' | tr -s ' ')" \
         "HOST false ;IMAGE true ;PORT false ;SUFFIX false -\${SUFFIX};TAG false latest"
+    assert_eq "$(daruma config --variables --format json | jq -c '.TAG, .IMAGE.Required')" \
+        '{"DefaultValue":"latest","Name":"TAG","PresenceValue":"","Required":false}'$'\ntrue'
 }
 
 story_a_named_service_comes_with_what_it_needs_and_nothing_else() {

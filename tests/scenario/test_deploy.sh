@@ -64,6 +64,7 @@ story_deploy_and_rollback_by_hand() {
     end_load
     assert_eq "$(receipt .failed)" 0 "failed probes"
     expect_exit 2 daruma deploy nobody
+    expect_exit 2 daruma deploy --history nobody
     expect_exit 2 daruma rollback app --to 9
     expect_exit 0 daruma deploy app --dry-run
     assert_eq "$(daruma deploy --history --json | jq length)" 2 "deploys"
@@ -100,6 +101,9 @@ story_a_deploy_turns_round_for_another_one() {
     up
     expect_exit 0 daruma deploy app -d --env PORT=1 # listens where nobody looks
     becomes 5 '[[ $(daruma ps --json | jq length) == 3 ]]'
+    expect_exit 0 daruma deploy app -d --env VERSION=2
+    assert_contains "$(cat out)" "waits for the end of the deploy to version 2" "what it says"
+    assert_eq "$(daruma deploy app -d --json --env VERSION=4 | jq '.[].behind')" 2 "whom it waits for"
     expect_exit 0 daruma deploy app --replace --env VERSION=3
     assert_eq "$(answers)" "version 3"
     assert_eq "$(daruma deploy --history --json | jq -r 'map(.outcome) | join(", ")')" "rolled back, deployed"

@@ -20,6 +20,16 @@ story_containers_are_served_and_down_leaves_nothing() { # sanitized
     assert_eq "$(docker ps -aq | wc -l)" 0 "containers after down"
     assert_eq "$(docker network ls -q --filter name=project_default | wc -l)" 0 "networks after down"
     assert_eq "$(docker volume ls -q)" "project_data" "volumes after down"
+    # Nobody here knows of it any more, and it goes all the same; what is not the project's stays.
+    docker volume create --label com.docker.compose.project=another other >/dev/null
+    docker create --name user --network none -v project_data:/data daruma/app:1 /app >/dev/null
+    expect_exit 1 daruma down -v
+    assert_contains "$(cat err)" "project_data is used by a container"
+    docker rm user >/dev/null
+    expect_exit 0 daruma down -v
+    assert_eq "$(docker volume ls -q)" "other" "volumes after down -v"
+    expect_exit 1 daruma down -v
+    docker volume rm other >/dev/null
     up
     expect_exit 0 daruma down -v
     assert_eq "$(docker volume ls -q)" "" "volumes after down -v"

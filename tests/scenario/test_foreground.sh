@@ -132,6 +132,7 @@ story_closed_standard_streams_do_no_harm() { # sanitized
     assert_eq "$(http_status "$url/")" 200
     for command in ps events logs config; do
         ! daruma $command >/dev/full 2>err || fail "$command: what could not be written counts as done"
+        assert_contains "$(cat err)" "daruma" "what is said of it"
     done
     expect_exit 0 daruma down <&-
     becomes 5 nothing_left
@@ -189,4 +190,21 @@ story_a_supervisor_that_hangs_does_not_hang_the_commands() {
     assert_eq "$(http_status "$url/")" 200 "what the gateway answers meanwhile"
     kill -CONT "$supervisor"
     expect_exit 0 daruma ps
+}
+
+# As on a terminal: at_terminal COLUMNS COMMAND
+at_terminal() { script -qec "stty cols $1; $2" /dev/null </dev/null | tr -d '\r'; }
+
+story_a_terminal_gets_what_it_can_show() {
+    one_instance
+    up
+    local ps="$BUILD/daruma ps" line
+    assert_contains "$(TERM=xterm at_terminal 120 "$ps")" $'\e[' "with colours"
+    assert_contains "$(TERM=xterm at_terminal 120 "$ps")" ENDPOINT
+    assert_lacks "$(TERM=xterm NO_COLOR=1 at_terminal 120 "$ps")" $'\e[' "without colours"
+    assert_lacks "$(TERM=dumb at_terminal 120 "$ps")" $'\e[' "with TERM=dumb"
+    while IFS= read -r line; do
+        [[ ${#line} -le 40 ]] || fail "too wide: $line"
+    done < <(TERM=dumb at_terminal 40 "$ps")
+    assert_lacks "$(TERM=dumb at_terminal 40 "$BUILD/daruma watch $url --rate 50 --duration 2s")" $'\e[' "what is drawn over"
 }

@@ -270,6 +270,71 @@ story_after_sigterm_nothing_is_resurrected() {
     done
 }
 
+story_what_is_asked_of_a_supervisor_that_dies_its_successor_does() {
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    local supervisor guard
+    sed -i 's/1000/1001/' compose.yaml
+    supervisor=$(supervisor_pid) guard=$(curl_admin project | jq .guard)
+    kill -KILL "$supervisor"
+    kill -HUP "$guard"
+    becomes 5 '[[ $(tr "\0" " " <"/proc/$(instance app-1 .pid)/cmdline") == "sleep 1001 " ]]'
+    kill -KILL "$(supervisor_pid)"
+    kill -TERM "$guard"
+    wait_for 10 nothing_left
+}
+
+# What is started then has no record. It is told that its supervisor must not die; when that does, nothing runs twice.
+story_what_a_full_disk_kept_from_being_known_is_ended() {
+    [[ $(id -u) -eq 0 ]] || skip "only root can mount a disk that is full"
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    mkdir -p "$DARUMA_RUN_DIR"
+    mount -t tmpfs -o size=30m tmpfs "$DARUMA_RUN_DIR"
+    up
+    local pid
+    pid=$(instance app-1 .pid)
+    dd if=/dev/zero of="$DARUMA_RUN_DIR/full" bs=1M 2>/dev/null || true
+    expect_exit 0 daruma scale app=3
+    wait_for 5 all_ready
+    assert_eq "$(events warning '.text | contains("cannot be kept")')" 1 "what is told of it"
+    kill_supervisor
+    wait_for 5 all_ready
+    assert_eq "$(instance app-1 .pid)" "$pid" "process of the one that is known"
+    assert_eq "$(sleepers)" "$(daruma ps --json | jq length)" "processes"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
+# A folder that cannot be written (a file system that became read-only, a run directory that somebody removed) is no reason to stay
+# dead, and what is written goes on to be read, also by the next supervisor.
+story_an_instance_comes_back_where_no_named_pipe_can_be_made() {
+    compose <<'END'
+services:
+  app: {restart: always, x-daruma: {process: {command: 'n=0; while :; do n=$$((n + 1)); echo "line $$n of $$$$"; sleep 0.05; done'}}}
+END
+    up
+    rm -r "$DARUMA_RUN_DIR/project/pipes"
+    touch "$DARUMA_RUN_DIR/project/pipes"
+    kill_instance app-1
+    becomes 5 '[[ $(instance app-1 .restarts) -eq 1 ]] && all_ready'
+    assert_eq "$(events project '.text | contains("no pipes could be made")')" 1 "what is told of it"
+    local pid lines
+    pid=$(instance app-1 .pid)
+    becomes 5 'daruma logs app | grep -q "line 5 of $pid"'
+    kill_supervisor
+    lines=$(daruma logs app | grep -c "of $pid")
+    becomes 5 '[[ $(daruma logs app | grep -c "of $pid") -gt $((lines + 5)) ]]'
+    assert_eq "$(instance app-1 .pid)" "$pid" "process"
+    expect_exit 0 daruma down
+    wait_for 5 nothing_left
+}
+
 story_up_in_the_foreground_goes_on_to_show_what_happens() {
     compose <<'END'
 services:
@@ -303,6 +368,7 @@ services:
           - '$$| = 1; while (!-e q(stop)) { print qq(line ), ++$$i, qq(\n); select undef, undef, undef, 0.0005 } print qq(end\n); sleep 1000'
 END
     up
+    daruma logs -f --no-log-prefix app >followed &
     local death seen
     for death in 1 2 3 4; do
         seen=$(lines_logged)
@@ -319,6 +385,7 @@ END
 
 story_no_log_line_is_lost_or_doubled_when_the_supervisor_is_killed() {
     count_lines kill_supervisor
+    becomes 5 'cmp -s lines followed' # so it is for who follows them
 }
 
 kill_all_and_up() {
@@ -342,9 +409,11 @@ story_who_follows_events_and_logs_goes_on_with_the_next_supervisor() {
     daruma kill app-1
     becomes 5 'grep -q "started again" events && [[ $(grep -c "serves 127" lines) -eq 2 ]]'
     assert_eq "$(jq .seq events | sort -n | uniq -d)" "" "events that were told twice"
+    expect_exit 2 timeout 10 "$BUILD/daruma" logs -f nobody
     expect_exit 0 daruma down
     wait "$events" || fail "events -f ended with status $?"
     wait "$logs" || fail "logs -f ended with status $?"
+    expect_exit 2 daruma logs nobody
     assert_contains "$(cat events)" '"to":"down"' "the events"
 }
 

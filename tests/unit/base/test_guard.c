@@ -258,6 +258,24 @@ static void a_signal_to_the_guard_is_one_to_the_role(void **unused)
     finish(&pair);
 }
 
+static void what_a_dead_role_was_asked_its_successor_finds(void **unused)
+{
+    (void)unused;
+    struct pair pair;
+    begin(&pair, counting_role);
+    assert_int_equal(ask(&pair, 'a'), 1);
+    pid_t first = pid_of(&pair, GUARD_SIDE_GUARD), role = pid_of(&pair, GUARD_SIDE_ROLE);
+    assert_int_equal(kill(first, SIGSTOP), 0); /* so that it sees all of it at once */
+    assert_int_equal(kill(role, SIGKILL), 0);
+    assert_int_equal(kill(first, SIGHUP), 0);
+    assert_int_equal(kill(first, SIGTERM), 0);
+    assert_int_equal(kill(first, SIGCONT), 0);
+    WAIT_FOR(pid_of(&pair, GUARD_SIDE_ROLE) != role && pid_of(&pair, GUARD_SIDE_ROLE) > 0);
+    const struct guard whoever = { .setup.area = &pair.arena->area };
+    WAIT_FOR(guard_asked(&whoever) == SIGTERM);
+    finish(&pair);
+}
+
 static void who_cannot_live_does_not_spin(void **unused)
 {
     (void)unused;
@@ -281,6 +299,7 @@ int main(void)
         cmocka_unit_test(the_end_of_the_owner_is_the_end_of_both),
         cmocka_unit_test(a_guard_that_dies_while_it_ends_the_pair_leaves_no_role),
         cmocka_unit_test(a_signal_to_the_guard_is_one_to_the_role),
+        cmocka_unit_test(what_a_dead_role_was_asked_its_successor_finds),
         cmocka_unit_test(who_cannot_live_does_not_spin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,14 @@ static void global_options_work_behind_the_command_unless_the_letter_is_taken(vo
     assert_true(values.follow);
 }
 
+static void help_is_shown_by_name_and_letter(void **state)
+{
+    assert_false(parse("-h", 0, 0));
+    assert_int_equal(cli.status, CLI_DONE);
+    assert_false(parse("-q --help", 0, 0));
+    assert_int_equal(cli.status, CLI_DONE);
+}
+
 static void mistakes_are_usage_errors(void **state)
 {
     static const char *const wrong[] = {
@@ -203,6 +211,7 @@ int main(void)
         cmocka_unit_test(values_come_in_all_usual_forms),
         cmocka_unit_test(behind_two_dashes_everything_is_an_argument),
         cmocka_unit_test(global_options_work_behind_the_command_unless_the_letter_is_taken),
+        cmocka_unit_test(help_is_shown_by_name_and_letter),
         cmocka_unit_test(mistakes_are_usage_errors),
         cmocka_unit_test(durations),
         cmocka_unit_test(signals_by_name_and_number),

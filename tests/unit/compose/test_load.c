@@ -23,6 +23,38 @@ static void scalars_mean_what_go_yaml_makes_of_them(void **unused)
              "\"N\":\"2001-01-01 10:00:00 +0000 UTC\"}");
 }
 
+/* As Go prints a time.Time of what go-yaml takes for one. */
+static void a_date_reaches_an_environment_as_go_prints_it(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *written, *said;
+    } rows[] = {
+        { "2024-02-29", "2024-02-29 00:00:00 +0000 UTC" },
+        { "2023-02-29", "2023-02-29" },
+        { "2001-1-2", "2001-01-02 00:00:00 +0000 UTC" },
+        { "2001-001-02", "2001-001-02" },
+        { "2001-01- 2", "2001-01- 2" },
+        { "2001-01-01 10:00:00.50", "2001-01-01 10:00:00.5 +0000 UTC" },
+        { "2001-01-01 10:00:00Z", "2001-01-01 10:00:00Z" },
+        { "2001-01-01T10:00:00", "2001-01-01T10:00:00" },
+        { "2001-01-01T10:00:00Z", "2001-01-01 10:00:00 +0000 UTC" },
+        { "2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.1 -0500 -0500" },
+        { "2001-12-14T21:59:43+00:00", "2001-12-14 21:59:43 +0000 UTC" },
+        { "2001-12-14T21:59:60Z", "2001-12-14T21:59:60Z" },
+        { "2001-12-14T21:59", "2001-12-14T21:59" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        char text[256], said[256];
+        (void)snprintf(text, sizeof(text), "services: {a: {image: i, hostname: h, environment:\n  {A: %s}}}\n",
+                       rows[i].written);
+        (void)snprintf(said, sizeof(said), "{\"A\":\"%s\"}", rows[i].said);
+        story_of(&story, text);
+        must_say(&story, "services.a.environment", said);
+    }
+}
+
 static void merge_keys_bring_in_what_is_not_there(void **unused)
 {
     (void)unused;
@@ -51,6 +83,11 @@ static void what_is_wrong_with_yaml_has_a_place(void **unused)
         { "[1, 2]\n", "compose.yaml:1:1: a compose file must be a mapping, not a list" },
         { "", "the file is empty" },
         { "? [a]\n: b\n", "compose.yaml:1:3: a key must be a word" },
+        { "services: {a: {command: {{ x }}}}\n", "a text that begins with a bracket stands in quotes" },
+        { "x-a: &a {image: i}\nservices:\n  a:\n    <<: *a\n    <<: *a\n",
+          "compose.yaml:5:5: `<<` stands here a second time, first in line 4; write one with a list: <<: [*a, *b]" },
+        { "services:\n  a:\n    environment:\n      - A=1\n      B: 2\n",
+          "below an item with a dash only another one may stand" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         STORY story = { 0 };
@@ -118,6 +155,27 @@ static void the_file_is_searched_for_upwards_with_its_override(void **unused)
     story_load(&story);
     must_say(&story, "name", "\"shop\"");
     must_say(&story, "services.a.labels", "{\"x\":\"1\",\"y\":\"2\"}");
+}
+
+static void of_several_files_the_first_counts_and_the_others_are_told(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_file(&story, "compose.yaml", "services: {a: {image: i}}");
+    story_file(&story, "docker-compose.yml", "services: {b: {image: i}}");
+    story_load(&story);
+    must_say(&story, "services.b", NULL);
+    must_tell(&story, "/docker-compose.yml: warning: this file is not read, for compose.yaml is beside it");
+}
+
+static void what_lies_elsewhere_is_not_fetched(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    story_of(&story, "include: [\"oci://a/b\"]\nservices: {a: {extends: {file: \"git@a.test:b/c\", service: d}}}");
+    must_refuse(&story, "compose.yaml:1:11: cannot read ");
+    must_tell(&story, "oci:/a/b: No such file or directory; nothing is fetched from elsewhere");
+    must_tell(&story, "git@a.test:b/c: No such file or directory; nothing is fetched");
 }
 
 static void no_file_at_all_is_said(void **unused)
@@ -351,18 +409,21 @@ static void a_missing_env_file_is_told_at_its_name(void **unused)
     (void)unused;
     STORY story = { 0 };
     story_of(&story, "services:\n  a:\n    image: i\n    env_file: gone.env\n");
-    must_refuse(&story, "compose.yaml:4:15: cannot read");
+    must_refuse(&story, "compose.yaml:4:15: there is no file");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalars_mean_what_go_yaml_makes_of_them),
+        cmocka_unit_test(a_date_reaches_an_environment_as_go_prints_it),
         cmocka_unit_test(merge_keys_bring_in_what_is_not_there),
         cmocka_unit_test(what_is_wrong_with_yaml_has_a_place),
         cmocka_unit_test(aliases_that_multiply_and_deep_nesting_are_refused_quickly),
         cmocka_unit_test(devices_fifos_and_folders_are_no_files),
         cmocka_unit_test(the_file_is_searched_for_upwards_with_its_override),
+        cmocka_unit_test(of_several_files_the_first_counts_and_the_others_are_told),
+        cmocka_unit_test(what_lies_elsewhere_is_not_fetched),
         cmocka_unit_test(no_file_at_all_is_said),
         cmocka_unit_test(the_environment_says_which_files_and_profiles),
         cmocka_unit_test(the_environment_says_which_env_files_there_are),

@@ -70,7 +70,7 @@ static void env_files_are_known_by_their_path(void **unused)
     story_file(&story, "a.env", "A=1\n");
     two(&story, "services: {a: {image: i, env_file: [a.env, b.env]}}",
         "services: {a: {env_file: [{path: b.env, required: false}, c.env]}}");
-    must_refuse(&story, "compose.override.yaml:1:59: cannot read");
+    must_refuse(&story, "compose.override.yaml:1:59: there is no file");
     assert_null(strstr(story.told, "b.env:"));
 
     story_file(&story, "c.env", "A=2\n");

@@ -141,6 +141,10 @@ static void what_counts_for_clients_is_the_listeners(void **unused)
     assert_memory_equal(story.spec->access_log.path, story.folder, strlen(story.folder));
     assert_string_equal(story.spec->access_log.path + strlen(story.folder), "/logs/access.log");
 
+    STORY many = { 0 };
+    must_load_conf(&many, SERVER("large_client_header_buffers 1024 999999999999999k; return 204;"));
+    assert_int_equal(many.spec->listeners[0].limits.header_size, BOARD_HEADER_SIZE);
+
     STORY none = { 0 };
     must_load_conf(&none, "http { access_log /dev/stdout; server { return 204; } }");
     assert_non_null(strstr(none.told, "`access_log` is left out"));
@@ -288,7 +292,8 @@ static void a_path_with_variables_is_the_whole_path(void **unused)
     must_load_conf(&story,
                    "http { server { location ~ ^/a/(.*)$ { proxy_pass http://10.0.0.1/$1$is_args$args; }\n"
                    "  location ~* b(.) { proxy_pass http://10.0.0.1/x$1; } location /c { set $u http://10.0.0.1:81;\n"
-                   "    proxy_pass $u$request_uri; } location /d { set $u http://10.0.0.1/e; proxy_pass $u; } } }");
+                   "    proxy_pass $u$request_uri; } location /d { set $u http://10.0.0.1/e; proxy_pass $u; }\n"
+                   "  set $o 10.0.0.1; location /f { set $p 82; proxy_pass http://$o:$p; } } }");
     const struct spec_listener *listener = &story.spec->listeners[0];
     const struct spec_route *kept = route_of(listener, "", "^/a/(.*)$"), *dropped = route_of(listener, "", "(?i)b(.)");
     const struct spec_route *same = route_of(listener, "", "/c"), *fixed = route_of(listener, "", "/d");
@@ -299,6 +304,7 @@ static void a_path_with_variables_is_the_whole_path(void **unused)
     assert_true(same->rules_len == 0 && !same->replace);
     assert_string_equal(same->to[0].name, "10.0.0.1:81");
     assert_string_equal(fixed->rules[0].to, "/e?");
+    assert_string_equal(route_of(listener, "", "/f")->to[0].name, "10.0.0.1:82");
 }
 
 /* --- what is not understood ------------------------------------------------------------------------------------- */
@@ -362,6 +368,7 @@ static void what_is_not_understood_is_told_with_its_place(void **unused)
         { "http { server x; }", "needs a block" },
         { "http { upstream a { } }", "has no `server`" },
         { "http { upstream a { server b; } upstream a { server c; } }", "stands already in line 1" },
+        { "http { upstream a { server b weight=0; } }", "`weight=0` of a server" },
         { "http { upstream a { server b slow_start=1s; } }", "`slow_start=1s` of a server" },
         { "http { upstream a { server 10.0.0.1; hash $request_method; } server { location / { proxy_pass http://a; } } "
           "}",
@@ -421,6 +428,21 @@ static void a_service_that_is_nginx_is_taken_out(void **unused)
         strstr(story.told, "warning: `proxy` is not started: the gateway does what its configuration says"));
 }
 
+static void the_configuration_that_its_command_names_counts(void **unused)
+{
+    (void)unused;
+    STORY story = { .request.replace_nginx = true };
+    story_file(&story, "compose.yaml",
+               "services:\n  proxy: {image: nginx, ports: [\"8080:80\"], volumes: [\"./conf:/etc/nginx\"],\n"
+               "    command: [nginx, -c, /etc/nginx/mine.conf, -g, \"daemon off;\"]}\n" APP);
+    story_file(&story, "conf/nginx.conf", "http { server { location / { proxy_pass http://web:1; } } }");
+    story_file(&story, "conf/mine.conf", "http { server { location / { proxy_pass http://web:2; } } }");
+    story_load(&story);
+    if (story.result != 0 || spec_find_service(story.spec, "proxy"))
+        fail_msg("%s", story.told);
+    assert_string_equal(story.spec->listeners[0].routes[0].to[0].name, "app:2");
+}
+
 static void an_nginx_stays_where_it_has_to(void **unused)
 {
     (void)unused;
@@ -434,12 +456,17 @@ static void an_nginx_stays_where_it_has_to(void **unused)
         { "image: haproxy, ports: [\"8080:80\"]", "location / { return 204; }", "", true },
         { "image: nginx, command: sh, ports: [\"8080:80\"]", "location / { return 204; }", "", true },
         { "image: nginx, build: ., ports: [\"8080:80\"]", "location / { return 204; }", "", true },
+        { "image: nginx, command: nginx -c /etc/nginx/other.conf, ports: [\"8080:80\"]", "location / { return 204; }",
+          "", true },
+        { "image: nginx, command: nginx -t, ports: [\"8080:80\"]", "location / { return 204; }", "", true },
+        { "image: nginx, ports: [\"8080:80\"]}\n  x: {image: x, network_mode: \"service:proxy\"", "", "", true },
+        { "image: nginx, ports: [\"8080:80\"]}\n  x: {image: x, links: [\"proxy:p\"]", "", "", true },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         STORY story = { .request.replace_nginx = cases[i].asked };
         char text[512];
         (void)snprintf(text, sizeof(text),
-                       "services:\n  proxy: {%s, volumes: [\"./nginx.conf:/etc/nginx/nginx.conf\"]}\n" APP,
+                       "services:\n  proxy: {volumes: [\"./nginx.conf:/etc/nginx/nginx.conf\"], %s}\n" APP,
                        cases[i].service);
         story_file(&story, "compose.yaml", text);
         (void)snprintf(text, sizeof(text), "http { server { %s } }", cases[i].conf);
@@ -468,6 +495,7 @@ int main(void)
         cmocka_unit_test(what_is_not_understood_is_told_with_its_place),
         cmocka_unit_test(what_is_left_out_is_told_once),
         cmocka_unit_test(a_service_that_is_nginx_is_taken_out),
+        cmocka_unit_test(the_configuration_that_its_command_names_counts),
         cmocka_unit_test(an_nginx_stays_where_it_has_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,32 @@ static const json_t *alternative(const struct comparison *comparison, const json
 
 static void compare(struct comparison *comparison, const struct schema *ours, const json_t *theirs, const char *path);
 
+static bool has_text(const json_t *list, const char *text)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
+            return true;
+    return false;
+}
+
+/* Which keys there may be beside those with a name of their own, and which there must be. */
+static void compare_openness(const struct schema *ours, const json_t *map, const char *path)
+{
+    const json_t *patterns = json_object_get(map, "patternProperties"), *required = json_object_get(map, "required");
+    bool open = !json_is_false(json_object_get(map, "additionalProperties"));
+
+    if (ours->extensible && !json_object_get(patterns, "^x-"))
+        fail_msg("%s takes x-… in the table alone", path);
+    if (ours->others && !open && json_object_size(patterns) == (size_t)ours->extensible)
+        fail_msg("%s takes any key in the table alone", path);
+    /* What no pattern fits is not looked at by the schema; in the table a section has no such names. */
+    if (open && !ours->others)
+        fail_msg("%s takes any key", path);
+    for (const char *const *name = ours->required; name && *name; name++)
+        if (!has_text(required, *name))
+            fail_msg("%s requires %s in the table alone", path, *name);
+}
+
 static void compare_maps(struct comparison *comparison, const struct schema *ours, const json_t *map, const char *path)
 {
     const json_t *required = json_object_get(map, "required"), *patterns = json_object_get(map, "patternProperties");
@@ -93,6 +119,7 @@ static void compare_maps(struct comparison *comparison, const struct schema *our
         if (!name || !*name)
             fail_msg("%s requires %s", path, json_string_value(json_array_get(required, i)));
     }
+    compare_openness(ours, map, path);
     json_object_foreach((json_t *)patterns, key, value)
     {
         if (strcmp(key, "^x-") == 0)
@@ -121,6 +148,16 @@ static void compare_words(const struct schema *ours, const json_t *string, const
         fail_msg("%s: the table has %zu words, the schema %zu", path, n, json_array_size(words));
 }
 
+static void compare_range(const struct schema *ours, const json_t *number, const char *path)
+{
+    const json_t *min = json_object_get(number, "minimum"), *max = json_object_get(number, "maximum");
+
+    if (!min && !max && ours->min == ours->max)
+        return;
+    if (!min || json_integer_value(min) != ours->min || ours->max != (max ? json_integer_value(max) : INT64_MAX))
+        fail_msg("%s has another range in the table", path);
+}
+
 static void compare(struct comparison *comparison, const struct schema *ours, const json_t *theirs, const char *path)
 {
     unsigned kinds = kinds_of(comparison, theirs);
@@ -132,7 +169,9 @@ static void compare(struct comparison *comparison, const struct schema *ours, co
     const json_t *map = alternative(comparison, theirs, "object"), *list = alternative(comparison, theirs, "array");
     if (map)
         compare_maps(comparison, ours, map, path);
-    const json_t *string = alternative(comparison, theirs, "string");
+    const json_t *string = alternative(comparison, theirs, "string"),
+                 *number = alternative(comparison, theirs, "integer");
+    compare_range(ours, number ? number : alternative(comparison, theirs, "number"), path);
     const char *format = json_string_value(json_object_get(string, "format"));
     if (string)
         compare_words(ours, string, path);
@@ -297,8 +336,8 @@ static void no_step_hides_what_a_later_one_finds(void **unused)
         ":7:14: `allways` is no restart rule",
         ":8:18: `SIGBUSY` is no signal",
         ":9:15: there is no limit `nofiles`",
-        ":10:18: a health check's interval and timeout cannot be 0",
-        ":11:15: cannot read /",
+        ":10:28: `z` is no duration",
+        ":11:15: there is no file /",
         ":12:24: service `d` cannot have -1 instances",
         ":13:21: `x` is no container name",
         ":17:39: there is no service `dd` to route to; did you mean `d`?",
@@ -317,7 +356,7 @@ static void no_step_hides_what_a_later_one_finds(void **unused)
                      "    restart: allways\n"
                      "    stop_signal: SIGBUSY\n"
                      "    ulimits: {nofiles: 1}\n"
-                     "    healthcheck: {interval: 0s}\n"
+                     "    healthcheck: {timeout: z}\n"
                      "    env_file: nowhere.env\n"
                      "    deploy: {replicas: -1}\n"
                      "    container_name: x\n"
@@ -347,6 +386,9 @@ static void one_mistake_is_told_once(void **unused)
         { "services: {a: {image: i, ports: [x]}}\nx-gateway: {listeners: [{address: \":80\", routes: [{to: a}]}]}",
           "`x` is no port" },
         { "services: {a: {image: i, ports: [[80]]}}", "services.a.ports[0] must be" },
+        { "services: {a: {image: i, ports: [{target: x}]}}", "`x` is no whole number" },
+        { "services: {a: {image: i, ports: [{published: 80}]}}", "a port needs `target`" },
+        { "services: {a: {image: i, ulimits: {nofile: {soft: 5}}}}", "services.a.ulimits.nofile needs `hard`" },
         { "services: {a: {image: i, ports: [x], x-daruma: {healthcheck: \"http://:81/\"}}}", "`x` is no port" },
         { "services: {a: {image: i, volumes: [dd:/d]}}\nvolumse: {dd: }", "unknown attribute `volumse`" },
         { "services: {a: {image: i, volumes: [dd:/d]}}\nvolumes: [dd]", "volumes must be a mapping" },
@@ -389,6 +431,15 @@ static void a_wrong_type_is_told_with_what_to_write(void **unused)
         { "services: {a: {image: i, environment: }}", ":1:26: services.a.environment must be a list or a mapping" },
         { "services: [a]", "write names with a colon behind them in place of dashes" },
         { "services:\n  a:\n  image: i", "nothing stands below it: is what follows indented far enough?" },
+        { "services: {a: {image: i, ports: -80}}", "an item of a list is written with a blank behind its dash" },
+        { "services: {a: nginx}", "services.a must be a mapping, not a string; write {image: \"nginx\"}" },
+        { "services: {a: {image: i, replicas: 2}}",
+          "unknown attribute `replicas` in services.a; it stands below `deploy`" },
+        { "services: {a: {image: i, memory: 1g}}", "it stands below `deploy.resources.limits`" },
+        { "services: {a: {image: i, IMAGE: j}}", "did you mean `image`?" },
+        { "ports: [80]", "unknown attribute `ports`; it belongs to a service: indent it below one" },
+        { "services: {a: {image: i, env_file: x.env}}",
+          "make it, or say that it may be missing: {path: …, required: false}" },
         { "services:\n  a:\n  image: i", "`image` belongs to a service: indent it below one" },
         { "web: {image: i}", "unknown attribute `web`; a service stands below `services:`" },
     };
@@ -398,6 +449,36 @@ static void a_wrong_type_is_told_with_what_to_write(void **unused)
         story_of(&story, rows[i].file);
         must_refuse(&story, rows[i].told);
     }
+}
+
+static void services_that_do_not_fit_together_are_told(void **unused)
+{
+    static const struct {
+        const char *file, *told;
+    } rows[] = {
+        { "services:\n  a: {image: i, container_name: cc}\n  b: {image: i, container_name: cc}",
+          "compose.yaml:3:33: service `a` already has the container_name `cc`" },
+        { "services:\n  a: {build: {context: ., secrets: [key]}}\nsecrets: {keys: {file: x}}",
+          "compose.yaml:2:37: service `a` refers to the secret `key`, which is not defined; did you mean `keys`?" },
+        { "services:\n  a: {build: {context: ., additional_contexts: {x: \"service:b\"}}}",
+          "service `a` refers to the service `b`, which is not defined" },
+        { "services:\n  a: {image: i, cpus: 1, deploy: {resources: {limits: {cpus: \"2\"}}}}",
+          "compose.yaml:2:17: service `a`: `cpus` and `deploy.resources.limits.cpus` differ; remove one of them" },
+        { "services:\n  a: {image: i, mem_reservation: 1g, deploy: {resources: {reservations: {memory: 1m}}}}",
+          "`mem_reservation` and `deploy.resources.reservations.memory` differ" },
+        { "services:\n  a: {build: {context: ., dockerfile: D, dockerfile_inline: FROM x}}",
+          "service `a` has both `dockerfile` and `dockerfile_inline`" },
+    };
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        STORY story = { 0 };
+        story_of(&story, rows[i].file);
+        must_refuse(&story, rows[i].told);
+    }
+    STORY same = { 0 };
+    story_of(&same, "services: {a: {image: i, cpus: 1, mem_limit: 1g, deploy: {resources: {limits: {cpus: \"1.0\", "
+                    "memory: 1024m}}}}}");
+    must_say(&same, "services.a.cpus", "1");
 }
 
 static void a_circle_of_dependencies_names_its_members(void **unused)
@@ -447,6 +528,7 @@ int main(void)
         cmocka_unit_test(no_step_hides_what_a_later_one_finds),
         cmocka_unit_test(one_mistake_is_told_once),
         cmocka_unit_test(a_wrong_type_is_told_with_what_to_write),
+        cmocka_unit_test(services_that_do_not_fit_together_are_told),
         cmocka_unit_test(a_circle_of_dependencies_names_its_members),
         cmocka_unit_test(a_listener_that_leads_nowhere_is_told),
     };

@@ -340,6 +340,20 @@ static void what_a_runtime_does_not_honour_is_named_with_its_place(void **unused
     must_say_to(told, "compose.yaml:8:3: service `b` does not say what to run");
 }
 
+static void a_port_leads_to_one_place(void **unused)
+{
+    (void)unused;
+    STORY story = { 0 };
+    size_t n;
+
+    story_of(&story, "services:\n  a: {command: x, ports: [\"53:53\", \"54:1\", \"54:2\"]}\n"
+                     "  b: {command: x, ports: [\"53:53/udp\", \"54:3\"]}\n");
+    char *told CLEANUP_FREE = told_for(&story, SPEC_RUNTIME_PROCESS, &n);
+    assert_int_equal(n, 2);
+    must_say_to(told, "compose.yaml:2:44: port 54 leads to port 1 of service `a` already, in line 2");
+    must_say_to(told, "compose.yaml:3:40: port 54 is published by service `a` already, in line 2");
+}
+
 static void what_containers_do_not_honour_is_named_down_to_the_last_key(void **unused)
 {
     (void)unused;
@@ -401,6 +415,7 @@ int main(void)
         cmocka_unit_test(the_runtime_is_chosen_in_this_order),
         cmocka_unit_test(what_a_runtime_does_not_honour_is_named_with_its_place),
         cmocka_unit_test(as_processes_no_link_gives_a_name),
+        cmocka_unit_test(a_port_leads_to_one_place),
         cmocka_unit_test(what_containers_do_not_honour_is_named_down_to_the_last_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

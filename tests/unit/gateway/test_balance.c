@@ -150,6 +150,16 @@ static void least_in_flight_is_just_that(void **unused)
         assert_int_equal(pick(0), 1);
 }
 
+static void idle_ones_have_their_turns_and_the_busy_are_passed(void **unused)
+{
+    (void)unused;
+    begin(BOARD_LEAST_INFLIGHT, 100);
+    for (int i = 0; i < 50; i++)
+        gauges->worker[0].endpoints[2 * i].inflight = 1;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(pick(0), (2 * i + 1) % 100);
+}
+
 static void three_errors_in_a_row_eject_and_time_readmits(void **unused)
 {
     (void)unused;
@@ -367,6 +377,22 @@ static void turns_of_a_light_one_are_spread(void **unused)
     assert_int_equal(longest, 13);
 }
 
+/* Whether they rest or everything is busy: 10 to 1. */
+static void the_least_in_flight_is_that_for_its_weight(void **unused)
+{
+    (void)unused;
+    begin(BOARD_LEAST_INFLIGHT, 2);
+    weigh(0, 10);
+    weigh(1, 1);
+    int share[2] = { 0 };
+    for (int i = 0; i < 1100; i++)
+        share[pick(0)]++;
+    assert_in_range(share[1], 90, 110);
+    for (int i = 0; i < 1100; i++)
+        gauges->worker[0].endpoints[pick(0)].inflight++;
+    assert_in_range(gauges->worker[0].endpoints[1].inflight, 90, 110);
+}
+
 static void loads_are_even_for_the_weights(void **unused)
 {
     (void)unused;
@@ -378,7 +404,7 @@ static void loads_are_even_for_the_weights(void **unused)
         in_flight(1, 2);
         int share[2];
         spread(400, 2, share);
-        assert_in_range(share[1], 40, 130);
+        assert_in_range(share[1], placements[i] == BOARD_P2C_EWMA ? 40 : 0, 130);
         in_flight(1, 4); /* twice as much as its weight allows for */
         for (int n = 0; n < 100; n++)
             assert_int_equal(pick(NS_PER_S), 0);
@@ -739,6 +765,7 @@ int main(void)
         cmocka_unit_test_teardown(the_slower_one_of_two_gets_less, over),
         cmocka_unit_test_teardown(equal_ones_get_equal_shares, over),
         cmocka_unit_test_teardown(least_in_flight_is_just_that, over),
+        cmocka_unit_test_teardown(idle_ones_have_their_turns_and_the_busy_are_passed, over),
         cmocka_unit_test_teardown(three_errors_in_a_row_eject_and_time_readmits, over),
         cmocka_unit_test_teardown(an_endpoint_that_fails_half_of_its_requests_is_left_out_for_ever_longer, over),
         cmocka_unit_test_teardown(when_all_fail_alike_nobody_is_left_out, over),
@@ -747,6 +774,7 @@ int main(void)
         cmocka_unit_test_teardown(a_route_spreads_over_all_of_its_services, over),
         cmocka_unit_test_teardown(a_light_endpoint_gets_its_share_by_every_placement, over),
         cmocka_unit_test_teardown(turns_of_a_light_one_are_spread, over),
+        cmocka_unit_test_teardown(the_least_in_flight_is_that_for_its_weight, over),
         cmocka_unit_test_teardown(loads_are_even_for_the_weights, over),
         cmocka_unit_test_teardown(targets_get_the_shares_that_they_were_given, over),
         cmocka_unit_test_teardown(a_backup_is_used_when_nobody_else_can_be, over),

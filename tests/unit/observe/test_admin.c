@@ -43,7 +43,7 @@ struct fixture {
 
 static json_t *call_project(void *data)
 {
-    return json_pack("{s:s}", "name", "test");
+    return json_pack("{s:s, s:[s]}", "name", "test", "services", "app");
 }
 
 static void call_metrics(void *data, struct buf *out)

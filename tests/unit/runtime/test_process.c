@@ -493,8 +493,10 @@ static void a_listening_socket_outlives_the_instance(void **unused)
         "/bin/sh", "-c",
         "echo $LISTEN_FDS $((LISTEN_PID - $$)) $LISTEN_FDNAMES; readlink /proc/self/fd/3; exec sleep 60", NULL
     };
+    char *environment[] = { "LISTEN_PID=1", NULL }; /* of a file that means another manager */
     struct spec_service service = service_of(command);
     service.process_socket = true;
+    service.environment = environment;
     begin(&service, &copy);
     WAIT_FOR(copy.started && strstr(text(&copy.out), "socket:"));
     assert_memory_equal(text(&copy.out), "1 0 app\n", 8);
