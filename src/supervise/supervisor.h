@@ -55,6 +55,7 @@ struct instance {
     struct spec_ref *ref;
     const struct spec_service *spec;
     bool served;   /* was ready at some time */
+    bool hooked;   /* STARTING, STOPPING: the hooks of that are over, and what follows on them was done */
     bool at_fault; /* failed in the deploy that goes on */
 
     /* the present process */

@@ -41,6 +41,8 @@ static struct {
     struct runtime_handle *handles[16];
     size_t handles_len;
     int started, adopted;
+    struct runtime_exec execution; /* the last one */
+    int executions;
     char specs[8][512]; /* the texts of those that were applied, by id */
     uint32_t last_spec;
     bool lost; /* they cannot be loaded again */
@@ -100,9 +102,21 @@ static void forget(struct runtime *runtime, const char *instance)
 {
 }
 
-static struct runtime runtime = {
-    .name = "words", .start = start, .adopt = adopt, .signal = send_signal, .release = release, .forget = forget
-};
+static int execute(struct runtime *runtime, struct runtime_handle *handle, const struct runtime_exec *exec,
+                   struct runtime_execution **ret, struct err *err)
+{
+    house.execution = *exec;
+    house.executions++;
+    return 0;
+}
+
+static struct runtime runtime = { .name = "words",
+                                  .start = start,
+                                  .adopt = adopt,
+                                  .signal = send_signal,
+                                  .exec = execute,
+                                  .release = release,
+                                  .forget = forget };
 
 static struct runtime_handle *handle_of(const char *instance)
 {
@@ -526,6 +540,51 @@ static void who_dies_while_it_is_paused_is_paused_no_more(void **unused)
     assert_int_equal(handle_of("app-1")->signal, 0);
 }
 
+static void a_hook_that_died_with_the_supervisor_is_run_again(void **unused)
+{
+    apply("  app: {post_start: [{command: [warm, up]}], pre_stop: [{command: [say, goodbye]}],\n"
+          "        x-daruma: {process: {command: [run]}}}\n");
+    tell_started("app-1");
+    assert_int_equal(house.executions, 1);
+    restore_last();
+    tell_started("app-1");
+    assert_state("app-1", "starting");
+    assert_int_equal(house.executions, 2);
+    house.execution.done(house.execution.owner, 0, "", 0);
+    assert_state("app-1", "serving");
+    restore_last();
+    tell_started("app-1");
+    assert_state("app-1", "serving");
+    assert_int_equal(house.executions, 2);
+
+    supervisor_down(house.supervisor);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_state("app-1", "stopping");
+    assert_int_equal(house.executions, 3);
+    restore_last();
+    tell_started("app-1");
+    assert_int_equal(house.executions, 4);
+    assert_int_equal(handle_of("app-1")->signal, 0);
+    house.execution.done(house.execution.owner, 0, "", 0);
+    assert_int_equal(handle_of("app-1")->signal, SIGTERM);
+    restore_last(); /* it has been told, and once is enough */
+    tell_started("app-1");
+    assert_int_equal(house.executions, 4);
+    assert_int_equal(handle_of("app-1")->signal, 0);
+}
+
+/* Asked to end before it was known to run, it has its time all the same. */
+static void the_end_of_a_start_that_was_called_off_is_seen_to(void **unused)
+{
+    apply("  app: {stop_grace_period: 0s, x-daruma: {process: {command: [run]}}}\n");
+    supervisor_down(house.supervisor);
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    restore_last();
+    tell_started("app-1");
+    assert_int_equal(loop_turn(house.loop, 0), 0);
+    assert_int_equal(handle_of("app-1")->signal, SIGKILL);
+}
+
 static void an_old_instance_comes_back_with_its_own_configuration(void **unused)
 {
 #define PAIR(n)                                                                                                        \
@@ -786,6 +845,8 @@ int main(void)
         TEST(a_deploy_that_was_taken_over_goes_back_when_its_version_fails),
         TEST(a_pause_ends_when_its_lease_does_whoever_lives),
         TEST(who_dies_while_it_is_paused_is_paused_no_more),
+        TEST(a_hook_that_died_with_the_supervisor_is_run_again),
+        TEST(the_end_of_a_start_that_was_called_off_is_seen_to),
         TEST(an_old_instance_comes_back_with_its_own_configuration),
         TEST(versions_can_be_gone_back_to_after_a_takeover),
         TEST(going_to_and_fro_no_version_is_forgotten),
