@@ -232,8 +232,11 @@ int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *serv
     victim->chaos_signal = signo;
     instance_keep(victim);
     int r = signo && victim->handle ? runtime->signal(runtime, victim->handle, signo) : 0;
-    if (r < 0)
+    if (r < 0) {
+        victim->chaos_signal = 0; /* whatever ends it now, that was not it */
+        instance_keep(victim);
         return err_errno(err, r, "cannot send a signal to %s", victim->name);
+    }
     memcpy(ret, victim->name, EVENT_NAME);
     return 0;
 }

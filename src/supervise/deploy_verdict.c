@@ -28,14 +28,6 @@ void deploy_sample_add(struct deploy_sample *sum, const struct gauges *gauges, i
     }
 }
 
-void deploy_sample_merge(struct deploy_sample *sum, const struct deploy_sample *more)
-{
-    sum->answers += more->answers;
-    sum->failures += more->failures;
-    for (unsigned i = 0; i < GAUGES_LATENCY; i++)
-        sum->latency[i] += more->latency[i];
-}
-
 struct deploy_sample deploy_sample_since(const struct deploy_sample *now, const struct deploy_sample *before)
 {
     struct deploy_sample since = { .answers = now->answers - before->answers,

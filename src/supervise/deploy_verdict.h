@@ -23,7 +23,6 @@ struct deploy_sample {
 
 /* Adds what one endpoint slot holds over all workers, as long as it belongs to `generation`. */
 void deploy_sample_add(struct deploy_sample *sum, const struct gauges *gauges, int endpoint, uint32_t generation);
-void deploy_sample_merge(struct deploy_sample *sum, const struct deploy_sample *more);
 /* What came to it after `before`. */
 struct deploy_sample deploy_sample_since(const struct deploy_sample *now, const struct deploy_sample *before);
 /* The latency that so many of its answers (0 … 1) did not exceed, in microseconds; 0 when there are none. */
