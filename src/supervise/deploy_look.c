@@ -43,34 +43,12 @@ static void look_at_new(const struct instance *instance, const struct spec_deplo
     }
 }
 
-/* It is missed, and it may be expected to be back soon: one that fails again and again, or does not get ready, is not waited
-   for. */
-static bool is_away_for_a_moment(const struct instance *instance, int64_t now)
-{
-    int64_t since = instance->started_ns ? instance->started_ns : instance->exited_ns;
-
-    if (!instance->wanted)
-        return false;
-    switch (instance->state) {
-    case INSTANCE_SERVING:
-        return !instance_is_well(instance);
-    case INSTANCE_DRAINING:
-    case INSTANCE_STOPPING:
-        return true;
-    case INSTANCE_STARTING:
-    case INSTANCE_WAITING:
-        return instance->backoff.attempts <= 1 && now < since + instance->spec->deploy.ready_timeout_ns;
-    default:
-        return false;
-    }
-}
-
 static bool is_away(const struct service *service, int64_t now)
 {
     if (deploy_is_active(service) && service_ready_count(service) < (size_t)service->replicas)
         return true;
     for (size_t i = 0; i < service->len; i++)
-        if (is_away_for_a_moment(service->instances[i], now))
+        if (instance_is_away_for_a_moment(service->instances[i], now))
             return true;
     return false;
 }

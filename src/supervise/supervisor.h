@@ -239,6 +239,9 @@ void instance_pause_end(struct instance *instance);
 void instance_pause_forget(struct instance *instance);
 
 /* instance_health.c */
+/* It is missed, and it may be expected to be back soon: one that fails again and again, or does not get ready, is not waited
+   for. */
+bool instance_is_away_for_a_moment(const struct instance *instance, int64_t now);
 /* The same bell: are requests on it overdue? Then it is asked whether it lives. */
 void instance_check_hung(struct instance *instance);
 
