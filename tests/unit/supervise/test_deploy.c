@@ -253,9 +253,11 @@ static void a_canary_gets_its_share(void **unused)
     /* Two old ones and a new one: 10 % is 2/9 of what each of the old ones gets. */
     assert_int_equal(old->weight, 1000);
     assert_in_range(fresh->weight, 221, 223);
+    assert_true(fresh->judged && !old->judged);
     WAIT_FOR(strstr(last_deploy()->text, "50 %"));
     WAIT_FOR(strstr(last_deploy()->text, "100 %"));
     WAIT_FOR(ended("deployed"));
+    assert_false(fresh->judged);
     WAIT_FOR(instances() == 2 && in_rotation("app") == 2);
     take_down();
 }
