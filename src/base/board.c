@@ -196,7 +196,14 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
 void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight)
 {
     board_write_begin(board);
-    board->endpoints[endpoint].weight = weight;
+    board->endpoints[endpoint].weight = (uint16_t)weight;
+    board_write_end(board);
+}
+
+void board_endpoint_judge(struct board *board, int endpoint, bool judged)
+{
+    board_write_begin(board);
+    board->endpoints[endpoint].judged = judged;
     board_write_end(board);
 }
 

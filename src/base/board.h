@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 11u
+#define BOARD_LAYOUT 12u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -265,7 +265,9 @@ struct board_endpoint {
     uint8_t state;     /* enum board_endpoint_state */
     uint8_t cause;     /* enum cause; valid in GONE */
     uint32_t suspects; /* GONE: requests in flight on it, over all workers, when it died */
-    uint32_t weight;   /* 1 … BOARD_WEIGHT_MAX, beside the others of its service */
+    uint16_t weight;   /* 1 … BOARD_WEIGHT_MAX, beside the others of its service */
+    uint16_t judged;   /* bool: of a version that is being compared with the one before: what it answers with 5xx is
+                          asked elsewhere, where that may be done twice */
     int64_t since_ns;  /* monotonic: when the present state began */
     int64_t
         alive_ns; /* monotonic: when its process was last seen alive, because a worker had asked; BOARD_UNSUPERVISED */
@@ -328,6 +330,7 @@ int board_endpoint_add(struct board *board, int service, const char *instance, c
                        int64_t now_ns);
 /* From now on it gets that part of its service's requests, 1 … BOARD_WEIGHT_MAX: a canary is a light one. */
 void board_endpoint_weigh(struct board *board, int endpoint, uint32_t weight);
+void board_endpoint_judge(struct board *board, int endpoint, bool judged);
 /* Takes an endpoint out of rotation, or says that it died. `suspects` counts only for GONE. */
 void board_endpoint_set(struct board *board, int endpoint, enum board_endpoint_state state, enum cause cause,
                         uint32_t suspects, int64_t now_ns);

@@ -27,19 +27,20 @@
    belong to an earlier instance and count as zero. The worker zeroes the slot when it first sees a new generation. */
 struct endpoint_gauge {
     _Atomic uint32_t generation;
-    _Atomic uint32_t inflight;   /* requests (HTTP) or connections (TCP) that have been placed on it and are not ended;
+    _Atomic uint32_t inflight; /* requests (HTTP) or connections (TCP) that have been placed on it and are not ended;
                                   one that broke off counts until its cause of death is known */
-    _Atomic uint64_t requests;   /* placed on it, retries included */
-    _Atomic uint64_t errors;     /* connect failures, resets, timeouts, answers 500 … 599 */
-    _Atomic uint32_t ewma_us;    /* latency, peak-sensitive moving average */
-    _Atomic uint32_t ejected;    /* bool: this worker has taken it out by itself, for it fails or hangs */
-    _Atomic uint32_t hung;       /* bool: several requests are overdue and it has answered none since; the supervisor
+    _Atomic uint64_t requests; /* placed on it, retries included */
+    _Atomic uint64_t errors;   /* connect failures, resets, timeouts, answers 500 … 599 */
+    _Atomic uint32_t ewma_us;  /* latency, peak-sensitive moving average */
+    _Atomic uint32_t ejected;  /* bool: this worker has taken it out by itself, for it fails or hangs */
+    _Atomic uint32_t hung;     /* bool: several requests are overdue and it has answered none since; the supervisor
                                   was rung to ask it */
-    _Atomic uint32_t upgraded;   /* of those in flight: connections that speak another protocol since a 101 */
-    _Atomic int64_t doubt_ns;    /* monotonic: when this worker rang last to know whether its process lives; the board's
+    _Atomic uint32_t upgraded; /* of those in flight: connections that speak another protocol since a 101 */
+    _Atomic int64_t doubt_ns;  /* monotonic: when this worker rang last to know whether its process lives; the board's
                                   `alive_ns` answers, unless the state does */
-    _Atomic uint64_t failures;   /* of its answers: 500 … 599 */
-    _Atomic uint64_t latency_us; /* the sum of all that `latency` counts */
+    /* By these, versions are compared: so without answers to what a version that is being judged (board.h) had failed. */
+    _Atomic uint64_t failures;                /* answers 500 … 599 */
+    _Atomic uint64_t latency_us;              /* the sum of all that `latency` counts */
     _Atomic uint32_t latency[GAUGES_LATENCY]; /* to the head of the answer, whatever its status */
 };
 

@@ -105,6 +105,7 @@ int gw_attempt_elsewhere(struct gw_worker *worker, const struct conn *conn)
         .now_ns = worker->now,
         .since_ns = conn->begun_ns,
         .key = conn->key,
+        .proven = conn->repeated,
         .safe = gw_attempt_is_safe(worker, conn),
     };
     return gw_balance_pick(&worker->balance, &request);

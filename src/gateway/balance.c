@@ -117,6 +117,7 @@ void gw_balance_rebuild(struct balance *balance)
         if (balance->local[i].generation != view->endpoints[i].generation)
             begin_generation(balance, i);
         balance->local[i].state = view->endpoints[i].state;
+        balance->local[i].judged = view->endpoints[i].judged;
         balance->local[i].weight = view->endpoints[i].weight;
         balance->local[i].service = view->endpoints[i].service;
     }
@@ -183,8 +184,10 @@ void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_
         add_latency(balance, endpoint, waited_ns, now_ns);
 }
 
-static void count_latency(struct endpoint_gauge *gauge, uint64_t us)
+void gw_balance_measure(struct balance *balance, uint32_t endpoint, int64_t latency_ns)
 {
+    struct endpoint_gauge *gauge = &balance->gauges->endpoints[endpoint];
+    uint64_t us = (uint64_t)(latency_ns / NS_PER_US);
     _Atomic uint32_t *cell = &gauge->latency[gauges_latency_cell(us)];
     atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1, memory_order_relaxed);
     uint64_t sum = atomic_load_explicit(&gauge->latency_us, memory_order_relaxed);
@@ -197,7 +200,6 @@ void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t late
     uint64_t us = (uint64_t)(latency_ns / NS_PER_US);
 
     add_latency(balance, endpoint, latency_ns, now_ns);
-    count_latency(&balance->gauges->endpoints[endpoint], us);
     gw_latency_add(&local->latency, us);
     gw_latency_add(&balance->services[balance->view->endpoints[endpoint].service].latency, us);
     local->answered_ns = now_ns;

@@ -32,6 +32,7 @@ struct endpoint_local {
     bool out;             /* ejected, and no answer has brought it back */
     bool hung;            /* left out because attempts are overdue */
     bool trial;           /* one request was let through, to see how it is */
+    bool judged;          /* as on the board */
     uint8_t state;        /* enum board_endpoint_state when it was last looked at */
     uint16_t errors;      /* in a row */
     uint16_t failing;     /* share of its latest outcomes that failed, of UINT16_MAX */
@@ -86,6 +87,7 @@ struct balance_request {
     int64_t now_ns;
     int64_t since_ns; /* when the request came: who came earlier and waits for room goes first */
     uint64_t key;     /* affinity.h; 0: it has none */
+    bool proven;      /* rather to one that is not being judged */
     bool safe;        /* may be sent twice: fit for trying whether an endpoint that hung answers again */
 };
 
@@ -106,6 +108,9 @@ void gw_balance_placed(struct balance *balance, uint32_t endpoint, int64_t now_n
 /* An answer has come, whatever it says: after that time there was its first whole head. Peaks count at once, and are
    forgotten slowly. An endpoint that hung is back. */
 void gw_balance_success(struct balance *balance, uint32_t endpoint, int64_t latency_ns, int64_t now_ns);
+
+/* The same answer, for the figures by which versions of a service are compared. */
+void gw_balance_measure(struct balance *balance, uint32_t endpoint, int64_t latency_ns);
 
 /* It has not answered for `waited_ns` when another one did: the same for its peaks, and for nothing else. */
 void gw_balance_lost(struct balance *balance, uint32_t endpoint, int64_t waited_ns, int64_t now_ns);

@@ -31,6 +31,7 @@ static void begin_active(struct gw_worker *worker, struct conn *conn)
     conn->status = 0;
     conn->attempts = 0;
     conn->strikes = 0;
+    conn->repeated = false;
     conn->tried_len = 0;
     conn->sent = 0;
     conn->held_ns = 0;
@@ -203,6 +204,8 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         gw_hedge_drop_rival(worker, conn);
         if (known)
             gw_balance_success(balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
+        if (known && !conn->repeated)
+            gw_balance_measure(balance, conn->endpoint, worker->now - conn->attempt_ns);
     }
     if (status < 500 && (status >= 200 || status == 101))
         gw_waits_answered(worker, conn);
@@ -212,8 +215,10 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
     } else {
         gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
-        gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
-        gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
+        if (!conn->repeated)
+            gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
+        if (!worker->view->endpoints[conn->endpoint].judged) /* left out, nobody would find out how bad it is */
+            gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
     }
 }
 

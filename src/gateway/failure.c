@@ -231,11 +231,15 @@ void gw_failure(struct gw_worker *worker, struct conn *conn, enum retry_failure 
 bool gw_failure_of_status(struct gw_worker *worker, struct conn *conn, unsigned status)
 {
     const struct board_route *route = gw_conn_route(worker, conn);
-    if (!(route->retry_on & gw_retry_status_bit(status)))
+    const struct board_endpoint *endpoint = &worker->view->endpoints[conn->endpoint];
+    bool judged = status >= 500 && endpoint->judged && endpoint->generation == conn->endpoint_generation;
+    if (!judged && !(route->retry_on & gw_retry_status_bit(status)))
         return false;
+    conn->repeated |= judged;
     int elsewhere = gw_attempt_elsewhere(worker, conn);
     conn->status = (uint16_t)status;
     struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);
+    facts.judged = judged;
     enum retry_verdict verdict = gw_retry_decide(&facts);
     bool again = verdict == RETRY_ELSEWHERE || verdict == RETRY_LATER;
     if (!again || elsewhere < 0) { /* rather this answer than none for a while */

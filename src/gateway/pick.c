@@ -65,7 +65,8 @@ static bool usable(struct choice *choice, uint32_t endpoint)
 {
     const struct endpoint_local *local = &choice->balance->local[endpoint];
     const struct balance_request *request = choice->request;
-    bool left_out = local->ejected_until_ns > request->now_ns || (local->hung && !request->safe);
+    bool left_out = local->ejected_until_ns > request->now_ns || (local->hung && !request->safe) ||
+                    (local->judged && request->proven);
     if ((left_out && !choice->ejected_too) || was_tried(choice, endpoint))
         return false;
     bool room = has_room(choice, endpoint);

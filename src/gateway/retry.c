@@ -67,7 +67,7 @@ enum retry_verdict gw_retry_decide(const struct retry_case *facts)
     case RETRY_TIMEOUT:
         return ordinary(facts, BOARD_RETRY_TIMEOUT);
     case RETRY_STATUS:
-        return ordinary(facts, gw_retry_status_bit(facts->status));
+        return ordinary(facts, facts->judged ? facts->retry_on : gw_retry_status_bit(facts->status));
     default:
         return RETRY_GIVE_UP;
     }

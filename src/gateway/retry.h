@@ -34,6 +34,7 @@ struct retry_case {
     bool patient;          /* the route lets requests wait */
     unsigned retry_on;     /* enum board_retry_on of the route */
     unsigned status;       /* RETRY_STATUS: which */
+    bool judged;           /* RETRY_STATUS: of a version that is being judged: that is listed, where anything is */
     unsigned attempts;     /* made so far, this one included; deaths from outside do not count */
     unsigned max_attempts; /* of the route */
     unsigned suspects;     /* RETRY_CRASHED: requests in flight on it when it died */

@@ -38,7 +38,7 @@
 
 #define GW_ARENA_MAGIC UINT64_C(0x6461727561726e31) /* "daruarn1" */
 #ifndef GW_ARENA_LAYOUT                             /* a story builds a program of another one */
-#define GW_ARENA_LAYOUT 11u
+#define GW_ARENA_LAYOUT 12u
 #endif
 #define GW_NONE      UINT32_MAX
 #define GW_HEAD_DONE UINT32_MAX /* conn.head_sent: all of it */
@@ -157,7 +157,8 @@ struct conn {
     uint8_t local[16];  /* where it connected to, if a PROXY header said so */
     uint16_t peer_family, peer_port;
     uint16_t local_port; /* 0: no header said it */
-    uint16_t pad[3];
+    uint16_t repeated;   /* bool: a version that is being judged answered it with 5xx; its next answer does not count */
+    uint16_t pad[2];
     uint32_t source;     /* cell that counts its address (source.h); GW_NONE: it is not counted */
     int64_t body_due_ns; /* SENDING: the client is too late with the body (limit.h); 0: it is not waited for */
     struct conn_tried tried[GW_TRIED];

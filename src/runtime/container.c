@@ -416,15 +416,15 @@ static void add_network(const struct spec *spec, const struct spec_service *serv
     }
 }
 
-/* What daruma asks itself, the Engine need not ask once more. Where the file has no test, the image may have one, and the
-   file its times. */
+/* What daruma asks itself, the Engine need not ask once more; nor what the file does not want asked, be it `disable` or the test
+   NONE. Where the file has no test, the image may have one, and the file its times. */
 static json_t *healthcheck_json(const struct spec_service *service)
 {
     const struct spec_healthcheck *check = &service->healthcheck;
     const json_t *own = json_object_get(service->model, "healthcheck");
     json_t *ret = json_object();
 
-    if (check->test != SPEC_TEST_NONE || is_true(own, "disable")) {
+    if (check->test != SPEC_TEST_NONE || is_true(own, "disable") || json_array_size(json_object_get(own, "test")) > 0) {
         (void)json_object_set_new(ret, "Test", json_pack("[s]", "NONE"));
         return ret;
     }

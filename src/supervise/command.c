@@ -152,12 +152,20 @@ bool supervisor_share_route(const struct supervisor *supervisor, const char *a, 
     return false;
 }
 
-static size_t count_well(const struct service *service)
+/* Requests go to it, and it may be struck. During a deploy others may stand beside the rotation, who would not be missed, nor fill
+   the place of who is. */
+static bool works(const struct instance *instance)
 {
-    size_t well = 0;
+    uint32_t weight;
+    return instance_is_well(instance) && deploy_is_in_rotation(instance, &weight);
+}
+
+static size_t count_working(const struct service *service)
+{
+    size_t working = 0;
     for (size_t i = 0; i < service->len; i++)
-        well += instance_is_well(service->instances[i]);
-    return well;
+        working += works(service->instances[i]);
+    return working;
 }
 
 /* Would the death of one instance leave a route, or a service that is on no route, without any that is ready? */
@@ -174,11 +182,12 @@ static bool is_last(const struct supervisor *supervisor, const struct service *s
             routed = true;
             size_t ready = 0;
             for (size_t s = 0; s < supervisor->len; s++)
-                ready += leads_to(spec, route, supervisor->services[s]->name) ? count_well(supervisor->services[s]) : 0;
+                ready +=
+                    leads_to(spec, route, supervisor->services[s]->name) ? count_working(supervisor->services[s]) : 0;
             if (ready <= 1)
                 return true;
         }
-    return !routed && count_well(service) <= 1;
+    return !routed && count_working(service) <= 1;
 }
 
 /* The `wanted`-th possible victim, or NULL; their number to `ret_count`, and how many were spared as the last ones. */
@@ -191,13 +200,13 @@ static struct instance *find_victim(const struct supervisor *supervisor, const c
         const struct service *service = supervisor->services[i];
         if (services && services[0] && !names_have(services, service->name))
             continue;
-        size_t ready = count_well(service);
+        size_t ready = count_working(service);
         if (ready > 0 && !allow_last && is_last(supervisor, service)) {
             *ret_spared += ready;
             continue;
         }
         for (size_t n = 0; n < service->len; n++)
-            if (instance_is_well(service->instances[n]) && (*ret_count)++ == wanted)
+            if (works(service->instances[n]) && (*ret_count)++ == wanted)
                 victim = service->instances[n];
     }
     return victim;
@@ -223,8 +232,11 @@ int supervisor_chaos_kill(struct supervisor *supervisor, const char *const *serv
     victim->chaos_signal = signo;
     instance_keep(victim);
     int r = signo && victim->handle ? runtime->signal(runtime, victim->handle, signo) : 0;
-    if (r < 0)
+    if (r < 0) {
+        victim->chaos_signal = 0; /* whatever ends it now, that was not it */
+        instance_keep(victim);
         return err_errno(err, r, "cannot send a signal to %s", victim->name);
+    }
     memcpy(ret, victim->name, EVENT_NAME);
     return 0;
 }
@@ -264,8 +276,9 @@ static void describe(const struct instance *instance, struct instance_info *info
     };
     (void)snprintf(info->service, sizeof(info->service), "%s", instance->service->name);
     (void)snprintf(info->instance, sizeof(info->instance), "%s", instance->name);
-    const char *waits_for = instance_waits_for(instance);
-    (void)snprintf(info->waits_for, sizeof(info->waits_for), "%s", waits_for ? waits_for : "");
+    const char *waits_for = "";
+    (void)instance_may_start(instance, &waits_for);
+    (void)snprintf(info->waits_for, sizeof(info->waits_for), "%s", waits_for);
     if (instance->ports_len > 0)
         info->address = instance->ports[0].address;
 }
@@ -297,7 +310,7 @@ enum supervisor_state supervisor_state(const struct supervisor *supervisor)
             continue;
         bool failed = service_is_blocked(service);
         for (size_t n = 0; n < service->len; n++)
-            failed = failed || service->instances[n]->state == INSTANCE_FAILED;
+            failed = failed || instance_is_given_up(service->instances[n]);
         degraded = degraded || failed;
         starting = starting || !failed;
     }

@@ -78,6 +78,15 @@ bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight
     return new ? deploy->share > 0 : deploy->share < 1000;
 }
 
+bool deploy_judges(const struct instance *instance)
+{
+    const struct service *service = instance->service;
+    const struct deploy *deploy = &service->deploy;
+
+    return deploy->phase == DEPLOY_ROLLING && instance_is_new(instance) && !deploy->tolerant &&
+           service->version.spec->deploy.compare != SPEC_COMPARE_NOTHING;
+}
+
 /* All of it in one write of the board: there is no moment with two truths. */
 static void share_out(struct service *service)
 {
@@ -189,6 +198,7 @@ static void finish(struct service *service, enum deploy_phase phase)
     if (phase != DEPLOY_PAUSED)
         version_drop(&deploy->from);
     tell_end(service);
+    share_out(service);                          /* nobody is judged any more */
     service->came_back = phase != DEPLOY_FAILED; /* dependents with `restart: true` follow */
     service_update(service);
     if (phase != DEPLOY_PAUSED) {
@@ -256,6 +266,7 @@ static void fail(struct service *service)
 
     if (action == SPEC_GO_ON) {
         deploy->tolerant = true;
+        share_out(service);
         tell(service, "goes on all the same (failure_action: continue): %.150s", deploy->reason);
     } else if (action == SPEC_GO_BACK && deploy->phase == DEPLOY_ROLLING && deploy->from.spec) {
         go_back(service);
@@ -272,19 +283,25 @@ static void on_timer(struct loop_timer *timer)
     supervisor_settle_soon(service->supervisor);
 }
 
-/* All is prepared, and pre_deploy has ended well. If it cannot, that is the end, with nothing touched. */
+/* What the version depends on is there, all is prepared, and pre_deploy has ended well. If that cannot be, that is the end, with
+   nothing touched. */
 static bool before(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
+    const struct supervisor *supervisor = service->supervisor;
+    const char *waits_for = NULL;
 
-    if (deploy->phase == DEPLOY_GOING_BACK)
+    if (deploy->phase == DEPLOY_GOING_BACK || (deploy->prepared && deploy->pre_done))
         return true;
-    if (!(deploy->prepared && deploy->pre_done) && deploy_job_failed(service)) {
+    enum order_answer start = order_may_start(supervisor->nodes, supervisor->len, service->index, &waits_for);
+    if (start == ORDER_NEVER)
+        (void)snprintf(deploy->reason, sizeof(deploy->reason), DEPLOY_BLOCKED, waits_for);
+    if (start == ORDER_NEVER || deploy_job_failed(service)) {
         restore_version(service);
         finish(service, DEPLOY_FAILED);
         return false;
     }
-    return deploy_prepare(service) &&
+    return start == ORDER_GO && deploy_prepare(service) &&
            deploy_job_done(service, service->version.spec->deploy.pre_deploy, &deploy->pre_done);
 }
 

@@ -45,6 +45,9 @@ enum deploy_phase {
     DEPLOY_FAILED, /* ended before anything was touched */
 };
 
+/* Why it cannot start, for people: a dependency's name is to be filled in. */
+#define DEPLOY_BLOCKED "\"%s\", which it depends on, has failed or is not there"
+
 /* What was done, and when it was done with: a deploy's time goes by between them. What comes beyond is not told. */
 enum { DEPLOY_STEPS = 32, DEPLOY_STEP = 24 };
 struct deploy_mark {
@@ -124,6 +127,8 @@ struct deploy {
 
 /* What one of its endpoints is to get at present: whether any requests, and with which weight (board.h). */
 bool deploy_is_in_rotation(const struct instance *instance, uint32_t *ret_weight);
+/* Its answers are being compared with the other version's. */
+bool deploy_judges(const struct instance *instance);
 /* Begins, when something of another version runs; `from` is taken over. Else the version is simply let go. */
 void deploy_begin(struct service *service, struct version *from);
 /* For a supervisor that takes over, when the deploy is as its record says and the instances are there: goes on in the same

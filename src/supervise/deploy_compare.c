@@ -105,12 +105,12 @@ static bool is_worse(struct deploy *deploy, const struct spec_deploy *rules, con
     bool latency = rules->compare == SPEC_COMPARE_LATENCY;
     char why[EVENT_TEXT];
 
-    if (deploy_fails_more(&clients[0], &clients[1], rules->min_requests, why, sizeof(why)) ||
+    if (deploy_fails_more(&clients[0], &clients[1], why, sizeof(why)) ||
         (latency && is_slower(&deploy->tally, rules, clients, now, why, sizeof(why)))) {
         memcpy(deploy->reason, why, sizeof(why));
         return true;
     }
-    if (!deploy_fails_more(probes[0], probes[1], rules->min_requests, why, sizeof(why)) &&
+    if (!deploy_fails_more(probes[0], probes[1], why, sizeof(why)) &&
         !(latency && deploy_is_slower(probes[0], probes[1], rules->min_requests, why, sizeof(why))))
         return false;
     (void)snprintf(deploy->reason, sizeof(deploy->reason), "%.150s (probes of %.60s)", why, rules->probe);

@@ -20,11 +20,6 @@ static void look_at_old(const struct instance *instance, struct deploy_view *vie
         view->old_idle++;
 }
 
-static bool is_given_up(const struct instance *instance)
-{
-    return instance->state == INSTANCE_FAILED && !instance->due;
-}
-
 static void look_at_new(const struct instance *instance, const struct spec_deploy *deploy,
                         const struct spec_update *update, struct deploy_view *view)
 {
@@ -32,7 +27,7 @@ static void look_at_new(const struct instance *instance, const struct spec_deplo
         return;
     view->new_there++;
     view->failed += instance->at_fault;
-    view->new_settled += is_given_up(instance); /* as good as it gets, should that be tolerated */
+    view->new_settled += instance_is_given_up(instance); /* as good as it gets, should that be tolerated */
     if (instance->state == INSTANCE_SERVING) {
         int64_t settled = instance->ready_ns + update->monitor_ns;
         if (settled <= view->now_ns)
@@ -48,34 +43,12 @@ static void look_at_new(const struct instance *instance, const struct spec_deplo
     }
 }
 
-/* It is missed, and it may be expected to be back soon: one that fails again and again, or does not get ready, is not waited
-   for. */
-static bool is_away_for_a_moment(const struct instance *instance, int64_t now)
-{
-    int64_t since = instance->started_ns ? instance->started_ns : instance->exited_ns;
-
-    if (!instance->wanted)
-        return false;
-    switch (instance->state) {
-    case INSTANCE_SERVING:
-        return !instance_is_well(instance);
-    case INSTANCE_DRAINING:
-    case INSTANCE_STOPPING:
-        return true;
-    case INSTANCE_STARTING:
-    case INSTANCE_WAITING:
-        return instance->backoff.attempts <= 1 && now < since + instance->spec->deploy.ready_timeout_ns;
-    default:
-        return false;
-    }
-}
-
 static bool is_away(const struct service *service, int64_t now)
 {
     if (deploy_is_active(service) && service_ready_count(service) < (size_t)service->replicas)
         return true;
     for (size_t i = 0; i < service->len; i++)
-        if (is_away_for_a_moment(service->instances[i], now))
+        if (instance_is_away_for_a_moment(service->instances[i], now))
             return true;
     return false;
 }
@@ -131,19 +104,20 @@ static void blame(struct instance *instance, const char *words)
     memcpy(deploy->failed_instance, instance->name, sizeof(deploy->failed_instance));
 }
 
-/* New instances that had their time and aren't ready are at fault, and those that do not come back any more: whatever
-   they died of, the deploy cannot end well with them. */
+/* New instances that had their time and aren't ready are at fault, and those that do not come back any more or cannot even
+   start: whatever they died of or wait for, the deploy cannot end well with them. */
 void deploy_judge(struct service *service)
 {
     struct deploy *deploy = &service->deploy;
     int64_t now = loop_now(service->supervisor->peers.loop), timeout = service->version.spec->deploy.ready_timeout_ns;
+    const char *waits_for;
     char span[CLOCK_TEXT];
 
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
         if (!instance_is_new(instance) || !instance->wanted || instance->at_fault)
             continue;
-        if (is_given_up(instance)) {
+        if (instance_is_given_up(instance)) {
             blame(instance, instance->last_words);
             (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s ended (%s) and is not started again",
                            instance->name, cause_name(instance->last_cause));
@@ -152,6 +126,10 @@ void deploy_judge(struct service *service)
             blame(instance, instance->last_line);
             (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s was not ready within %s", instance->name,
                            clock_format_span(timeout, span));
+        } else if (instance_may_start(instance, &waits_for) == ORDER_NEVER) {
+            blame(instance, "");
+            (void)snprintf(deploy->reason, sizeof(deploy->reason), "%s cannot start: " DEPLOY_BLOCKED, instance->name,
+                           waits_for);
         }
     }
 }

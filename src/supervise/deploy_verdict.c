@@ -8,7 +8,8 @@
 
 /* How sure it has to be, and by how much worse. */
 #define CHANCE        1e-4
-#define FAILURES_MORE 0.005 /* of all answers */
+#define FAILURES_MORE 0.005 /* of all answers, and */
+#define FAILURES      5     /* so many: fewer may be one hiccup */
 #define SLOWER        1.5   /* times the old version's latency, and */
 #define SLOWER_US     5000  /* so much longer: nobody notices less */
 
@@ -25,14 +26,6 @@ void deploy_sample_add(struct deploy_sample *sum, const struct gauges *gauges, i
             sum->answers += count;
         }
     }
-}
-
-void deploy_sample_merge(struct deploy_sample *sum, const struct deploy_sample *more)
-{
-    sum->answers += more->answers;
-    sum->failures += more->failures;
-    for (unsigned i = 0; i < GAUGES_LATENCY; i++)
-        sum->latency[i] += more->latency[i];
 }
 
 struct deploy_sample deploy_sample_since(const struct deploy_sample *now, const struct deploy_sample *before)
@@ -102,15 +95,9 @@ static bool exceeds(const struct deploy_sample *old, const struct deploy_sample 
     return true;
 }
 
-static bool is_enough(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers)
+bool deploy_fails_more(const struct deploy_sample *old, const struct deploy_sample *fresh, char *why, size_t why_size)
 {
-    return fresh->answers > 0 && fresh->answers >= min_answers && old->answers > 0;
-}
-
-bool deploy_fails_more(const struct deploy_sample *old, const struct deploy_sample *fresh, uint64_t min_answers,
-                       char *why, size_t why_size)
-{
-    if (!is_enough(old, fresh, min_answers))
+    if (fresh->failures < FAILURES || old->answers == 0)
         return false;
     double is = (double)fresh->failures / (double)fresh->answers, was = (double)old->failures / (double)old->answers;
     if (is < was + FAILURES_MORE || !differs(fresh->failures, fresh->answers, old->failures, old->answers))
@@ -124,6 +111,6 @@ bool deploy_is_slower(const struct deploy_sample *old, const struct deploy_sampl
                       char *why, size_t why_size)
 {
     /* As a rule, or where the old version was seldom slow. */
-    return is_enough(old, fresh, min_answers) &&
+    return fresh->answers > 0 && fresh->answers >= min_answers && old->answers > 0 &&
            (exceeds(old, fresh, 0.5, 0.5, why, why_size) || exceeds(old, fresh, 0.99, 0.05, why, why_size));
 }

@@ -47,6 +47,7 @@ void endpoint_share(const struct instance *instance)
 {
     struct board *board = instance->service->supervisor->peers.board;
     uint32_t weight;
+    bool judged = deploy_judges(instance);
     bool in_rotation = deploy_is_in_rotation(instance, &weight);
     enum board_endpoint_state state = in_rotation ? BOARD_ENDPOINT_UP : BOARD_ENDPOINT_DRAINING;
 
@@ -55,6 +56,8 @@ void endpoint_share(const struct instance *instance)
             board_endpoint_set(board, instance->endpoints[i], state, CAUSE_NONE, 0, clock_now());
         if (board->endpoints[instance->endpoints[i]].weight != weight)
             board_endpoint_weigh(board, instance->endpoints[i], weight);
+        if (board->endpoints[instance->endpoints[i]].judged != judged)
+            board_endpoint_judge(board, instance->endpoints[i], judged);
     }
 }
 

@@ -163,8 +163,6 @@ static void on_probed(struct probe *probe, bool passed, const char *text)
     health->events->counted(health);
     if (after != before)
         health->events->changed(health, before, after, text);
-    if (after == before)
-        return;
     if (after == HEALTH_HEALTHY)
         become_ready(health);
     else if (after == HEALTH_UNHEALTHY)

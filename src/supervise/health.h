@@ -44,7 +44,7 @@ struct health;
 /* What the instance is told. `ready` may come from inside health_begin(). */
 struct health_events {
     void (*ready)(struct health *health);
-    void (*sick)(struct health *health);
+    void (*sick)(struct health *health); /* it is unhealthy: at each probe that finds it so */
     void (*changed)(struct health *health, enum health_state from, enum health_state to, const char *text);
     /* It runs for 10 s, is not ready, and nobody listens on its first port. */
     void (*silent)(struct health *health, const struct board_address *address);

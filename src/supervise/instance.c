@@ -57,7 +57,7 @@ static void set_state(struct instance *instance, enum instance_state next)
     if (before == next)
         return;
     loop_timer_cancel(supervisor->peers.loop, &instance->timer);
-    instance->due = false;
+    instance->due = instance->hooked = false;
     instance->deadline_ns = 0;
     instance->state = next;
 
@@ -141,24 +141,24 @@ static bool wants_start(const struct instance *instance)
     }
 }
 
-const char *instance_waits_for(const struct instance *instance)
+enum order_answer instance_may_start(const struct instance *instance, const char **ret_waits_for)
 {
     const struct supervisor *supervisor = supervisor_of(instance);
-    const char *waits_for = NULL;
 
-    if (wants_start(instance))
-        (void)order_may_start(supervisor->nodes, supervisor->len, instance->service->index, &waits_for);
-    return waits_for;
+    if (!wants_start(instance))
+        return ORDER_GO;
+    return order_may_start(supervisor->nodes, supervisor->len, instance->service->index, ret_waits_for);
 }
 
 void instance_try_start(struct instance *instance)
 {
     struct supervisor *supervisor = supervisor_of(instance);
+    const char *waits_for;
 
     if (!wants_start(instance) || supervisor->down || deploy_holds_back(instance))
         return;
     /* Whatever changes one of the answers settles the supervisor again. */
-    if (instance_waits_for(instance) || !supervisor_may_start_one(supervisor))
+    if (instance_may_start(instance, &waits_for) != ORDER_GO || !supervisor_may_start_one(supervisor))
         return;
     instance_handle(instance, INSTANCE_EV_START);
 }
@@ -226,39 +226,42 @@ static void on_grace_over(struct loop_timer *timer)
     send_signal(instance, SIGKILL);
 }
 
-void instance_await_end(struct instance *instance)
-{
-    instance->timer.fn = on_grace_over;
-    loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer, instance->deadline_ns);
-}
-
 /* After the last hook, whatever came of it. */
 static void send_stop(struct instance *instance, bool ok)
 {
     struct runtime *runtime = supervisor_of(instance)->peers.runtime;
     int signo = instance->spec->stop_signal;
 
+    instance->hooked = true;
     instance_pause_end(instance); /* or it could not hear */
     /* Waiting for what cannot come would only keep its successor away. */
     if (instance->handle && runtime->hears && !runtime->hears(runtime, instance->handle, signo)) {
         instance_warn(instance,
                       "is process 1 and has no handler for its stop signal; killed (`init: true` would let it hear)");
         loop_timer_cancel(supervisor_of(instance)->peers.loop, &instance->timer);
-        send_signal(instance, SIGKILL);
-        return;
+        signo = SIGKILL;
     }
     send_signal(instance, signo);
+    instance_keep(instance);
+}
+
+void instance_go_on_ending(struct instance *instance)
+{
+    instance->timer.fn = on_grace_over;
+    loop_timer_set(supervisor_of(instance)->peers.loop, &instance->timer, instance->deadline_ns);
+    if (instance->hooked)
+        return;
+    if (instance->handle && instance->started_ns)
+        hooks_run(instance, HOOKS_PRE_STOP, send_stop);
+    else
+        send_stop(instance, true);
 }
 
 /* The hooks' time counts as well. */
 static void begin_end(struct instance *instance)
 {
     instance->deadline_ns = now_of(instance) + instance->spec->stop_grace_period_ns;
-    instance_await_end(instance);
-    if (instance->handle && instance->started_ns)
-        hooks_run(instance, HOOKS_PRE_STOP, send_stop);
-    else
-        send_stop(instance, true);
+    instance_go_on_ending(instance);
 }
 
 void instance_stop(struct instance *instance, enum cause cause, bool wanted)

@@ -50,7 +50,6 @@ static const struct rule rules[INSTANCE_STATES][INSTANCE_EVENTS] = {
     },
     [INSTANCE_WAITING] = {
         [INSTANCE_EV_START] = GO(STARTING, INSTANCE_DO_SPAWN),
-        [INSTANCE_EV_TIMER] = GO(STARTING, INSTANCE_DO_SPAWN),
         [INSTANCE_EV_STOP] = GO(IDLE, 0),
         [INSTANCE_EV_SPENT] = GO(FAILED, INSTANCE_DO_TELL),
         [INSTANCE_EV_COMPLETE] = GO(DONE, 0),
@@ -89,14 +88,4 @@ const char *instance_state_name(enum instance_state state)
         [INSTANCE_FAILED] = "failed",     [INSTANCE_DONE] = "completed",
     };
     return (unsigned)state < INSTANCE_STATES ? names[state] : "?";
-}
-
-const char *instance_event_name(enum instance_event event)
-{
-    static const char *const names[INSTANCE_EVENTS] = {
-        [INSTANCE_EV_START] = "start", [INSTANCE_EV_STOP] = "stop",       [INSTANCE_EV_READY] = "ready",
-        [INSTANCE_EV_SICK] = "sick",   [INSTANCE_EV_DRAINED] = "drained", [INSTANCE_EV_EXIT] = "exit",
-        [INSTANCE_EV_TIMER] = "timer", [INSTANCE_EV_SPENT] = "spent",     [INSTANCE_EV_COMPLETE] = "complete",
-    };
-    return (unsigned)event < INSTANCE_EVENTS ? names[event] : "?";
 }

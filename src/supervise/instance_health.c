@@ -20,12 +20,48 @@ static void replace(struct instance *instance, enum cause cause)
     instance_handle(instance, INSTANCE_EV_SICK);
 }
 
+bool instance_is_away_for_a_moment(const struct instance *instance, int64_t now)
+{
+    int64_t since = instance->started_ns ? instance->started_ns : instance->exited_ns;
+
+    if (!instance->wanted)
+        return false;
+    switch (instance->state) {
+    case INSTANCE_SERVING:
+        return !instance_is_well(instance);
+    case INSTANCE_DRAINING:
+    case INSTANCE_STOPPING:
+        return true;
+    case INSTANCE_STARTING:
+    case INSTANCE_WAITING:
+        return instance->backoff.attempts <= 1 && now < since + instance->spec->deploy.ready_timeout_ns;
+    default:
+        return false;
+    }
+}
+
+/* Another instance of the service that has served is on its way down or up. What makes all of them sick, or hang, is not in
+   them: one after the other, so that the service is not away as a whole. */
+static bool other_is_away(const struct instance *instance)
+{
+    const struct service *service = instance->service;
+    int64_t now = loop_now(supervisor_of(instance)->peers.loop);
+
+    for (size_t i = 0; i < service->len; i++)
+        if (service->instances[i] != instance && service->instances[i]->served &&
+            instance_is_away_for_a_moment(service->instances[i], now))
+            return true;
+    return false;
+}
+
 static void on_sick(struct health *health)
 {
     struct instance *instance = health->data;
 
     /* Else it stays; the gateway ejects it by itself as long as it answers badly. */
-    if (instance->spec->restart_unhealthy)
+    if (!instance->spec->restart_unhealthy)
+        return;
+    if (instance->state != INSTANCE_SERVING || !other_is_away(instance))
         replace(instance, CAUSE_HEALTH);
 }
 
@@ -49,17 +85,6 @@ static void on_silent(struct health *health, const struct board_address *address
     instance_warn(health->data, text);
 }
 
-/* Another instance of the service is on its way down or up. */
-static bool other_is_away(const struct instance *instance)
-{
-    const struct service *service = instance->service;
-    for (size_t i = 0; i < service->len; i++)
-        if (service->instances[i] != instance && service->instances[i]->wanted &&
-            service->instances[i]->state != INSTANCE_SERVING)
-            return true;
-    return false;
-}
-
 void instance_check_hung(struct instance *instance)
 {
     if (instance->state == INSTANCE_SERVING && endpoint_hung(instance))
@@ -72,7 +97,6 @@ static void on_mute(struct health *health)
 
     if (instance->state != INSTANCE_SERVING || !endpoint_hung(instance) || !instance->spec->restart_unhealthy)
         return;
-    /* What makes all of them hang is not in them: one after the other, so that the service is never away as a whole. */
     if (other_is_away(instance)) {
         health_ask(health);
         return;

@@ -24,8 +24,8 @@ void instance_emit(const struct instance *instance, struct event *event);
 void instance_warn(const struct instance *instance, const char *text);
 /* Its health is asked for as the file says, or its image where the file says nothing. */
 void instance_configure_health(struct instance *instance);
-/* STOPPING: arms the end by force at its deadline. */
-void instance_await_end(struct instance *instance);
+/* STOPPING: arms the end by force at its deadline, and sees to it that the instance is told to end, if it was not yet. */
+void instance_go_on_ending(struct instance *instance);
 
 /* ---- hooks.c ---- */
 

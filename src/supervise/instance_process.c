@@ -17,31 +17,6 @@ static void on_traced(void *owner, const struct runtime_trace *trace)
     instance_keep(owner);
 }
 
-/* A process that was taken over is there: the state that it is in goes on. */
-static void resume(struct instance *instance)
-{
-    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
-
-    instance_pause_resume(instance);
-    if (instance->state == INSTANCE_SERVING && endpoint_publish(instance) < 0)
-        instance_warn(instance, "runs, but the board has no place for it: it gets no requests");
-    if (instance->state == INSTANCE_STARTING || instance->state == INSTANCE_SERVING) {
-        const struct health_past past = {
-            .ready = instance->state == INSTANCE_SERVING,
-            .count = { instance->record.health, instance->record.failed, instance->record.probes },
-            .started_ns = instance->started_ns,
-        };
-        health_resume(&instance->health, peers->loop, peers->runtime, instance->handle, instance->ports,
-                      instance->ports_len, &past);
-    } else if (instance->state == INSTANCE_DRAINING && instance->endpoints_len == 0) {
-        instance_handle(instance, INSTANCE_EV_DRAINED);
-    } else if (instance->state == INSTANCE_DRAINING) {
-        instance_check_drained(instance);
-    } else if (instance->state == INSTANCE_STOPPING) {
-        instance_await_end(instance);
-    }
-}
-
 static void on_healthcheck(void *owner, const struct spec_healthcheck *check)
 {
     struct instance *instance = owner;
@@ -56,6 +31,8 @@ static void on_prepared(struct instance *instance, bool ok)
 
     if (instance->state != INSTANCE_STARTING)
         return;
+    instance->hooked = true;
+    instance_keep(instance);
     if (ok) {
         health_begin(&instance->health, peers->loop, peers->runtime, instance->handle, instance->ports,
                      instance->ports_len);
@@ -64,6 +41,33 @@ static void on_prepared(struct instance *instance, bool ok)
     if (instance->ending == CAUSE_NONE)
         instance->ending = CAUSE_HEALTH;
     instance_handle(instance, INSTANCE_EV_SICK);
+}
+
+/* A process that was taken over is there: the state that it is in goes on. A hook that ran has died with whoever ran it. */
+static void resume(struct instance *instance)
+{
+    struct supervisor_peers *peers = &supervisor_of(instance)->peers;
+
+    instance_pause_resume(instance);
+    if (instance->state == INSTANCE_SERVING && endpoint_publish(instance) < 0)
+        instance_warn(instance, "runs, but the board has no place for it: it gets no requests");
+    if (instance->state == INSTANCE_STARTING && !instance->hooked) {
+        hooks_run(instance, HOOKS_POST_START, on_prepared);
+    } else if (instance->state == INSTANCE_STARTING || instance->state == INSTANCE_SERVING) {
+        const struct health_past past = {
+            .ready = instance->state == INSTANCE_SERVING,
+            .count = { instance->record.health, instance->record.failed, instance->record.probes },
+            .started_ns = instance->started_ns,
+        };
+        health_resume(&instance->health, peers->loop, peers->runtime, instance->handle, instance->ports,
+                      instance->ports_len, &past);
+    } else if (instance->state == INSTANCE_DRAINING && instance->endpoints_len == 0) {
+        instance_handle(instance, INSTANCE_EV_DRAINED);
+    } else if (instance->state == INSTANCE_DRAINING) {
+        instance_check_drained(instance);
+    } else if (instance->state == INSTANCE_STOPPING) {
+        instance_go_on_ending(instance);
+    }
 }
 
 static void on_started(void *owner, pid_t pid, const struct runtime_port *ports, size_t ports_len)
@@ -94,6 +98,8 @@ static void on_started(void *owner, pid_t pid, const struct runtime_port *ports,
     supervisor_settle_soon(supervisor_of(instance));
     if (instance->state == INSTANCE_STARTING)
         hooks_run(instance, HOOKS_POST_START, on_prepared);
+    else if (instance->state == INSTANCE_STOPPING)
+        instance_go_on_ending(instance); /* an earlier supervisor had called it off */
     instance_keep(instance);
 }
 

@@ -51,6 +51,7 @@ void instance_keep(struct instance *instance)
     record->due = instance->due;
     record->last_by_signal = instance->last_by_signal;
     record->served = instance->served;
+    record->hooked = instance->hooked;
     record->at_fault = instance->at_fault;
     record->job = (uint8_t)job_of(instance);
     record->version = instance->version;

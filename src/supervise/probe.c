@@ -46,11 +46,10 @@ static void on_timer(struct loop_timer *timer)
     struct probe *probe = timer->data;
 
     if (!probe->decided) {
-        char address[] = "no answer in time";
         release(probe);
         probe->passed = false;
         probe->timed_out = true;
-        (void)snprintf(probe->text, sizeof(probe->text), "%s", address);
+        (void)snprintf(probe->text, sizeof(probe->text), "no answer in time");
     }
     probe->busy = false;
     probe->done(probe, probe->passed, probe->text);

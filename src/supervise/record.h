@@ -88,7 +88,7 @@ struct instance_record {
     int32_t chaos_signal, last_status;
     uint8_t wanted, stale, due, last_by_signal, served, at_fault;
     uint8_t job; /* it is none of the service's own: enum record_job */
-    uint8_t pad[1];
+    uint8_t hooked;
     int32_t pid; /* this, `birth` and the ports are struct runtime_trace */
     uint32_t starts;
     uint64_t birth;

@@ -106,6 +106,7 @@ bool instance_restore(struct instance *instance, const struct instance_record *r
     instance->stale = record->stale;
     instance->stale_cause = (enum cause)record->stale_cause;
     instance->served = record->served;
+    instance->hooked = record->hooked;
     instance->at_fault = record->at_fault;
     restore_version(instance, record);
     instance->due = record->due;

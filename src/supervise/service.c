@@ -78,9 +78,12 @@ void service_use_version(struct service *service)
 static void remember(struct service *service, const struct version *version)
 {
     struct version *history = service->history;
+    size_t at = 0; /* each is there once: it takes its own place, or that of the oldest one */
 
-    version_drop(&history[SERVICE_HISTORY - 1]);
-    memmove(history + 1, history, (SERVICE_HISTORY - 1) * sizeof(*history));
+    while (at < SERVICE_HISTORY - 1 && history[at].number != version->number)
+        at++;
+    version_drop(&history[at]);
+    memmove(history + 1, history, at * sizeof(*history));
     history[0] = *version;
     spec_ref_take(version->ref);
 }
@@ -268,18 +271,20 @@ void service_replace(struct service *service, enum cause cause)
         instance->stale_cause = cause;
         instance_keep(instance);
     }
+    service_update(service); /* what was given up is no more */
     supervisor_settle_soon(service->supervisor);
 }
 
-void service_revive(struct service *service, bool also_done)
+void service_revive(struct service *service)
 {
     for (size_t i = 0; i < service->len; i++) {
         struct instance *instance = service->instances[i];
-        if (instance->state == INSTANCE_FAILED || (also_done && instance->state == INSTANCE_DONE)) {
+        if (instance->state == INSTANCE_FAILED) {
             instance->due = true;
             instance->backoff = (struct backoff){ 0 };
         }
     }
+    service_update(service); /* what was given up is no more */
     supervisor_settle_soon(service->supervisor);
 }
 
@@ -350,7 +355,7 @@ static struct tally count(const struct service *service)
         tally.running += instance->pid != 0;
         tally.ready += instance->state == INSTANCE_SERVING;
         tally.done += instance->state == INSTANCE_DONE;
-        tally.failed += instance->state == INSTANCE_FAILED;
+        tally.failed += instance_is_given_up(instance);
         tally.ended += (instance->state == INSTANCE_DONE || instance->state == INSTANCE_FAILED) && !instance->due;
         tally.candidates += deploying && !instance->served && instance_is_new(instance);
     }

@@ -103,8 +103,8 @@ void supervisor_renew(struct supervisor *supervisor, const char *service);
    paused goes back. -ENOENT: no such service or version; -EALREADY: it is going back; -EBUSY: a deploy goes
    on that came from another version, or (0) there is none before. */
 int supervisor_rollback(struct supervisor *supervisor, const char *service, uint32_t number, struct err *err);
-/* Wants `replicas` of it from now on. -ENOENT, -EINVAL (container_name, fixed), -EBUSY (a deploy of it paused), with
-   `err`. */
+/* Wants `replicas` of it from now on. -ENOENT, -EINVAL (negative, or several with one container_name), -EBUSY (a deploy of it
+   paused), -ESHUTDOWN (it goes down), with `err`. */
 int supervisor_scale(struct supervisor *supervisor, const char *service, int replicas, struct err *err);
 /* Sends a signal to a service's instances, or to one instance by its name. What dies of it died CAUSE_KILLED. */
 int supervisor_kill(struct supervisor *supervisor, const char *name, int signo, struct err *err);

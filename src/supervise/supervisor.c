@@ -333,7 +333,7 @@ static int configure(struct service *service, struct spec_ref *ref, struct spec_
 
     service->wanted = true;
     service_configure(service, ref, spec);
-    service_revive(service, false);
+    service_revive(service);
     return service_resize(service, replicas);
 }
 
@@ -424,6 +424,8 @@ void supervisor_down(struct supervisor *supervisor)
         service_stop(service, CAUSE_STOP);
         for (size_t n = 0; n < service->len; n++)
             instance_kill(service->instances[n]);
+        if (service->deploy.job)
+            instance_kill(service->deploy.job);
     }
 }
 

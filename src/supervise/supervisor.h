@@ -55,6 +55,7 @@ struct instance {
     struct spec_ref *ref;
     const struct spec_service *spec;
     bool served;   /* was ready at some time */
+    bool hooked;   /* STARTING, STOPPING: the hooks of that are over, and what follows on them was done */
     bool at_fault; /* failed in the deploy that goes on */
 
     /* the present process */
@@ -175,8 +176,8 @@ void service_update(struct service *service);
 void service_stop(struct service *service, enum cause cause);
 /* All that runs is to be restarted, one after the other. */
 void service_replace(struct service *service, enum cause cause);
-/* Tries again what was given up; completed jobs only when `also_done`. */
-void service_revive(struct service *service, bool also_done);
+/* Tries again what was given up. */
+void service_revive(struct service *service);
 /* Will it never start as things are, for something that it depends on? */
 bool service_is_blocked(const struct service *service);
 /* Tells the gateway whether there is any use in waiting for it. */
@@ -205,8 +206,9 @@ struct instance *instance_new(struct service *service, const struct version *ver
 void instance_free(struct instance *instance);
 /* Starts it if it wants to and may. */
 void instance_try_start(struct instance *instance);
-/* The dependency that keeps it from starting; NULL: none, or it does not want to. Valid until the next apply. */
-const char *instance_waits_for(const struct instance *instance);
+/* May it start now? If not, the dependency that keeps it from that goes to `ret_waits_for`, valid until the next apply. GO, too, when
+   it does not want to. */
+enum order_answer instance_may_start(const struct instance *instance, const char **ret_waits_for);
 /* Ends it; `wanted`: only to be started again. */
 void instance_stop(struct instance *instance, enum cause cause, bool wanted);
 /* Ends it at once: no draining, SIGKILL. It must have been stopped before. */
@@ -215,6 +217,11 @@ void instance_kill(struct instance *instance);
 static inline bool instance_is_new(const struct instance *instance)
 {
     return instance->version == instance->service->version.number;
+}
+/* It has failed, and nobody has asked since then that it be started again. */
+static inline bool instance_is_given_up(const struct instance *instance)
+{
+    return instance->state == INSTANCE_FAILED && !instance->due;
 }
 /* Is it there and ready? */
 bool instance_serves(const struct instance *instance);
@@ -238,6 +245,9 @@ void instance_pause_end(struct instance *instance);
 void instance_pause_forget(struct instance *instance);
 
 /* instance_health.c */
+/* It is missed, and it may be expected to be back soon: one that fails again and again, or does not get ready, is not waited
+   for. */
+bool instance_is_away_for_a_moment(const struct instance *instance, int64_t now);
 /* The same bell: are requests on it overdue? Then it is asked whether it lives. */
 void instance_check_hung(struct instance *instance);
 

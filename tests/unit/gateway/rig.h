@@ -303,6 +303,8 @@ static inline bool serve_one(struct session *session)
         fixed = "HTTP/1.1 204 No Content\r\n\r\n";
     else if (session_path(session, "/500"))
         fixed = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\noops\n";
+    else if (session_path(session, "/not-by-2") && strcmp(session->server->name, "app-2") == 0)
+        fixed = "HTTP/1.1 501 Not Implemented\r\nContent-Length: 5\r\n\r\noops\n";
     else if (session_path(session, "/dated"))
         fixed = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n";
     else if (session_path(session, "/hints"))

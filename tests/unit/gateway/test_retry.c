@@ -127,6 +127,10 @@ static void only_what_the_route_lists_is_retried(void **unused)
     assert_int_equal(decide(facts), RETRY_GIVE_UP);
     facts.status = 404;
     assert_int_equal(decide(facts), RETRY_GIVE_UP);
+    facts.judged = true; /* a version that is being judged, wherever anything may be tried again */
+    assert_int_equal(decide(facts), RETRY_ELSEWHERE);
+    facts.retry_on = 0;
+    assert_int_equal(decide(facts), RETRY_GIVE_UP);
     facts = a_get(RETRY_TIMEOUT);
     facts.retry_on = BOARD_RETRY_ERROR;
     assert_int_equal(decide(facts), RETRY_GIVE_UP);

@@ -412,6 +412,45 @@ static void a_500_is_tried_elsewhere_and_given_when_there_is_no_elsewhere(void *
     assert_int_equal(rig.up[0].seen->requests + rig.up[1].seen->requests, 4);
 }
 
+static uint64_t measured(int i)
+{
+    uint64_t sum = 0;
+    for (unsigned cell = 0; cell < GAUGES_LATENCY; cell++)
+        sum += rig_gauge(&rig, i)->latency[cell];
+    return sum;
+}
+
+static void what_a_version_that_is_being_judged_fails_is_asked_elsewhere(void **unused)
+{
+    enum { REQUESTS = 60 };
+    int posts_failed = 0;
+
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    rig_upstream(&rig, 1, NULL);
+    WAIT_FOR(rig_gauge(&rig, 1)->generation == 1);
+    board_endpoint_judge(rig.board, rig.endpoint[1], true);
+    board_endpoint_weigh(rig.board, rig.endpoint[1], 99); /* where weights differ, latencies do not count */
+    ring(&rig);
+    for (int i = 0; i < REQUESTS; i++)
+        assert_int_equal(fetch(&rig, &client, "GET", "/not-by-2"), 200);
+    /* It is known all the same, and counts where the request came first. */
+    uint64_t failures = rig_gauge(&rig, 1)->failures;
+    assert_true(failures > 5);
+    assert_int_equal(rig_gauge(&rig, 1)->ejected, 0);
+    assert_int_equal(measured(1), failures);
+    assert_int_equal(measured(0), REQUESTS - failures);
+    assert_int_equal(rig.up[0].seen->requests, REQUESTS);
+    for (int i = 0; i < REQUESTS; i++)
+        posts_failed += fetch(&rig, &client, "POST", "/not-by-2") == 501;
+    assert_true(posts_failed > 5);
+    assert_int_equal(rig_gauge(&rig, 1)->failures, failures + (uint64_t)posts_failed);
+    /* Judged well, it is one like any other. */
+    board_endpoint_judge(rig.board, rig.endpoint[1], false);
+    ring(&rig);
+    WAIT_FOR(fetch(&rig, &client, "GET", "/not-by-2") == 501);
+}
+
 static void an_answer_that_is_cut_off_or_no_http_is_not_passed_on_as_whole(void **unused)
 {
     (void)unused;
@@ -990,6 +1029,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_get_that_was_reset_goes_elsewhere_and_a_post_does_not, ready, over),
         cmocka_unit_test_setup_teardown(a_refused_connection_costs_nobody_anything, ready_round_robin, over),
         cmocka_unit_test_setup_teardown(a_500_is_tried_elsewhere_and_given_when_there_is_no_elsewhere, ready, over),
+        cmocka_unit_test_setup_teardown(what_a_version_that_is_being_judged_fails_is_asked_elsewhere, ready, over),
         cmocka_unit_test_setup_teardown(an_answer_that_is_cut_off_or_no_http_is_not_passed_on_as_whole, ready, over),
         cmocka_unit_test_setup_teardown(a_hung_instance_is_given_up_in_time, ready_impatient, over),
         cmocka_unit_test_setup_teardown(a_kept_connection_that_was_closed_is_no_reason_to_fail, ready, over),

@@ -291,13 +291,15 @@ static void the_check_of_an_image_may_get_other_times(void **unused)
 {
     (void)unused;
     load("services:\n  a: {image: i, healthcheck: {interval: 2s, retries: 5}}\n  b: {image: i, healthcheck: {disable: "
-         "true}}\n");
+         "true}}\n  c: {image: i, healthcheck: {test: [NONE]}}\n");
     json_t *body = container_body(spec, spec_find_service(spec, "a"), 1);
     holds(body, "Healthcheck", "{\"Interval\": 2000000000, \"Retries\": 5}");
     json_decref(body);
-    body = container_body(spec, spec_find_service(spec, "b"), 1);
-    holds(body, "Healthcheck", "{\"Test\": [\"NONE\"]}");
-    json_decref(body);
+    for (const char *name = "b"; name; name = *name == 'b' ? "c" : NULL) {
+        body = container_body(spec, spec_find_service(spec, name), 1);
+        holds(body, "Healthcheck", "{\"Test\": [\"NONE\"]}");
+        json_decref(body);
+    }
 }
 
 static void a_link_is_a_name_of_the_first_instance(void **unused)

@@ -16,7 +16,8 @@
     "      - |\n"                                                                                                      \
     "        " script "\n"
 
-#define QUICK "    deploy: {replicas: 2, update_config: {monitor: 100ms}}\n"
+#define MOMENT "    deploy: {update_config: {monitor: 100ms}}\n"
+#define QUICK  "    deploy: {replicas: 2, update_config: {monitor: 100ms}}\n"
 
 static const struct event *last_deploy(void)
 {
@@ -252,9 +253,11 @@ static void a_canary_gets_its_share(void **unused)
     /* Two old ones and a new one: 10 % is 2/9 of what each of the old ones gets. */
     assert_int_equal(old->weight, 1000);
     assert_in_range(fresh->weight, 221, 223);
+    assert_true(fresh->judged && !old->judged);
     WAIT_FOR(strstr(last_deploy()->text, "50 %"));
     WAIT_FOR(strstr(last_deploy()->text, "100 %"));
     WAIT_FOR(ended("deployed"));
+    assert_false(fresh->judged);
     WAIT_FOR(instances() == 2 && in_rotation("app") == 2);
     take_down();
 }
@@ -346,12 +349,69 @@ static void a_pre_deploy_that_is_killed_has_failed_and_it_is_said_how(void **unu
     take_down();
 }
 
+/* The new version wants a job done before it starts. */
+#define AFTER_JOB   "    depends_on: {job: {condition: service_completed_successfully}}\n"
+#define JOB(script) "  job:\n    restart: 'no'\n    command: [sh, -c, '" script "']\n"
+
+static void what_waits_for_something_that_fails_is_not_deployed(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    pid_t first = info_of("app-1").pid, second = info_of("app-2").pid;
+    apply("services:\n" WEB("app", "", "V=2; " SERVER)
+              QUICK AFTER_JOB JOB("while ! test -e $F/go; do sleep 0.02; done; exit 3"));
+    WAIT_FOR(info_of("job-1").pid > 0);
+    touch("go");
+    WAIT_FOR(ended("failed"));
+    assert_string_equal(house.receipt.reason, "\"job\", which it depends on, has failed or is not there");
+    assert_int_equal(events_of(EVENT_INSTANCE_SPAWN, "app-3"), 0);
+    assert_true(info_of("app-1").pid == first && info_of("app-2").pid == second && instances() == 3);
+    /* Started again by the next one, it is waited for again. */
+    remove_file("go");
+    apply("services:\n" WEB("app", "", "V=3; " SERVER)
+              QUICK AFTER_JOB JOB("while ! test -e $F/go; do sleep 0.02; done; exit 3"));
+    WAIT_FOR(info_of("job-1").pid > 0);
+    apply("services:\n" WEB("app", "", "V=3; " SERVER) QUICK AFTER_JOB JOB("exit 0"));
+    WAIT_FOR(ended("deployed"));
+    take_down();
+}
+
+static void what_comes_to_wait_for_something_that_failed_goes_back(void **unused)
+{
+#define DB "  db:\n    restart: 'no'\n    command: [sleep, '60']\n    healthcheck: {test: [CMD, 'true']}\n"
+    apply("services:\n" WEB("app", "", SERVER) QUICK DB);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", "", "V=2; " SERVER) "    deploy: {replicas: 2, update_config: {monitor: 300ms}}\n"
+                                                       "    depends_on: {db: {condition: service_healthy}}\n" DB);
+    WAIT_FOR(is("app-3", "serving"));
+    assert_int_equal(supervisor_kill(house.supervisor, "db", SIGKILL, NULL), 0);
+    WAIT_FOR(ended("rolled back"));
+    assert_non_null(
+        strstr(house.receipt.reason, " cannot start: \"db\", which it depends on, has failed or is not there"));
+    assert_int_equal(in_rotation("app"), 2);
+    take_down();
+}
+
+static void nobody_is_stopped_for_a_version_that_still_waits(void **unused)
+{
+    apply("services:\n" WEB("app", ", deploy: {exclusive: true}", SERVER) MOMENT);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", ", deploy: {exclusive: true}", "V=2; " SERVER)
+              MOMENT AFTER_JOB JOB("while ! test -e $F/go; do sleep 0.02; done"));
+    WAIT_FOR(info_of("job-1").pid > 0);
+    turn_for(200 * NS_PER_MS);
+    assert_int_equal(when("app-1", "draining"), 0);
+    touch("go");
+    WAIT_FOR(ended("deployed"));
+    assert_true(when("app-1", "draining") > when("job-1", "completed"));
+    take_down();
+}
+
 /* Two that share a route, each with only one that there can be. */
 #define PAIR(v)                                                                                                        \
     "services:\n" WEB("a", ", deploy: {exclusive: true}", v SERVER)                                                    \
         MOMENT WEB("b", "", "while test -e $F/away; do sleep 0.02; done; " SERVER) MOMENT                              \
         "x-gateway: {listeners: [{address: '127.0.0.1:1', routes: [{to: [a, b]}]}]}\n"
-#define MOMENT "    deploy: {update_config: {monitor: 100ms}}\n"
 
 static void who_shares_a_route_waits_for_a_peer_that_was_killed(void **unused)
 {
@@ -399,6 +459,33 @@ static void a_job_is_ended_when_the_deploy_turns_round(void **unused)
     WAIT_FOR(ended("rolled back"));
     WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, "app-pre_deploy-1") == 1);
     assert_int_equal(events_of(EVENT_INSTANCE_EXIT, NULL), 1);
+    take_down();
+}
+
+static void a_job_that_does_not_hear_ends_with_the_second_down(void **unused)
+{
+    apply("services:\n" WEB("app", "", SERVER) QUICK);
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", JOBS("trap \"\" TERM; touch $F/deaf; while :; do sleep 0.05; done", "true"),
+                            "V=2; " SERVER) QUICK);
+    WAIT_FOR(there("deaf"));
+    supervisor_down(house.supervisor);
+    WAIT_FOR(events_of(EVENT_INSTANCE_EXIT, NULL) == 2);
+    take_down();
+    assert_int_equal(events_of(EVENT_WARNING, "app-pre_deploy-1"), 0); /* of its grace period */
+}
+
+static void who_stands_beside_the_rotation_is_no_reason_to_strike_the_last_one_in_it(void **unused)
+{
+    char victim[EVENT_NAME];
+    struct err err;
+    apply("services:\n" WEB("app", ", deploy: {strategy: blue-green}",
+                            SERVER) "    deploy: {update_config: {monitor: 60s}}\n");
+    WAIT_FOR(ready());
+    apply("services:\n" WEB("app", ", deploy: {strategy: blue-green}",
+                            "V=2; " SERVER) "    deploy: {update_config: {monitor: 60s}}\n");
+    WAIT_FOR(is("app-2", "serving"));
+    assert_int_equal(supervisor_chaos_kill(house.supervisor, NULL, 0, 0, false, victim, &err), -EBUSY);
     take_down();
 }
 
@@ -519,10 +606,15 @@ int main(void)
         STORY(a_moment_in_which_all_stood_still_is_no_fault_of_the_new_version),
         STORY(jobs_run_before_and_after),
         STORY(a_pre_deploy_that_is_killed_has_failed_and_it_is_said_how),
+        STORY(what_waits_for_something_that_fails_is_not_deployed),
+        STORY(what_comes_to_wait_for_something_that_failed_goes_back),
+        STORY(nobody_is_stopped_for_a_version_that_still_waits),
         STORY(who_shares_a_route_waits_for_a_peer_that_was_killed),
         STORY(a_pre_deploy_that_fails_leaves_all_as_it_was),
         STORY(a_post_deploy_that_fails_brings_the_old_one_back),
         STORY(a_job_is_ended_when_the_deploy_turns_round),
+        STORY(a_job_that_does_not_hear_ends_with_the_second_down),
+        STORY(who_stands_beside_the_rotation_is_no_reason_to_strike_the_last_one_in_it),
         STORY(down_in_the_middle_ends_all),
         STORY(scaling_in_the_middle_counts),
         STORY(scaled_down_in_the_middle_no_more_are_left),

@@ -20,7 +20,7 @@ static struct deploy_sample sample(uint64_t answers, uint64_t failures, uint64_t
 static bool worse(struct deploy_sample old, struct deploy_sample fresh, bool latency)
 {
     char why[200] = "";
-    bool is = deploy_fails_more(&old, &fresh, 50, why, sizeof(why)) ||
+    bool is = deploy_fails_more(&old, &fresh, why, sizeof(why)) ||
               (latency && deploy_is_slower(&old, &fresh, 50, why, sizeof(why)));
     assert_int_equal(is, why[0] != '\0');
     return is;
@@ -32,16 +32,14 @@ static void failures_are_told_from_chance(void **unused)
         uint64_t old, old_failures, fresh, fresh_failures;
         bool worse;
     } rows[] = {
-        { 1000, 0, 100, 0, false },
-        { 1000, 0, 100, 1, false },  /* one is nothing */
-        { 1000, 0, 100, 5, true },   /* 5 % */
-        { 1000, 50, 100, 5, false }, /* the old one does the same */
-        { 1000, 50, 100, 30, true },
-        { 0, 0, 100, 100, false },          /* nothing to compare with */
-        { 1000, 0, 20, 20, false },         /* too few */
-        { 1000000, 0, 100000, 100, false }, /* 0.1 %: sure, but it does not matter */
-        { 50, 0, 50, 50, true },
-        { 10, 10, 1000, 1000, false },
+        { 1000, 0, 100, 0, false },  { 1000, 0, 100, 1, false },         /* one is nothing */
+        { 1000, 0, 100, 5, true },                                       /* 5 % */
+        { 1000, 50, 100, 5, false },                                     /* the old one does the same */
+        { 1000, 50, 100, 30, true }, { 0, 0, 100, 100, false },          /* nothing to compare with */
+        { 1000, 0, 4, 4, false },                                        /* one hiccup */
+        { 1000, 0, 5, 5, true },     { 500, 0, 500, 13, false },         /* once in 8,500 times */
+        { 500, 0, 500, 14, true },   { 1000000, 0, 100000, 100, false }, /* 0.1 %: sure, but it does not matter */
+        { 50, 0, 50, 50, true },     { 10, 10, 1000, 1000, false },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_int_equal(worse(sample(rows[i].old, rows[i].old_failures, 5000),

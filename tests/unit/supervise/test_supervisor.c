@@ -260,6 +260,41 @@ static void who_is_never_healthy_is_started_again_when_its_time_is_over(void **u
     take_down();
 }
 
+static size_t found_unhealthy(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < house.events_len; i++)
+        n += house.events[i].kind == EVENT_INSTANCE_HEALTH && strcmp(house.events[i].to, "unhealthy") == 0;
+    return n;
+}
+
+/* What makes all of them unhealthy, such as a database that is gone, is not in them. */
+static void when_all_are_unhealthy_they_are_restarted_one_after_the_other(void **unused)
+{
+    apply("services:\n"
+          "  app:\n"
+          "    restart: always\n"
+          "    expose: ['80']\n"
+          "    deploy: {replicas: 2}\n"
+          "    healthcheck: {test: ['CMD-SHELL', '! test -e $F/sick'], interval: 100ms, retries: 1}\n"
+          "    command:\n"
+          "      - sh\n"
+          "      - -c\n"
+          "      - |\n"
+          "        " SERVER "\n");
+    WAIT_FOR(ready());
+    touch("sick");
+    for (int64_t until = clock_now() + PATIENCE_NS; found_unhealthy() < 2 || !ready();) {
+        if (clock_now() > until)
+            give_up("both being well again");
+        assert_int_equal(loop_turn(house.loop, 5 * NS_PER_MS), 0);
+        assert_true(endpoint_of("app-1", BOARD_ENDPOINT_UP) || endpoint_of("app-2", BOARD_ENDPOINT_UP));
+        if (found_unhealthy() == 2)
+            remove_file("sick");
+    }
+    take_down();
+}
+
 static void who_shall_not_be_restarted_for_being_unhealthy_is_not(void **unused)
 {
     apply("services:\n"
@@ -651,6 +686,7 @@ int main(void)
         STORY(an_unhealthy_instance_is_drained_ended_and_started_again),
         STORY(native_probes_ask_the_instance_itself),
         STORY(who_is_never_healthy_is_started_again_when_its_time_is_over),
+        STORY(when_all_are_unhealthy_they_are_restarted_one_after_the_other),
         STORY(who_shall_not_be_restarted_for_being_unhealthy_is_not),
         STORY(a_probe_that_hangs_is_a_failure_and_leaves_nothing),
         STORY(only_what_was_asked_for_and_what_that_needs),
