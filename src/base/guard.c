@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/guard.h"
+#include "base/guard_parts.h"
 
 #include "base/clock.h"
 #include "base/handover.h"
-#include "base/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +20,6 @@
 
 /* Looks between a heart's last beat and the verdict; one more may pass before the first of them. */
 enum { LOOKS = 5, MISSES = LOOKS - 1 };
-
-/* The longest sleep of a role that waits to be relieved: its heart goes on beating. */
-enum { WAIT_MS = 20 };
 
 void guard_area_init(struct guard_area *area)
 {
@@ -67,14 +63,14 @@ static enum guard_side other_side(const struct guard *guard)
     return guard->side == GUARD_SIDE_GUARD ? GUARD_SIDE_ROLE : GUARD_SIDE_GUARD;
 }
 
-static struct guard_member *other_of(const struct guard *guard)
+struct guard_member *guard_other(const struct guard *guard)
 {
     return &guard->setup.area->member[other_side(guard)];
 }
 
 int guard_fd(const struct guard *guard)
 {
-    return other_of(guard)->pidfd;
+    return guard_other(guard)->pidfd;
 }
 
 static int64_t look_interval(const struct guard *guard)
@@ -82,12 +78,12 @@ static int64_t look_interval(const struct guard *guard)
     return (guard->setup.hang_ns > 0 ? guard->setup.hang_ns : HANG_NS) / LOOKS;
 }
 
-static int signal_other(const struct guard *guard, int signo)
+int guard_signal_other(const struct guard *guard, int signo)
 {
-    return (int)syscall(SYS_pidfd_send_signal, other_of(guard)->pidfd, signo, NULL, 0);
+    return (int)syscall(SYS_pidfd_send_signal, guard_other(guard)->pidfd, signo, NULL, 0);
 }
 
-static bool other_is_dead(const struct guard *guard)
+bool guard_other_is_dead(const struct guard *guard)
 {
     struct pollfd fd = { .fd = guard_fd(guard), .events = POLLIN };
     return guard_fd(guard) < 0 || poll(&fd, 1, 0) > 0;
@@ -118,7 +114,7 @@ static long clone_as_before(const struct clone_args *args)
 /* The other one, with a copy of our memory, at the beginning of guard_run(). 0 or a negative errno. */
 static int make_other(struct guard *guard)
 {
-    struct guard_member *other = other_of(guard);
+    struct guard_member *other = guard_other(guard);
     uint64_t tid_at = thread_id_address();
     struct clone_args args = {
         .flags =
@@ -176,168 +172,7 @@ static void reap(pid_t zombie)
     (void)waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOHANG);
 }
 
-/* ---- another program ---- */
-
-/* How long a role of another program has to live before the program is believed, and how many may die younger. */
-#define YOUNG_NS (2 * NS_PER_S)
-enum { YOUNG_DEATHS = 2 };
-
-static void close_fd(int32_t *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
-
-/* The guard becomes the other program. It works on a copy of the table, so that whatever goes wrong is a death of the guard,
-   which the role answers. */
-static void __attribute__((noreturn)) become(const struct guard *guard, int program)
-{
-    char **argv = guard->setup.argv(guard->setup.data);
-
-    if (argv && syscall(SYS_unshare, CLONE_FILES) == 0 && table_keep_over_exec(true) == 0)
-        (void)syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
-    _exit(EXIT_FAILURE);
-}
-
-/* Have we still to take the place of the program before? */
-static bool is_taking_over(const struct guard *guard)
-{
-    return guard->setup.takes_over && atomic_load(&guard->setup.area->upgrades.done) == guard->done;
-}
-
-/* The guard of another program. The role of the program before still lives, and goes on when we die before there is one of
-   ours; or it does not, and we are what is gone back to. */
-static void take_over(struct guard *guard)
-{
-    struct guard_area *area = guard->setup.area;
-    struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
-
-    if (atomic_load(&area->upgrade) == GUARD_UPGRADE_NONE) {
-        close_fd(&area->program);
-        area->program = area->before;
-        area->before = -1;
-        atomic_fetch_add(&area->upgrades.undone, 1);
-        close_fd(&role->pidfd);
-        guard->setup.takes_over = false;
-        guard->relieved = true;
-        return;
-    }
-    guard->done = atomic_load(&area->upgrades.done);
-    area->predecessor = role->pidfd;
-    role->pidfd = -1;
-}
-
-/* The role of another program: takes the place of the one before and sees to it that it is dead. A role that died in this is
-   followed by one that goes on with it. False: the one before goes on. */
-static bool succeed(struct guard *guard)
-{
-    struct guard_area *area = guard->setup.area;
-    struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
-    struct pollfd end = { .fd = area->predecessor, .events = POLLIN };
-    uint32_t state = GUARD_UPGRADE_ASKED;
-
-    if (!atomic_compare_exchange_strong(&area->upgrade, &state, GUARD_UPGRADE_RELIEVED) &&
-        state != GUARD_UPGRADE_RELIEVED)
-        return false;
-    role->died_ns = clock_now();
-    role->last_code = 0;
-    (void)syscall(SYS_pidfd_send_signal, area->predecessor, SIGKILL, NULL, 0);
-    while (poll(&end, 1, -1) < 0 && errno == EINTR)
-        ;
-    if (area->program != area->next) {
-        close_fd(&area->before);
-        area->before = area->program;
-    }
-    area->program = area->next;
-    area->next = -1;
-    close_fd(&area->predecessor);
-    role->restored_ns = clock_now();
-    guard->relieved = true;
-    atomic_fetch_add(&area->upgrades.done, 1);
-    atomic_store(&area->upgrade, GUARD_UPGRADE_NONE);
-    return true;
-}
-
-/* The guard has died or hung in it: whoever it has made by now does not go on, or it is we who do not. */
-static void take_back(struct guard *guard)
-{
-    uint32_t state = GUARD_UPGRADE_ASKED;
-
-    if (!atomic_compare_exchange_strong(&guard->setup.area->upgrade, &state, GUARD_UPGRADE_NONE))
-        _exit(EXIT_SUCCESS);
-    guard->waits = false;
-    guard->setup.area->predecessor = -1;
-}
-
-int guard_upgrade(struct guard *guard, int program)
-{
-    struct guard_area *area = guard->setup.area;
-    struct guard_member self = area->member[GUARD_SIDE_ROLE];
-    sigset_t pending;
-
-    int r = !guard->setup.argv ? -ENOTSUP : sigpending(&pending) == 0 && !sigisemptyset(&pending) ? -EINTR : -ECHILD;
-    area->next = program;
-    if (r == -ECHILD) {
-        guard->waits = true;
-        atomic_store(&area->upgrade, GUARD_UPGRADE_ASKED);
-        (void)signal_other(guard, SIGURG); /* which it may ignore: it looks up soon */
-    }
-    while (guard->waits) {
-        struct pollfd end = { .fd = guard_fd(guard), .events = POLLIN };
-        (void)poll(&end, 1, WAIT_MS);
-        (void)guard_beat(guard, 0);
-        if (other_is_dead(guard)) {
-            take_back(guard);
-            area->member[GUARD_SIDE_ROLE].pidfd = self.pidfd; /* the other one's was of another table */
-            area->member[GUARD_SIDE_ROLE].pid = self.pid;
-        }
-        (void)guard_tend(guard);
-    }
-    close_fd(&area->next);
-    if (r != -EINTR)
-        atomic_fetch_add(&area->upgrades.refused, 1);
-    return r;
-}
-
-/* Has what this program's roles do to be answered by going back? Who is killed from outside is innocent. */
-static bool is_unfit(struct guard *guard)
-{
-    const struct guard_member *role = other_of(guard);
-    bool killed = role->last_code == 0 || (role->last_code == CLD_KILLED && role->last_status == SIGKILL);
-
-    if (guard->side != GUARD_SIDE_GUARD || guard->setup.area->before < 0 || (killed && !guard->struck))
-        return false;
-    return ++guard->failed >= YOUNG_DEATHS;
-}
-
-/* The role asks us to become another program; once we are that, it means the one before. */
-static bool asked_to_become_another(const struct guard *guard)
-{
-    return atomic_load(&guard->setup.area->upgrade) == GUARD_UPGRADE_ASKED && !is_taking_over(guard) &&
-           !other_is_dead(guard);
-}
-
-/* The role is dead. If it had asked, nobody waits any more. */
-static void forget_upgrade(struct guard *guard)
-{
-    uint32_t state = GUARD_UPGRADE_ASKED;
-
-    if (!is_taking_over(guard))
-        (void)atomic_compare_exchange_strong(&guard->setup.area->upgrade, &state, GUARD_UPGRADE_NONE);
-}
-
-/* A role that has become old enough leaves no doubt. */
-static void settle(struct guard *guard)
-{
-    struct guard_area *area = guard->setup.area;
-    const struct guard_member *role = &area->member[GUARD_SIDE_ROLE];
-
-    if (area->before >= 0 && guard->state == GUARD_WATCHING && clock_now() - role->restored_ns >= YOUNG_NS) {
-        close_fd(&area->before);
-        guard->failed = 0;
-    }
-}
+/* ---- restoring ---- */
 
 static void pause_for(struct guard *guard, int64_t now)
 {
@@ -349,17 +184,17 @@ static void pause_for(struct guard *guard, int64_t now)
 static bool restore(struct guard *guard, int64_t now)
 {
     struct guard_area *area = guard->setup.area;
-    struct guard_member *other = other_of(guard);
+    struct guard_member *other = guard_other(guard);
     pid_t dead = zombie(other);
 
-    if (is_unfit(guard))
-        become(guard, area->before);
+    if (guard_is_unfit(guard))
+        guard_become(guard, area->before);
     guard->missed = 0;
     guard->relieved = guard->struck = false;
     guard_budget_take(&other->budget, now);
     atomic_store(&area->claim, 0); /* the dead claim nothing, and whom we claimed is dead */
     if (guard->side == GUARD_SIDE_GUARD)
-        forget_upgrade(guard);
+        guard_forget_upgrade(guard);
     bool made = make_other(guard) == 0;
     if (made) {
         other->restored_ns = clock_now();
@@ -377,7 +212,7 @@ static bool restore(struct guard *guard, int64_t now)
 /* Has its heart stood still for too many looks in a row? */
 static bool look_hung(struct guard *guard, int64_t now)
 {
-    uint64_t beats = atomic_load_explicit(&other_of(guard)->beats, memory_order_relaxed);
+    uint64_t beats = atomic_load_explicit(&guard_other(guard)->beats, memory_order_relaxed);
 
     if (now >= guard->look_ns) {
         guard->look_ns = now + look_interval(guard);
@@ -400,9 +235,9 @@ static bool claim(struct guard *guard)
 bool guard_tend(struct guard *guard)
 {
     struct guard_area *area = guard->setup.area;
-    struct guard_member *other = other_of(guard);
+    struct guard_member *other = guard_other(guard);
     int64_t now = clock_now();
-    struct guard_sight sight = { .dead = other_is_dead(guard) }; /* before `over` is looked at */
+    struct guard_sight sight = { .dead = guard_other_is_dead(guard) }; /* before `over` is looked at */
 
     sight.over = atomic_load(&area->over);
     sight.hung = look_hung(guard, now) && !sight.dead;
@@ -421,7 +256,7 @@ bool guard_tend(struct guard *guard)
         break;
     case GUARD_DO_KILL:
         atomic_fetch_add(&other->hung, 1);
-        (void)signal_other(guard, SIGKILL);
+        (void)guard_signal_other(guard, SIGKILL);
         guard->struck = true;
         guard->missed = 0;
         break;
@@ -472,7 +307,7 @@ static void pass_on(const struct guard *guard, int signo)
 {
     if (atomic_load(&guard->setup.area->asked) != SIGTERM)
         atomic_store(&guard->setup.area->asked, (uint32_t)signo);
-    (void)signal_other(guard, signo);
+    (void)guard_signal_other(guard, signo);
 }
 
 static void on_wake(int signo)
@@ -512,7 +347,7 @@ static void wait_for_news(struct guard *guard, const sigset_t *waiting)
 
     if (ppoll(fds, 2, &timeout, waiting) > 0 && (fds[1].revents & (POLLHUP | POLLERR | POLLNVAL))) {
         guard_over(guard, EXIT_SUCCESS);
-        (void)signal_other(guard, SIGKILL);
+        (void)guard_signal_other(guard, SIGKILL);
     }
     if (asked)
         pass_on(guard, asked);
@@ -526,7 +361,7 @@ static void reap_orphans(const struct guard *guard)
     for (;;) {
         siginfo_t info = { 0 };
         bool found = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
-        if (!found || info.si_pid == other_of(guard)->pid)
+        if (!found || info.si_pid == guard_other(guard)->pid)
             return;
         (void)waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
     }
@@ -564,11 +399,11 @@ static int run_guard(struct guard *guard)
         pause_for(guard, clock_now());
     while (guard->state != GUARD_LEAVING) {
         (void)guard_beat(guard, 0);
-        if (asked_to_become_another(guard))
-            become(guard, area->next);
+        if (guard_is_asked_to_become_another(guard))
+            guard_become(guard, area->next);
         (void)guard_tend(guard);
         reap_orphans(guard);
-        settle(guard);
+        guard_settle(guard);
         if (guard->state != GUARD_LEAVING)
             wait_for_news(guard, &waiting);
     }
@@ -585,7 +420,7 @@ static int run_role(struct guard *guard)
     (void)signal(SIGHUP, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (is_taking_over(guard) && !succeed(guard))
+    if (guard_is_taking_over(guard) && !guard_succeed(guard))
         _exit(EXIT_SUCCESS);
     return guard->setup.role(guard, guard->setup.data);
 }
@@ -594,7 +429,7 @@ int guard_run(struct guard *guard, const struct guard_setup *setup)
 {
     *guard = (struct guard){ .setup = *setup, .side = GUARD_SIDE_GUARD };
     if (setup->takes_over)
-        take_over(guard);
+        guard_take_over(guard);
     (void)setjmp(guard->begin);
     /* Every member begins here: what its maker knew of the other one is not its own. */
     guard->state = GUARD_WATCHING;

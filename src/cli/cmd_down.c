@@ -12,11 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Who only asks whether a supervisor holds the lock holds it for a moment, too (rundir_busy()). */
+enum { LOCK_MS = 20 };
+
 /* When all of daruma was killed, what it ran still runs: somebody has to know it in order to end it. */
 static bool revive(const struct cli *cli, const struct client *client, int *ret_status)
 {
     struct err err = { 0 };
-    CLEANUP_CLOSE int lock = rundir_lock(&client->dir, 0);
+    CLEANUP_CLOSE int lock = rundir_lock(&client->dir, LOCK_MS);
     int r = lock < 0 ? -ENOENT : daemon_revive(&client->dir, &err);
 
     if (r == 0 || r == -ENOENT)

@@ -33,14 +33,15 @@ static bool is_sound(const json_t *json)
 int applied_load(const struct rundir *dir, struct applied *ret, struct err *err)
 {
     char path[PATH_MAX];
-    json_error_t error;
     struct applied applied = { 0 };
     struct err why = { 0 };
+    json_t *json = NULL;
 
-    if (access(rundir_file(dir, "applied.json", path), F_OK) < 0)
-        return -ENOENT;
-    json_t *json = json_load_file(path, 0, &error);
-    int r = is_sound(json) ? 0 : -EINVAL;
+    int r = rundir_load(dir, "applied.json", &json);
+    if (r == -ENOENT)
+        return r;
+    if (r == 0 && !is_sound(json))
+        r = -EINVAL;
     if (r == 0)
         r = up_request_parse(json_object_get(json, "request"), &applied.request, &why);
     if (r == 0)
@@ -54,7 +55,8 @@ int applied_load(const struct rundir *dir, struct applied *ret, struct err *err)
         *ret = applied;
     } else {
         applied_free(&applied);
-        (void)err_set(err, r, "%.300s cannot be used%s%.100s", path, why.message[0] ? ": " : "", why.message);
+        (void)err_set(err, r, "%.300s cannot be used%s%.100s", rundir_file(dir, "applied.json", path),
+                      why.message[0] ? ": " : "", why.message);
     }
     json_decref(json);
     return r;

@@ -175,8 +175,6 @@ void daemon_go_down(struct daemon *daemon, bool kill)
         listeners_close_published(&daemon->listeners, daemon->memory.board);
         workers_sync(daemon->workers);
         supervisor_down(daemon->supervisor);
-    } else {
-        kill = true;
     }
     if (kill && !daemon->killing) {
         daemon->killing = true;
@@ -220,7 +218,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
         if (info.ssi_signo == SIGHUP)
             daemon_reload(daemon);
         else
-            daemon_go_down(daemon, false);
+            daemon_go_down(daemon, daemon->stopping); /* the second one means it */
     }
 }
 
@@ -408,7 +406,8 @@ static void on_beat(struct loop_timer *timer)
     loop_timer_set(daemon->loop, timer, clock_now() + BEAT_NS);
 }
 
-/* We could not become the supervisor, but somebody else may: what runs and what is known of it stays as it is. */
+/* We could not become the supervisor after one that died at some time, but somebody else may: what runs and what is known of it
+   stays as it is. */
 static void give_way(struct daemon *daemon)
 {
     char path[PATH_MAX];
@@ -442,6 +441,8 @@ static void take_down(struct daemon *daemon)
     loop_free(daemon->loop);
     kept_close(&daemon->kept);
     kept_forget(&daemon->dir);
+    if (daemon->dir_hold >= 0)
+        (void)close(daemon->dir_hold);
     applied_free(&daemon->before);
     up_request_free(&daemon->request);
     free(daemon);
@@ -455,6 +456,7 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
     if (!daemon)
         return EXIT_FAILURE;
     daemon->dir = setup->dir;
+    daemon->dir_hold = rundir_hold(&daemon->dir); /* without it there is a risk, and no more */
     daemon->before = setup->before;
     daemon->spec_id = setup->before.id;
     daemon->refused = setup->refused;
@@ -503,9 +505,11 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
         (void)fprintf(stderr, "daruma: %s\n", err.message[0] ? err.message : strerror(-r));
     else
         rundir_forget_origin(&daemon->dir);
-    if (r < 0 && taking_over)
-        give_way(daemon);
-    else
+    if (r == 0 || !taking_over)
         take_down(daemon);
+    else if (
+        !setup
+             ->goes_on) /* else the next one finds all of it as we have, in the table and in memory, and the gateway goes on */
+        give_way(daemon);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

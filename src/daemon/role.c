@@ -110,6 +110,10 @@ static int run_again(struct guard *self)
     int r = take_table();
     if (r == 0)
         r = applied_load(&role.dir, &setup.before, &err);
+    if (r == -EMFILE || r == -ENFILE || r == -ENOMEM) {
+        (void)fprintf(stderr, "daruma: what the supervisor left cannot be read now: %s\n", strerror(-r));
+        return EXIT_FAILURE; /* it is tried again */
+    }
     if (r < 0) {
         (void)fprintf(stderr,
                       "daruma: what the supervisor left cannot be taken over: %s; instances go on without one until "

@@ -165,6 +165,20 @@ int rundir_replace(const struct rundir *dir, const char *name, const char *text,
     return 0;
 }
 
+int rundir_load(const struct rundir *dir, const char *name, json_t **ret)
+{
+    char path[PATH_MAX];
+    json_error_t error;
+    CLEANUP_CLOSE int fd = open(rundir_file(dir, name, path), O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    *ret = json_loadfd(fd, 0, &error);
+    if (*ret)
+        return 0;
+    return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
+}
+
 int rundir_lock(const struct rundir *dir, int timeout_ms)
 {
     char path[PATH_MAX];
@@ -181,6 +195,15 @@ int rundir_lock(const struct rundir *dir, int timeout_ms)
             return -EWOULDBLOCK;
         clock_sleep(5 * NS_PER_MS);
     }
+    return TAKE_FD(fd);
+}
+
+int rundir_hold(const struct rundir *dir)
+{
+    CLEANUP_CLOSE int fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0)
+        return -errno;
     return TAKE_FD(fd);
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 
+#include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
 
@@ -50,12 +51,20 @@ const char *rundir_file(const struct rundir *dir, const char *name, char path[PA
    the old one is still there. */
 int rundir_replace(const struct rundir *dir, const char *name, const char *text, struct err *err);
 
+/* Reads such a file as JSON; `*ret` is the caller's. -ENOENT: there is none; -EINVAL: it is none; another negative errno: it cannot be
+   read now. */
+int rundir_load(const struct rundir *dir, const char *name, json_t **ret);
+
 /*
  * Takes the project's lock: a descriptor (close-on-exec) that holds it until it and its copies in forked children
  * are closed. -EWOULDBLOCK when another one holds it and `timeout_ms` passed (0: does not wait at all), -ENOENT when
  * there is no such folder.
  */
 int rundir_lock(const struct rundir *dir, int timeout_ms);
+
+/* As long as the descriptor is open systemd-tmpfiles(8), which clears /tmp of what is old, leaves the folder alone (the locks of
+   tmpfiles.d(5)). Negative errno. */
+int rundir_hold(const struct rundir *dir);
 
 /* Does a supervisor (or one that just starts) hold the lock? */
 bool rundir_busy(const struct rundir *dir);

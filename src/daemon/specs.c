@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,10 @@ static int model_file(const char *model, char path[MODEL_PATH], struct err *err)
     if (n != (ssize_t)len)
         return err_errno(err, n < 0 ? -errno : -ENOMEM, "cannot read what was applied");
     (void)snprintf(path, MODEL_PATH, "/proc/self/fd/%d", fd);
+    /* As the loader will: it cannot tell a table that is full from a file that is wrong. */
+    CLEANUP_CLOSE int again = open(path, O_RDONLY | O_CLOEXEC);
+    if (again < 0)
+        return err_errno(err, -errno, "cannot read what was applied");
     return TAKE_FD(fd);
 }
 
@@ -95,6 +100,9 @@ static int load(const json_t *json, struct spec **ret, struct err *err)
         .files = files,
         .profiles = everything, /* those that were switched off are not in the model */
         .origins = origins,
+        /* Both was done when it was applied, with the services that are switched off. */
+        .no_normalise = true,
+        .no_consistency = true,
     };
 
     if (!origins)
@@ -142,15 +150,15 @@ static void restore_wishes(const json_t *json, struct spec *spec)
 int specs_load(const struct rundir *dir, uint32_t id, struct spec **ret, struct err *err)
 {
     char path[PATH_MAX], name[NAME_SIZE];
-    json_error_t error;
     struct spec *spec = NULL;
     struct err why = { 0 };
+    json_t *json = NULL;
 
     (void)rundir_file(dir, name_of(id, name), path);
-    if (access(path, F_OK) < 0)
-        return err_errno(err, -errno, "cannot read %.300s", path);
-    json_t *json = json_load_file(path, 0, &error);
-    int r = is_sound(json) ? load(json, &spec, &why) : -EINVAL;
+    int r = rundir_load(dir, name, &json);
+    if (r < 0 && r != -EINVAL)
+        return err_errno(err, r, "cannot read %.300s", path);
+    r = is_sound(json) ? load(json, &spec, &why) : -EINVAL;
     if (r < 0)
         (void)err_set(err, r, "%.300s cannot be used%s%.100s", path, why.message[0] ? ": " : "", why.message);
     else

@@ -362,11 +362,17 @@ static int begin_check(struct daemon *daemon, struct err *err)
         (void)close(pipe_fds[0]);
         return err_fork(err, r, "the program's self-check");
     }
-    r = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (r >= 0)
-        r = loop_io_add(daemon->loop, &upgrade->check, r, EPOLLIN);
+    CLEANUP_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    r = pidfd < 0 ? -errno : loop_io_add(daemon->loop, &upgrade->check, pidfd, EPOLLIN);
+    if (r < 0) {
+        (void)close(pipe_fds[0]);
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return err_errno(err, r, "cannot watch the program's self-check");
+    }
+    (void)TAKE_FD(pidfd); /* end_check() closes it */
     loop_timer_set(daemon->loop, &upgrade->timer, clock_now() + CHECK_NS);
-    return r < 0 ? err_errno(err, r, "cannot watch the program's self-check") : 0;
+    return 0;
 }
 
 /* ---- beginning ---- */

@@ -502,6 +502,7 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err)
     workers->check = (struct loop_timer){ .fn = on_check, .data = workers };
     for (unsigned i = 0; i < setup->count; i++)
         prepare(&workers->worker[i], workers, i);
+    bool found = workers->kept->used;
     int r = open_bells(workers);
     if (r == 0)
         r = loop_io_add(setup->loop, &workers->drained_io, workers->kept->drained_bell, EPOLLIN);
@@ -512,11 +513,13 @@ struct workers *workers_new(const struct workers_setup *setup, struct err *err)
     for (unsigned i = 0; r == 0 && i < setup->count; i++)
         r = workers->kept->worker[i].channel >= 0 ? watch_worker(&workers->worker[i], err)
                                                   : fork_worker(&workers->worker[i], err);
-    if (r < 0) {
+    if (r == 0)
+        return workers;
+    if (found)
+        free(workers); /* the pairs go on: a successor of ours may be able to watch them */
+    else
         workers_free(workers);
-        return NULL;
-    }
-    return workers;
+    return NULL;
 }
 
 void workers_drain(struct workers *workers, int64_t limit_ns)

@@ -314,7 +314,7 @@ static int judge_failure(struct engine_call *call, CURLcode code, struct err *er
 static void take_message(struct engine_call *call, const json_t *json, int status, struct err *err)
 {
     const char *message = json_string_value(json_object_get(json, "message"));
-    const char *text = message ? message : call->answer.len ? call->answer.data : "no reason given";
+    const char *text = message ? message : call->answer.len ? call->answer.data : "";
 
     (void)err_set(err, -EREMOTEIO, "%.*s", (int)strcspn(text, "\n"), text);
     if (err->message[0] == '\0')

@@ -76,6 +76,9 @@ int engine_wait_get(struct engine_wait *wait, const char *path, json_t **ret, st
     if (wait->status != 200) {
         json_decref(wait->answer);
         *err = wait->err;
+        if (err->code == 0) /* an answer, but not what was asked for */
+            (void)err_set(err, -EREMOTEIO, "the Docker Engine at %s answered %d", engine_host(wait->engine),
+                          wait->status);
         return wait->status < 0 ? wait->status : -EREMOTEIO;
     }
     if (ret)

@@ -207,6 +207,51 @@ END
     wait_for 5 nothing_left
 }
 
+# systemd-tmpfiles takes an exclusive lock of a folder before it removes what is old in it.
+story_the_run_directory_is_not_cleared_of_what_is_old() {
+    compose <<'END'
+services:
+  app: {x-daruma: {process: {command: [sleep, "1000"]}}}
+END
+    up
+    local life
+    for life in 1 2; do
+        ! flock -n "$DARUMA_RUN_DIR/project" true || fail "in life $life nobody holds the folder"
+        kill_supervisor
+    done
+    if [[ $(type -t systemd-tmpfiles) ]]; then
+        echo "d $DARUMA_RUN_DIR 0700 - - 1ms" >clear.conf
+        systemd-tmpfiles --clean "$PWD/clear.conf"
+    fi
+    assert_eq "$(instance app-1 .state)" serving
+    expect_exit 0 daruma down
+    flock -n "$DARUMA_RUN_DIR/project" true || fail "somebody still holds the folder"
+}
+
+failed_begins() { grep -c "^daruma: .*oo many open files" "$DARUMA_RUN_DIR/project/daruma.log"; }
+
+# Whoever takes its place may lack something as well (with each limit something else), and dies of it, again and again: the gateway
+# goes on with what it has.
+story_a_supervisor_that_cannot_begin_leaves_the_gateway_alone() {
+    export DARUMA_WORKERS=2
+    two_instances
+    up
+    local guard workers descriptors less failed=0
+    guard=$(curl_admin project | jq .guard)
+    workers=$(worker_pids)
+    descriptors=$(ls "/proc/$guard/fd" | sort -n | tail -n 1)
+    prlimit --nofile=$((descriptors - 8)) --pid "$guard"
+    kill -KILL "$(supervisor_pid)"
+    for less in 8 22 23 24; do
+        prlimit --nofile=$((descriptors - less)) --pid "$guard"
+        becomes 5 "[[ \$(failed_begins) -ge $((failed + 2)) ]]"
+        failed=$(failed_begins)
+    done
+    assert_eq "$(http_status "$url/")" 200
+    # shellcheck disable=SC2086
+    assert_eq "$(ps -o pid=,comm= -p "${workers//$'\n'/,}" | awk '/daruma-gw/ { print $1 }')" "$workers" "workers"
+}
+
 story_the_supervisor_and_its_guard_die_in_the_same_instant() {
     two_instances
     up
@@ -219,6 +264,23 @@ story_the_supervisor_and_its_guard_die_in_the_same_instant() {
     assert_eq "$(pids)" "$before" "processes"
     assert_eq "$(http_status "$url/")" 200
     assert_eq "$(events instance.exit)" 0 "instances that ended"
+}
+
+# What a successor knows of the file is the model: what files beside it said is in it, who was switched off is not.
+story_for_a_successor_an_unchanged_file_is_unchanged() {
+    printf 'A=1\n' >a.env
+    compose <<END
+services:
+  app: {command: sleep 60, env_file: a.env, depends_on: {extra: {condition: service_started, required: false}}}
+  extra: {command: sleep 60, profiles: [extra]}
+END
+    up
+    local before
+    before=$(pids)
+    kill_supervisor
+    expect_exit 0 daruma up -d
+    assert_eq "$(pids)" "$before" "processes"
+    assert_eq "$(events instance.spawn)" 1 "starts"
 }
 
 story_its_guard_is_restored_by_the_supervisor() {
