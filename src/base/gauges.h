@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define GAUGES_MAGIC   0x6461727567617531u /* "darugau1" */
-#define GAUGES_LAYOUT  8u
+#define GAUGES_LAYOUT  9u
 #define GAUGES_WORKERS 64
 
 /* Latencies are counted in cells, four to an octave: cell i holds what took up to 2^(5 + (i + 1) / 4) µs; the last one,
@@ -95,7 +95,8 @@ struct worker_gauges {
     _Atomic uint32_t holding;                 /* requests waiting for an endpoint now */
     struct adoption_gauge adoption;
     _Atomic uint64_t accepted;
-    _Atomic uint64_t bad_requests;  /* refused by the parser */
+    _Atomic uint64_t bad_requests;  /* refused as malformed */
+    _Atomic uint64_t unrouted;      /* no route led anywhere: 404, or 500 for rules that lead in circles */
     _Atomic uint64_t accept_errors; /* accepting failed, for want of descriptors or memory */
     _Atomic uint64_t limits[GAUGE_LIMITS];
     /* Monotonic: when the first of those that wait for room at the service had come; 0: nobody waits. */

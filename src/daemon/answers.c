@@ -107,12 +107,12 @@ static json_t *workers_json(const struct gauges *gauges)
             (void)json_object_set_new(limits, gauges_limit_name((enum gauge_limit)limit),
                                       number(LOAD(worker->limits[limit])));
         (void)json_array_append_new(
-            list,
-            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connections", number(LOAD(worker->connections)),
-                      "adoptions", number(LOAD(worker->adoption.adoptions)), "dropped",
-                      number(LOAD(worker->adoption.dropped)), "accepted", number(LOAD(worker->accepted)), "holding",
-                      number(LOAD(worker->holding)), "bad_requests", number(LOAD(worker->bad_requests)),
-                      "accept_errors", number(LOAD(worker->accept_errors)), "limits", limits));
+            list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connections",
+                            number(LOAD(worker->connections)), "adoptions", number(LOAD(worker->adoption.adoptions)),
+                            "dropped", number(LOAD(worker->adoption.dropped)), "accepted",
+                            number(LOAD(worker->accepted)), "holding", number(LOAD(worker->holding)), "bad_requests",
+                            number(LOAD(worker->bad_requests)), "unrouted", number(LOAD(worker->unrouted)),
+                            "accept_errors", number(LOAD(worker->accept_errors)), "limits", limits));
     }
     return list;
 }

@@ -34,9 +34,9 @@ void gw_attempt_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t gen
 }
 
 /* Who it is in the trial of suspects (poison.h): never 0. */
-static uint64_t trial_owner(const struct gw_worker *worker, const struct conn *conn)
+static uint32_t trial_owner(const struct gw_worker *worker, const struct conn *conn)
 {
-    return (uint64_t)worker->setup->number << 32 | (gw_conn_index(worker, conn) + 1);
+    return worker->setup->number << 26 | (gw_conn_index(worker, conn) + 1);
 }
 
 /* A request under which an instance has died by itself waits for its turn. */

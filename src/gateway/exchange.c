@@ -160,6 +160,7 @@ void gw_exchange_request(struct gw_worker *worker, struct conn *conn)
     if (conn->method == HTTP1_CONNECT)
         conn->flags &= ~(uint32_t)CONN_REQUEST_WHOLE;
     if (refused) {
+        gw_count(&worker->gauges->unrouted);
         gw_answer(worker, conn, refused, NULL);
         return;
     }

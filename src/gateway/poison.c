@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/poison.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 
 uint64_t gw_poison_fingerprint(const char *buf, const struct http1_head *head)
@@ -32,20 +33,29 @@ bool gw_poison_has(const struct gw_quarantine *quarantine, uint64_t fingerprint,
            atomic_load(&quarantine->cell[at].until_ns) > now_ns;
 }
 
-bool gw_poison_trial(struct gw_quarantine *quarantine, uint64_t owner, int64_t now_ns, int64_t until_ns)
+/* Milliseconds, which may wrap, in front of the owner. */
+static uint64_t trial_of(uint32_t owner, int64_t until_ns)
 {
-    uint64_t before = atomic_load(&quarantine->trial);
-    if (before == owner)
-        return true;
-    if (before != 0 && atomic_load(&quarantine->trial_until_ns) > now_ns)
-        return false;
-    if (!atomic_compare_exchange_strong(&quarantine->trial, &before, owner))
-        return false;
-    atomic_store(&quarantine->trial_until_ns, until_ns);
-    return true;
+    return (uint64_t)(uint32_t)(until_ns / NS_PER_MS) << 32 | owner;
 }
 
-void gw_poison_trial_over(struct gw_quarantine *quarantine, uint64_t owner)
+static bool goes_on(uint64_t trial, int64_t now_ns)
 {
-    (void)atomic_compare_exchange_strong(&quarantine->trial, &owner, 0);
+    return trial != 0 && (int32_t)((uint32_t)(trial >> 32) - (uint32_t)(now_ns / NS_PER_MS)) > 0;
+}
+
+bool gw_poison_trial(struct gw_quarantine *quarantine, uint32_t owner, int64_t now_ns, int64_t until_ns)
+{
+    uint64_t before = atomic_load(&quarantine->trial);
+    if ((uint32_t)before == owner)
+        return true;
+    return !goes_on(before, now_ns) &&
+           atomic_compare_exchange_strong(&quarantine->trial, &before, trial_of(owner, until_ns));
+}
+
+void gw_poison_trial_over(struct gw_quarantine *quarantine, uint32_t owner)
+{
+    uint64_t trial = atomic_load(&quarantine->trial);
+    if ((uint32_t)trial == owner)
+        (void)atomic_compare_exchange_strong(&quarantine->trial, &trial, 0);
 }

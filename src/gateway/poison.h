@@ -16,8 +16,8 @@
 enum { GW_POISON_CELLS = 256 };
 
 struct gw_quarantine {
-    _Atomic uint64_t trial; /* whose turn it is; 0: nobody's */
-    _Atomic int64_t trial_until_ns;
+    _Atomic uint64_t
+        trial; /* whose turn it is, and until when, in one word: two workers never both have it. 0: nobody's */
     _Atomic int64_t until_ns; /* the latest of all cells */
     struct {
         _Atomic uint64_t fingerprint;
@@ -40,8 +40,8 @@ bool gw_poison_has(const struct gw_quarantine *quarantine, uint64_t fingerprint,
  * the other over all workers. Together they would take the next instance down together, and the innocent with the
  * guilty. `owner`: any number of its own, not 0. True when it is (still) its turn, until `until_ns` at the latest.
  */
-bool gw_poison_trial(struct gw_quarantine *quarantine, uint64_t owner, int64_t now_ns, int64_t until_ns);
+bool gw_poison_trial(struct gw_quarantine *quarantine, uint32_t owner, int64_t now_ns, int64_t until_ns);
 /* Its turn is over. Does nothing when it was not. */
-void gw_poison_trial_over(struct gw_quarantine *quarantine, uint64_t owner);
+void gw_poison_trial_over(struct gw_quarantine *quarantine, uint32_t owner);
 
 #endif

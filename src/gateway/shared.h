@@ -8,7 +8,7 @@
 #include "gateway/poison.h"
 #include "gateway/source.h"
 
-#define GW_SHARED_LAYOUT 2u
+#define GW_SHARED_LAYOUT 3u
 
 struct gw_shared {
     struct gw_quarantine quarantine;

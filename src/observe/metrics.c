@@ -42,7 +42,8 @@ void metrics_sample(struct buf *out, const char *name, const struct metrics_labe
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
 struct worker_sum {
-    uint64_t connections, holding, accepted, bad_requests, accept_errors, adoptions, dropped, limits[GAUGE_LIMITS];
+    uint64_t connections, holding, accepted, bad_requests, unrouted, accept_errors, adoptions, dropped,
+        limits[GAUGE_LIMITS];
 };
 
 static struct worker_sum add_up(const struct gauges *gauges)
@@ -55,6 +56,7 @@ static struct worker_sum add_up(const struct gauges *gauges)
         sum.holding += LOAD(worker->holding);
         sum.accepted += LOAD(worker->accepted);
         sum.bad_requests += LOAD(worker->bad_requests);
+        sum.unrouted += LOAD(worker->unrouted);
         sum.accept_errors += LOAD(worker->accept_errors);
         sum.adoptions += LOAD(worker->adoption.adoptions);
         sum.dropped += LOAD(worker->adoption.dropped);
@@ -82,6 +84,7 @@ static void add_workers(struct buf *out, const struct gauges *gauges)
     single(out, "daruma_gateway_accept_errors_total", "counter",
            "Connections not accepted for want of descriptors or memory.", sum.accept_errors);
     single(out, "daruma_gateway_bad_requests_total", "counter", "Requests refused as malformed.", sum.bad_requests);
+    single(out, "daruma_gateway_unrouted_total", "counter", "Requests that no route led anywhere.", sum.unrouted);
     single(out, "daruma_gateway_adoptions_total", "counter", "Workers that died and whose connections were taken over.",
            sum.adoptions);
     single(out, "daruma_gateway_dropped_total", "counter", "Connections that did not outlive their worker.",

@@ -61,8 +61,13 @@ story_five_upgrades_under_load_close_nothing() {
 story_a_held_request_and_half_a_post_wait_through_an_upgrade() {
     project 1
     programs one
-    daruma scale app=0
-    becomes 5 '[[ $(daruma ps --json | jq length) -eq 0 ]]'
+    # While there is a file `closed`, its instances begin and do not get ready.
+    sed -i "s|command: .*|command: [sh, -c, 'while [ -e $PWD/closed ]; do sleep 0.05; done; exec $BUILD/bench/app']}}\n    restart: always|" compose.yaml
+    expect_exit 0 daruma down
+    up
+    touch closed
+    kill_instance app-1
+    kill_instance app-2
     curl -s --max-time 20 "$url/" >held &
     local held=$! half
     becomes 5 '[[ $(curl_admin gateway | jq ".workers[0].holding") -eq 1 ]]'
@@ -75,7 +80,7 @@ print(s.recv(1000).decode())' "$port" >half-answer &
     half=$!
     becomes 5 '[[ $(curl_admin gateway | jq ".workers[0].connections") -eq 2 ]]'
     upgrade one
-    daruma scale app=1
+    rm closed
     touch go
     wait $held $half
     assert_eq "$(cat held)" ok "the answer to the held request"

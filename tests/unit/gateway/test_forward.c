@@ -4,6 +4,7 @@
  */
 #include "gateway/forward.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "gateway/gateway.h"
 #include "gateway/shared.h"
@@ -236,16 +237,16 @@ static void suspects_are_tried_one_after_the_other(void **unused)
     (void)unused;
     struct gw_shared *shared = gateway_shared_new(NULL);
     assert_non_null(shared);
-    assert_true(gw_poison_trial(&shared->quarantine, 1, 0, 100));
-    assert_true(gw_poison_trial(&shared->quarantine, 1, 50, 150)); /* still its turn */
-    assert_false(gw_poison_trial(&shared->quarantine, 2, 50, 150));
+    assert_true(gw_poison_trial(&shared->quarantine, 1, 0 * NS_PER_MS, 100 * NS_PER_MS));
+    assert_true(gw_poison_trial(&shared->quarantine, 1, 50 * NS_PER_MS, 150 * NS_PER_MS)); /* still its turn */
+    assert_false(gw_poison_trial(&shared->quarantine, 2, 50 * NS_PER_MS, 150 * NS_PER_MS));
     gw_poison_trial_over(&shared->quarantine, 2); /* it was never its turn */
-    assert_false(gw_poison_trial(&shared->quarantine, 2, 50, 150));
+    assert_false(gw_poison_trial(&shared->quarantine, 2, 50 * NS_PER_MS, 150 * NS_PER_MS));
     gw_poison_trial_over(&shared->quarantine, 1);
-    assert_true(gw_poison_trial(&shared->quarantine, 2, 60, 160));
-    assert_false(gw_poison_trial(&shared->quarantine, 3, 159, 300));
-    assert_true(
-        gw_poison_trial(&shared->quarantine, 3, 160, 300)); /* one that takes too long has the next one beside it */
+    assert_true(gw_poison_trial(&shared->quarantine, 2, 60 * NS_PER_MS, 160 * NS_PER_MS));
+    assert_false(gw_poison_trial(&shared->quarantine, 3, 159 * NS_PER_MS, 300 * NS_PER_MS));
+    assert_true(gw_poison_trial(&shared->quarantine, 3, 160 * NS_PER_MS,
+                                300 * NS_PER_MS)); /* one that takes too long has the next one beside it */
     gateway_shared_free(shared);
 }
 

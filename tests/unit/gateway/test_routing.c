@@ -390,6 +390,16 @@ static void heads_that_swell_are_refused(void **unused)
 
 #define ROUTING_TEST(name) cmocka_unit_test_setup_teardown(name, ready, over)
 
+static void what_no_route_takes_is_counted(void **unused)
+{
+    (void)unused;
+    const struct board_route only = like_the_first("/only");
+    change_first(&only);
+    assert_int_equal(exchange("GET / HTTP/1.1\r\nHost: t\r\n\r\n", HTTP1_GET), 404);
+    assert_int_equal(rig.gauges->worker[0].unrouted, 1);
+    assert_int_equal(rig.gauges->worker[0].bad_requests, 0);
+}
+
 /* RFC 9110 §6.6.1. */
 static void an_answer_without_a_date_gets_one(void **unused)
 {
@@ -409,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROUTING_TEST(an_answer_without_a_date_gets_one),
+        ROUTING_TEST(what_no_route_takes_is_counted),
         ROUTING_TEST(paths_lead_to_different_answers),
         ROUTING_TEST(maintenance_is_switched_on_and_off_while_it_runs),
         ROUTING_TEST(a_body_over_the_limit_is_refused_before_or_while_it_comes),
