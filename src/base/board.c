@@ -127,28 +127,38 @@ int board_error_page_add(struct board *board, const struct board_error_page *pag
     return 0;
 }
 
+/* used_services: there is none of that name. */
+static uint32_t find_service(const struct board *board, const char *name)
+{
+    uint32_t at = 0;
+    while (at < board->used_services && strcmp(board->services[at].name, name) != 0)
+        at++;
+    return at;
+}
+
 int board_service_add(struct board *board, const char *name)
 {
-    uint32_t at = 0, hole = BOARD_SERVICES;
-    for (; at < board->used_services; at++) {
-        if (!board->services[at].used && hole == BOARD_SERVICES)
-            hole = at;
-        if (board->services[at].used && strcmp(board->services[at].name, name) == 0)
-            break;
-    }
-    if (at == board->used_services && hole != BOARD_SERVICES)
-        at = hole;
+    uint32_t at = find_service(board, name);
     if (at == BOARD_SERVICES)
         return -ENOSPC;
     board_write_begin(board);
-    struct board_service *service = &board->services[at];
-    if (!service->used)
-        *service = (struct board_service){ .used = 1 };
-    (void)snprintf(service->name, sizeof(service->name), "%s", name);
-    if (at == board->used_services)
+    if (at == board->used_services) {
+        board->services[at] = (struct board_service){ 0 };
+        (void)snprintf(board->services[at].name, BOARD_NAME, "%s", name);
         board->used_services++;
+    }
     board_write_end(board);
     return (int)at;
+}
+
+void board_service_vacate(struct board *board, const char *name, bool vacant)
+{
+    uint32_t at = find_service(board, name);
+    if (at == board->used_services)
+        return;
+    board_write_begin(board);
+    board->services[at].vacant = vacant;
+    board_write_end(board);
 }
 
 static bool endpoint_reusable(const struct board_endpoint *endpoint, int64_t now_ns)

@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 #define BOARD_MAGIC  0x6461727562726431u /* "darubrd1" */
-#define BOARD_LAYOUT 10u
+#define BOARD_LAYOUT 11u
 
 enum {
     BOARD_LISTENERS = 256,
@@ -236,11 +236,12 @@ struct board_route {
 };
 
 struct board_service {
-    uint32_t used;
     uint32_t max_inflight; /* requests (TCP: connections) at a time on one endpoint, over all workers; 0: any number */
     int64_t slow_start_ns; /* for so long a fresh endpoint gets less than its share */
     uint32_t proxy;        /* version of the PROXY header that its instances want to read first; 0: none */
     uint32_t outside;      /* bool: its endpoints are no instances of the project; nobody supervises them */
+    uint32_t vacant;       /* bool: nobody is there, nor will be before a person does something: it has failed for good,
+                              completed, or was stopped. No request waits for it */
     char name[BOARD_NAME];
 };
 
@@ -320,6 +321,8 @@ void board_text_clear(struct board *board);
 /* Puts it in front of the route's others. 0, or -ENOSPC. */
 int board_error_page_add(struct board *board, const struct board_error_page *page, struct board_route *route);
 int board_service_add(struct board *board, const char *name);
+/* Says whether there is any use in waiting for it (struct board_service). One that the board does not know needs no word. */
+void board_service_vacate(struct board *board, const char *name, bool vacant);
 /* An endpoint comes as UP, with the usual weight. `instance` is shortened to BOARD_NAME - 1. */
 int board_endpoint_add(struct board *board, int service, const char *instance, const struct board_address *address,
                        int64_t now_ns);

@@ -110,7 +110,6 @@ static enum http1_field field_of(const char *name, size_t len)
         break;
     case 6:
         NAMED("cookie", COOKIE);
-        NAMED("server", SERVER);
         NAMED("expect", EXPECT);
         break;
     case 7:

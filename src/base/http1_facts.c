@@ -18,6 +18,7 @@ static bool never_hop_by_hop(enum http1_field field)
     case HTTP1_FIELD_X_FORWARDED_FOR:
     case HTTP1_FIELD_X_FORWARDED_PROTO:
     case HTTP1_FIELD_X_FORWARDED_HOST:
+    case HTTP1_FIELD_X_FORWARDED_PORT:
     case HTTP1_FIELD_FORWARDED:
     case HTTP1_FIELD_VIA:
         return true;

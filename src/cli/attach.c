@@ -37,6 +37,7 @@ struct session {
     int supervisor;           /* pidfd of its guard, which ends last; -1: it was gone before we looked */
     bool changed;             /* an instance has ended: have all? */
     bool down_asked;          /* by us, or by somebody else */
+    bool interrupted;         /* by a signal: the next one kills */
     char refused[EVENT_LINE]; /* who cannot be started, and why; "": nobody */
 };
 
@@ -291,8 +292,9 @@ static void handle_signals(struct session *session, int fd)
 
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         (void)fprintf(stderr, "%s\n",
-                      session->down_asked ? "killing what is left" : "stopping in order; once more kills at once");
-        ask_down(session, session->down_asked);
+                      session->interrupted ? "killing what is left" : "stopping in order; once more kills at once");
+        ask_down(session, session->interrupted);
+        session->interrupted = true;
     }
 }
 

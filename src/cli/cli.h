@@ -101,9 +101,6 @@ int cli_duration(const char *text, int64_t *ret_ns);
 /* The one of `names` (NULL-terminated) that is so near to `word` that a typing mistake is likely, or NULL. */
 const char *cli_nearest(const char *word, const char *const *names);
 
-/* "KILL", "SIGKILL", "sigterm", "9" → signal number; -EINVAL. */
-int cli_signal(const char *text);
-
 /* Puts signals off, whose list ends with 0. */
 sigset_t cli_hold_signals(const int *signals);
 /* The same, and opens a non-blocking descriptor that tells of them (signalfd(2)). It or a negative errno. */

@@ -30,10 +30,11 @@ int client_open(const struct cli *cli, struct client *ret);
 int client_find(const struct cli *cli, struct client *ret);
 
 /*
- * One exchange, of CLIENT_ANSWER_S at most. `body`: of a POST; when it is NULL, it could not be made, and nothing is asked. `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also
- * when the answer is an error. When the supervisor dies in the middle its successor is asked again, if it does no harm that the
- * first one may have done it. 0; -ENOTCONN when no supervisor listens; -EINVAL for 400 and 422, -ENOENT for 404, -EBUSY for
- * 409, -EREMOTEIO for all else; `err` says what the supervisor said.
+ * One exchange, of CLIENT_ANSWER_S at most. `body`: of a POST; when it is NULL, it could not be made, and nothing is asked.
+ * `ret` (may be NULL) gets the answer's JSON, NULL when it had none, also when the answer is an error. When the supervisor dies
+ * in the middle its successor is asked again, if it does no harm that the first one may have done it. 0; -ENOTCONN when no
+ * supervisor listens; -EINVAL for 400 and 422, -ENOENT for 404, -EBUSY for 409, -EREMOTEIO for all else; `err` (may be NULL)
+ * says what the supervisor said.
  */
 int client_call(const struct client *client, const char *method, const char *path, const json_t *body, json_t **ret,
                 struct err *err);
@@ -92,7 +93,7 @@ int client_streams_wait(struct client_streams *streams, int fd, int timeout_ms, 
 bool client_nobody_reads(void);
 
 /* Follows one stream to its end, over deaths of supervisors if it has a `rest_path`, or until nobody reads standard output any
-   more. */
+   more. `err` may be NULL. */
 int client_follow(const struct client *client, const char *path, struct client_stream *stream, struct err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "chaos/monkey.h"
 #include "cli/client.h"
 #include "cli/printer.h"
+#include "compose/value.h"
 #include "observe/api.h"
 
 #include <errno.h>
@@ -398,7 +399,7 @@ static int check_options(struct run *run)
         return cli_usage(cli, "--via and --signal exclude each other");
     if (run->via && (*run->via != '/' || strpbrk(run->via, " \r\n") || strlen(run->via) > 512))
         return cli_usage(cli, "--via: expected a path such as /crash");
-    run->signo = cli_signal(run->signal_name ? run->signal_name : "KILL");
+    run->signo = value_signal(run->signal_name ? run->signal_name : "KILL");
     if (run->signo < 0 || !sigabbrev_np(run->signo))
         return cli_usage(cli, "--signal: there is no signal \"%s\"", run->signal_name);
     if (run->signo == SIGSTOP)

@@ -74,23 +74,21 @@ static int print_lines(char *const *lines)
 /* Frees `document`, which may be NULL for want of memory. With `escaped` a dollar sign is written twice. */
 static int print_document(const struct cli *cli, json_t *document, bool as_json, bool escape)
 {
-    struct buf out CLEANUP_BUF = { 0 }, escaped CLEANUP_BUF = { 0 };
+    struct buf out CLEANUP_BUF = { 0 };
+    bool ok = document && (!escape || model_escape(document));
 
-    if (document && as_json) {
+    if (ok && as_json) {
         char *text CLEANUP_FREE = json_dumps(document, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
         buf_puts(&out, text ? text : "");
         buf_puts(&out, "\n");
         out.failed = out.failed || !text;
-    } else if (document) {
+    } else if (ok) {
         model_print_yaml(document, &out);
     }
-    if (document && !out.failed && escape)
-        model_print_escaped(out.data, &escaped);
-    bool failed = !document || out.failed || escaped.failed;
     json_decref(document);
-    if (failed)
+    if (!ok || out.failed)
         return cli_fail(cli, &(struct err){ .code = -ENOMEM, .message = "not enough memory" });
-    (void)fputs(escape ? escaped.data : out.data, stdout);
+    (void)fputs(out.data, stdout);
     return CLI_DONE;
 }
 

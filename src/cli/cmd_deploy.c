@@ -114,9 +114,9 @@ static void print_plan(const json_t *answer, bool json)
     for (size_t i = 0; i < json_array_size(plan); i++) {
         const json_t *row = json_array_get(plan, i), *steps = json_object_get(row, "steps");
         long long parallelism = (long long)json_integer_value(json_object_get(row, "parallelism"));
-        printf("%s: %s; %s, %s, %lld instance(s), ", json_text(row, "service"), json_text(row, "change"),
-               json_text(row, "strategy"), json_text(row, "order"),
-               (long long)json_integer_value(json_object_get(row, "replicas")));
+        long long replicas = (long long)json_integer_value(json_object_get(row, "replicas"));
+        printf("%s: %s; %s, %s, %lld instance%s, ", json_text(row, "service"), json_text(row, "change"),
+               json_text(row, "strategy"), json_text(row, "order"), replicas, replicas == 1 ? "" : "s");
         if (parallelism > 0)
             printf("%lld at a time\n", parallelism);
         else
@@ -127,27 +127,6 @@ static void print_plan(const json_t *answer, bool json)
         for (size_t n = 0; n < json_array_size(steps); n++)
             printf("%s%g %%%s", n ? ", then " : "  ", json_number_value(json_array_get(steps, n)),
                    n + 1 == json_array_size(steps) ? " of the requests\n" : "");
-    }
-}
-
-/* With -d: that it begins later, and behind whom. */
-static void print_queued(const json_t *answer, const struct wish *wish)
-{
-    json_t *row;
-    size_t i;
-
-    if (wish->json) {
-        print_plan(answer, true);
-        return;
-    }
-    json_array_foreach(json_object_get(answer, "plan"), i, row)
-    {
-        const json_t *behind = json_object_get(row, "behind");
-        if (json_is_integer(behind))
-            printf(wish->replace
-                       ? "%s: begins when the deploy to version %lld has turned round\n"
-                       : "%s: waits for the end of the deploy to version %lld; --replace turns that one round\n",
-                   json_text(row, "service"), json_integer_value(behind));
     }
 }
 
@@ -165,6 +144,29 @@ static bool is_same(const json_t *answer, const char *service)
     return false;
 }
 
+/* With -d: that it begins later, and behind whom, or not at all. */
+static void print_queued(const json_t *answer, const struct wish *wish, const char *otherwise)
+{
+    json_t *row;
+    size_t i;
+
+    if (wish->json) {
+        print_plan(answer, true);
+        return;
+    }
+    if (otherwise)
+        printf("%s: %s\n", wish->service, otherwise);
+    json_array_foreach(json_object_get(answer, "plan"), i, row)
+    {
+        const json_t *behind = json_object_get(row, "behind");
+        if (json_is_integer(behind))
+            printf(wish->replace
+                       ? "%s: begins when the deploy to version %lld has turned round\n"
+                       : "%s: waits for the end of the deploy to version %lld; --replace turns that one round\n",
+                   json_text(row, "service"), json_integer_value(behind));
+    }
+}
+
 static int deploy(const struct cli *cli, const struct wish *wish, const struct spec *spec, json_t *environment)
 {
     struct client client;
@@ -179,24 +181,20 @@ static int deploy(const struct cli *cli, const struct wish *wish, const struct s
         return status;
     json_t *request = build_request(cli, &client, spec, wish, environment, &err);
     int r = err.code ? err.code : client_call(&client, "POST", "/v1/up", request, &answer, &err);
-    (void)fputs(json_text(answer, r == 0 ? "warnings" : "problems"), stderr);
-    if (r < 0) {
-        status = cli_refused(cli, &err);
-    } else if (wish->dry_run) {
-        print_plan(answer, wish->json);
-    } else if (wish->detach) {
-        print_queued(answer, wish);
-    }
     bool same = r == 0 && !wish->force && is_same(answer, wish->service);
+    const char *otherwise = same ? "nothing has changed; --force deploys it all the same" : NULL;
+    (void)fputs(json_text(answer, r == 0 ? "warnings" : "problems"), stderr);
+    if (r < 0)
+        status = cli_refused(cli, &err);
+    else if (wish->dry_run)
+        print_plan(answer, wish->json);
+    else if (wish->detach)
+        print_queued(answer, wish, otherwise);
     json_decref(answer);
     json_decref(request);
     if (status != CLI_DONE || wish->dry_run || wish->detach)
         return status;
-    const struct deploys_wish what = {
-        .service = wish->service,
-        .json = wish->json,
-        .otherwise = same ? "nothing has changed; --force deploys it all the same" : NULL,
-    };
+    const struct deploys_wish what = { .service = wish->service, .json = wish->json, .otherwise = otherwise };
     return deploys_follow(cli, &client, &what, &since);
 }
 
@@ -222,6 +220,8 @@ static int show_history(const struct cli *cli, const char *service, bool json)
         status = cli_refused(cli, &err);
     if (json && status == CLI_DONE)
         printer_json(chosen);
+    else if (status == CLI_DONE && json_array_size(chosen) == 0)
+        printf("no deploy has ended yet\n");
     json_decref(chosen);
     json_decref(list);
     return status;

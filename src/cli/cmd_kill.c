@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/client.h"
 
+#include "compose/value.h"
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct client client;
@@ -13,7 +15,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
     if (!cli_parse(cli, options, argc, argv, 0, SIZE_MAX))
         return cli->status;
-    int signo = cli_signal(signal);
+    int signo = value_signal(signal);
     if (signo < 0)
         return cli_usage(cli, "there is no signal \"%s\"", signal);
     json_t *body = json_pack("{s:i, s:o}", "signal", signo, "targets", client_names(cli, 0));

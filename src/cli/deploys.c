@@ -272,7 +272,7 @@ int deploys_verdict(const struct cli *cli, const struct client *client, const st
 {
     struct err err = { 0 };
     json_t *list = receipts_since(client, NULL, since, &err), *receipt;
-    int status = CLI_DONE;
+    int status = list ? CLI_DONE : cli_fail(cli, &err);
     size_t i;
 
     json_array_foreach(list, i, receipt)

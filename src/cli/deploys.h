@@ -32,7 +32,7 @@ struct deploys_wish {
 int deploys_follow(const struct cli *cli, const struct client *client, const struct deploys_wish *wish,
                    const struct deploys_since *since);
 
-/* The exit code that the deploys since then come to; tells of those that did not succeed. */
+/* The exit code that the deploys since then come to; tells of those that did not succeed, or that nobody can say. */
 int deploys_verdict(const struct cli *cli, const struct client *client, const struct deploys_since *since);
 
 /* A receipt, several lines. */

@@ -11,7 +11,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,23 +56,6 @@ int cli_duration(const char *text, int64_t *ret_ns)
         return -EINVAL;
     *ret_ns = (int64_t)total;
     return 0;
-}
-
-int cli_signal(const char *text)
-{
-    char *end;
-    long number = strtol(text, &end, 10);
-
-    if (*text && !*end)
-        return number > 0 && number < NSIG ? (int)number : -EINVAL;
-    if (strncasecmp(text, "SIG", 3) == 0)
-        text += 3;
-    for (int signo = 1; signo < NSIG; signo++) {
-        const char *name = sigabbrev_np(signo);
-        if (name && strcasecmp(name, text) == 0)
-            return signo;
-    }
-    return -EINVAL;
 }
 
 static int list_add(struct cli_list *list, const char *item)

@@ -202,6 +202,8 @@ int up_project(struct cli *cli, const struct up_options *options)
     if (!options->detach)
         return attach_until_down(&up.attach);
     status = attach_until_ready(&up.attach, options->wait_timeout_ns);
+    if (status != CLI_DONE && !rundir_busy(&up.client.dir))
+        return status; /* it went down meanwhile */
     const struct deploys_since since = { .seq = up.attach.since_seq, .time = up.attach.since_time };
     int verdict = deploys_verdict(cli, &up.client, &since);
     return verdict == CLI_DONE ? status : verdict;

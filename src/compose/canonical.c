@@ -305,7 +305,13 @@ struct node *canonical_command(struct loading *load, struct node *node)
     if (node->kind != NODE_STRING)
         return node;
     struct node *words = node_new(load->pool, NODE_LIST, node->place);
-    if (value_split(load->pool, node->place, node->u.string, words) < 0)
+    int result = value_split(load->pool, node->place, node->u.string, words);
+    if (result > 0)
+        problem_warning(
+            load->problems, node->place,
+            "only what stands before the `;`, `&`, `|`, `<` or `>` is run: no shell reads it; write [\"sh\", "
+            "\"-c\", \"…\"]");
+    if (result < 0)
         problem_error(
             load->problems, node->place,
             "`%s` cannot be split into words: a quote is not closed, or it needs a shell; write it as a list, "

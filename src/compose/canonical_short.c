@@ -82,10 +82,7 @@ static const char *split_port(struct loading *load, const char *text, struct por
     for (char *p = lower; *p; p++)
         *p = (char)tolower((unsigned char)*p);
     *ret = (struct port_text){ .protocol = lower, .host = "" };
-    bool known = false;
-    for (const char *const *p = protocols; *p; p++)
-        known = known || strcmp(*p, lower) == 0;
-    if (!known)
+    if (!names_have(protocols, lower))
         return "the protocol is tcp, udp or sctp";
     const char *target = colon ? colon + 1 : text;
     if (!read_range(target, len - (size_t)(target - text), &ret->target))

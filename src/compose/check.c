@@ -94,21 +94,6 @@ static void check_build(const struct check *check, const struct entry *service)
                       "service `%s` has both `dockerfile` and `dockerfile_inline`; remove one of them", service->key);
 }
 
-/* `names`: name → the service that has it. */
-static void check_container_name(const struct check *check, const struct entry *service, struct node *names)
-{
-    const struct node *name = node_get(service->value, "container_name");
-    const struct node *other = node_str(name) ? node_get(names, node_str(name)) : NULL;
-
-    if (other)
-        problem_error(check->load->problems, name->place,
-                      "service `%s` already has the container_name `%s`; no two containers have the same",
-                      node_str(other), node_str(name));
-    else if (node_str(name))
-        node_set(check->load->pool, names, node_str(name), name->place,
-                 node_string(check->load->pool, name->place, service->key));
-}
-
 /* What can be said in two ways is said once, or twice the same. */
 static void check_limits(const struct check *check, const struct entry *service)
 {
@@ -122,11 +107,12 @@ static void check_limits(const struct check *check, const struct entry *service)
     };
     const struct node *resources = node_get(node_get(service->value, "deploy"), "resources");
 
-    for (size_t i = 0; !check->load->no_interpolate && i < ARRAY_LEN(pairs); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         const struct entry *own = node_entry(service->value, pairs[i].own);
         const struct node *other = node_get(node_get(resources, pairs[i].part), pairs[i].name);
         struct pool *pool = check->load->pool;
-        if (own && other && strcmp(node_text(pool, own->value), node_text(pool, other)) != 0)
+        bool numbers = own && node_is(own->value, NODE_INT | NODE_FLOAT) && node_is(other, NODE_INT | NODE_FLOAT);
+        if (numbers && strcmp(node_text(pool, own->value), node_text(pool, other)) != 0)
             problem_error(check->load->problems, own->place,
                           "service `%s`: `%s` and `deploy.resources.%s.%s` differ; remove one of them", service->key,
                           pairs[i].own, pairs[i].part, pairs[i].name);
@@ -226,7 +212,6 @@ static void check_cycles(const struct check *check)
 void normalise_check(struct loading *load, const struct node *project, const struct node *disabled)
 {
     struct check check = { load, project, node_get(project, "services"), disabled };
-    struct node *names = node_new(load->pool, NODE_MAP, project->place);
 
     if (!node_is(check.services, NODE_MAP))
         return;
@@ -239,9 +224,27 @@ void normalise_check(struct loading *load, const struct node *project, const str
         check_references(&check, service, "models", "model");
         check_volumes(&check, service);
         check_build(&check, service);
-        check_container_name(&check, service, names);
         check_limits(&check, service);
         check_contradictions(&check, service);
     }
     check_cycles(&check);
+}
+
+void normalise_check_names(struct loading *load, const struct node *project)
+{
+    const struct node *services = node_get(project, "services");
+    struct node *names = node_new(load->pool, NODE_MAP, project->place); /* name → the service that has it */
+
+    for (size_t i = 0; node_is(services, NODE_MAP) && i < services->len; i++) {
+        const struct entry *service = &services->entries[i];
+        const struct node *name = node_get(service->value, "container_name");
+        const struct node *other = node_str(name) ? node_get(names, node_str(name)) : NULL;
+        if (other)
+            problem_error(load->problems, name->place,
+                          "service `%s` already has the container_name `%s`; no two containers have the same",
+                          node_str(other), node_str(name));
+        else if (node_str(name))
+            node_set(load->pool, names, node_str(name), name->place,
+                     node_string(load->pool, name->place, service->key));
+    }
 }

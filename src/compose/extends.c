@@ -124,7 +124,7 @@ static struct node *find_base(struct loading *load, const struct source *source,
                               const struct link *chain)
 {
     const struct node *name = node_get(extends, "service"), *file = node_get(extends, "file");
-    const char *path = node_str(file) ? load_path(load, load->base_dir, node_str(file)) : NULL;
+    const char *path = node_str(file) ? load_real_path(load, node_str(file)) : NULL;
     struct source other = *source;
 
     if (!node_str(name)) {

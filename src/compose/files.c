@@ -115,6 +115,11 @@ const char *load_model_path(struct loading *load, const char *path)
     return *way ? way : ".";
 }
 
+const char *load_real_path(struct loading *load, const char *path)
+{
+    return load_path(load, load->keep_paths ? load->keep_paths : load->base_dir, path);
+}
+
 /* A path of the command line. */
 static const char *given_path(struct loading *load, const char *base, const char *path)
 {

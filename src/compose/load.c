@@ -282,6 +282,8 @@ static void load_project(struct job *job)
     }
     normalise_check_rules(load, project);
     normalise_select(load, project, job->request->services, disabled);
+    if (!job->request->no_consistency)
+        normalise_check_names(load, project);
     if (job->request->prune)
         normalise_prune(load, project);
     normalise_nulls(load, project);

@@ -64,6 +64,8 @@ struct node *load_file(struct loading *load, struct place place, const char *pat
 const char *load_path(struct loading *load, const char *base, const char *path);
 /* `path` of the present file as it is to stand in the model: absolute, or as load->keep_paths says. */
 const char *load_model_path(struct loading *load, const char *path);
+/* The file that such a path means; absolute. */
+const char *load_real_path(struct loading *load, const char *path);
 /* Without `.`, `..`, doubled and last slashes. */
 const char *load_clean(struct pool *pool, const char *path);
 const char *load_dirname(struct pool *pool, const char *path);

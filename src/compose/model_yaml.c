@@ -238,34 +238,83 @@ static void drop_files(json_t *model)
     }
 }
 
+/* Who may be missing and is: somebody whom a profile switches off is not in the model. */
+static void drop_missing(json_t *model)
+{
+    json_t *services = json_object_get(model, "services"), *service, *dependency;
+    const char *key, *on;
+    void *next;
+
+    json_object_foreach(services, key, service)
+    {
+        json_t *depends_on = json_object_get(service, "depends_on");
+        json_object_foreach_safe(depends_on, next, on, dependency)
+        {
+            if (!json_object_get(services, on))
+                (void)json_object_del(depends_on, on);
+        }
+    }
+}
+
 json_t *model_loadable(const struct node *project, bool reference)
 {
     json_t *model = model_from_project(project, reference);
     drop_files(model);
+    if (!reference)
+        drop_missing(model);
     return model;
 }
 
-void model_print_escaped(const char *text, struct buf *out)
+/* The text with each dollar sign twice; NULL: no memory. */
+static json_t *escaped(const char *text)
 {
-    for (size_t len; *text; text += len) {
-        len = strcspn(text, "$") + (strchr(text, '$') != NULL);
-        buf_add(out, text, len);
-        if (text[len - 1] == '$')
-            buf_puts(out, "$");
+    struct buf out CLEANUP_BUF = { 0 };
+
+    for (; *text; text++) {
+        buf_add(&out, text, 1);
+        if (*text == '$')
+            buf_puts(&out, "$");
     }
+    return out.failed ? NULL : json_string(out.data);
+}
+
+static bool has_dollar(const json_t *value)
+{
+    return json_is_string(value) && strchr(json_string_value(value), '$');
+}
+
+bool model_escape(json_t *model)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+    bool ok = true;
+
+    json_object_foreach(model, key, value)
+    {
+        if (has_dollar(value))
+            ok = json_object_set_new(model, key, escaped(json_string_value(value))) == 0 && ok;
+        else
+            ok = model_escape(value) && ok;
+    }
+    json_array_foreach(model, i, value)
+    {
+        if (has_dollar(value))
+            ok = json_array_set_new(model, i, escaped(json_string_value(value))) == 0 && ok;
+        else
+            ok = model_escape(value) && ok;
+    }
+    return ok;
 }
 
 bool model_print_loadable(const json_t *model, struct buf *out)
 {
-    CLEANUP_BUF struct buf text = { 0 };
     json_t *copy = json_deep_copy(model);
+    bool ok = copy && model_escape(copy);
 
-    if (!copy)
-        return false;
     drop_files(copy);
-    model_print_yaml(copy, &text);
+    if (ok)
+        model_print_yaml(copy, out);
     json_decref(copy);
-    if (!text.failed)
-        model_print_escaped(text.data, out);
-    return !text.failed && !out->failed;
+    return ok && !out->failed;
 }

@@ -25,7 +25,8 @@ static bool is_on(struct nginx_block *block, const struct nginx_directive *direc
 
 /* --- numbers ---------------------------------------------------------------------------------------------------- */
 
-bool nginx_time(const char *text, int64_t *ret_ns)
+/* "10", "10s", "1m30s", "500ms". */
+static bool read_time(const char *text, int64_t *ret_ns)
 {
     int64_t seconds;
 
@@ -36,7 +37,8 @@ bool nginx_time(const char *text, int64_t *ret_ns)
     return value_duration(text, ret_ns) == 0 && *ret_ns >= 0;
 }
 
-bool nginx_size(const char *text, int64_t *ret)
+/* "8k", "1m", "2g". */
+static bool read_size(const char *text, int64_t *ret)
 {
     size_t digits = strspn(text, "0123456789");
     bool good = digits > 0 && digits < 16 && (!text[digits] || (strchr("kKmMgG", text[digits]) && !text[digits + 1]));
@@ -46,7 +48,7 @@ bool nginx_size(const char *text, int64_t *ret)
 static int64_t time_of(struct nginx_block *block, const struct nginx_word *word)
 {
     int64_t ns = 0;
-    if (!nginx_time(word->text, &ns))
+    if (!read_time(word->text, &ns))
         problem_error(block->config->problems, word->place, "`%s` is no time; write 10s, 500ms or 1m", word->text);
     return ns;
 }
@@ -54,7 +56,7 @@ static int64_t time_of(struct nginx_block *block, const struct nginx_word *word)
 static int64_t size_of(struct nginx_block *block, const struct nginx_word *word)
 {
     int64_t bytes = 0;
-    if (!nginx_size(word->text, &bytes))
+    if (!read_size(word->text, &bytes))
         problem_error(block->config->problems, word->place, "`%s` is no size; write 8k or 10m", word->text);
     return bytes;
 }

@@ -132,10 +132,6 @@ struct nginx_upstream *nginx_config_upstream(const struct nginx_config *config, 
 /* Why that directive is refused and what to do about it; NULL: nothing is known of it. */
 const char *nginx_refused(const char *name);
 
-/* "10", "10s", "1m30s", "500ms" → ns; "8k", "1m", "2g" → bytes. False: it is none. */
-bool nginx_time(const char *text, int64_t *ret_ns);
-bool nginx_size(const char *text, int64_t *ret);
-
 /* What variables of the file have fixed values where they stand. */
 struct nginx_scope {
     struct nginx_config *config;

@@ -180,7 +180,7 @@ static bool is_of_connection(struct making *making, const char *name, const char
 
     if (strcasecmp(name, "Connection") != 0 && strcasecmp(name, "Upgrade") != 0)
         return false;
-    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
         if (strcasecmp(value, harmless[i]) == 0)
             return true;
     return value[0] == '$' && node_entry(making->config->ignored, value + 1);

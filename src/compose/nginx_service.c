@@ -2,9 +2,11 @@
 #include "compose/nginx_service.h"
 
 #include "compose/nginx_gateway.h"
+#include "compose/normalise.h"
 #include "compose/value.h"
 
 #include "base/cleanup.h"
+#include "base/names.h"
 
 #include <string.h>
 
@@ -129,30 +131,25 @@ static bool uses_host_network(const struct node *service)
 
 /* --- taking it out ---------------------------------------------------------------------------------------------- */
 
-/* Does another service live in its namespaces, mount what it mounts, or call it by its name? */
-static bool is_needed(const struct node *services, const char *name)
-{
-    static const char *const namespaces[] = { "network_mode", "ipc", "pid", "uts", "cgroup" };
-    static const char *const lists[] = { "links", "volumes_from" };
+struct need {
+    const char *name;
+    bool found;
+};
 
-    for (size_t i = 0; i < services->len; i++) {
-        const struct node *service = services->entries[i].value;
-        for (size_t n = 0; n < ARRAY_LEN(namespaces); n++) {
-            const char *text = node_str(node_get(service, namespaces[n]));
-            if (text && strncmp(text, "service:", 8) == 0 && strcmp(text + 8, name) == 0)
-                return true;
-        }
-        for (size_t n = 0; n < ARRAY_LEN(lists); n++) {
-            const struct node *list = node_get(service, lists[n]);
-            for (size_t l = 0; node_is(list, NODE_LIST) && l < list->len; l++) {
-                const char *text = node_str(node_at(list, l));
-                size_t len = strcspn(text, ":");
-                if (strlen(name) == len && strncmp(text, name, len) == 0)
-                    return true;
-            }
-        }
-    }
-    return false;
+static void note_need(void *data, const char *name, struct place place, bool restart)
+{
+    struct need *need = data;
+    need->found = need->found || strcmp(need->name, name) == 0;
+}
+
+/* Does another service live in its namespaces, mount what it mounts, or call it by its name? */
+static bool is_needed(struct pool *pool, const struct node *services, const char *name)
+{
+    struct need need = { .name = name };
+
+    for (size_t i = 0; i < services->len; i++)
+        normalise_ties(pool, services->entries[i].value, note_need, &need);
+    return need.found;
 }
 
 static void forget_dependencies(struct node *services, const char *name)
@@ -211,14 +208,6 @@ static struct node *understand(struct loading *load, const struct node *project,
     return NULL;
 }
 
-static bool is_chosen(const char *const *chosen, const char *name)
-{
-    for (; chosen && *chosen; chosen++)
-        if (strcmp(*chosen, name) == 0)
-            return true;
-    return false;
-}
-
 void nginx_service_replace(struct loading *load, struct node *project, const char *const *chosen)
 {
     struct node *services = node_get(project, "services");
@@ -226,7 +215,7 @@ void nginx_service_replace(struct loading *load, struct node *project, const cha
     for (size_t i = services ? services->len : 0; i-- > 0;) {
         const struct entry *service = &services->entries[i];
         if (!is_nginx_image(node_str(node_get(service->value, "image"))) || node_get(service->value, "build") ||
-            is_chosen(chosen, service->key) || is_needed(services, service->key))
+            (chosen && names_have(chosen, service->key)) || is_needed(load->pool, services, service->key))
             continue;
         const struct node *gateway = understand(load, project, service);
         if (!gateway)

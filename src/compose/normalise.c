@@ -3,6 +3,8 @@
 
 #include "compose/envfile.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,10 +32,38 @@ static struct node *make_map(struct loading *load, struct node *map, const char 
 
 /* --- What is implied --- */
 
-/* A dependency that another attribute implies; one that is written down stays as it is. */
-static void imply(struct loading *load, struct node *service, const char *on, struct place place, bool restart)
+void normalise_ties(struct pool *pool, const struct node *service, normalise_tie_fn *each, void *data)
 {
-    struct node *depends_on = make_map(load, service, "depends_on", place);
+    static const char *const namespaces[] = { "network_mode", "ipc", "pid", "uts", "cgroup" };
+    const struct node *links = node_get(service, "links"), *volumes = node_get(service, "volumes_from");
+
+    for (size_t i = 0; node_is(links, NODE_LIST) && i < links->len; i++) {
+        const char *link = node_str(node_at(links, i));
+        each(data, pool_strndup(pool, link, strcspn(link, ":")), node_at(links, i)->place, true);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(namespaces); i++) {
+        const struct node *value = node_get(service, namespaces[i]);
+        if (node_str(value) && strncmp(node_str(value), "service:", 8) == 0)
+            each(data, node_str(value) + 8, value->place, true);
+    }
+    for (size_t i = 0; node_is(volumes, NODE_LIST) && i < volumes->len; i++) {
+        const char *from = node_str(node_at(volumes, i));
+        if (strncmp(from, "container:", 10) != 0)
+            each(data, pool_strndup(pool, from, strcspn(from, ":")), node_at(volumes, i)->place, false);
+    }
+}
+
+struct implying {
+    struct loading *load;
+    struct node *service;
+};
+
+/* A dependency that another attribute implies; one that is written down stays as it is. */
+static void imply(void *data, const char *on, struct place place, bool restart)
+{
+    const struct implying *implying = data;
+    struct loading *load = implying->load;
+    struct node *depends_on = make_map(load, implying->service, "depends_on", place);
 
     if (node_get(depends_on, on))
         return;
@@ -41,27 +71,6 @@ static void imply(struct loading *load, struct node *service, const char *on, st
     set_text(load, dependency, "condition", place, "service_started");
     node_set(load->pool, dependency, "restart", place, node_bool(load->pool, place, restart));
     node_set(load->pool, dependency, "required", place, node_bool(load->pool, place, true));
-}
-
-static void imply_dependencies(struct loading *load, struct node *service)
-{
-    static const char *const namespaces[] = { "network_mode", "ipc", "pid", "uts", "cgroup" };
-    const struct node *links = node_get(service, "links"), *volumes = node_get(service, "volumes_from");
-
-    for (size_t i = 0; node_is(links, NODE_LIST) && i < links->len; i++) {
-        const char *link = node_str(node_at(links, i));
-        imply(load, service, pool_strndup(load->pool, link, strcspn(link, ":")), node_at(links, i)->place, true);
-    }
-    for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
-        const struct node *value = node_get(service, namespaces[i]);
-        if (node_str(value) && strncmp(node_str(value), "service:", 8) == 0)
-            imply(load, service, node_str(value) + 8, value->place, true);
-    }
-    for (size_t i = 0; node_is(volumes, NODE_LIST) && i < volumes->len; i++) {
-        const char *from = node_str(node_at(volumes, i));
-        if (strncmp(from, "container:", 10) != 0)
-            imply(load, service, pool_strndup(load->pool, from, strcspn(from, ":")), node_at(volumes, i)->place, false);
-    }
 }
 
 /* Null values take the environment's; those that it does not have stay null, or go when `drop`. */
@@ -118,7 +127,7 @@ static void normalise_service(struct loading *load, struct node *service, bool *
     inherit_image(load, service);
     if (build)
         normalise_build(load, build);
-    imply_dependencies(load, service);
+    normalise_ties(load->pool, service, imply, &(struct implying){ load, service });
 }
 
 void normalise_defaults(struct loading *load, struct node *project)
@@ -196,13 +205,13 @@ static void read_values(struct loading *load, const struct node *file, const str
     struct scope scope = { load, own };
     struct interpolation with = { .pool = load->pool, .problems = load->problems, .lookup = look_up, .data = &scope };
 
-    load_env_file(load, &with, file->place, load_path(load, load->base_dir, node_str(file)), raw, into);
+    load_env_file(load, &with, file->place, load_real_path(load, node_str(file)), raw, into);
 }
 
 static bool is_missing(struct loading *load, const struct node *file)
 {
     struct stat st;
-    return stat(load_path(load, load->base_dir, node_str(file)), &st) < 0 && errno == ENOENT;
+    return stat(load_real_path(load, node_str(file)), &st) < 0 && errno == ENOENT;
 }
 
 /* What the service itself says wins over its files. */
@@ -239,7 +248,7 @@ static void read_env_files(struct loading *load, struct node *service)
         else if (!optional)
             problem_error(load->problems, path->place,
                           "there is no file %s; make it, or say that it may be missing: {path: …, required: false}",
-                          load_path(load, load->base_dir, node_str(path)));
+                          load_real_path(load, node_str(path)));
     }
     lay_over(load, service, "environment", values);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "compose/schema.h"
 
+#include "base/cleanup.h"
 #include "base/nearest.h"
 
 #include <ctype.h>
@@ -37,7 +38,7 @@ const struct schema *schema_child(const struct schema *schema, const char *key)
 
 /* --- The nearest name --- */
 
-const char *schema_nearest(const struct schema *schema, const char *word)
+static const char *nearest_field(const struct schema *schema, const char *word)
 {
     const char *best = NULL;
     for (const struct attribute *field = schema->fields; field && field->name; field++)
@@ -89,7 +90,7 @@ static const char *kinds_text(struct check *check, unsigned kinds)
 
     if (kinds & NODE_FLOAT) /* "a number" says both */
         kinds &= ~(unsigned)NODE_INT;
-    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         if (!(kinds & order[i]))
             continue;
         kinds &= ~(unsigned)order[i];
@@ -119,12 +120,18 @@ static const char *mend(struct check *check, const struct schema *schema, const 
         return "; an item of a list is written with a blank behind its dash";
     if (text && node->kind == NODE_STRING && schema == &schema_service && !schema_field(schema, path->key))
         return pool_printf(check->pool, "; write {image: \"%s\"}", text);
+    if (text && node->kind == NODE_STRING && schema->required && !schema->required[1] && !(schema->kinds & NODE_LIST))
+        return pool_printf(check->pool, "; write {%s: %s}", schema->required[0], text);
     if (node->kind == NODE_NULL && schema->kinds & NODE_MAP)
         return "; nothing stands below it: is what follows indented far enough?";
     if (schema == &schema_service && path->key && schema_field(schema, path->key))
         return pool_printf(check->pool, "; `%s` belongs to a service: indent it below one", path->key);
     if (text && schema->format == FORMAT_DURATION)
         return pool_printf(check->pool, "; write it with its unit, like %ss", text);
+    if (schema->format == FORMAT_BOOL)
+        return "; write true or false";
+    if (schema->format == FORMAT_INT)
+        return "; write a whole number";
     if (text && schema->kinds & NODE_STRING)
         return pool_printf(check->pool, "; write \"%s\"", text);
     if (text && schema->kinds & NODE_LIST)
@@ -173,7 +180,7 @@ static const char *owner_of(struct check *check, const struct schema *schema, co
 /* How to mend it; "" when nothing is known. */
 static const char *mend_unknown(struct check *check, const struct schema *schema, const struct entry *entry)
 {
-    const char *near = schema_nearest(schema, entry->key), *owner;
+    const char *near = nearest_field(schema, entry->key), *owner;
 
     if (near)
         return pool_printf(check->pool, "; did you mean `%s`?", near);

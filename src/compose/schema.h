@@ -99,8 +99,6 @@ void schema_validate(struct pool *pool, struct problems *problems, const struct 
 void schema_require(struct pool *pool, struct problems *problems, const struct schema *schema, struct node *node,
                     const char *path);
 
-/* The name nearest to `word` among the schema's fields, NULL when none is near. */
-const char *schema_nearest(const struct schema *schema, const char *word);
 /* The nearest key of a map (may be NULL); NULL also when nobody will read it. */
 const char *schema_nearest_key(const struct problems *problems, const struct node *map, const char *word);
 

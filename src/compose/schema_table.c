@@ -57,8 +57,7 @@ static const struct attribute respond_fields[] = {
     END,
 };
 static const struct attribute redirect_fields[] = {
-    { "status", &(const struct schema){ .kinds = NODE_INT | NODE_STRING, .format = FORMAT_INT, .min = 301, .max = 308 },
-      P, "301, 302, 303, 307 or 308" },
+    { "status", &integer, P, "301, 302, 303, 307 or 308" },
     { "to", &string, P, "where to; a template" },
     END,
 };

@@ -7,15 +7,10 @@
 
 #include "compose/schema.h"
 
-#include <string.h>
+#include "base/cleanup.h"
+#include "base/names.h"
 
-static bool is_chosen(const char *name, const char *const *chosen)
-{
-    for (; chosen && *chosen; chosen++)
-        if (strcmp(*chosen, name) == 0)
-            return true;
-    return false;
-}
+#include <string.h>
 
 static bool is_active(const struct node *service, const struct node *active)
 {
@@ -45,7 +40,7 @@ struct node *normalise_profiles(struct loading *load, struct node *project, cons
     struct node *disabled = node_new(load->pool, NODE_MAP, project->place);
 
     for (size_t i = node_is(services, NODE_MAP) ? services->len : 0; i-- > 0;)
-        if (!is_active(services->entries[i].value, active) && !is_chosen(services->entries[i].key, chosen))
+        if (!is_active(services->entries[i].value, active) && !(chosen && names_have(chosen, services->entries[i].key)))
             disable(load, services, i, disabled);
     return disabled;
 }
@@ -109,7 +104,7 @@ void normalise_prune(struct loading *load, struct node *project)
     static const char *const sections[] = { "networks", "volumes", "secrets", "configs", "models" };
     const struct node *services = node_get(project, "services");
 
-    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
         struct node *resources = node_get(project, sections[i]);
         struct node *used = node_new(load->pool, NODE_MAP, project->place);
         for (size_t j = 0; node_is(services, NODE_MAP) && j < services->len; j++) {

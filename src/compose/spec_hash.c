@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What can change under a running instance: numbers, timings, and what only the supervisor or the gateway looks at. */
+/* What can change under a running instance: numbers, timings, and what only the supervisor or the gateway looks at. And
+   the names of files whose contents are in `environment` and `labels`: who loads a printed model has only these. */
 static const char *const outside[] = { "depends_on",  "restart", "scale",       "profiles",
                                        "ports",       "links",   "stop_signal", "stop_grace_period",
-                                       "healthcheck", "deploy",  "x-daruma",    NULL };
+                                       "healthcheck", "deploy",  "x-daruma",    "env_file",
+                                       "label_file",  NULL };
 static const char *const outside_deploy[] = { "replicas", "restart_policy", "update_config", "rollback_config", NULL };
 static const char *const outside_daruma[] = {
     "deploy", "healthcheck", "drain_timeout", "drain_upgraded", "restart_unhealthy", "max_inflight", "slow_start", NULL

@@ -23,10 +23,15 @@ static void read_test(struct loading *load, const struct node *test, struct spec
         return;
     }
     bool shell = strcmp(kind, "CMD-SHELL") == 0;
-    if (test->len < 2 || (shell && test->len > 2)) {
+    if (test->len < 2) {
         problem_error(load->problems, test->place, "%s wants %s behind it", kind, shell ? "one string" : "a command");
         return;
     }
+    /* To a shell they are its parameters, so that a program runs, but without its options. */
+    if (shell && test->len > 2)
+        problem_warning(load->problems, test->place,
+                        "only `%s` is run: write all of it in one string, or CMD in place of CMD-SHELL",
+                        node_text(load->pool, node_at(test, 1)));
     ret->test = shell ? SPEC_TEST_SHELL : SPEC_TEST_CMD;
     ret->command = read_strings(load->pool, test) + 1;
 }

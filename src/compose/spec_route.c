@@ -119,7 +119,7 @@ static struct spec_page read_page(struct loading *load, const struct node *node,
     if (file && text)
         problem_error(load->problems, file->place, "`file` and `body` cannot both be the page");
     else if (file) {
-        const char *read = load_read(load, file->place, load_path(load, load->base_dir, node_str(file)), &len);
+        const char *read = load_read(load, file->place, load_real_path(load, node_str(file)), &len);
         page = read ? read : "";
         if (strlen(page) != len)
             problem_error(load->problems, file->place, "the page holds a zero byte; only text can be a page");
@@ -192,7 +192,7 @@ static bool check_name(struct loading *load, struct place place, const char *nam
         good = good && (isalnum((unsigned char)*c) || strchr("!#$%&'*+-.^_`|~", *c));
     if (!good)
         problem_error(load->problems, place, "`%s` is no name of a header field", name);
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (strcasecmp(name, ours[i]) == 0) {
             problem_error(load->problems, place, "`%s` is written by the gateway itself", name);
             return false;

@@ -296,7 +296,8 @@ static void build_hooks(struct loading *load, const struct node *list, struct sp
         const struct node *hook = node_at(list, i);
         char **command = read_strings(load->pool, node_get(hook, "command"));
         if (!command || !command[0]) {
-            problem_error(load->problems, list->entries[i].place, "the hook has no `command`; write what to run");
+            if (!hook->faulty)
+                problem_error(load->problems, list->entries[i].place, "the hook has no `command`; write what to run");
             continue;
         }
         ret->list[ret->len++] = (struct spec_hook){

@@ -3,9 +3,10 @@
 
 #include <string.h>
 
-/* The length of the UTF-8 sequence at `p`, 0 when it is none (RFC 3629). */
-static size_t utf8_len(const unsigned char *p, size_t left)
+/* RFC 3629: no overlong forms, no surrogates. */
+size_t utf8_sequence(const char *text, size_t left)
 {
+    const unsigned char *p = (const unsigned char *)text;
     size_t len = p[0] < 0x80                   ? 1
                  : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
                  : (p[0] & 0xf0) == 0xe0       ? 3
@@ -43,7 +44,7 @@ static size_t valid_len(const char *text, size_t len)
     while (i < len && step > 0) {
         while (i < len && bytes[i] > 0 && bytes[i] < 0x80)
             i++;
-        step = i < len && bytes[i] ? utf8_len(bytes + i, len - i) : 0;
+        step = i < len && text[i] ? utf8_sequence(text + i, len - i) : 0;
         i += step;
     }
     return i;

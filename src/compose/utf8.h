@@ -14,6 +14,9 @@ bool utf8_check(struct problems *problems, const char *file, const struct origin
 /* The place of the byte at `offset`; what is before it is UTF-8. */
 struct place utf8_place(const char *file, const struct origin *origin, const char *text, size_t offset);
 
+/* The length of the UTF-8 sequence at `text`, of which there are `left` bytes; 0 when it is none. NUL is one. */
+size_t utf8_sequence(const char *text, size_t left);
+
 /* Is the string UTF-8? */
 bool utf8_is_valid(const char *text);
 

@@ -178,7 +178,7 @@ int value_int(const char *text, int64_t *ret)
 int value_split(struct pool *pool, struct place place, const char *line, struct node *words)
 {
     struct text word = { .pool = pool };
-    bool in_word = false;
+    bool in_word = false, rest = false;
     char quote = '\0';
 
     for (const char *p = line; *p; p++) {
@@ -196,6 +196,7 @@ int value_split(struct pool *pool, struct place place, const char *line, struct 
             /* A file descriptor in front of a redirection belongs to it. */
             if (strchr("<>", *p) && in_word && strspn(text_str(&word), "0123456789") == word.len)
                 in_word = false;
+            rest = p[1 + strspn(p + 1, " \t\r\n")];
             break;
         } else if (strchr("()", *p)) {
             return -EINVAL;
@@ -213,7 +214,7 @@ int value_split(struct pool *pool, struct place place, const char *line, struct 
         return -EINVAL;
     if (in_word)
         node_append(pool, words, node_string(pool, place, text_str(&word)));
-    return 0;
+    return rest;
 }
 
 int value_signal(const char *text)

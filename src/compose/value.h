@@ -23,7 +23,7 @@ int value_bool(const char *text, bool *ret, bool *ret_old);
 int value_int(const char *text, int64_t *ret);
 
 /* A command line split into words, as Compose does: quotes and backslashes as in a shell, no expansion; ends at an
-   unquoted ; & | < >. Appends to the LIST. */
+   unquoted ; & | < >. Appends to the LIST. 1: there was more behind that end. */
 int value_split(struct pool *pool, struct place place, const char *line, struct node *words);
 
 /* An absolute path of Windows: C:\a, c:/a, \\host\share. */

@@ -59,6 +59,7 @@ static const char *mend(const char *message)
         { "wrongly indented double-quoted", "; is the quote closed?" },
         { "wrongly indented single-quoted", "; is the quote closed?" },
         { "wrongly indented flow", "; is the bracket closed?" },
+        { "missing comma in flow", "; inside of brackets a text with brackets in it, like ${NAME}, stands in quotes" },
         { "single-quoted scalar", "; inside of '…' a quote is written twice" },
         { "invalid escape", "; a backslash is written twice" },
         { "cannot start with", "; write it in quotes" },

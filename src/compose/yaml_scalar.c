@@ -5,20 +5,14 @@
  */
 #include "compose/yaml.h"
 
+#include "base/names.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool is_one_of(const char *text, const char *const *words)
-{
-    for (; *words; words++)
-        if (strcmp(text, *words) == 0)
-            return true;
-    return false;
-}
 
 static bool resolve_word(struct node *node, const char *text)
 {
@@ -31,14 +25,14 @@ static bool resolve_word(struct node *node, const char *text)
 
     if (strlen(text) > strlen("false"))
         return false;
-    if (is_one_of(text, null)) {
+    if (names_have(null, text)) {
         node->kind = NODE_NULL;
-    } else if (is_one_of(text, yes) || is_one_of(text, no)) {
+    } else if (names_have(yes, text) || names_have(no, text)) {
         node->kind = NODE_BOOL;
-        node->u.boolean = is_one_of(text, yes);
-    } else if (is_one_of(text, nan_words) || is_one_of(text, inf) || is_one_of(text, minus_inf)) {
+        node->u.boolean = names_have(yes, text);
+    } else if (names_have(nan_words, text) || names_have(inf, text) || names_have(minus_inf, text)) {
         node->kind = NODE_FLOAT;
-        node->u.number = is_one_of(text, nan_words) ? NAN : is_one_of(text, inf) ? INFINITY : -INFINITY;
+        node->u.number = names_have(nan_words, text) ? NAN : names_have(inf, text) ? INFINITY : -INFINITY;
     } else {
         return false;
     }

@@ -175,8 +175,6 @@ void daemon_go_down(struct daemon *daemon, bool kill)
         listeners_close_published(&daemon->listeners, daemon->memory.board);
         workers_sync(daemon->workers);
         supervisor_down(daemon->supervisor);
-    } else {
-        kill = true;
     }
     if (kill && !daemon->killing) {
         daemon->killing = true;
@@ -220,7 +218,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
         if (info.ssi_signo == SIGHUP)
             daemon_reload(daemon);
         else
-            daemon_go_down(daemon, false);
+            daemon_go_down(daemon, daemon->stopping); /* the second one means it */
     }
 }
 

@@ -43,28 +43,14 @@ static const char *usual(unsigned status)
 /* What an answer of our own begins with. RFC 9110 §6.6.1: who makes an answer, and has a clock, says when. */
 static void put_head(struct text *text, unsigned status)
 {
-    static const char days[] = "SunMonTueWedThuFriSat";
-    time_t now = time(NULL);
-    struct tm tm;
-
     text_put(text, "HTTP/1.1 ");
     text_number(text, status);
     text_put(text, " ");
     text_put(text, http1_reason(status));
     text_put(text, "\r\nServer: daruma\r\n");
-    if (!gmtime_r(&now, &tm))
-        return;
     text_put(text, "Date: ");
-    text_add(text, days + 3 * (size_t)tm.tm_wday, 3);
-    text_put(text, ", ");
-    text_padded(text, (uint64_t)tm.tm_mday, 2);
-    text_put(text, " ");
-    text_month(text, &tm);
-    text_put(text, " ");
-    text_padded(text, (uint64_t)tm.tm_year + 1900, 4);
-    text_put(text, " ");
-    text_time(text, &tm);
-    text_put(text, " GMT\r\n");
+    text_date(text, time(NULL));
+    text_put(text, "\r\n");
 }
 
 size_t gw_answer_text(const struct gw_answer *answer, char *out, size_t size)

@@ -141,7 +141,7 @@ static bool lengths_hold(const struct conn *conn)
     case CONN_CONNECTING:
     case CONN_SENDING:
     case CONN_RELAYING:
-        in = in && conn->in_sent <= conn->in_len && conn->head_len <= GW_BLOCK;
+        in = in && conn->in_sent <= conn->in_len && conn->head_len <= GW_BLOCK && conn->passed <= conn->in_left;
         __attribute__((fallthrough));
     case CONN_HELD:
     case CONN_VERDICT:

@@ -49,21 +49,38 @@ static void copy_fields(struct text *text, const char *buf, const struct http1_h
     }
 }
 
+/* Takes the next line off `lines`; false at their end. */
+static bool next_line(struct gw_span *lines, struct gw_span *ret)
+{
+    const char *end = lines->len > 0 ? memchr(lines->text, '\n', lines->len) : NULL;
+    if (!end)
+        return false;
+    *ret = (struct gw_span){ lines->text, (size_t)(end - lines->text) };
+    lines->text += ret->len + 1;
+    lines->len -= ret->len + 1;
+    return true;
+}
+
 /* Marks the fields that a route does not let through. */
 static void mark_dropped(const char *buf, struct http1_head *head, struct gw_span names)
 {
-    const char *end = names.text + names.len;
-    for (const char *at = names.text, *line; at < end; at = line + 1) {
-        line = memchr(at, '\n', (size_t)(end - at));
-        if (!line)
-            return;
-        size_t len = (size_t)(line - at);
+    struct gw_span name;
+    while (next_line(&names, &name))
         for (unsigned i = 0; i < head->headers; i++) {
             struct http1_header *header = &head->header[i];
-            if (header->name.len == len && strncasecmp(buf + header->name.at, at, len) == 0)
+            if (header->name.len == name.len && strncasecmp(buf + header->name.at, name.text, name.len) == 0)
                 header->hop_by_hop = true;
         }
-    }
+}
+
+/* Has the route its own word about Date? */
+static bool is_date_dropped(struct gw_span names)
+{
+    struct gw_span name;
+    while (next_line(&names, &name))
+        if (name.len == 4 && memcmp(name.text, "date", 4) == 0)
+            return true;
+    return false;
 }
 
 #define FIELD_BIT(id) (UINT64_C(1) << HTTP1_FIELD_##id)
@@ -307,17 +324,12 @@ static struct http1_header *find_location(const char *buf, struct http1_head *he
     if (location == none)
         return NULL;
     struct gw_span value = { buf + location->value.at, location->value.len };
-    const char *end = pairs.text + pairs.len;
-    for (const char *from = pairs.text, *to, *next; from < end; from = next + 1) {
-        to = memchr(from, '\n', (size_t)(end - from));
-        next = to ? memchr(to + 1, '\n', (size_t)(end - to - 1)) : NULL;
-        if (!next)
-            return NULL;
-        size_t len = (size_t)(to - from);
-        if (len > value.len || memcmp(value.text, from, len) != 0)
+    struct gw_span from, to;
+    while (next_line(&pairs, &from) && next_line(&pairs, &to)) {
+        if (from.len > value.len || memcmp(value.text, from.text, from.len) != 0)
             continue;
-        ret[0] = (struct gw_span){ to + 1, (size_t)(next - to - 1) };
-        ret[1] = (struct gw_span){ value.text + len, value.len - len };
+        ret[0] = to;
+        ret[1] = (struct gw_span){ value.text + from.len, value.len - from.len };
         return location;
     }
     return NULL;
@@ -371,6 +383,11 @@ ssize_t gw_forward_response(const char *buf, struct http1_head *head, const stru
         text_put(&text, "Connection: close\r\n");
     else if (facts->http10)
         text_put(&text, "Connection: keep-alive\r\n");
+    if (facts->date.len > 0 && !is_date_dropped(facts->rewrite.drop)) {
+        text_put(&text, "Date: ");
+        text_add(&text, facts->date.text, facts->date.len);
+        text_add(&text, "\r\n", 2);
+    }
     if (facts->served_by && head->status >= 200) {
         text_put(&text, "X-Served-By: ");
         text_put(&text, facts->served_by);

@@ -66,6 +66,7 @@ struct gw_forward_response {
     bool http10;              /* the client speaks HTTP/1.0 */
     bool dechunk;             /* the body goes out without its chunks, until close */
     bool enchunk;             /* a body until close goes out in chunks */
+    struct gw_span date;      /* of an answer that does not say when it was made; none: nothing is added */
     struct gw_span cookie[3]; /* Set-Cookie: name, value, attributes; no name: none */
     struct gw_rewrite rewrite;
     const struct gw_facts *gaps; /* of the request; NULL: they have none */

@@ -101,8 +101,29 @@ void gw_hold_expired(struct gw_worker *worker, struct conn *conn)
     gw_exchange_give_up(worker, conn, 503, NULL);
 }
 
+/* Nobody is there, and nobody is on the way. */
+static bool is_in_vain(const struct gw_worker *worker, const struct conn *conn, int why)
+{
+    const struct board_route *route = gw_conn_route(worker, conn);
+    if (why != -ENOENT)
+        return false;
+    for (uint32_t t = 0; t < route->targets; t++)
+        if (!worker->view->services[route->service[t]].vacant)
+            return false;
+    return true;
+}
+
+static void give_up(struct gw_worker *worker, struct conn *conn)
+{
+    gw_exchange_give_up(worker, conn, 503, "nothing runs that could answer this");
+}
+
 void gw_hold(struct gw_worker *worker, struct conn *conn, int why)
 {
+    if (is_in_vain(worker, conn, why)) {
+        give_up(worker, conn);
+        return;
+    }
     if (conn->due_ns == 0)
         conn->due_ns = worker->now + gw_conn_route(worker, conn)->hold_ns;
     if (conn->due_ns <= worker->now || worker->held.count + worker->queued >= HOLD_MAX) {
@@ -122,8 +143,11 @@ static bool try_again(struct gw_worker *worker, struct conn *conn)
 {
     gw_mark(worker, conn);
     int why = gw_attempt_place(worker, conn);
+    bool in_vain = is_in_vain(worker, conn, why);
+    if (in_vain)
+        give_up(worker, conn);
     gw_mark_none(worker);
-    if (why == 0) {
+    if (why == 0 || in_vain) {
         gw_loop_again(worker, conn);
         return true;
     }

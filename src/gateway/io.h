@@ -33,7 +33,7 @@ void gw_watch_out(struct gw_worker *worker, int fd, uint8_t *io, enum gw_kind ki
 /*
  * The two calls that everything is read and written with; they mark the connection first (mark.h). `flags` are send(2)'s.
  * More than 0: bytes. 0: nothing now, the next edge will tell.
- * -1: gw_recv: end (GW_EOF, and GW_ERROR when it was a reset); gw_send: the other side takes no more (GW_ERROR).
+ * -1: gw_recv: end (GW_EOF, and GW_ERROR when it was a reset); gw_send: the other side takes no more.
  */
 ssize_t gw_recv(struct gw_worker *worker, struct conn *conn, struct gw_socket *socket, char *buf, size_t len);
 struct iovec;

@@ -10,6 +10,7 @@
 #include "gateway/failure.h"
 #include "gateway/io.h"
 #include "gateway/limit.h"
+#include "gateway/mark.h"
 #include "gateway/proxy.h"
 #include "gateway/response.h"
 #include "gateway/rewrite.h"
@@ -20,6 +21,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 /* --- the request ------------------------------------------------------------------------------------------------ */
@@ -261,15 +263,9 @@ static void refuse_head(struct gw_worker *worker, struct conn *conn, int error)
     }
 }
 
-/* True when bytes went out, or it has come to an end. */
-static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
+/* What gw_send() to the upstream has returned. True when bytes went out, or it has come to an end. */
+static bool went_out(struct gw_worker *worker, struct conn *conn, struct upstream *upstream, ssize_t n)
 {
-    ssize_t head = conn->head_sent == GW_HEAD_DONE ? 0 : make_head(worker, conn);
-    if (head < 0) {
-        refuse_head(worker, conn, (int)head);
-        return true;
-    }
-    ssize_t n = send_from_block(worker, conn, upstream, (size_t)head);
     if (n < 0) {
         /* It may have answered before it closed; reading will tell. */
         conn->flags |= CONN_SEND_BROKEN;
@@ -279,6 +275,17 @@ static bool send_request(struct gw_worker *worker, struct conn *conn, struct ups
     if (n == 0)
         gw_watch_out(worker, upstream->fd, &upstream->io, GW_KIND_UPSTREAM, upstream->generation, conn->upstream);
     return n > 0;
+}
+
+/* As went_out(). */
+static bool send_request(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
+{
+    ssize_t head = conn->head_sent == GW_HEAD_DONE ? 0 : make_head(worker, conn);
+    if (head < 0) {
+        refuse_head(worker, conn, (int)head);
+        return true;
+    }
+    return went_out(worker, conn, upstream, send_from_block(worker, conn, upstream, (size_t)head));
 }
 
 /* The body turned out malformed (-EBADMSG) or too large (-EFBIG). */
@@ -297,8 +304,7 @@ static void refuse_body(struct gw_worker *worker, struct conn *conn, int error)
     }
 }
 
-/* Reads more of the request's body, when there is room for it. True when bytes came. They do not go through a pipe (pipe.h):
-   what is copied here is near when the instance reads it, where it would have to fetch uncopied bytes from afar. */
+/* Reads more of the request's body, when there is room for it. True when bytes came. */
 static bool read_body(struct gw_worker *worker, struct conn *conn)
 {
     bool full = conn->in_len == GW_BLOCK;
@@ -325,18 +331,73 @@ static bool read_body(struct gw_worker *worker, struct conn *conn)
     return true;
 }
 
+/* Is the rest of the body worth being passed on past the block? Nothing of it is looked at, it is too long to be kept, and the
+   last read filled all the room it had. Only TCP drops what it has not handed out (MSG_TRUNC, tcp(7)). */
+static bool worth_passing(const struct conn *conn)
+{
+    return (conn->io & GW_BULK) && conn->in_framing == HTTP1_LENGTH && conn->in_left >= GW_BLOCK && !in_block(conn) &&
+           !conn->is_unix;
+}
+
+/* What the upstream has got is dropped where it lies. */
+static bool drop_passed(struct gw_worker *worker, struct conn *conn)
+{
+    gw_mark(worker, conn);
+    ssize_t n = (ssize_t)gw_replayed(worker, &conn->socket, false);
+    if (n == 0)
+        n = recv(conn->fd, NULL, conn->passed, MSG_TRUNC);
+    if (n <= 0 || n > conn->passed) {
+        conn->io |= GW_ERROR; /* they are not where they were */
+        return false;
+    }
+    conn->taken += (uint64_t)n;
+    conn->passed -= (uint32_t)n;
+    conn->in_left -= (uint64_t)n;
+    if (conn->in_left == 0)
+        conn->flags |= CONN_REQUEST_WHOLE;
+    gw_limit_body_came(worker, conn, (size_t)n);
+    return true;
+}
+
+/* Passes on what has come of the body: it is copied, the copy is sent, and what went out is dropped in the client's socket.
+   Until then it waits there, however slow the upstream is. It does not go through a pipe (pipe.h): what is copied here is
+   near when the instance reads it, where it would have to fetch uncopied bytes from afar. As went_out(). */
+static bool pass_body(struct gw_worker *worker, struct conn *conn, struct upstream *upstream)
+{
+    size_t most = conn->in_left < GW_PASS ? (size_t)conn->in_left : GW_PASS;
+
+    if (!(upstream->io & GW_WRITABLE))
+        return false;
+    ssize_t there = recv(conn->fd, worker->passing, most, MSG_PEEK);
+    if (there <= 0) {
+        if (gw_read_nothing(&conn->io, there) < 0)
+            conn->io |= GW_ERROR; /* gone in the middle of its request */
+        return false;
+    }
+    ssize_t n = gw_send(worker, conn, &upstream->socket, &(struct iovec){ worker->passing, (size_t)there }, 1, 0);
+    if (n <= 0)
+        return went_out(worker, conn, upstream, n);
+    conn->flags |= CONN_REPLAY_LOST;
+    conn->passed = (uint32_t)n;
+    if (there < GW_BLOCK)
+        conn->io &= (uint8_t)~GW_BULK;
+    if (n == there && (size_t)there < most && !(conn->io & GW_HUP))
+        conn->io &= (uint8_t)~GW_READABLE;
+    return drop_passed(worker, conn);
+}
+
 bool gw_relay_request(struct gw_worker *worker, struct conn *conn)
 {
     struct upstream *upstream = gw_conn_upstream(worker, conn);
-    bool moved = false;
+    bool moved = conn->passed > 0 && drop_passed(worker, conn); /* a worker before us did not live to do it */
 
     if (!upstream || (conn->flags & CONN_SEND_BROKEN))
-        return false;
+        return moved;
     if (in_block(conn) && (upstream->io & GW_WRITABLE))
-        moved = send_request(worker, conn, upstream);
+        moved |= send_request(worker, conn, upstream);
     if (conn->head_sent == GW_HEAD_DONE && !(conn->flags & (CONN_REQUEST_WHOLE | CONN_SEND_BROKEN)) &&
         (conn->io & GW_READABLE))
-        moved |= read_body(worker, conn);
+        moved |= worth_passing(conn) ? pass_body(worker, conn, upstream) : read_body(worker, conn);
     if (moved && conn->state == CONN_SENDING)
         gw_conn_touch(worker, conn);
     return moved;

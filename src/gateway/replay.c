@@ -11,14 +11,18 @@
 #include <sys/ioctl.h>
 
 enum {
-    TRIES = 100,                         /* at figures of one moment */
-    AT_ONCE = GW_BLOCK + GW_FORWARD_MAX, /* bytes that one call moves at the most */
-    STATE_SYN_SENT = 2,                  /* tcpi_state, as in tcp_states.h of the kernel */
+    TRIES = 100,        /* at figures of one moment */
+    AT_ONCE = GW_PASS,  /* bytes that one call moves at the most */
+    STATE_SYN_SENT = 2, /* tcpi_state, as in tcp_states.h of the kernel */
+    STATE_FIN_WAIT1 = 4,
+    STATE_FIN_WAIT2 = 5,
     STATE_CLOSED = 7,
     STATE_CLOSE_WAIT = 8,
     STATE_LAST_ACK = 9,
     STATE_CLOSING = 11,
 };
+
+static_assert((int)AT_ONCE >= (int)GW_BLOCK + (int)GW_FORWARD_MAX, "a head and what is in its block");
 
 uint32_t gw_replay_roll_back(struct gw_worker *worker)
 {
@@ -83,12 +87,12 @@ static bool ask_tcp(const struct gw_socket *socket, bool connected, struct gw_re
         return false;
     if (info.tcpi_state == STATE_CLOSED || info.tcpi_state == STATE_SYN_SENT)
         return true; /* nothing more, or nothing yet */
-    /* The SYN of the side that connects is counted as acknowledged; a FIN that has come, as received. */
-    bool fin =
-        info.tcpi_state == STATE_CLOSE_WAIT || info.tcpi_state == STATE_LAST_ACK || info.tcpi_state == STATE_CLOSING;
+    /* A FIN counts as a byte that was received, and one of our own and the SYN of who connects as given. */
+    uint8_t state = info.tcpi_state;
+    bool both = state == STATE_LAST_ACK || state == STATE_CLOSING, fin = both || state == STATE_CLOSE_WAIT,
+         own_fin = both || state == STATE_FIN_WAIT1 || state == STATE_FIN_WAIT2;
     replay->taken = info.tcpi_bytes_received - fin - (uint64_t)unread - socket->taken;
-    if (!(socket->io & GW_SHUT))
-        replay->given = info.tcpi_bytes_acked - connected + (uint64_t)unacked - socket->given;
+    replay->given = info.tcpi_bytes_acked - connected - own_fin + (uint64_t)unacked - socket->given;
     return replay->taken <= AT_ONCE && replay->given <= AT_ONCE;
 }
 

@@ -81,6 +81,20 @@ static void set_cookie(const struct gw_worker *worker, const struct conn *conn, 
     cookie[2].text = board_text(worker->view, route->sticky_more, &cookie[2].len);
 }
 
+/* RFC 9110 §6.6.1: an answer that goes on without a Date gets that of its coming. */
+static struct gw_span missing_date(struct gw_worker *worker)
+{
+    const struct http1_head *head = &worker->response;
+    time_t now = time(NULL);
+    for (unsigned i = 0; i < head->headers; i++)
+        if (head->header[i].field == HTTP1_FIELD_DATE)
+            return (struct gw_span){ 0 };
+    if (worker->date_at != now)
+        text_date(&(struct text){ .at = worker->date, .end = worker->date + sizeof(worker->date) }, now);
+    worker->date_at = now;
+    return (struct gw_span){ worker->date, sizeof(worker->date) };
+}
+
 static bool begin_response(struct gw_worker *worker, struct conn *conn)
 {
     const struct http1_head *head = &worker->response;
@@ -99,6 +113,7 @@ static bool begin_response(struct gw_worker *worker, struct conn *conn)
     if (!(conn->flags & CONN_REQUEST_WHOLE) || worker->draining || until_close)
         conn->flags &= ~(uint32_t)CONN_KEEP_ALIVE;
     facts.close = !(conn->flags & CONN_KEEP_ALIVE);
+    facts.date = missing_date(worker);
     facts.http10 = conn->flags & CONN_HTTP10;
     facts.rewrite = gw_relay_rewrite(worker->view, &gw_conn_route(worker, conn)->response);
     set_cookie(worker, conn, cookie, facts.cookie);

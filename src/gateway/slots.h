@@ -38,7 +38,7 @@
 
 #define GW_ARENA_MAGIC UINT64_C(0x6461727561726e31) /* "daruarn1" */
 #ifndef GW_ARENA_LAYOUT                             /* a story builds a program of another one */
-#define GW_ARENA_LAYOUT 10u
+#define GW_ARENA_LAYOUT 11u
 #endif
 #define GW_NONE      UINT32_MAX
 #define GW_HEAD_DONE UINT32_MAX /* conn.head_sent: all of it */
@@ -59,7 +59,7 @@ enum gw_io {
     GW_EOF = 1 << 4,      /* recv() has returned 0 */
     GW_SHUT = 1 << 5,     /* we have sent FIN */
     GW_WANT_OUT = 1 << 6, /* EPOLLOUT is part of the registration */
-    GW_BULK = 1 << 7,     /* the last recv() filled all the room it had: it is worth a pipe (pipe.h) */
+    GW_BULK = 1 << 7, /* the last recv() filled all the room it had: it is worth a pipe (pipe.h), or a larger copy */
 };
 
 /* Facts about the exchange on a connection. */
@@ -173,7 +173,7 @@ struct conn {
     uint32_t serial;         /* of the request, on this connection */
     uint32_t routes_version; /* of the board when the head of this attempt began to go out */
     uint32_t queue;          /* HELD: the service at which it waits for room; GW_NONE: it waits for something else */
-    uint32_t pad_end;
+    uint32_t passed;         /* bytes of the body that the upstream has got and that still lie in the client's socket */
 };
 static_assert(sizeof(struct conn) == 456, "layout");
 

@@ -69,6 +69,26 @@ static inline void text_time(struct text *text, const struct tm *tm)
     text_padded(text, (uint64_t)tm->tm_sec, 2);
 }
 
+enum { TEXT_DATE = 29 };
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT": IMF-fixdate, RFC 9110 §5.6.7; TEXT_DATE bytes. */
+static inline void text_date(struct text *text, time_t at)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    struct tm tm = { 0 };
+    (void)gmtime_r(&at, &tm);
+    text_add(text, days + 3 * (size_t)tm.tm_wday, 3);
+    text_put(text, ", ");
+    text_padded(text, (uint64_t)tm.tm_mday, 2);
+    text_put(text, " ");
+    text_month(text, &tm);
+    text_put(text, " ");
+    text_padded(text, (uint64_t)tm.tm_year + 1900, 4);
+    text_put(text, " ");
+    text_time(text, &tm);
+    text_put(text, " GMT");
+}
+
 /* The 16 hexadecimal digits of a number, in the order in which they lie in memory: for names, not for reading. */
 static inline void text_hex(char out[16], uint64_t number)
 {

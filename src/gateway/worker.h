@@ -12,9 +12,13 @@
 #include "gateway/route.h"
 #include "gateway/shared.h"
 #include "gateway/slots.h"
+#include "gateway/text.h"
 #include "gateway/timers.h"
 
-enum { GW_PIPES_IDLE = 32 }; /* empty ones that are kept */
+enum {
+    GW_PIPES_IDLE = 32,   /* empty ones that are kept */
+    GW_PASS = 256 * 1024, /* bytes of a request's body that are passed on at once */
+};
 
 /* Bytes that a worker before us has moved without living to see it: the next call on that socket and in that direction
    returns their number and is not made. */
@@ -56,9 +60,12 @@ struct gw_worker {
     struct gw_path path; /* of the request that is being looked at */
     struct gw_pipe pipes[GW_PIPES_IDLE];
     uint32_t pipes_idle;
+    time_t date_at; /* which second `date` says */
+    char date[TEXT_DATE];
     char matched[GW_PATH]; /* the path that its groups lie in, when it is another one by now */
     char target[GW_PATH];  /* what became of its path and query (rewrite.h) */
     char scratch[GW_FORWARD_MAX];
+    char passing[GW_PASS]; /* a copy of what is being passed on; the bytes themselves lie in the client's socket */
 };
 
 static inline uint32_t gw_conn_index(const struct gw_worker *worker, const struct conn *conn)

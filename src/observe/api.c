@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "compose/value.h"
 #include "observe/text.h"
 
 #include <errno.h>
@@ -146,6 +147,45 @@ static const char **take_names(json_t *body, const char *key, struct api_answer 
     return names;
 }
 
+/* What names of a request may mean. */
+enum who { A_SERVICE, AN_INSTANCE, WHO_WROTE };
+
+static bool has_text(const json_t *list, const char *key, const char *text)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)(uintptr_t)list, i, item)
+    {
+        const char *found = json_string_value(key ? json_object_get(item, key) : item);
+        if (found && strcmp(found, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Refuses a name that means nobody, before anything is done for those beside it; of logs, silence would look like an instance
+ * that says nothing. Wider meanings include the narrower ones; logs are also of those that are gone.
+ */
+static bool known_names(const struct api *api, const char *const *names, enum who who, struct api_answer *answer)
+{
+    json_t *project = api->calls.project(api->calls.data);
+    json_t *instances = who > A_SERVICE ? api->calls.instances(api->calls.data) : NULL;
+
+    for (; names && *names; names++) {
+        if (has_text(json_object_get(project, "services"), NULL, *names) || has_text(instances, "instance", *names) ||
+            (who == WHO_WROTE && logs_exist(api->logs_dir, *names)))
+            continue;
+        refuse(answer, 404, "there is no service%s \"%.100s\"; \"daruma ps\" shows those that are",
+               who == A_SERVICE ? "" : " or instance", *names);
+        break;
+    }
+    json_decref(project);
+    json_decref(instances);
+    return answer->status < 400;
+}
+
 static void post_restart(const struct api *api, const struct api_request *request, json_t *body,
                          struct api_answer *answer)
 {
@@ -153,7 +193,7 @@ static void post_restart(const struct api *api, const struct api_request *reques
     struct err err = { 0 };
     int r = 0;
 
-    if (answer->status >= 400)
+    if (answer->status >= 400 || !known_names(api, names, A_SERVICE, answer))
         return;
     for (size_t i = 0; r == 0 && (i == 0 || (names && names[i])); i++)
         r = api->calls.restart(api->calls.data, names ? names[i] : NULL, &err);
@@ -212,6 +252,8 @@ static void post_scale(const struct api *api, const struct api_request *request,
             refuse(answer, 400, "%s: the number of replicas has to be a number from 0 to 10000", service);
             return;
         }
+        if (!known_names(api, (const char *const[]){ service, NULL }, A_SERVICE, answer))
+            return;
     }
     json_object_foreach(body, service, replicas)
     {
@@ -223,27 +265,24 @@ static void post_scale(const struct api *api, const struct api_request *request,
     answer_json(answer, 202, json_object());
 }
 
-/* "KILL", "SIGKILL" or a number. 0 for null; -EINVAL with the refusal. */
+/* A name or a number. 0 for null; -EINVAL with the refusal. */
 static int take_signal(json_t *body, int fallback, struct api_answer *answer)
 {
     json_t *value = json_object_get(body, "signal");
-    const char *name = json_string_value(value);
+    json_int_t number = json_integer_value(value);
+    int signo = -EINVAL;
 
     if (!value)
         return fallback;
     if (json_is_null(value))
         return 0;
-    if (json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) < NSIG)
-        return (int)json_integer_value(value);
-    if (name && strncasecmp(name, "SIG", 3) == 0)
-        name += 3;
-    for (int signo = 1; name && signo < NSIG; signo++) {
-        const char *known = sigabbrev_np(signo);
-        if (known && strcasecmp(known, name) == 0)
-            return signo;
-    }
-    refuse(answer, 400, "\"signal\" has to be a signal's name or number");
-    return -EINVAL;
+    if (json_is_string(value))
+        signo = value_signal(json_string_value(value));
+    else if (number > 0 && number < NSIG)
+        signo = (int)number;
+    if (signo < 0)
+        refuse(answer, 400, "\"signal\" has to be a signal's name or number");
+    return signo;
 }
 
 static void post_kill(const struct api *api, const struct api_request *request, json_t *body, struct api_answer *answer)
@@ -253,7 +292,7 @@ static void post_kill(const struct api *api, const struct api_request *request, 
     struct err err = { 0 };
     int r = 0;
 
-    if (answer->status >= 400)
+    if (answer->status >= 400 || !known_names(api, names, AN_INSTANCE, answer))
         return;
     for (size_t i = 0; r == 0 && (i == 0 || (names && names[i])); i++)
         r = api->calls.kill(api->calls.data, names ? names[i] : NULL, signo ? signo : SIGKILL, &err);
@@ -343,35 +382,6 @@ static void get_events(const struct api *api, const struct api_request *request,
     };
 }
 
-/* Refuses a name that nobody has or has had: silence would look like an instance that says nothing. */
-static bool known_names(const struct api *api, const char *const *names, struct api_answer *answer)
-{
-    json_t *instances = api->calls.instances(api->calls.data), *instance, *service;
-    json_t *project = api->calls.project(api->calls.data);
-    size_t i;
-
-    for (; *names; names++) {
-        bool found = logs_exist(api->logs_dir, *names);
-        json_array_foreach(instances, i, instance)
-        {
-            const char *name = json_string_value(json_object_get(instance, "instance"));
-            found = found || (name && strcmp(*names, name) == 0);
-        }
-        json_array_foreach(json_object_get(project, "services"), i, service)
-        {
-            const char *name = json_string_value(service);
-            found = found || (name && strcmp(*names, name) == 0);
-        }
-        if (!found) {
-            refuse(answer, 404, "there is no service or instance \"%.100s\"", *names);
-            break;
-        }
-    }
-    json_decref(project);
-    json_decref(instances);
-    return answer->status < 400;
-}
-
 static void get_logs(const struct api *api, const struct api_request *request, json_t *body, struct api_answer *answer)
 {
     const char *names[NAMES + 1] = { 0 };
@@ -379,7 +389,7 @@ static void get_logs(const struct api *api, const struct api_request *request, j
 
     for (size_t i = 0; i < NAMES && (names[i] = request->query(request, "service", i)); i++)
         ;
-    if (!known_names(api, names, answer) || !query_number(request, "tail", -1, COUNT_END, &tail, answer) ||
+    if (!known_names(api, names, WHO_WROTE, answer) || !query_number(request, "tail", -1, COUNT_END, &tail, answer) ||
         !query_number(request, "since", 0, TIME_END_S, &since, answer) ||
         !query_number(request, "after", 0, COUNT_END, &after, answer))
         return;

@@ -17,7 +17,8 @@ enum { API_PAUSE_MAX_S = 3600 };
 
 /*
  * What can be asked of the supervisor. JSON results are new references, NULL when out of memory. The others return 0
- * or a negative errno with `err`: -EINVAL becomes 400, -ENOENT 404, -EBUSY 409, all else 500.
+ * or a negative errno with `err`: -EINVAL becomes 400, -ENOENT and -ESRCH 404, -EBUSY and
+ * -EALREADY 409, all else 500.
  */
 struct api_calls {
     void *data;

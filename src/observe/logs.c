@@ -306,6 +306,18 @@ static void restore(struct logs *logs, uint32_t slot)
     logfile_cut(&log->file, record.inode, (int64_t)record.size);
 }
 
+/* Nobody has written down how far lines were numbered: on behind those that are there. */
+static void count_on(struct logs *logs)
+{
+    const struct logs_query query = { .tail = 1 };
+    struct logs_reader *reader = logs_reader_new(logs->dir, &query);
+    struct logs_line line;
+
+    while (reader && logs_reader_next(reader, &line))
+        logs->number = line.number > logs->number ? line.number : logs->number;
+    logs_reader_free(reader);
+}
+
 /* Goes on where the writer before us died. */
 static void restore_all(struct logs *logs)
 {
@@ -316,6 +328,8 @@ static void restore_all(struct logs *logs)
         end = logs->next_slot > slot ? slot + 1 : end;
     }
     logs->next_slot = end;
+    if (end == 0)
+        count_on(logs);
     size_t len = logs->inbox ? inbox_length(logs->inbox) : 0;
     if (len == 0)
         return;

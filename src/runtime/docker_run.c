@@ -47,9 +47,18 @@ void docker_fail_memory(struct runtime_handle *handle)
     docker_fail(handle, &err);
 }
 
-/* It was to end before it ran. */
+/* It was to end before it ran. Another container in its place ends, too, and is remembered: who goes down removes it. */
 void docker_give_up(struct runtime_handle *handle)
 {
+    if (handle->old_id[0] && handle->step < DOCKER_REMOVE_OLD) {
+        docker_go(handle, DOCKER_STOP_OLD);
+        return;
+    }
+    if (handle->old_id[0]) {
+        memcpy(handle->id, handle->old_id, sizeof(handle->id));
+        (void)docker_keep(handle); /* without memory it stands there, stopped */
+        docker_doubt(handle);
+    }
     handle->how = (struct runtime_exit){
         .cause = CAUSE_KILLED, .status = handle->cancelled, .by_signal = true, .at_ns = clock_now()
     };
@@ -194,9 +203,9 @@ int docker_signal(struct runtime *runtime, struct runtime_handle *handle, int si
         handle->pending = signo;
         return docker_send_signal(handle);
     }
-    /* What the Engine is making just now is waited for: otherwise nobody would know of it. */
+    /* What the Engine is making just now, or looks for, is waited for: otherwise nobody would know of it. */
     handle->cancelled = handle->pending = signo;
-    if (handle->step >= DOCKER_CREATE && handle->call)
+    if ((handle->step >= DOCKER_CREATE || handle->adopting) && handle->call)
         return 0;
     engine_cancel(handle->call);
     handle->call = NULL;

@@ -21,6 +21,12 @@ enum { LOOKS_MAX = 5 };
 
 static void step_begin(struct runtime_handle *handle);
 
+/* It is to end, and does not run as far as anybody knows. One that is looked for does: it has to be found in order to end. */
+static bool need_not_start(const struct runtime_handle *handle)
+{
+    return handle->cancelled && handle->step < DOCKER_START && !handle->adopting;
+}
+
 /* ---- an Engine that does not answer ---- */
 
 static void try_again(struct runtime_handle *handle)
@@ -51,7 +57,7 @@ void docker_step_due(struct loop_timer *timer)
         docker_tell_exit(handle);
     else if (handle->step == DOCKER_RUN)
         docker_go(handle, DOCKER_CHECK);
-    else if (handle->cancelled && handle->step < DOCKER_START)
+    else if (need_not_start(handle))
         docker_give_up(handle);
     else
         step_begin(handle);
@@ -65,7 +71,7 @@ void docker_go(struct runtime_handle *handle, enum docker_step step)
     handle->step = step;
     handle->pause_ns = 0;
     handle->told = false;
-    if (handle->cancelled && step < DOCKER_START && step != DOCKER_REMOVE_OLD)
+    if (need_not_start(handle) && step != DOCKER_STOP_OLD)
         docker_give_up(handle);
     else
         step_begin(handle);
@@ -307,7 +313,7 @@ static void on_answer(void *owner, int status, const json_t *json, const struct 
     if (handle->archive > 0)
         (void)close(handle->archive);
     handle->archive = 0;
-    if (handle->cancelled && status < 0 && handle->step < DOCKER_START) {
+    if (status < 0 && need_not_start(handle) && !handle->old_id[0]) {
         docker_give_up(handle);
         return;
     }
@@ -315,7 +321,7 @@ static void on_answer(void *owner, int status, const json_t *json, const struct 
         return;
     if (handle->step == DOCKER_LOOK && ok)
         take_look(handle, json);
-    else if (handle->step == DOCKER_STOP_OLD) /* whatever came of it, it is removed by force */
+    else if (handle->step == DOCKER_STOP_OLD) /* whatever came of it: it is removed by force */
         docker_go(handle, DOCKER_REMOVE_OLD);
     else if (handle->step == DOCKER_REMOVE_OLD && (ok || status == 404 || status == 409))
         docker_removed_old(handle, status);

@@ -281,14 +281,6 @@ void supervisor_each(const struct supervisor *supervisor, void (*fn)(void *data,
         }
 }
 
-/* Will it never start as things are? */
-static bool is_blocked_for_good(const struct supervisor *supervisor, const struct service *service)
-{
-    const char *waits_for;
-    return supervisor->nodes[service->index].status == ORDER_PENDING &&
-           order_may_start(supervisor->nodes, supervisor->len, service->index, &waits_for) == ORDER_NEVER;
-}
-
 enum supervisor_state supervisor_state(const struct supervisor *supervisor)
 {
     bool starting = false, degraded = false;
@@ -303,7 +295,7 @@ enum supervisor_state supervisor_state(const struct supervisor *supervisor)
         }
         if (!service->wanted || service->state == SERVICE_READY || service->state == SERVICE_DOWN)
             continue;
-        bool failed = is_blocked_for_good(supervisor, service);
+        bool failed = service_is_blocked(service);
         for (size_t n = 0; n < service->len; n++)
             failed = failed || service->instances[n]->state == INSTANCE_FAILED;
         degraded = degraded || failed;

@@ -331,6 +331,7 @@ size_t service_ready_count(const struct service *service)
 
 struct tally {
     size_t wanted, running, ready, done, failed, there;
+    size_t ended;      /* done or failed, and nobody has asked for more */
     size_t candidates; /* of a new version, and not ready: they are not missed yet */
     bool started;
 };
@@ -350,6 +351,7 @@ static struct tally count(const struct service *service)
         tally.ready += instance->state == INSTANCE_SERVING;
         tally.done += instance->state == INSTANCE_DONE;
         tally.failed += instance->state == INSTANCE_FAILED;
+        tally.ended += (instance->state == INSTANCE_DONE || instance->state == INSTANCE_FAILED) && !instance->due;
         tally.candidates += deploying && !instance->served && instance_is_new(instance);
     }
     tally.there += deploy_job_runs(service);
@@ -431,6 +433,34 @@ void service_update(struct service *service)
     if (service->came_back && service->wanted && service->state == SERVICE_READY)
         restart_dependents(service);
     service_keep(service);
+}
+
+bool service_is_blocked(const struct service *service)
+{
+    const struct supervisor *supervisor = service->supervisor;
+    const char *waits_for;
+    return supervisor->nodes[service->index].status == ORDER_PENDING &&
+           order_may_start(supervisor->nodes, supervisor->len, service->index, &waits_for) == ORDER_NEVER;
+}
+
+void service_share(struct service *service)
+{
+    struct supervisor_peers *peers = &service->supervisor->peers;
+    const struct spec_service *spec = service->version.spec;
+    struct tally tally = count(service);
+    bool vacant = !deploy_is_active(service) && (tally.ended == tally.wanted || service_is_blocked(service));
+    char name[BOARD_NAME];
+
+    if (service->told && service->vacant == vacant)
+        return;
+    board_write_begin(peers->board);
+    board_service_vacate(peers->board, supervisor_board_name(spec, 0, name), vacant);
+    for (size_t i = 0; i < spec->ports_len; i++)
+        board_service_vacate(peers->board, supervisor_board_name(spec, spec->ports[i].target, name), vacant);
+    board_write_end(peers->board);
+    peers->ring(peers->data);
+    service->vacant = vacant;
+    service->told = true;
 }
 
 void service_prune(struct service *service)

@@ -130,6 +130,7 @@ static void on_settle(struct loop_timer *timer)
     for (size_t i = 0; i < supervisor->len; i++) {
         service_settle(supervisor->services[i]);
         service_prune(supervisor->services[i]);
+        service_share(supervisor->services[i]);
     }
     free_gone_services(supervisor);
     if (supervisor_is_down(supervisor) && !supervisor->told_down) {
@@ -344,6 +345,7 @@ static int apply_chosen(struct supervisor *supervisor, struct spec_ref *ref, con
 
     for (size_t i = 0; i < spec->services_len; i++) {
         struct service *service = supervisor_find(supervisor, spec->services[i].name);
+        service->told = false; /* there may be routes that lead to it now */
         if (!chosen[i])
             continue;
         int r = configure(service, ref, &spec->services[i]);

@@ -106,6 +106,8 @@ struct service {
     size_t len, cap;
     bool was_ready; /* since it was wanted: one ready replica is now enough for those who depend on it */
     bool came_back; /* one of its instances was started again: dependents with `restart` follow when all is ready */
+    bool told;      /* the board knows whether it is `vacant` (board.h) */
+    bool vacant;
     enum service_state state;
     int slot;                      /* of its record; -1: none */
     struct service_record kept;    /* as it is there */
@@ -175,6 +177,10 @@ void service_stop(struct service *service, enum cause cause);
 void service_replace(struct service *service, enum cause cause);
 /* Tries again what was given up; completed jobs only when `also_done`. */
 void service_revive(struct service *service, bool also_done);
+/* Will it never start as things are, for something that it depends on? */
+bool service_is_blocked(const struct service *service);
+/* Tells the gateway whether there is any use in waiting for it. */
+void service_share(struct service *service);
 /* Frees instances that are neither wanted nor there. */
 void service_prune(struct service *service);
 size_t service_ready_count(const struct service *service);

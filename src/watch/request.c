@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -69,7 +70,8 @@ static int split_authority(const struct url *url, struct watch_request *request,
     (void)snprintf(request->port, sizeof(request->port), "%.*s", (int)port_len, port_len ? port + 1 : "");
     if (port_len == 0)
         (void)strcpy(request->port, "80");
-    if (strspn(request->port, "0123456789") != strlen(request->port))
+    long number = strtol(request->port, NULL, 10);
+    if (strspn(request->port, "0123456789") != strlen(request->port) || number < 1 || number > UINT16_MAX)
         return err_set(err, -EINVAL, "\"%s\" is no port number", request->port);
     return 0;
 }

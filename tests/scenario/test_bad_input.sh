@@ -53,7 +53,7 @@ END
         "base.yaml:1:48: services.base.stop_grace_period must be a string, not an integer; write it with its unit, like 10s" \
         "extended at $PWD/compose.yaml:3:28" "compose.override.yaml:1:20: unknown attribute \`imgae\`" \
         "compose.yaml:2:34: service \`first\` refers to the service \`frist\`, which is not defined; did you mean \`first\`?" \
-        "compose.yaml:2:52: cannot read $PWD/nowhere.env" "compose.yaml:2:74: \`allways\` is no restart rule" \
+        "compose.yaml:2:52: there is no file $PWD/nowhere.env" "compose.yaml:2:74: \`allways\` is no restart rule" \
         "compose.yaml:3:63: \`high:80\` is no port" "WEB_PORT comes from $PWD/.env:1" \
         "compose.yaml:4:3: services.third must be a mapping, not null; nothing stands below it" \
         "compose.yaml:5:10: services.image must be a mapping, not a string; \`image\` belongs to a service" \

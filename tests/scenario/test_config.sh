@@ -50,6 +50,17 @@ story_what_is_printed_loads_to_the_same_project() {
     cmp first.json third.json || fail "the project printed as JSON is another one"
 }
 
+story_what_is_printed_does_not_refer_to_what_a_profile_switches_off() {
+    compose <<'END'
+services:
+  web: {image: i, depends_on: {db: {condition: service_started, required: false}, app: {condition: service_started}}}
+  app: {image: i}
+  db: {image: i, profiles: [x]}
+END
+    daruma config | daruma -f - config --format json >out
+    assert_eq "$(jq -c '.services.web.depends_on | keys' out)" '["app"]'
+}
+
 # Texts that YAML would take for something else, as values and as keys; numbers as they were written.
 story_strange_texts_and_fractions_come_through() {
     cat >compose.yaml <<'END'
@@ -94,7 +105,9 @@ story_paths_can_stay_relative() {
     mkdir -p sub/inner ../elsewhere
     printf 'A=1\n' >a.env
     printf 'B=1\n' >sub/b.env
-    printf 'services: {base: {build: ., env_file: b.env, volumes: ["./d:/d", "../up:/up"]}}\n' >sub/base.yaml
+    printf 'services: {base: {extends: {file: inner/root.yaml, service: root}, build: ., env_file: b.env,
+        volumes: ["./d:/d", "../up:/up"]}}\n' >sub/base.yaml
+    printf 'services: {root: {volumes: ["./r:/r"]}}\n' >sub/inner/root.yaml
     printf 'services: {more: {build: ../x}}\n' >sub/inner/more.yaml
     printf 'services: {far: {build: ./y}}\n' >../elsewhere/far.yaml
     cat >compose.yaml <<'END'
@@ -107,7 +120,7 @@ END
     daruma config --no-path-resolution --format json >out
     assert_eq "$(jq -c '[.services[].build.context]' out)" '["sub","../elsewhere/y","sub/x","./o/../p"]'
     assert_eq "$(jq -c '[.services[].volumes[]?.source], .secrets.s.file' out | paste -sd ' ')" \
-        '["sub/d","up","~/h","./v","/w"] "./s.txt"'
+        '["sub/inner/r","sub/d","up","~/h","./v","/w"] "./s.txt"'
     assert_eq "$(jq -r '.services | .own.environment.A + .ext.environment.B' out)" "11"
     cd sub
     daruma -f ../compose.yaml config --no-path-resolution --format json | cmp - ../out ||

@@ -282,7 +282,7 @@ story_a_name_that_is_taken_is_told_and_a_second_up_mends_it() {
     engine_start
     docker create --name taken daruma/app:1 /app >/dev/null
     containers "    container_name: taken"
-    expect_exit 1 daruma up -d
+    expect_exit 1 daruma up -d --wait-timeout 60s # which says what it waits for
     assert_contains "$(cat err)" "cannot create the container taken"
     assert_contains "$(cat err)" "already in use"
     assert_contains "$(cat err)" "tried again until"

@@ -124,6 +124,21 @@ END
     assert_eq "$(instance slow-1 .state)" serving
 }
 
+story_a_second_down_is_as_patient_as_the_first() {
+    compose <<'END'
+services:
+  slow:
+    x-daruma: {process: {command: 'trap "sleep 1; exit 0" TERM; while :; do sleep 0.05; done'}}
+END
+    up
+    daruma down >down 2>&1 &
+    local down=$!
+    becomes 5 '[[ $(daruma ps --json | jq -r ".[0].state") == stopping ]]'
+    expect_exit 0 daruma down
+    assert_contains "$(cat out)" "slow-1 exited with status 0"
+    wait $down || fail "the first one ended with $?: $(cat down)"
+}
+
 # What is opened must not become a standard stream: the supervisor would close the project's lock with it.
 story_closed_standard_streams_do_no_harm() { # sanitized
     one_instance

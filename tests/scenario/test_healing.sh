@@ -23,6 +23,28 @@ story_kill_exits_1_and_on_failure_brings_it_back() { # sanitized
     assert_eq "$(events instance.exit '.service == "app" and .status == 1')" 1 "exits in the events"
 }
 
+# While somebody is on the way a request waits; when nobody is, its client is told so.
+story_nobody_waits_for_what_has_failed_for_good_or_was_stopped() {
+    one_instance
+    sed -i 's/restart: always/restart: "on-failure:1"/' compose.yaml
+    up
+    assert_eq "$(http_status "$url/kill")" 502 "the first death"
+    assert_eq "$(http_status "$url/")" 200 "after the first death"
+    assert_eq "$(http_status "$url/kill")" 502 "the second death"
+    becomes 5 '[[ $(instance app-1 .state) == failed ]]'
+    local begun
+    begun=$(now_ms)
+    assert_eq "$(http_status "$url/")" 503 "failed for good"
+    assert_eq "$(http_status "$url/" -X POST)" 503 "failed for good"
+    daruma restart app >/dev/null
+    assert_eq "$(http_status "$url/")" 200 "brought back by hand"
+    expect_exit 0 daruma scale app=0
+    assert_eq "$(http_status "$url/")" 503 "scaled to nothing"
+    assert_number $(($(now_ms) - begun)) '< 8000' "ms in all, less than one hold"
+    expect_exit 0 daruma scale app=1
+    assert_eq "$(http_status "$url/")" 200 "scaled up again"
+}
+
 story_the_app_waits_until_redis_is_healthy() {
     self_healing
     # Redis takes 700 ms before it listens.

@@ -266,6 +266,23 @@ story_the_supervisor_and_its_guard_die_in_the_same_instant() {
     assert_eq "$(events instance.exit)" 0 "instances that ended"
 }
 
+# What a successor knows of the file is the model: what files beside it said is in it, who was switched off is not.
+story_for_a_successor_an_unchanged_file_is_unchanged() {
+    printf 'A=1\n' >a.env
+    compose <<END
+services:
+  app: {command: sleep 60, env_file: a.env, depends_on: {extra: {condition: service_started, required: false}}}
+  extra: {command: sleep 60, profiles: [extra]}
+END
+    up
+    local before
+    before=$(pids)
+    kill_supervisor
+    expect_exit 0 daruma up -d
+    assert_eq "$(pids)" "$before" "processes"
+    assert_eq "$(events instance.spawn)" 1 "starts"
+}
+
 story_its_guard_is_restored_by_the_supervisor() {
     one_instance
     up

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -160,19 +159,6 @@ static void durations(void **state)
             fail_msg("accepted: \"%s\"", wrong[i]);
 }
 
-static void signals_by_name_and_number(void **state)
-{
-    assert_int_equal(cli_signal("KILL"), SIGKILL);
-    assert_int_equal(cli_signal("SIGTERM"), SIGTERM);
-    assert_int_equal(cli_signal("sigusr1"), SIGUSR1);
-    assert_int_equal(cli_signal("9"), SIGKILL);
-    assert_int_equal(cli_signal("0"), -EINVAL);
-    assert_int_equal(cli_signal("-9"), -EINVAL);
-    assert_int_equal(cli_signal("100"), -EINVAL);
-    assert_int_equal(cli_signal(""), -EINVAL);
-    assert_int_equal(cli_signal("KILLL"), -EINVAL);
-}
-
 static void the_nearest_word_is_one_that_was_probably_meant(void **state)
 {
     const char *const names[] = { "up", "down", "restart", "scale", "events", NULL };
@@ -214,7 +200,6 @@ int main(void)
         cmocka_unit_test(help_is_shown_by_name_and_letter),
         cmocka_unit_test(mistakes_are_usage_errors),
         cmocka_unit_test(durations),
-        cmocka_unit_test(signals_by_name_and_number),
         cmocka_unit_test(the_nearest_word_is_one_that_was_probably_meant),
         cmocka_unit_test(scaling_words),
     };

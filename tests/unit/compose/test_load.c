@@ -83,6 +83,7 @@ static void what_is_wrong_with_yaml_has_a_place(void **unused)
         { "[1, 2]\n", "compose.yaml:1:1: a compose file must be a mapping, not a list" },
         { "", "the file is empty" },
         { "? [a]\n: b\n", "compose.yaml:1:3: a key must be a word" },
+        { "services: {a: {image: ${I}}}\n", "inside of brackets a text with brackets in it, like ${NAME}, stands in" },
         { "services: {a: {command: {{ x }}}}\n", "a text that begins with a bracket stands in quotes" },
         { "x-a: &a {image: i}\nservices:\n  a:\n    <<: *a\n    <<: *a\n",
           "compose.yaml:5:5: `<<` stands here a second time, first in line 4; write one with a list: <<: [*a, *b]" },

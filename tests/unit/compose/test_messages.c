@@ -52,6 +52,14 @@ static void a_long_line_is_shown_in_part_and_characters_count_not_bytes(void **u
     must_tell(&wide, "\n       |                                             ^\n");
 }
 
+static void what_no_shell_reads_is_told(void **unused)
+{
+    STORY story = { 0 };
+    story_of(&story, "services:\n  web: {image: i, command: echo a && echo b}\n");
+    must_say(&story, "services.web.command", "[\"echo\", \"a\"]");
+    must_tell(&story, "compose.yaml:2:28: warning: only what stands before the `;`, `&`, `|`, `<` or `>` is run");
+}
+
 static void what_a_terminal_would_obey_is_not_shown(void **unused)
 {
     STORY story = { 0 };
@@ -225,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_line_is_shown_with_a_caret),
         cmocka_unit_test(a_long_line_is_shown_in_part_and_characters_count_not_bytes),
+        cmocka_unit_test(what_no_shell_reads_is_told),
         cmocka_unit_test(what_a_terminal_would_obey_is_not_shown),
         cmocka_unit_test(a_variable_says_where_it_came_from),
         cmocka_unit_test(a_variable_of_an_env_file_that_was_named_says_so),

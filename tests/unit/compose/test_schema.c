@@ -388,6 +388,7 @@ static void one_mistake_is_told_once(void **unused)
         { "services: {a: {image: i, ports: [[80]]}}", "services.a.ports[0] must be" },
         { "services: {a: {image: i, ports: [{target: x}]}}", "`x` is no whole number" },
         { "services: {a: {image: i, ports: [{published: 80}]}}", "a port needs `target`" },
+        { "services: {a: {image: i, post_start: [{user: x}]}}", "services.a.post_start[0] needs `command`" },
         { "services: {a: {image: i, ulimits: {nofile: {soft: 5}}}}", "services.a.ulimits.nofile needs `hard`" },
         { "services: {a: {image: i, ports: [x], x-daruma: {healthcheck: \"http://:81/\"}}}", "`x` is no port" },
         { "services: {a: {image: i, volumes: [dd:/d]}}\nvolumse: {dd: }", "unknown attribute `volumse`" },
@@ -432,6 +433,10 @@ static void a_wrong_type_is_told_with_what_to_write(void **unused)
         { "services: [a]", "write names with a colon behind them in place of dashes" },
         { "services:\n  a:\n  image: i", "nothing stands below it: is what follows indented far enough?" },
         { "services: {a: {image: i, ports: -80}}", "an item of a list is written with a blank behind its dash" },
+        { "services: {a: {image: i, depends_on: {b: service_started}}, b: {image: i}}",
+          "must be a mapping, not a string; write {condition: service_started}" },
+        { "services: {a: {image: i, scale: 1.5}}", "not a number; write a whole number" },
+        { "services: {a: {image: i, init: 1}}", "not an integer; write true or false" },
         { "services: {a: nginx}", "services.a must be a mapping, not a string; write {image: \"nginx\"}" },
         { "services: {a: {image: i, replicas: 2}}",
           "unknown attribute `replicas` in services.a; it stands below `deploy`" },
@@ -475,10 +480,18 @@ static void services_that_do_not_fit_together_are_told(void **unused)
         story_of(&story, rows[i].file);
         must_refuse(&story, rows[i].told);
     }
+    static const char *const one[] = { "b", NULL };
+    STORY either = { .request.services = one };
+    story_of(&either, "services: {a: {image: i, container_name: cc}, b: {image: j, container_name: cc}}");
+    must_load(&either);
     STORY same = { 0 };
     story_of(&same, "services: {a: {image: i, cpus: 1, mem_limit: 1g, deploy: {resources: {limits: {cpus: \"1.0\", "
                     "memory: 1024m}}}}}");
     must_say(&same, "services.a.cpus", "1");
+    STORY wrong = { 0 };
+    story_of(&wrong, "services: {a: {image: i, cpus: \"1,5\", deploy: {resources: {limits: {cpus: \"1.5\"}}}}}");
+    must_refuse(&wrong, "`1,5` is no number");
+    assert_null(strstr(wrong.told, "differ"));
 }
 
 static void a_circle_of_dependencies_names_its_members(void **unused)

@@ -118,7 +118,15 @@ static void health_is_checked_by_command_or_by_address(void **unused)
         "  e: {<<: *t, x-daruma: {healthcheck: \"http://:6000\"}}\n"
         "  f: {<<: *t, x-daruma: {healthcheck: \"tcp://db:5432\"}}\n"
         "  g: {<<: *t, x-daruma: {healthcheck: \"tcp://\"}, healthcheck: {disable: true}}\n"
-        "  h: {<<: *t, x-daruma: {healthcheck: \"http://127.0.0.1:9999/x\"}}\n");
+        "  h: {<<: *t, x-daruma: {healthcheck: \"http://127.0.0.1:9999/x\"}}\n"
+        "  i: {<<: *t, healthcheck: {test: [CMD-SHELL, ready, -U, x], interval: 0s, timeout: 0s, retries: 0}}\n");
+    must_tell(&story, "warning: only `ready` is run: write all of it in one string, or CMD in place of CMD-SHELL");
+    const struct spec_healthcheck *i = &story_service(&story, "i")->healthcheck;
+    assert_int_equal(i->test, SPEC_TEST_SHELL);
+    assert_string_equal(i->command[0], "ready");
+    assert_int_equal(i->interval_ns, 30 * NS_PER_S);
+    assert_int_equal(i->timeout_ns, 30 * NS_PER_S);
+    assert_int_equal(i->retries, 3);
     const struct spec_healthcheck *a = &story_service(&story, "a")->healthcheck,
                                   *d = &story_service(&story, "d")->healthcheck,
                                   *e = &story_service(&story, "e")->healthcheck,

@@ -115,18 +115,20 @@ static void truth_has_old_words_that_are_remarked(void **unused)
     assert_int_equal(value_bool("maybe", &truth, &old), -EINVAL);
 }
 
-/* The words joined by "|", or "!" when the line is refused. */
+/* The words joined by "|", with " …" when there was more, or "!" when the line is refused. */
 static const char *split(struct pool *pool, const char *line)
 {
     struct node *words = node_new(pool, NODE_LIST, (struct place){ 0 });
     struct text text = { .pool = pool };
 
-    if (value_split(pool, (struct place){ 0 }, line, words) < 0)
+    int result = value_split(pool, (struct place){ 0 }, line, words);
+    if (result < 0)
         return "!";
     for (size_t i = 0; i < words->len; i++) {
         text_puts(&text, i > 0 ? "|" : "");
         text_puts(&text, node_str(node_at(words, i)));
     }
+    text_puts(&text, result > 0 ? " …" : "");
     return text_str(&text);
 }
 
@@ -141,9 +143,10 @@ static void a_command_line_is_split_without_a_shell(void **unused)
         { "echo \"a\\\"b\"", "echo|a\"b" },
         { "echo \"a\\nb\"", "echo|anb" },
         { "echo $HOME `date`", "echo|$HOME|`date`" },
-        { "echo a; echo b", "echo|a" },
-        { "echo a > f", "echo|a" },
-        { "a 2>&1", "a" },
+        { "echo a; echo b", "echo|a …" },
+        { "echo a ; ", "echo|a" },
+        { "echo a > f", "echo|a …" },
+        { "a 2>&1", "a …" },
         { "", "" },
         { "\"unterminated", "!" },
         { "a (b)", "!" },
@@ -169,6 +172,9 @@ static void signals_have_names_and_numbers(void **unused)
     assert_int_equal(value_signal("9"), SIGKILL);
     assert_int_equal(value_signal("SIGNOTHING"), -EINVAL);
     assert_int_equal(value_signal("0"), -EINVAL);
+    assert_int_equal(value_signal("-9"), -EINVAL);
+    assert_int_equal(value_signal(""), -EINVAL);
+    assert_int_equal(value_signal("KILLL"), -EINVAL);
     assert_int_equal(value_signal("4711"), -EINVAL);
 }
 

@@ -44,7 +44,7 @@
 
 /* What an upstream has seen, shared with the test. */
 struct seen {
-    _Atomic uint32_t connections, requests, posts;
+    _Atomic uint32_t connections, requests, posts, pieces;
     _Atomic uint64_t body_bytes;
 };
 
@@ -183,6 +183,29 @@ static inline bool serve_big(struct session *session, enum http1_framing framing
     return framing == HTTP1_LENGTH;
 }
 
+enum { PIECE = 16384 };
+
+/* A chunked answer, of which a piece is sent each time the test says 'p', and the end when it says something else. */
+static inline bool serve_pieces(struct session *session)
+{
+    static const char begin[] = "4000\r\n", end[] = "0\r\n\r\n";
+    static _Thread_local char piece[sizeof(begin) - 1 + PIECE + 2];
+    memset(piece, 'x', sizeof(piece));
+    memcpy(piece, begin, sizeof(begin) - 1);
+    memcpy(piece + sizeof(piece) - 2, "\r\n", 2);
+    if (!puts_fd(session->fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        return false;
+    for (;;) {
+        char said;
+        if (read(session->server->wait_fd, &said, 1) != 1)
+            return false;
+        bool sent = said == 'p' ? put(session->fd, piece, sizeof(piece)) : puts_fd(session->fd, end);
+        atomic_fetch_add(&session->server->seen->pieces, 1);
+        if (!sent || said != 'p')
+            return sent;
+    }
+}
+
 static inline bool serve_hello(struct session *session)
 {
     char text[256], body[64];
@@ -280,6 +303,8 @@ static inline bool serve_one(struct session *session)
         fixed = "HTTP/1.1 204 No Content\r\n\r\n";
     else if (session_path(session, "/500"))
         fixed = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\noops\n";
+    else if (session_path(session, "/dated"))
+        fixed = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n";
     else if (session_path(session, "/hints"))
         fixed = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     else if (session_path(session, "/keep-1"))
@@ -317,6 +342,8 @@ static inline bool serve_one(struct session *session)
     if ((echo && !puts_fd(session->fd, chunked)) || !serve_body(session, echo) ||
         (echo && !puts_fd(session->fd, "0\r\n\r\n")))
         return false;
+    if (session_path(session, "/pieces"))
+        return serve_pieces(session);
     if (mirror)
         return serve_mirror(session, head, head_len);
     if (big)

@@ -108,10 +108,96 @@ static void a_connection_is_kept_after_a_large_answer(void **unused)
 {
     (void)unused;
     client_open(&client, &rig);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 3; i++) {
         ask("/big", "1.1");
         assert_int_equal(read_big(), HTTP1_LENGTH);
     }
+    client_close(&client);
+    assert_int_equal(rig.up[0].seen->connections, 1);
+}
+
+/* Bytes that wait in the worker's socket whose other end has that port: to be sent, to be read. */
+static void waiting(unsigned port, unsigned *ret_out, unsigned *ret_in)
+{
+    char line[512];
+    unsigned peer, state, out, in;
+    FILE *sockets = fopen("/proc/net/tcp", "re");
+    assert_non_null(sockets);
+    *ret_out = *ret_in = UINT32_MAX;
+    while (fgets(line, sizeof(line), sockets))
+        if (sscanf(line, " %*d: %*8s:%*4s %*8s:%4x %2x %8x:%8x", &peer, &state, &out, &in) == 4 && peer == port &&
+            state == TCP_ESTABLISHED) {
+            *ret_out = out;
+            *ret_in = in;
+        }
+    (void)fclose(sockets);
+}
+
+static unsigned to_send(unsigned port)
+{
+    unsigned out, in;
+    waiting(port, &out, &in);
+    return out;
+}
+
+static unsigned to_read(unsigned port)
+{
+    unsigned out, in;
+    waiting(port, &out, &in);
+    return in;
+}
+
+static unsigned port_of(int fd)
+{
+    struct sockaddr_in in;
+    socklen_t len = sizeof(in);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)(void *)&in, &len), 0);
+    return ntohs(in.sin_port);
+}
+
+static void say(char what)
+{
+    uint32_t before = rig.up[0].seen->pieces;
+    assert_int_equal(write(rig.up[0].release_fd, &what, 1), 1);
+    WAIT_FOR(rig.up[0].seen->pieces > before);
+}
+
+/* The worker has carried out all that had happened by now, and sleeps. */
+static void settle(void)
+{
+    int64_t now = clock_now();
+    WAIT_FOR(rig.gauges->worker[0].heartbeat_ns > now);
+}
+
+/*
+ * In one turn of the worker a client that had taken nothing takes bytes again, and the last ones of its answer arrive: the
+ * first event has them all read, and the second is about nothing any more.
+ */
+static void news_of_bytes_that_were_read_already_close_no_kept_connection(void **unused)
+{
+    (void)unused;
+    unsigned upstream = ntohs(((struct sockaddr_in *)(void *)&rig.up[0].address.u)->sin_port);
+    assert_int_equal(setsockopt(rig.listener, SOL_SOCKET, SO_SNDBUF, &(int){ 32768 }, sizeof(int)), 0);
+    client_open(&client, &rig);
+    assert_int_equal(setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &(int){ 32768 }, sizeof(int)), 0);
+    ask("/pieces", "1.1");
+    do {
+        say('p');
+        if (to_read(upstream) > 0)
+            settle();
+    } while (to_read(upstream) == 0);
+
+    unsigned own = port_of(client.fd);
+    assert_int_equal(kill(rig.worker, SIGSTOP), 0);
+    assert_int_equal(waitpid(rig.worker, NULL, WUNTRACED), rig.worker);
+    while (to_send(own) > 0)
+        assert_true(client_fill(&client));
+    say('.');
+    assert_int_equal(kill(rig.worker, SIGCONT), 0);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    assert_true(client.head.keep_alive);
+    ask("/", "1.1");
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
     client_close(&client);
     assert_int_equal(rig.up[0].seen->connections, 1);
 }
@@ -236,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(large_answers_arrive_whole_in_every_framing, rig_ready, over),
         cmocka_unit_test_setup_teardown(a_connection_is_kept_after_a_large_answer, rig_ready, over),
+        cmocka_unit_test_setup_teardown(news_of_bytes_that_were_read_already_close_no_kept_connection, rig_ready, over),
         cmocka_unit_test_setup_teardown(large_answers_arrive_whole_in_every_framing, ready_unix, over),
         cmocka_unit_test_setup_teardown(clients_of_http_1_0_get_them_as_they_are, rig_ready, over),
         cmocka_unit_test_setup_teardown(large_requests_arrive_whole_in_every_framing, rig_ready, over),

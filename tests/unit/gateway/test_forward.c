@@ -199,6 +199,12 @@ static void responses_before_and_after(void **unused)
     };
     check_response("HTTP/1.1 200 OK\r\nServer: x\r\nX-a: 1\r\nX-A: 2\r\nB: 1\r\nContent-Length: 0\r\n\r\n", HTTP1_GET,
                    rewritten, "HTTP/1.1 200 OK\r\nB: 1\r\nContent-Length: 0\r\nX-A: mine\r\n\r\n");
+    struct gw_forward_response dated = { .date = { "now", 3 } };
+    check_response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", HTTP1_GET, dated,
+                   "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: now\r\n\r\n");
+    dated.rewrite = (struct gw_rewrite){ .drop = { "x-date\ndate\n", 12 }, .add = { "Date: never\r\n", 13 } };
+    check_response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", HTTP1_GET, dated,
+                   "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: never\r\n\r\n");
     struct gw_forward_response moved = { .rewrite = { .locations = { "http://app/\n/x/\nhttp://\nhttps://\n", 33 } } };
     check_response("HTTP/1.1 302 Found\r\nLocation: http://app/a?b\r\nContent-Length: 0\r\nA: b\r\n\r\n", HTTP1_GET,
                    moved, "HTTP/1.1 302 Found\r\nA: b\r\nLocation: /x/a?b\r\nContent-Length: 0\r\n\r\n");

@@ -390,9 +390,25 @@ static void heads_that_swell_are_refused(void **unused)
 
 #define ROUTING_TEST(name) cmocka_unit_test_setup_teardown(name, ready, over)
 
+/* RFC 9110 §6.6.1. */
+static void an_answer_without_a_date_gets_one(void **unused)
+{
+    (void)unused;
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(fetch(&rig, &client, "GET", "/"), 200);
+    assert_true(is_dated());
+    assert_int_equal(fetch(&rig, &client, "GET", "/dated"), 200);
+    assert_string_equal(client_header(&client, "Date"), "Thu, 01 Jan 1970 00:00:00 GMT");
+    unsigned dates = 0;
+    for (unsigned i = 0; i < client.head.headers; i++)
+        dates += client.head.header[i].field == HTTP1_FIELD_DATE;
+    assert_int_equal(dates, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ROUTING_TEST(an_answer_without_a_date_gets_one),
         ROUTING_TEST(paths_lead_to_different_answers),
         ROUTING_TEST(maintenance_is_switched_on_and_off_while_it_runs),
         ROUTING_TEST(a_body_over_the_limit_is_refused_before_or_while_it_comes),

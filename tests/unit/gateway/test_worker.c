@@ -492,6 +492,32 @@ static void what_is_held_too_long_gets_503_and_is_told_when_to_come_back(void **
     assert_int_equal(rig.gauges->worker[0].routes[rig.route].hold_expired, 1);
 }
 
+static void nobody_waits_for_what_will_not_come(void **unused)
+{
+    (void)unused;
+    static struct client late;
+    client_open(&client, &rig);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.gauges->worker[0].holding == 1);
+    int64_t began = clock_now();
+    board_service_vacate(rig.board, "app", true);
+    ring(&rig);
+    assert_int_equal(client_response(&client, HTTP1_GET), 503);
+    assert_int_equal(rig.gauges->worker[0].holding, 0);
+    assert_int_equal(fetch(&rig, &late, "GET", "/"), 503);
+    assert_true(clock_now() - began < 5 * NS_PER_S);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].held, 1);
+    assert_int_equal(rig.gauges->worker[0].routes[rig.route].hold_expired, 0);
+    /* Somebody has brought it back; the same connection goes on. */
+    board_service_vacate(rig.board, "app", false);
+    ring(&rig);
+    assert_true(puts_fd(client.fd, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    WAIT_FOR(rig.gauges->worker[0].holding == 1);
+    rig_upstream(&rig, 0, NULL);
+    assert_int_equal(client_response(&client, HTTP1_GET), 200);
+    client_close(&client);
+}
+
 /* --- deaths ----------------------------------------------------------------------------------------------------- */
 
 static void the_only_instance_is_killed_and_its_request_waits_for_the_next_one(void **unused)
@@ -916,6 +942,22 @@ static void tcp_is_held_connected_and_relayed_with_half_close(void **unused)
     WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0 && rig.gauges->worker[0].connections == 0);
 }
 
+static void a_tcp_client_is_turned_away_when_nobody_will_come(void **unused)
+{
+    (void)unused;
+    client_open(&client, &rig);
+    WAIT_FOR(rig.gauges->worker[0].holding == 1);
+    board_service_vacate(rig.board, "app", true);
+    ring(&rig);
+    assert_true(client_ended(&client));
+    client_close(&client);
+    client_open(&client, &rig);
+    assert_true(client_ended(&client));
+    client_close(&client);
+    WAIT_FOR(rig.gauges->worker[0].connections == 0);
+    assert_int_equal(rig.gauges->worker[0].holding, 0);
+}
+
 static void tcp_finds_another_endpoint_when_one_refuses(void **unused)
 {
     (void)unused;
@@ -954,6 +996,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_is_held_until_an_endpoint_appears, ready, over),
         cmocka_unit_test_setup_teardown(what_is_held_too_long_gets_503_and_is_told_when_to_come_back, ready_impatient,
                                         over),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_what_will_not_come, ready, over),
         cmocka_unit_test_setup_teardown(the_only_instance_is_killed_and_its_request_waits_for_the_next_one, ready,
                                         over),
         cmocka_unit_test_setup_teardown(a_board_that_is_late_costs_no_request_of_the_only_instance, ready, over),
@@ -973,6 +1016,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lack_of_descriptors_stops_accepting_and_nothing_else, ready_few_files, over),
         cmocka_unit_test_setup_teardown(a_crowd_of_rude_clients_leaves_nothing_behind, ready_sixteen, over),
         cmocka_unit_test_setup_teardown(tcp_is_held_connected_and_relayed_with_half_close, ready_tcp, over),
+        cmocka_unit_test_setup_teardown(a_tcp_client_is_turned_away_when_nobody_will_come, ready_tcp, over),
         cmocka_unit_test_setup_teardown(tcp_finds_another_endpoint_when_one_refuses, ready_tcp, over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

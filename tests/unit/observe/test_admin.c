@@ -43,7 +43,7 @@ struct fixture {
 
 static json_t *call_project(void *data)
 {
-    return json_pack("{s:s, s:[s]}", "name", "test", "services", "app");
+    return json_pack("{s:s, s:[s, s]}", "name", "test", "services", "app", "db");
 }
 
 static void call_metrics(void *data, struct buf *out)
@@ -242,9 +242,9 @@ static void orders_reach_the_supervisor(void **state)
     assert_int_equal(f->asked.volumes_down, 1);
     assert_int_equal(ask(f, "POST", "/v1/restart", "{}"), 202);
     assert_string_equal(f->asked.name, "(all)");
-    assert_int_equal(ask(f, "POST", "/v1/restart", "{\"services\": [\"a\", \"b\"]}"), 202);
+    assert_int_equal(ask(f, "POST", "/v1/restart", "{\"services\": [\"app\", \"db\"]}"), 202);
     assert_int_equal(f->asked.restarts, 3);
-    assert_string_equal(f->asked.name, "b");
+    assert_string_equal(f->asked.name, "db");
     assert_int_equal(ask(f, "POST", "/v1/scale", "{\"app\": 3}"), 202);
     assert_int_equal(f->asked.number, 3);
     assert_int_equal(ask(f, "POST", "/v1/kill", "{\"targets\": [\"app-1\"], \"signal\": \"SIGTERM\"}"), 200);
@@ -346,7 +346,13 @@ static void what_is_wrong_is_said_and_does_nothing(void **state)
         assert_non_null(strstr(f->answer.data, "\"error\""));
     }
     assert_int_equal(f->asked.scales + f->asked.kills + f->asked.down, 0);
-    assert_int_equal(ask(f, "POST", "/v1/restart", "{\"services\": [\"nobody\"]}"), 404);
+    /* Nobody is touched when one of several is not there. */
+    f->asked = (struct asked){ 0 };
+    assert_int_equal(ask(f, "POST", "/v1/restart", "{\"services\": [\"app\", \"nobody\"]}"), 404);
+    assert_int_equal(ask(f, "POST", "/v1/restart", "{\"services\": [\"app-1\"]}"), 404);
+    assert_int_equal(ask(f, "POST", "/v1/kill", "{\"targets\": [\"app-1\", \"app-2\"]}"), 404);
+    assert_int_equal(ask(f, "POST", "/v1/scale", "{\"app\": 1, \"nobody\": 2}"), 404);
+    assert_int_equal(f->asked.restarts + f->asked.kills + f->asked.scales, 0);
 }
 
 static void a_body_without_bounds_is_refused(void **state)

@@ -194,6 +194,23 @@ static void a_follower_can_go_on_behind_any_line(void **state)
     }
 }
 
+static void a_writer_that_knows_of_none_counts_on_behind_the_lines_that_are_there(void **state)
+{
+    struct fixture *f = *state;
+
+    say(f, "app-1", 1, "one\ntwo\n");
+    logs_free(f->logs);
+    f->logs = logs_new(f->dir, &f->bus, NULL, NULL);
+    say(f, "app-2", 1, "three\n");
+    const struct logs_query query = { .tail = -1, .writer = f->logs };
+    struct logs_reader *r = logs_reader_new(f->dir, &query);
+    expect(r, "app-1", 1, "one");
+    expect(r, "app-1", 1, "two");
+    expect(r, "app-2", 1, "three");
+    expect_end(r);
+    logs_reader_free(r);
+}
+
 static void services_and_instances_can_be_named(void **state)
 {
     struct fixture *f = *state;
@@ -497,6 +514,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_line_that_never_ends_is_cut_and_costs_bounded_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(instances_are_merged_by_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_follower_can_go_on_behind_any_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_writer_that_knows_of_none_counts_on_behind_the_lines_that_are_there, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(services_and_instances_can_be_named, setup, teardown),
         cmocka_unit_test_setup_teardown(the_tail_reaches_back_over_a_rotation, setup, teardown),
         cmocka_unit_test_setup_teardown(two_files_are_kept_and_no_more, setup, teardown),

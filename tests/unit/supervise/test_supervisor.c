@@ -135,6 +135,43 @@ static void a_dependency_that_failed_is_named(void **unused)
     take_down();
 }
 
+/* Does the board say that there is no use in waiting for it? */
+static bool vacant(const char *service)
+{
+    return house.board->services[board_service_add(house.board, service)].vacant;
+}
+
+static void the_board_says_whom_to_wait_for(void **unused)
+{
+    static const char *const names[] = { "app", "app:81", "web", "idle", "other" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_false(vacant(names[i]));
+    apply("services:\n"
+          "  app:\n"
+          "    restart: 'on-failure:1'\n"
+          "    expose: [80, 81]\n"
+          "    command: ['sh', '-c', 'test -e $F/well && exec sleep 60; exit 1']\n"
+          "  web: {expose: [80], command: ['sleep', '60'], depends_on: {job: {condition: "
+          "service_completed_successfully}}}\n"
+          "  job: {command: ['sh', '-c', 'while ! test -e $F/over; do sleep 0.02; done; exit 1'], restart: 'no'}\n"
+          "  idle: {expose: [80], command: ['sleep', '60'], scale: 0}\n"
+          "  other: {expose: [80], command: ['true'], restart: 'no'}\n");
+    WAIT_FOR(vacant("app") && vacant("app:81") && vacant("idle") && vacant("other"));
+    assert_true(is("app-1", "failed") && is("other-1", "completed"));
+    assert_false(vacant("web")); /* what it depends on may still come */
+    touch("over");
+    WAIT_FOR(vacant("web"));
+    touch("well");
+    assert_int_equal(supervisor_restart(house.supervisor, "app", NULL), 0);
+    WAIT_FOR(!vacant("app") && !vacant("app:81"));
+    assert_int_equal(supervisor_scale(house.supervisor, "idle", 1, NULL), 0);
+    WAIT_FOR(!vacant("idle"));
+    assert_int_equal(supervisor_scale(house.supervisor, "idle", 0, NULL), 0);
+    WAIT_FOR(vacant("idle"));
+    assert_false(vacant("app"));
+    take_down();
+}
+
 static void a_dependent_follows_its_dependency_where_it_asked_to(void **unused)
 {
     apply("services:\n"
@@ -609,6 +646,7 @@ int main(void)
         STORY(a_program_that_cannot_be_run_fails_like_any_other),
         STORY(dependencies_are_met_before_and_released_after),
         STORY(a_dependency_that_failed_is_named),
+        STORY(the_board_says_whom_to_wait_for),
         STORY(a_dependent_follows_its_dependency_where_it_asked_to),
         STORY(an_unhealthy_instance_is_drained_ended_and_started_again),
         STORY(native_probes_ask_the_instance_itself),

@@ -76,6 +76,8 @@ static void what_cannot_be_sent_is_refused(void **unused)
         { .url = "http:///path" },
         { .url = "http://x:port/" },
         { .url = "http://x:123456789/" },
+        { .url = "http://x:65536/" },
+        { .url = "http://x:0/" },
         { .url = "http://[::1/" },
         { .url = "http://user@x/" },
         { .url = "http://x/a b" },
