@@ -26,7 +26,7 @@ struct packing {
 
 static int read_text(const char *path, struct buf *text)
 {
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     char block[4096];
     ssize_t n;
 
@@ -57,7 +57,7 @@ static int read_ignore(struct packing *packing, struct err *err)
 
 static int pack_data(struct packing *packing, const char *path, struct err *err)
 {
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     char block[65536];
     ssize_t n;
 
