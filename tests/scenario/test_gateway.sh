@@ -76,8 +76,10 @@ story_a_handed_over_socket_keeps_connections_through_restarts() {
 
 story_a_request_is_held_for_ten_seconds_at_most_then_503() {
     two_instances
-    sed -i 's/hold: 10s/hold: 1s/; s/restart: always/restart: "no"/' compose.yaml
+    # While there is a file `closed`, its instances begin and do not get ready.
+    sed -i "s/hold: 10s/hold: 1s/; s|command: .*|command: [sh, -c, 'while [ -e $PWD/closed ]; do sleep 0.05; done; exec $app'], port: 5000}}|" compose.yaml
     up
+    touch closed
     kill -KILL "$(instance app1-1 .pid)" "$(instance app2-1 .pid)"
     local begun took
     begun=$(now_ms)
