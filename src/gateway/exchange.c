@@ -192,6 +192,15 @@ void gw_exchange_tcp(struct gw_worker *worker, struct conn *conn)
     gw_attempt_or_hold(worker, conn);
 }
 
+void gw_exchange_count_5xx(struct gw_worker *worker, const struct conn *conn, uint32_t endpoint)
+{
+    gw_count(&worker->gauges->endpoints[endpoint].errors);
+    if (!conn->repeated)
+        gw_count(&worker->gauges->endpoints[endpoint].failures);
+    if (!worker->view->endpoints[endpoint].judged) /* left out, nobody would find out how bad it is */
+        gw_balance_failure(&worker->balance, endpoint, conn->route, BALANCE_STATUS, worker->now);
+}
+
 void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned status)
 {
     struct balance *balance = &worker->balance;
@@ -200,9 +209,11 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
     if (!(conn->flags & CONN_ANSWERED)) {
         conn->flags |= CONN_ANSWERED;
         conn->patience_ns = 0;
-        if (conn->rival != GW_NONE)
+        if (conn->rival != GW_NONE &&
+            !gw_failure_is_unwelcome(worker, conn, conn->endpoint, conn->endpoint_generation, status)) {
             gw_count(&gw_conn_gauge(worker, conn)->hedge_won);
-        gw_hedge_drop_rival(worker, conn);
+            gw_hedge_drop_rival(worker, conn);
+        }
         if (known)
             gw_balance_success(balance, conn->endpoint, worker->now - conn->attempt_ns, worker->now);
         if (known && !conn->repeated)
@@ -212,15 +223,10 @@ void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned 
         gw_waits_answered(worker, conn);
     if (!known || (status < 200 && status != 101))
         return;
-    if (status < 500) {
+    if (status < 500)
         gw_balance_answer(balance, conn->endpoint, conn->attempt_ns);
-    } else {
-        gw_count(&worker->gauges->endpoints[conn->endpoint].errors);
-        if (!conn->repeated)
-            gw_count(&worker->gauges->endpoints[conn->endpoint].failures);
-        if (!worker->view->endpoints[conn->endpoint].judged) /* left out, nobody would find out how bad it is */
-            gw_balance_failure(balance, conn->endpoint, conn->route, BALANCE_STATUS, worker->now);
-    }
+    else
+        gw_exchange_count_5xx(worker, conn, conn->endpoint);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */

@@ -21,6 +21,9 @@ void gw_exchange_refuse(struct gw_worker *worker, struct conn *conn, unsigned st
 /* A whole head of an answer has come, an interim one (1xx) or the final one. */
 void gw_exchange_answered(struct gw_worker *worker, struct conn *conn, unsigned status);
 
+/* `endpoint`, which is still the one that was asked, has answered with a 5xx. */
+void gw_exchange_count_5xx(struct gw_worker *worker, const struct conn *conn, uint32_t endpoint);
+
 /* It is not served: an answer of our own, or the end of a TCP connection. */
 void gw_exchange_give_up(struct gw_worker *worker, struct conn *conn, unsigned status, const char *why);
 

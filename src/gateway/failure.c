@@ -228,14 +228,31 @@ void gw_failure(struct gw_worker *worker, struct conn *conn, enum retry_failure 
     settle(worker, conn, failure);
 }
 
+/* An answer of a version that is being compared with another one. */
+static bool is_judged(const struct gw_worker *worker, uint32_t index, uint32_t generation, unsigned status)
+{
+    const struct board_endpoint *endpoint = &worker->view->endpoints[index];
+    return status >= 500 && endpoint->judged && endpoint->generation == generation;
+}
+
+bool gw_failure_is_unwelcome(struct gw_worker *worker, const struct conn *conn, uint32_t endpoint, uint32_t generation,
+                             unsigned status)
+{
+    return is_judged(worker, endpoint, generation, status) ||
+           (gw_conn_route(worker, conn)->retry_on & gw_retry_status_bit(status)) != 0;
+}
+
 bool gw_failure_of_status(struct gw_worker *worker, struct conn *conn, unsigned status)
 {
-    const struct board_route *route = gw_conn_route(worker, conn);
-    const struct board_endpoint *endpoint = &worker->view->endpoints[conn->endpoint];
-    bool judged = status >= 500 && endpoint->judged && endpoint->generation == conn->endpoint_generation;
-    if (!judged && !(route->retry_on & gw_retry_status_bit(status)))
+    if (!gw_failure_is_unwelcome(worker, conn, conn->endpoint, conn->endpoint_generation, status))
         return false;
+    bool judged = is_judged(worker, conn->endpoint, conn->endpoint_generation, status);
     conn->repeated |= judged;
+    if (conn->rival != GW_NONE) { /* late, but it may have a better answer */
+        gw_upstream_close(worker, gw_conn_upstream(worker, conn));
+        gw_attempt_over(worker, conn);
+        return gw_hedge_fall_back(worker, conn);
+    }
     int elsewhere = gw_attempt_elsewhere(worker, conn);
     conn->status = (uint16_t)status;
     struct retry_case facts = facts_of(worker, conn, RETRY_STATUS, elsewhere);

@@ -15,7 +15,11 @@ void gw_failure(struct gw_worker *worker, struct conn *conn, enum retry_failure 
 /* VERDICT: has the board said by now how the instance ended? With `last` it is not waited for any longer. */
 void gw_failure_judge(struct gw_worker *worker, struct conn *conn, bool last);
 
-/* The answer's status may be retried: true when another attempt was begun, and the answer is dropped. */
+/* Would somebody else be asked again after an answer of `endpoint`'s with that status, if there is anybody? */
+bool gw_failure_is_unwelcome(struct gw_worker *worker, const struct conn *conn, uint32_t endpoint, uint32_t generation,
+                             unsigned status);
+
+/* The answer's status may be retried: true when another attempt was begun or goes on, and the answer is dropped. */
 bool gw_failure_of_status(struct gw_worker *worker, struct conn *conn, unsigned status);
 
 /* Counts an error of `endpoint` with a request of `route`; with `blame` it may be left out for it. */

@@ -5,6 +5,7 @@
 #include "gateway/attempt.h"
 #include "gateway/channel.h"
 #include "gateway/conn.h"
+#include "gateway/exchange.h"
 #include "gateway/failure.h"
 #include "gateway/loop.h"
 #include "gateway/response.h"
@@ -45,7 +46,7 @@ static void restore_rival(struct gw_worker *worker, struct conn *conn)
     conn->attempt_ns = conn->rival_ns;
     conn->head_sent = GW_HEAD_DONE;
     conn->in_sent = conn->request_end;
-    conn->flags &= ~(uint32_t)(CONN_SEND_BROKEN | CONN_REUSED | CONN_SEEN);
+    conn->flags &= ~(uint32_t)(CONN_SEND_BROKEN | CONN_ANSWERED | CONN_REUSED | CONN_SEEN);
     conn->flags |= CONN_IN_FLIGHT | CONN_OVERDUE | (rival->served > 0 ? CONN_REUSED : 0);
     gw_block_put(&worker->slots, &conn->out);
     if (conn->state == CONN_CONNECTING)
@@ -85,6 +86,13 @@ void gw_hedge_rival_event(struct gw_worker *worker, struct conn *conn)
     if (seen == 0) {
         gw_failure_count(worker, conn->rival_endpoint, conn->rival_generation, conn->route, rival->served == 0);
         gw_hedge_drop_rival(worker, conn);
+        return;
+    }
+    unsigned status = worker->response.status;
+    if (gw_failure_is_unwelcome(worker, conn, conn->rival_endpoint, conn->rival_generation, status)) {
+        if (status >= 500 && worker->balance.local[conn->rival_endpoint].generation == conn->rival_generation)
+            gw_exchange_count_5xx(worker, conn, conn->rival_endpoint);
+        gw_hedge_drop_rival(worker, conn); /* the second attempt may have a better one */
         return;
     }
     struct upstream *second = gw_conn_upstream(worker, conn);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Second attempts beside the first: an attempt whose answer is overdue stays as the `rival` of a new one on another
- * endpoint. Whichever answers first wins, the other's connection is closed. Only requests that may be sent twice.
+ * endpoint. Whichever answers first wins, the other's connection is closed; an answer that would be asked for again elsewhere ends only
+ * the attempt that got it. Only requests that may be sent twice.
  */
 #ifndef DARUMA_GATEWAY_HEDGE_H
 #define DARUMA_GATEWAY_HEDGE_H

@@ -117,18 +117,18 @@ story_the_restart_policy_of_the_file_is_what_daruma_leaves_behind() {
     up
     assert_eq "$(docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' project-app-1)" always "the Engine's policy"
     local n
-    for n in 1 2; do
+    for n in 1 2 3; do
         curl -s "$url/crash" >/dev/null || true
         becomes 10 '[[ $(instance app-1 .restarts) -eq $n ]]'
         wait_for 10 all_ready
     done
     assert_eq "$(instance app-1 .last_exit.status)" 1
-    assert_eq "$(docker inspect -f '{{.RestartCount}}' project-app-1)" 0 "restarts by the Engine"
-    kill_all_of_daruma
     local before
-    before=$(docker inspect -f '{{.State.Pid}}' project-app-1)
-    kill -KILL "$before"
-    becomes 10 '[[ $(docker inspect -f "{{.RestartCount}}" project-app-1) -eq 1 ]]'
+    before=$(docker inspect -f '{{.RestartCount}}' project-app-1)
+    [[ $before -le 1 ]] || fail "$before of 3 restarts were the Engine's, which may be faster once on a busy machine"
+    kill_all_of_daruma
+    kill -KILL "$(docker inspect -f '{{.State.Pid}}' project-app-1)"
+    becomes 10 '[[ $(docker inspect -f "{{.RestartCount}}" project-app-1) -eq $((before + 1)) ]]'
     sed -i 's/restart: always/restart: on-failure:3/' compose.yaml
     up
     wait_for 10 all_ready

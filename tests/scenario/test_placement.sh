@@ -61,7 +61,7 @@ story_targets_get_their_shares_and_a_backup_gets_none() { # sanitized
 }
 
 story_the_same_user_meets_the_same_instance_also_after_it_was_killed() {
-    several 4 "" '{to: app, balance: {hash: {header: X-User}}}'
+    several 4 "" '{to: app, balance: {hash: {header: X-User}}, patience: {max: 0s}}' # on a busy machine, too
     up
     local user
     for user in {1..12}; do servers 3 "header = \"X-User: $user\"" | sort -u; done >before

@@ -272,6 +272,14 @@ static inline bool serve_dripping(const struct session *session)
     return true;
 }
 
+/* Of "/wait-500-by-N" the Nth. */
+static inline bool is_the_one_that_waits_in_vain(const struct session *session)
+{
+    char path[32];
+    (void)snprintf(path, sizeof(path), "/wait-500-by-%.8s", session->server->name + strlen("app-"));
+    return session_path(session, path);
+}
+
 /* One exchange. False when the connection is over. */
 static inline bool serve_one(struct session *session)
 {
@@ -301,7 +309,7 @@ static inline bool serve_one(struct session *session)
     const char *fixed = NULL;
     if (session_path(session, "/204"))
         fixed = "HTTP/1.1 204 No Content\r\n\r\n";
-    else if (session_path(session, "/500"))
+    else if (session_path(session, "/500") || is_the_one_that_waits_in_vain(session))
         fixed = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\noops\n";
     else if (session_path(session, "/not-by-2") && strcmp(session->server->name, "app-2") == 0)
         fixed = "HTTP/1.1 501 Not Implemented\r\nContent-Length: 5\r\n\r\noops\n";
@@ -326,7 +334,8 @@ static inline bool serve_one(struct session *session)
                          sizeof(struct timeval));
     if (session_path(session, "/hints-wait") && !puts_fd(session->fd, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"))
         return false;
-    if (session_path(session, "/wait") || session_path(session, "/hints-wait")) {
+    if (session_path(session, "/wait") || session_path(session, "/hints-wait") ||
+        session_path(session, "/wait-500-by-1") || session_path(session, "/wait-500-by-3")) {
         char byte;
         if (read(session->server->wait_fd, &byte, 1) != 1)
             return false;

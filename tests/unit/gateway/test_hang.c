@@ -133,6 +133,40 @@ static void whoever_answers_first_wins(void **unused)
     client_close(&client);
 }
 
+/* Of two attempts one is answered with what the route would ask for again: the other one is waited for. */
+static void a_bad_answer_ends_no_attempt_but_its_own(void **unused)
+{
+    static const char *const heads[] = { "GET /wait-500-by-3 HTTP/1.1\r\nHost: t\r\n\r\n",
+                                         "GET /wait-500-by-1 HTTP/1.1\r\nHost: t\r\n\r\n" };
+    static const int bad[] = { 2, 0 };
+
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        int good = bad[1 - i];
+        rig_endpoint(&rig, 1, BOARD_ENDPOINT_DRAINING, CAUSE_NONE, 0);
+        if (i > 0)
+            rig_endpoint(&rig, 2, BOARD_ENDPOINT_DRAINING, CAUSE_NONE, 0);
+        WAIT_FOR(fetch(&rig, &client, "GET", "/") == 200 && strcmp(client.body, "hello from app-1\n") == 0);
+        WAIT_FOR(rig_gauge(&rig, 0)->inflight == 0);
+        client_open(&client, &rig);
+        assert_true(puts_fd(client.fd, heads[i]));
+        WAIT_FOR(rig_gauge(&rig, 0)->inflight == 1);
+        if (i > 0)
+            rig_endpoint(&rig, 2, BOARD_ENDPOINT_UP, CAUSE_NONE, 0);
+        else
+            rig_upstream(&rig, 2, NULL);
+        WAIT_FOR(rig_gauge(&rig, 2)->inflight == 1);
+        assert_int_equal(write(rig.up[bad[i]].release_fd, "x", 1), 1);
+        WAIT_FOR(rig_gauge(&rig, bad[i])->inflight == 0);
+        assert_int_equal(rig_gauge(&rig, bad[i])->failures, 1);
+        assert_int_equal(write(rig.up[good].release_fd, "x", 1), 1);
+        assert_int_equal(client_response(&client, HTTP1_GET), 200);
+        assert_string_equal(client.body, good == 0 ? "hello from app-1\n" : "hello from app-3\n");
+        client_close(&client);
+        WAIT_FOR(rig_gauge(&rig, good)->inflight == 0);
+    }
+}
+
 static void nothing_that_may_not_be_sent_twice_is_sent_twice(void **unused)
 {
     (void)unused;
@@ -281,6 +315,7 @@ int main(void)
         T(how_long_nobody_was_answered_is_counted),
         T(requests_on_an_instance_that_hangs_are_answered_by_another),
         T(whoever_answers_first_wins),
+        T(a_bad_answer_ends_no_attempt_but_its_own),
         T(nothing_that_may_not_be_sent_twice_is_sent_twice),
         T(slowness_of_all_of_them_makes_no_storm),
         T(either_attempt_may_die),
