@@ -505,11 +505,10 @@ int daemon_run(struct daemon_setup *setup, const struct daemon_memory *memory, s
         (void)fprintf(stderr, "daruma: %s\n", err.message[0] ? err.message : strerror(-r));
     else
         rundir_forget_origin(&daemon->dir);
+    /* When it only goes on, the next one finds all of it as we have, in the table and in memory, and so does the gateway. */
     if (r == 0 || !taking_over)
         take_down(daemon);
-    else if (
-        !setup
-             ->goes_on) /* else the next one finds all of it as we have, in the table and in memory, and the gateway goes on */
+    else if (!setup->goes_on)
         give_way(daemon);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -100,7 +100,7 @@ static int load(const json_t *json, struct spec **ret, struct err *err)
         .files = files,
         .profiles = everything, /* those that were switched off are not in the model */
         .origins = origins,
-        /* Both was done when it was applied, with the services that are switched off. */
+        /* Both were done when it was applied, with the services that are switched off. */
         .no_normalise = true,
         .no_consistency = true,
     };
