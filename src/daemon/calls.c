@@ -23,6 +23,8 @@ static json_t *call_project(void *data)
     const struct spec *spec = supervisor_spec(daemon->supervisor);
     json_t *files = json_array();
 
+    /* Whoever is told a state goes on with events: none may be told that no event has told. */
+    daemon_look(daemon);
     for (char **file = spec->files; file && *file; file++)
         (void)json_array_append_new(files, json_string(*file));
     json_t *services = json_array(), *deploying = json_array();

@@ -147,10 +147,8 @@ static void write_record(struct daemon *daemon)
     kept_write(&daemon->kept);
 }
 
-/* Something happened: is the project another than before? */
-static void on_look(struct loop_timer *timer)
+void daemon_look(struct daemon *daemon)
 {
-    struct daemon *daemon = timer->data;
     enum supervisor_state before = daemon->state, now = supervisor_state(daemon->supervisor);
     char text[EVENT_TEXT];
 
@@ -162,6 +160,11 @@ static void on_look(struct loop_timer *timer)
     daemon_emit(daemon, EVENT_PROJECT, answers_state_name(before), answers_state_name(now), text);
     if (now == SUPERVISOR_DOWN && daemon->stopping)
         workers_drain(daemon->workers, daemon->killing ? 0 : LAST_ANSWERS_NS);
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    daemon_look(timer->data);
 }
 
 /* ---- up, down ---- */

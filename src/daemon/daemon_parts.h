@@ -76,6 +76,8 @@ void daemon_write_down(struct daemon *daemon, const struct up_request *request, 
 void daemon_notify_ready(const struct daemon *daemon);
 /* The other half of the pair is another one. */
 void daemon_watch_guard(struct daemon *daemon);
+/* Something may have happened: if the project is another than before, an event tells. */
+void daemon_look(struct daemon *daemon);
 /* Takes the project down; with `kill` without waiting for what runs, also when it goes down already. The loop ends when all is
    gone. */
 void daemon_go_down(struct daemon *daemon, bool kill);
