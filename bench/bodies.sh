@@ -95,12 +95,7 @@ measure() { # FRONT
 mkdir "$dir/files"
 head -c 1048576 /dev/zero >"$dir/files/1M"
 head -c 104857600 /dev/zero >"$dir/files/100M"
-for ((round = 1; round <= ROUNDS; round++)); do
-    for front in $FRONTS; do
-        say "round $round: $front"
-        measure "$front"
-    done
-done
+each_round measure
 
 echo "## Throughput of large bodies, one worker, medians of $ROUNDS rounds"
 echo

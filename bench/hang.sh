@@ -29,12 +29,7 @@ measure() { # FRONT
     stop_front "$1"
 }
 
-for ((round = 1; round <= ROUNDS; round++)); do
-    for front in $FRONTS; do
-        say "round $round: $front"
-        measure "$front"
-    done
-done
+each_round measure
 
 echo "## One of two instances under SIGSTOP for 2 s, twice: $RATE GETs/s for $LENGTH s, medians of $ROUNDS rounds"
 echo

@@ -57,12 +57,7 @@ quartiles() { # FILE COLUMN
         awk '{ v[NR] = $1 } END { printf "%.2f to %.2f", v[int((NR + 3) / 4)], v[int((3 * NR + 3) / 4)] }'
 }
 
-for ((round = 1; round <= ROUNDS; round++)); do
-    for front in $FRONTS; do
-        say "capacity, round $round: $front"
-        capacity "$front"
-    done
-done
+each_round capacity
 slowest=$(for front in $FRONTS; do
     [[ $front == daruma ]] || column "$dir/capacity.$front" 1
 done | sort -g | head -n 1)

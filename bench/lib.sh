@@ -317,17 +317,22 @@ answered_but_lost() { # LINES
     comm -23 <(jq -r 'select(.ok and has("probe")) | .probe' "$1" | sort) <(sort -u "$POST_LOG") | wc -l
 }
 
-# CPU time of each of $FRONTS for a request, at $RATE requests/s for $LENGTH s, in $ROUNDS interleaved rounds, because a
-# machine's speed drifts; printed as a section. One worker each on one core; load and upstream on the other.
-cpu_a_request() { # TITLE CHART [WATCH-OPTIONS…]
-    local title=$1 chart=$2 front round
-    shift 2
+# Measures each of $FRONTS in $ROUNDS interleaved rounds, because a machine's speed drifts.
+each_round() { # FUNCTION [ARGUMENT…], which gets the front first
+    local front round
     for ((round = 1; round <= ROUNDS; round++)); do
         for front in $FRONTS; do
             say "round $round: $front"
-            cpu_round "$front" "$@"
+            "$1" "$front" "${@:2}"
         done
     done
+}
+
+# CPU time of each of $FRONTS for a request, at $RATE requests/s for $LENGTH s; printed as a section. One worker each on one core; load and upstream on the other.
+cpu_a_request() { # TITLE CHART [WATCH-OPTIONS…]
+    local title=$1 chart=$2 front
+    shift 2
+    each_round cpu_round "$@"
     echo "## $title: $RATE requests/s for $LENGTH s, one worker, medians of $ROUNDS rounds"
     echo
     echo "| front | CPU µs a request | p50 ms | p99 ms | failed in all |"

@@ -33,10 +33,13 @@ void gw_attempt_landed(struct gw_worker *worker, uint32_t endpoint, uint32_t gen
         gw_channel_ring(worker);
 }
 
+enum { OWNER_BITS = 26 }; /* behind the worker's number: more connections than there are descriptors */
+static_assert(GAUGES_WORKERS <= 1 << (32 - OWNER_BITS), "workers and connections fit into an owner");
+
 /* Who it is in the trial of suspects (poison.h): never 0. */
 static uint32_t trial_owner(const struct gw_worker *worker, const struct conn *conn)
 {
-    return worker->setup->number << 26 | (gw_conn_index(worker, conn) + 1);
+    return worker->setup->number << OWNER_BITS | (gw_conn_index(worker, conn) + 1);
 }
 
 /* A request under which an instance has died by itself waits for its turn. */

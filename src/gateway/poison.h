@@ -16,8 +16,8 @@
 enum { GW_POISON_CELLS = 256 };
 
 struct gw_quarantine {
-    _Atomic uint64_t
-        trial; /* whose turn it is, and until when, in one word: two workers never both have it. 0: nobody's */
+    /* Whose turn it is, and until when, in one word: two workers never both have it. 0: nobody's. */
+    _Atomic uint64_t trial;
     _Atomic int64_t until_ns; /* the latest of all cells */
     struct {
         _Atomic uint64_t fingerprint;

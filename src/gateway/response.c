@@ -85,10 +85,10 @@ static void set_cookie(const struct gw_worker *worker, const struct conn *conn, 
 static struct gw_span missing_date(struct gw_worker *worker)
 {
     const struct http1_head *head = &worker->response;
-    time_t now = time(NULL);
     for (unsigned i = 0; i < head->headers; i++)
         if (head->header[i].field == HTTP1_FIELD_DATE)
             return (struct gw_span){ 0 };
+    time_t now = time(NULL);
     if (worker->date_at != now)
         text_date(&(struct text){ .at = worker->date, .end = worker->date + sizeof(worker->date) }, now);
     worker->date_at = now;

@@ -108,6 +108,15 @@ story_down_finishes_requests_that_are_in_flight() {
     becomes 5 nothing_left
 }
 
+# The command is in the background, and the first instance on its way down.
+begin_down() {
+    daruma down >down 2>&1 &
+    down=$!
+    becomes 5 '[[ $(daruma ps --json | jq -r ".[0].state") == stopping ]]'
+}
+
+end_down() { wait "$down" || fail "down ended with $?: $(cat down)"; }
+
 story_down_is_done_also_when_an_up_follows_at_once() {
     compose <<'END'
 services:
@@ -116,11 +125,9 @@ services:
     x-daruma: {process: {command: "trap '' TERM; while :; do sleep 0.1; done"}}
 END
     up
-    daruma down >down 2>&1 &
-    local down=$!
-    becomes 5 '[[ $(daruma ps --json | jq -r ".[0].state") == stopping ]]'
+    begin_down
     up
-    wait $down || fail "down ended with $?: $(cat down)"
+    end_down
     assert_eq "$(instance slow-1 .state)" serving
 }
 
@@ -132,12 +139,10 @@ services:
     x-daruma: {process: {command: 'trap "while [ ! -e go ]; do sleep 0.05; done; exit 0" TERM; while :; do sleep 0.05; done'}}
 END
     up
-    daruma down >down 2>&1 &
-    local down=$!
-    becomes 5 '[[ $(daruma ps --json | jq -r ".[0].state") == stopping ]]'
+    begin_down
     assert_eq "$(curl_admin down -d '{}' -o body -w '%{http_code}')" 202
     touch go
-    wait $down || fail "down ended with $?: $(cat down)"
+    end_down
     assert_contains "$(cat down)" "slow-1 exited with status 0"
 }
 
